@@ -1,0 +1,1 @@
+"""Sound in: any file to a mono wave, mel features, frame windows."""

@@ -1,0 +1,1 @@
+"""Engines: networks and weights behind one protocol."""

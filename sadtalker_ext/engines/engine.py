@@ -1,0 +1,76 @@
+"""The protocol every engine follows, and what an engine says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sadtalker_ext.audio.speech import Speech
+    from sadtalker_ext.geometry.motion import Motion
+    from sadtalker_ext.geometry.portrait import Portrait
+
+    Frame = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class MotionStyle:
+    """How the face should move, as far as the motion predictor decides it.
+
+    pose_style: name or number of a style of head movement, one of the engine's ``pose_styles``.
+    blink: how strongly eyes blink; 1 is human, 0 is none.
+    seed: seeds blink, pose and style; the same seed gives the same motion.
+    """
+
+    pose_style: str = "0"
+    blink: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What an engine is, needs and can do.
+
+    frame_size_px: side of the square it renders, or None when it works at the picture's own size.
+    knobs: names of the settings it honours; any other setting that differs from its default is refused by name.
+    pose_styles: names of its styles; a style may also be given by its index here.
+    expression_columns: columns of Motion.expression that the expression scale applies to (blinks and gaze are left out).
+    weights: catalogue names of the checkpoints it needs; empty when everything ships with the package.
+    """
+
+    name: str
+    label: str
+    frame_size_px: int | None
+    knobs: frozenset[str]
+    pose_styles: tuple[str, ...]
+    expression_columns: tuple[int, ...]
+    weights: tuple[str, ...] = ()
+    licence: str = "Apache-2.0"
+    dtypes: tuple[str, ...] = ("float32",)
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A motion predictor and a renderer that understand each other."""
+
+    spec: EngineSpec
+
+    def read_face(self, portrait: Portrait) -> Motion:
+        """The source face as motion (T = 1)."""
+        ...
+
+    def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
+        """Motion for the whole of ``speech``, one row per frame at 25 Hz; T is ``speech.frames``."""
+        ...
+
+    def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
+        """One frame (H, W, 3) uint8 RGB per row of ``motion``, in order, without keeping them."""
+        ...
+
+    def close(self) -> None:
+        """Free memory; the engine must not be used afterwards."""
+        ...

@@ -1,0 +1,1 @@
+"""Pure geometry: rotations, motion, landmarks, crops, pasting. Arrays in, arrays out."""

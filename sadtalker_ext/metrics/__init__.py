@@ -1,0 +1,1 @@
+"""Measures of sync, motion and image quality."""

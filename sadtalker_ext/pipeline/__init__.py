@@ -1,0 +1,1 @@
+"""The story from files to a video."""

@@ -1,0 +1,1 @@
+"""The puppet: a geometric, 3D-aware face renderer that needs no trained weights."""

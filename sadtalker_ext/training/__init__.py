@@ -1,0 +1,1 @@
+"""Recipes that train every component, on one loop."""

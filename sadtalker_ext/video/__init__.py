@@ -1,0 +1,1 @@
+"""Pictures and videos in, one H.264 file out."""

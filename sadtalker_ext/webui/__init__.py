@@ -1,0 +1,1 @@
+"""The page, alone and inside stable-diffusion-webui."""
