@@ -20,7 +20,7 @@ class Shape(NamedTuple):
 
 SHAPES: Final = (
     Shape("jaw_open", 0.0, 1.0, "jaw drops; 1 opens the lips by about 0.6 of the mouth width"),
-    Shape("lips_closed", 0.0, 1.0, "lips meet whatever the jaw does, and press together; 1 is a complete closure (p b m)"),
+    Shape("lips_closed", 0.0, 1.0, "lips meet whatever the jaw does; 1 is a complete closure (p b m)"),
     Shape("pucker", 0.0, 1.0, "lips rounded and protruded (u, o, w)"),
     Shape("spread", 0.0, 1.0, "mouth corners pulled sideways (i, e, s)"),
     Shape("lip_tuck", 0.0, 1.0, "lower lip rises under the upper teeth (f, v)"),
