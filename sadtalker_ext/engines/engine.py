@@ -38,7 +38,7 @@ class EngineSpec:
     frame_size_px: side of the square it renders, or None when it works at the picture's own size.
     knobs: names of the settings it honours; any other setting that differs from its default is refused by name.
     pose_styles: names of its styles; a style may also be given by its index here.
-    expression_columns: columns of Motion.expression that the expression scale applies to (blinks and gaze are left out).
+    expression_columns: columns of Motion.expression that the expression scale applies to (not blinks and gaze).
     weights: catalogue names of the checkpoints it needs; empty when everything ships with the package.
     """
 
