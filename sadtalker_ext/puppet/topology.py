@@ -1,0 +1,35 @@
+"""Point indices of MediaPipe's face mesh that the puppet uses.
+
+Source: MediaPipe Face Mesh topology (468 points, and 10 iris points). "Right" is the person's own right, which is
+at the left of the picture. Each chain runs from left to right in the picture for the mouth, and from the outer to the inner
+corner for eyes and brows.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MOUTH_UPPER_INNER: Final = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+MOUTH_LOWER_INNER: Final = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+MOUTH_UPPER_OUTER: Final = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
+MOUTH_LOWER_OUTER: Final = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
+MOUTH_CORNERS: Final = (61, 291)
+
+RIGHT_EYE_UPPER: Final = (33, 246, 161, 160, 159, 158, 157, 173, 133)
+RIGHT_EYE_LOWER: Final = (33, 7, 163, 144, 145, 153, 154, 155, 133)
+LEFT_EYE_UPPER: Final = (263, 466, 388, 387, 386, 385, 384, 398, 362)
+LEFT_EYE_LOWER: Final = (263, 249, 390, 373, 374, 380, 381, 382, 362)
+RIGHT_BROW: Final = (46, 53, 52, 65, 55)
+LEFT_BROW: Final = (276, 283, 282, 295, 285)
+RIGHT_IRIS: Final = (468, 469, 470, 471, 472)
+LEFT_IRIS: Final = (473, 474, 475, 476, 477)
+
+FOREHEAD: Final = 10
+CHIN: Final = 152
+NOSE_BOTTOM: Final = 2
+CHEEK_RIGHT: Final = 234
+CHEEK_LEFT: Final = 454
+FACE_OVAL: Final = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
