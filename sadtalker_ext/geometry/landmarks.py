@@ -1,9 +1,9 @@
-"""The landmark record shared by every provider and every consumer."""
+"""The landmark record shared by every provider and every consumer, and its 68-point subset."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -11,6 +11,26 @@ if TYPE_CHECKING:
 
 MESH_POINTS = 478
 """MediaPipe's attention mesh: 468 face points and 5 points for each iris."""
+
+FACE_OVAL: Final = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+"""Mesh points of the face's outline, from the top of the forehead clockwise in the picture."""
+
+SUBSET_68: Final = (
+    # 0-16 jaw line, from the person's right ear over the chin to the left ear
+    127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356,
+    # 17-21 and 22-26 brows, from the picture's left to its right
+    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
+    # 27-30 bridge of the nose downwards, 31-35 below the nostrils
+    168, 197, 5, 4, 75, 97, 2, 326, 305,
+    # 36-41 the person's right eye, 42-47 the left: corner, two of the upper lid, corner, two of the lower lid
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
+    # 48-59 outer lips from the person's right corner, over the upper lip; 60-67 inner lips likewise
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
+)  # fmt: skip
+"""Mesh point of each of the 68 points of the 300-W (iBUG) markup, in its order."""
 
 
 class FaceBox(NamedTuple):
@@ -37,3 +57,30 @@ class Landmarks:
     mesh: NDArray[np.float32]
     box: FaceBox
     provider: str
+
+    @classmethod
+    def from_mesh(cls, mesh: NDArray[np.float32], provider: str) -> Landmarks:
+        """The record of a mesh (478, 3), with the box of its oval."""
+        return cls(mesh.astype("float32"), oval_box(mesh), provider)
+
+
+def oval_box(mesh: NDArray[np.float32]) -> FaceBox:
+    """The box tight around the face oval of a mesh (478, 2 or 3)."""
+    oval = mesh[list(FACE_OVAL), :2]
+    left, top = oval.min(axis=0)
+    right, bottom = oval.max(axis=0)
+    return FaceBox(float(left), float(top), float(right - left), float(bottom - top))
+
+
+def subset_68(mesh: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The 68 points (68, 2) of the 300-W markup from a mesh (478, 2 or 3); x and y keep their unit."""
+    return mesh[list(SUBSET_68), :2]
+
+
+def overlap(first: FaceBox, second: FaceBox) -> float:
+    """Intersection over union of two boxes, 0 to 1."""
+    width = min(first.x + first.width, second.x + second.width) - max(first.x, second.x)
+    height = min(first.y + first.height, second.y + second.height) - max(first.y, second.y)
+    common = max(0.0, width) * max(0.0, height)
+    union = first.width * first.height + second.width * second.height - common
+    return common / union if union > 0 else 0.0
