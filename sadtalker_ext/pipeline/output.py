@@ -1,0 +1,63 @@
+"""Where a result goes: checked before the long work begins, and left as it was if the work fails."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import takewhile
+from pathlib import Path
+
+from sadtalker_ext.errors import MediaError
+
+SUFFIX = ".mp4"
+
+
+def check_output(path: Path, inputs: tuple[Path, ...]) -> None:
+    """Refuse an output that could not be written, or that would destroy one of the inputs."""
+    try:
+        _check(path, inputs)
+    except OSError as e:
+        place = e.filename or path.parent
+        raise MediaError(f"the output {path} cannot be written ({place}: {e.strerror}); choose another place") from e
+
+
+def _check(path: Path, inputs: tuple[Path, ...]) -> None:
+    if path.is_dir():
+        raise MediaError(f"the output {path} is a folder; name a file in it, such as {path / 'talking.mp4'}")
+    if path.suffix.lower() != SUFFIX:
+        raise MediaError(f"the output {path} must end in {SUFFIX}; try {path.with_suffix(SUFFIX).name}")
+    for source in inputs:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise MediaError(f"the output {path} is also an input; choose another name")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise MediaError(f"the output {path} exists and may not be overwritten; choose another name")
+    folder = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[None]:
+    """Make the folders that ``path`` needs; if the work inside fails, those that were made are removed again."""
+    missing = list(takewhile(lambda folder: not folder.exists(), (path.parent, *path.parent.parents)))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise MediaError(f"the folder {path.parent} cannot be made ({e.strerror}); choose another one") from e
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def free_name(folder: Path, stem: str, taken: set[Path]) -> Path:
+    """``folder/stem.mp4``, with a number added while that is taken by an earlier result or in ``taken``."""
+    path, number = folder / f"{stem}{SUFFIX}", 2
+    while path.exists() or path in taken:
+        path, number = folder / f"{stem}_{number}{SUFFIX}", number + 1
+    return path
