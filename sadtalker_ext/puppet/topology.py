@@ -1,8 +1,8 @@
 """Point indices of MediaPipe's face mesh that the puppet uses.
 
 Source: MediaPipe Face Mesh topology (468 points, and 10 iris points). "Right" is the person's own right, which is
-at the left of the picture. Each chain runs from left to right in the picture for the mouth, and from the outer to the inner
-corner for eyes and brows.
+at the left of the picture. Each chain runs from left to right in the picture for the mouth, and from the outer to
+the inner corner for eyes and brows.
 """
 
 from __future__ import annotations
