@@ -54,7 +54,7 @@ class Knob(NamedTuple):
         try:
             return self.parse(self, value)
         except UnfitError as e:
-            raise SettingsError(f"{self.name} is {value!r}, but it takes {self.accepts}") from e
+            raise SettingsError(f"The setting {self.name} is {value!r}, but it takes {self.accepts}") from e
 
 
 def knob(  # noqa: PLR0913 - the one place where a knob's whole description is written down

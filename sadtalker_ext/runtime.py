@@ -45,7 +45,7 @@ class Runtime:
             torch.empty(1, device=device)
         except (RuntimeError, AssertionError) as e:
             raise EngineError(
-                f"the device {self.device!r} cannot be used ({str(e).splitlines()[0]}); try --device auto or cpu"
+                f"The device {self.device!r} cannot be used ({str(e).splitlines()[0]}); try --device auto or cpu"
             ) from e
         return device
 
@@ -55,7 +55,7 @@ class Runtime:
 
         name = offered[0] if self.dtype == AUTO else self.dtype
         if name not in offered:
-            raise EngineError(f"this engine computes in {', '.join(offered)}, not in {name!r}; try --dtype auto")
+            raise EngineError(f"This engine computes in {', '.join(offered)}, not in {name!r}; try --dtype auto")
         dtype: torch.dtype = getattr(torch, name)
         return dtype
 

@@ -92,7 +92,7 @@ class Settings:
             if name not in names:
                 nearest = get_close_matches(str(name), names, n=1)
                 hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
-                raise SettingsError(f"there is no setting named {name}; {hint}")
+                raise SettingsError(f"There is no setting named {name}; {hint}")
         return cls(**values)  # type: ignore[arg-type] # every value is checked and converted in __post_init__
 
     @classmethod
@@ -101,9 +101,9 @@ class Settings:
         try:
             values = json.loads(text)
         except json.JSONDecodeError as e:
-            raise SettingsError(f"the settings are not JSON: {e}") from e
+            raise SettingsError(f"The settings are not JSON: {e}") from e
         if not isinstance(values, dict):
-            raise SettingsError(f"the settings must be a JSON object, got {text[:60]!r}")
+            raise SettingsError(f"The settings must be a JSON object, got {text[:60]!r}")
         return cls.from_mapping(values)
 
     def to_mapping(self) -> dict[str, Scalar]:

@@ -34,7 +34,7 @@ def check_knobs(spec: EngineSpec, settings: Settings) -> None:
     """Refuse, by name, every changed setting that this engine would ignore."""
     refused = [name for name in settings.changes() if name not in PIPELINE_KNOBS | spec.knobs]
     if refused:
-        raise SettingsError(f"the engine {spec.name} cannot honour {', '.join(refused)}; leave it at its default")
+        raise SettingsError(f"The engine {spec.name} cannot honour {', '.join(refused)}; leave it at its default")
 
 
 def motion_style(spec: EngineSpec, settings: Settings) -> MotionStyle:
@@ -43,7 +43,7 @@ def motion_style(spec: EngineSpec, settings: Settings) -> MotionStyle:
     number = int(style) if style.isdecimal() else None
     if style not in spec.pose_styles and (number is None or number >= len(spec.pose_styles)):
         named = ", ".join(f"{index} {name}" for index, name in enumerate(spec.pose_styles))
-        raise SettingsError(f"the engine {spec.name} has no pose style {style!r}; it has {named}")
+        raise SettingsError(f"The engine {spec.name} has no pose style {style!r}; it has {named}")
     return MotionStyle(pose_style=style, blink=settings.blink, seed=settings.seed)
 
 

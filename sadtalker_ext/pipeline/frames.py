@@ -58,7 +58,7 @@ class Watcher:
     def check(self) -> None:
         """Raise Cancelled if the face has asked to stop."""
         if self._cancelled():
-            raise Cancelled("cancelled; nothing was kept")
+            raise Cancelled("Stopped; nothing was kept")
 
     def watch(self, frames: Iterator[Frame], stage: str, total: int) -> Iterator[Frame]:
         """Pass every frame on; once the consumer has taken it and asks for more, it is done and reported."""
@@ -100,5 +100,5 @@ def open_restorer(settings: Settings) -> Restorer | None:
         return None
     if settings.restore not in _RESTORERS:
         there = f"there are {', '.join(sorted(_RESTORERS))}" if _RESTORERS else "none is available here"
-        raise SettingsError(f"there is no face restorer named {settings.restore!r}; {there}; use {NO_RESTORER}")
+        raise SettingsError(f"There is no face restorer named {settings.restore!r}; {there}; use {NO_RESTORER}")
     return _RESTORERS[settings.restore]()

@@ -20,19 +20,19 @@ def check_output(path: Path, inputs: tuple[Path, ...]) -> None:
         _check(path, inputs)
     except OSError as e:
         place = e.filename or path.parent
-        raise MediaError(f"the output {path} cannot be written ({place}: {e.strerror}); choose another place") from e
+        raise MediaError(f"The output {path} cannot be written ({place}: {e.strerror}); choose another place") from e
 
 
 def _check(path: Path, inputs: tuple[Path, ...]) -> None:
     if path.is_dir():
-        raise MediaError(f"the output {path} is a folder; name a file in it, such as {path / 'talking.mp4'}")
+        raise MediaError(f"The output {path} is a folder; name a file in it, such as {path / 'talking.mp4'}")
     if path.suffix.lower() != SUFFIX:
-        raise MediaError(f"the output {path} must end in {SUFFIX}; try {path.with_suffix(SUFFIX).name}")
+        raise MediaError(f"The output {path} must end in {SUFFIX}; try {path.with_suffix(SUFFIX).name}")
     for source in inputs:
         if path.exists() and source.exists() and path.samefile(source):
-            raise MediaError(f"the output {path} is also an input; choose another name")
+            raise MediaError(f"The output {path} is also an input; choose another name")
     if path.exists() and not os.access(path, os.W_OK):
-        raise MediaError(f"the output {path} exists and may not be overwritten; choose another name")
+        raise MediaError(f"The output {path} exists and may not be overwritten; choose another name")
     folder = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())
     with tempfile.TemporaryFile(dir=folder):
         pass
@@ -45,7 +45,7 @@ def output_folder(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise MediaError(f"the folder {path.parent} cannot be made ({e.strerror}); choose another one") from e
+        raise MediaError(f"The folder {path.parent} cannot be made ({e.strerror}); choose another one") from e
     try:
         yield
     except BaseException:

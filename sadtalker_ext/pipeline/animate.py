@@ -1,0 +1,183 @@
+"""The story from a portrait and a voice to a video.
+
+From Python::
+
+    from sadtalker_ext.pipeline.animate import animate
+    from sadtalker_ext.settings import Settings
+
+    result = animate("me.png", "voice.mp3", "talking.mp4", Settings(still=True))
+    print(result.path, result.realtime_factor)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from sadtalker_ext.ffmpeg import require_file
+from sadtalker_ext.pipeline.edit import Clock, check_knobs, edit_motion, motion_style, video_clock
+from sadtalker_ext.pipeline.frames import Restorer, Watcher, open_restorer
+from sadtalker_ext.pipeline.output import check_output, output_folder
+from sadtalker_ext.pipeline.record import Record
+from sadtalker_ext.pipeline.stages import SideBySide, Stopwatch
+from sadtalker_ext.runtime import Runtime
+from sadtalker_ext.settings import Settings
+
+if TYPE_CHECKING:
+    from sadtalker_ext.audio.speech import Speech
+    from sadtalker_ext.engines.engine import Engine, Frame, MotionStyle
+    from sadtalker_ext.geometry.motion import Motion
+    from sadtalker_ext.geometry.portrait import Portrait
+
+STAGES = ("engine", "portrait", "voice", "motion", "frames")
+"""Opening the engine, reading the portrait and reading the voice happen side by side; the others follow in turn."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out.
+
+    size: (width, height) of the video in pixels.
+    stage_s: seconds spent in each of :data:`STAGES`; the first three overlap.
+    first_frame_s: seconds from the call to the first frame handed to the encoder.
+    notes: what the person should know, such as a picture that was shrunk; sentences.
+    """
+
+    path: Path
+    frames: int
+    duration_s: float
+    size: tuple[int, int]
+    stage_s: dict[str, float]
+    first_frame_s: float
+    total_s: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def realtime_factor(self) -> float:
+        """Seconds of video per second of work; above 1 is faster than the clip plays."""
+        return self.duration_s / self.total_s
+
+    def to_mapping(self) -> dict[str, object]:
+        """The same as JSON values."""
+        return {
+            "path": str(self.path),
+            "frames": self.frames,
+            "duration_s": self.duration_s,
+            "width": self.size[0],
+            "height": self.size[1],
+            "stage_s": {stage: round(seconds, 4) for stage, seconds in self.stage_s.items()},
+            "first_frame_s": round(self.first_frame_s, 4),
+            "total_s": round(self.total_s, 4),
+            "realtime_factor": round(self.realtime_factor, 3),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done, who watches it, and how long it has taken."""
+
+    portrait_path: Path
+    voice_path: Path
+    settings: Settings
+    runtime: Runtime
+    watcher: Watcher
+    stopwatch: Stopwatch
+
+
+class Cast(NamedTuple):
+    """Everything that is read before the first frame."""
+
+    engine: Engine
+    style: MotionStyle
+    portrait: Portrait
+    speech: Speech
+    notes: tuple[str, ...]
+
+
+def animate(
+    portrait_path: str | Path,
+    voice_path: str | Path,
+    out_path: str | Path,
+    settings: Settings = Settings(),  # noqa: B008 - frozen
+    runtime: Runtime = Runtime(),  # noqa: B008 - frozen
+    watcher: Watcher = Watcher(),  # noqa: B008 - a silent one, without state
+) -> Result:
+    """Make the portrait speak and write the video; on any error or cancel nothing is left at ``out_path``.
+
+    portrait_path: a picture, or a video whose first frame is used. voice_path: any sound, or a video with sound.
+    out_path: ends in .mp4; an existing file is replaced. watcher: reports progress and stops the work.
+    """
+    path = Path(out_path)
+    portrait_path, voice_path = require_file(portrait_path, "portrait"), require_file(voice_path, "voice")
+    task = Task(portrait_path, voice_path, settings, runtime, watcher, Stopwatch())
+    check_output(path, (task.portrait_path, task.voice_path))
+    restorer = open_restorer(settings)
+    cast = gather(task)
+    clock = video_clock(cast.speech.duration_s, settings)
+    motion = move(task, cast, clock)
+    with closing(render(task, cast, motion, restorer)) as frames, output_folder(path):
+        size = write(frames, path, task, clock)
+    watch = task.stopwatch
+    return Result(
+        path=path, frames=clock.frames, duration_s=clock.frames / clock.rate_hz, size=size, stage_s=watch.stage_s,
+        first_frame_s=watch.first_frame_s, total_s=watch.now_s, notes=cast.notes,
+    )  # fmt: skip
+
+
+def gather(task: Task) -> Cast:
+    """Open the engine and read portrait and voice side by side; wishes that the engine refuses are refused first."""
+    from sadtalker_ext.audio.speech import open_speech
+    from sadtalker_ext.engines.engine import open_engine
+    from sadtalker_ext.geometry.worker_link import start_worker
+    from sadtalker_ext.pipeline.portrait import read_portrait
+
+    settings = task.settings
+    start_worker()
+    with SideBySide(task.watcher, task.stopwatch) as stages:
+        opening = stages.begin("engine", open_engine, settings.engine, task.runtime)
+        portrait = stages.begin("portrait", read_portrait, task.portrait_path, settings)
+        speech = stages.begin("voice", open_speech, task.voice_path)
+        engine = stages.result(opening)
+        check_knobs(engine.spec, settings)
+        style = motion_style(engine.spec, settings)
+        return Cast(engine, style, stages.result(portrait), stages.result(speech), ())
+
+
+class Movement(NamedTuple):
+    """The source face (T = 1) and what it does, one row per frame of the video."""
+
+    source: Motion
+    motion: Motion
+
+
+def move(task: Task, cast: Cast, clock: Clock) -> Movement:
+    """Predict how the face moves, then edit it as the person wishes."""
+    task.watcher.stage("motion")
+    with task.stopwatch.stage("motion"):
+        source = cast.engine.read_face(cast.portrait)
+        motion = cast.engine.predict_motion(cast.speech, source, cast.style)
+        return Movement(source, edit_motion(motion, source, task.settings, cast.engine.spec, clock))
+
+
+def render(task: Task, cast: Cast, movement: Movement, restorer: Restorer | None) -> Generator[Frame, None, None]:
+    """Every frame of the video, one at a time."""
+    frames = cast.engine.render(cast.portrait, movement.source, movement.motion)
+    if restorer is not None:
+        frames = restorer.restore(frames, cast.portrait)
+    yield from task.stopwatch.note_first(task.watcher.watch(frames, "frames", len(movement.motion)))
+
+
+def write(frames: Iterator[Frame], path: Path, task: Task, clock: Clock) -> tuple[int, int]:
+    """Write the video with the voice's own sound and the record of what made it; returns its width and height."""
+    from sadtalker_ext.video.write import write_video
+
+    with task.stopwatch.stage("frames"):
+        report = write_video(
+            frames, path, rate_hz=clock.rate_hz, sound=task.voice_path, quality=task.settings.quality,
+            metadata=Record(task.settings).tags(),
+        )  # fmt: skip
+    return report.width, report.height

@@ -1,0 +1,108 @@
+"""Several portraits and voices: which file is which, what the results are called, going on after a bad one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from sadtalker_ext.errors import Cancelled, MediaError, SadTalkerError
+from sadtalker_ext.pipeline.animate import Result, animate
+from sadtalker_ext.pipeline.frames import Watcher
+from sadtalker_ext.pipeline.output import free_name
+from sadtalker_ext.runtime import Runtime
+from sadtalker_ext.settings import Settings
+
+
+
+def _endings(names: str) -> frozenset[str]:
+    return frozenset(f".{name}" for name in names.split())
+
+
+PICTURES = _endings(
+    "apng avif bmp dib gif heic heif j2k jfif jp2 jpe jpeg jpg jxl pbm pgm png pnm ppm tga tif tiff webp"
+)
+SOUNDS = _endings(
+    "aac ac3 aif aifc aiff alac amr ape au caf flac m4a m4b mka mp2 mp3 oga ogg opus ra snd spx wav wave weba wma"
+)
+VIDEOS = _endings("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv")
+"""Endings that sort a folder's files and tell three or more inputs apart; a file named alone may have any."""
+
+LONGEST_STEM = 80
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video to make."""
+
+    portrait: Path
+    voice: Path
+    output: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: a result, or the error that ended it."""
+
+    job: Job
+    result: Result | None
+    error: SadTalkerError | None
+
+
+def sort_inputs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Portraits and voices among two or more paths, portraits first; folders stand for the files in them.
+
+    The first path is always a portrait and the last always a voice. Between them the first sound, or folder without
+    pictures, begins the voices; a video there is a portrait before it and a voice after it.
+    """
+    if len(paths) < 2:
+        raise MediaError("A portrait and a voice are needed, in this order")
+    turn = next((index for index in range(1, len(paths) - 1) if _is_voice(paths[index])), len(paths) - 1)
+    late = [path for path in paths[turn:] if path.suffix.lower() in PICTURES]
+    if late:
+        raise MediaError(f"The picture {late[0]} comes after a voice; give all portraits first, then all voices")
+    portraits = [file for path in paths[:turn] for file in _files(path, PICTURES, "pictures")]
+    voices = [file for path in paths[turn:] for file in _files(path, SOUNDS | VIDEOS, "sounds or videos")]
+    return portraits, voices
+
+
+def plan(portraits: Sequence[Path], voices: Sequence[Path], folder: Path) -> list[Job]:
+    """A job for each pair, named after both in ``folder``; no name is used twice and no earlier result replaced."""
+    jobs: list[Job] = []
+    taken: set[Path] = set()
+    for portrait, voice in product(portraits, voices):
+        stem = f"{portrait.stem[:LONGEST_STEM]}_{voice.stem[:LONGEST_STEM]}"
+        taken.add(path := free_name(folder, stem, taken))
+        jobs.append(Job(portrait, voice, path))
+    return jobs
+
+
+def run(jobs: Sequence[Job], settings: Settings, runtime: Runtime, watcher: Watcher) -> Iterator[Outcome]:
+    """Do one job after the other; one that fails is told as it is and the next begins. A cancel ends all."""
+    for job in jobs:
+        yield _attempt(job, settings, runtime, watcher)
+
+
+def _attempt(job: Job, settings: Settings, runtime: Runtime, watcher: Watcher) -> Outcome:
+    try:
+        return Outcome(job, animate(job.portrait, job.voice, job.output, settings, runtime, watcher), None)
+    except Cancelled:
+        raise
+    except SadTalkerError as error:
+        return Outcome(job, None, error)
+
+
+def _is_voice(path: Path) -> bool:
+    if path.is_dir():
+        return not any(file.suffix.lower() in PICTURES for file in path.iterdir())
+    return path.suffix.lower() in SOUNDS
+
+
+def _files(path: Path, endings: frozenset[str], what: str) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in endings and not file.name.startswith("."))
+    if not files:
+        raise MediaError(f"The folder {path} holds no {what}; name a file, or another folder")
+    return files
