@@ -67,7 +67,7 @@ def read_prosody(blocks: Iterable[NDArray[np.float32]], frames: int | None = Non
     speech = np.clip(smooth(active.astype(np.float64), 0.05), 0.0, 1.0)
     energy = _energy(tracks, active) * speech
     pitch_st = _pitch_st(tracks, voiced & active) * speech
-    emphasis = _emphasis(energy, pitch_st)
+    emphasis = emphasis_track(energy, pitch_st)
     edges = np.array(phrases, np.int64).reshape(-1, 2)
     return Prosody(
         energy=energy.astype(np.float32),
@@ -148,8 +148,31 @@ def _pitch_st(tracks: FrameTracks, voiced: NDArray[np.bool_]) -> NDArray[np.floa
     return smooth(np.clip(bridged, -12.0, 12.0), 0.04)
 
 
-def _emphasis(energy: NDArray[np.float64], pitch_st: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bumps (T,) in [0, 1] on the syllables that stand out from the second around them."""
+def prosody_features(prosody: Prosody) -> NDArray[np.float32]:
+    """The tracks a motion network reads, (T, 6) float32 of order one.
+
+    Columns: energy, speech, pitch in half octaves, emphasis, and a bump of about half a second on each begin
+    and each end of a phrase.
+    """
+    times = np.arange(len(prosody))[:, None]
+    width = 0.2 * FRAME_RATE_HZ
+    bumps = []
+    for edges in (prosody.phrase_starts, prosody.phrase_ends):
+        track = np.zeros(len(prosody))
+        for edge in edges:
+            near = slice(max(0, int(edge) - 20), int(edge) + 21)
+            np.maximum(track[near], np.exp(-0.5 * ((times[near, 0] - edge) / width) ** 2), out=track[near])
+        bumps.append(track)
+    tracks = (prosody.energy, prosody.speech, prosody.pitch_st / 6.0, prosody.emphasis, *bumps)
+    features: NDArray[np.float32] = np.stack(tracks, axis=1).astype(np.float32)
+    return features
+
+
+def emphasis_track(energy: NDArray[np.float64], pitch_st: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bumps (T,) in [0, 1] on the syllables that stand out from the second around them.
+
+    energy: (T,) in [0, 1]; pitch_st: (T,) semitones, as in :class:`Prosody`.
+    """
     loudness = smooth(energy, 0.05)
     rise = np.clip((loudness - smooth(energy, 0.6)) / 0.4, -1.0, 1.0)
     accent = np.clip((pitch_st - smooth(pitch_st, 0.6)) / 4.0, -1.0, 1.0)
