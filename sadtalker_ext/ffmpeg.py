@@ -71,11 +71,12 @@ def require_file(path: str | Path, what: str) -> Path:
             if not opened.read(1):
                 raise MediaError(f"The {what} {file} is empty (0 bytes): export or download it again")
     except (OSError, ValueError) as e:
-        raise MediaError(f"The {what} {file} cannot be opened ({_reason(e)}): check its name and permissions") from e
+        raise MediaError(f"The {what} {file} cannot be opened ({reason(e)}): check its name and permissions") from e
     return file
 
 
-def _reason(error: OSError | ValueError) -> str:
+def reason(error: OSError | ValueError) -> str:
+    """The system's words for why a path will not do."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 

@@ -7,7 +7,7 @@ sound costs no more memory than a second. The file itself stays the source of th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Speech:
         """Video frames at 25 Hz that cover it: the last one begins before the sound ends, so they agree within one."""
         return max(1, math.ceil(self.sample_count * FRAME_RATE_HZ / SAMPLE_RATE_HZ))
 
-    def blocks(self, seconds: float = DEFAULT_BLOCK_S, overlap_s: float = 0.0) -> Iterator[Samples]:
+    def blocks(self, seconds: float = DEFAULT_BLOCK_S, overlap_s: float = 0.0) -> Generator[Samples, None, None]:
         """Mono float32 blocks at 16 kHz in [-1, 1], decoded as they are asked for.
 
         Each block covers ``seconds`` and begins with the last ``overlap_s`` of the one before; only the first, which
@@ -94,12 +94,12 @@ def silence(duration_s: float) -> Speech:
     return Speech(None, round(duration_s * SAMPLE_RATE_HZ))
 
 
-def _decode(path: Path, size: int) -> Iterator[Samples]:
+def _decode(path: Path, size: int) -> Generator[Samples, None, None]:
     for data in _decoded_bytes(path, size * 4):
         yield np.frombuffer(data, "<f4", count=len(data) // 4).astype(np.float32, copy=False)
 
 
-def _decoded_bytes(path: Path, size: int) -> Iterator[bytes]:
+def _decoded_bytes(path: Path, size: int) -> Generator[bytes, None, None]:
     """Mono float32 little-endian samples at 16 kHz, ``size`` bytes at a time; MediaError if ffmpeg fails."""
     with Ffmpeg(["-v", "error", *_decoding(path)]) as process:
         yield from read_blocks(process.stdout, size)
@@ -114,7 +114,7 @@ def _decoding(path: Path) -> list[str]:
     ``rematrix_maxval`` makes the mono mix an average for float files too, which ffmpeg would else add up louder;
     ``filter_size`` brings the mel features within 0.01 of librosa's resampler (soxr_hq).
     """
-    mono = f"asetpts=N/SR/TB,aresample={SAMPLE_RATE_HZ}:ochl=mono:rematrix_maxval=1.0:filter_size=64"
+    mono = f"asetpts=N/SR/TB,aresample={SAMPLE_RATE_HZ}:rematrix_maxval=1.0:filter_size=64,aformat=channel_layouts=mono"
     return ["-vn", "-i", file_argument(path), "-map", "0:a:0", "-af", mono, "-c:a", "pcm_f32le", "-f", "f32le", "-"]
 
 
@@ -124,12 +124,12 @@ def _unreadable(path: Path, words: str) -> MediaError:
     return MediaError(f"The sound {path} cannot be read (ffmpeg: {words}): export it again, for example as WAV or MP3")
 
 
-def _silent_blocks(count: int, size: int) -> Iterator[Samples]:
+def _silent_blocks(count: int, size: int) -> Generator[Samples, None, None]:
     for start in range(0, count, size):
         yield np.zeros(min(size, count - start), np.float32)
 
 
-def _overlapped(fresh: Iterator[Samples], overlap: int) -> Iterator[Samples]:
+def _overlapped(fresh: Generator[Samples, None, None], overlap: int) -> Generator[Samples, None, None]:
     """Put the tail of what came before in front of each block."""
     tail = np.zeros(0, np.float32)
     for block in fresh:
