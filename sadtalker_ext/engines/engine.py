@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from sadtalker_ext.errors import EngineError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
+    from sadtalker_ext.runtime import Runtime
 
     Frame = NDArray[np.uint8]
 
@@ -74,3 +77,12 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free memory; the engine must not be used afterwards."""
         ...
+
+
+def open_engine(name: str, runtime: Runtime) -> Engine:
+    """Open an engine by its name; an EngineError lists the names that exist."""
+    if name == "starter":
+        from sadtalker_ext.engines.starter import StarterEngine
+
+        return StarterEngine(runtime)
+    raise EngineError(f"There is no engine {name!r}; choose starter")

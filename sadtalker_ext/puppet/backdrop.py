@@ -20,7 +20,7 @@ def person_mask(person: Array32, mesh: Array32, height_px: float) -> NDArray[np.
     """The person the face belongs to: (H, W) uint8, 255 inside, slightly grown so that hair edges are inside."""
     mask = (person > 0.4).astype(np.uint8)
     hull = cv2.convexHull(np.round(mesh[list(topo.FACE_OVAL), :2]).astype(np.int32))
-    cv2.fillConvexPoly(mask, hull, 1)
+    cv2.fillConvexPoly(mask, hull, (1,))
     _, labels = cv2.connectedComponents(mask, connectivity=4)
     centre = np.round(mesh[list(topo.FACE_OVAL), :2].mean(0)).astype(int)
     row = int(np.clip(centre[1], 0, mask.shape[0] - 1))
@@ -38,7 +38,8 @@ def soft_matte(mask: NDArray[np.uint8], height_px: float) -> Array32:
     """1 on the grown mask, falling to 0 within 0.06 face heights outside it: (H, W) float32."""
     outside = cv2.distanceTransform(cv2.bitwise_not(mask), cv2.DIST_L2, 3)
     position = np.clip(1.0 - outside / max(0.06 * height_px, 2.0), 0.0, 1.0)
-    return (position * position * (3.0 - 2.0 * position)).astype(np.float32)
+    matte: Array32 = (position * position * (3.0 - 2.0 * position)).astype(np.float32)
+    return matte
 
 
 def fill_background(picture: Picture, mask: NDArray[np.uint8]) -> Picture:
@@ -57,4 +58,5 @@ def fill_background(picture: Picture, mask: NDArray[np.uint8]) -> Picture:
     for colour, weight in reversed(pyramid[:-1]):
         coarse = cv2.resize(filled, (weight.shape[1], weight.shape[0]), interpolation=cv2.INTER_LINEAR)
         filled = colour + coarse * (1.0 - weight)[..., None]
-    return np.clip(np.rint(filled), 0, 255).astype(np.uint8)
+    whole: Picture = np.clip(np.rint(filled), 0, 255).astype(np.uint8)
+    return whole

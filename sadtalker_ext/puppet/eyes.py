@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
 
+import cv2
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sadtalker_ext.puppet.frame import EyeFrame
-    from sadtalker_ext.puppet.imaging import CpuImaging, Texture
+    from sadtalker_ext.puppet.imaging import CpuImaging, Pixels, Texture
 
 UPPER_SHARE: Final = 0.82
 """Where the lids meet, as a share of the way from the upper to the lower lid (the upper lid does most of a blink)."""
-LASH_SHARE: Final = 0.10
-"""Thickness of the lash line that travels with the upper lid, as a share of the eye's opening."""
+LASH_BAND: Final = 0.22
+"""Height of the band above the upper lid that travels with it unstretched (the lashes), as a share of the opening."""
 GAZE_REACH: Final = (0.26, 0.13)
 """Travel of the iris at gaze 1, in half eye widths: across, down."""
 
@@ -23,21 +25,21 @@ GAZE_REACH: Final = (0.26, 0.13)
 class Eye:
     """One eye with its lid curves as tables that the imaging backend can look up."""
 
-    def __init__(self, frame: EyeFrame, imaging: CpuImaging) -> None:
+    def __init__(self, frame: EyeFrame, picture: NDArray[np.uint8], imaging: CpuImaging) -> None:
         self.frame = frame
         opening = np.maximum(frame.lower.values - frame.upper.values, 0.0)
         self.opening_px = float(opening.max())
-        lash = LASH_SHARE * opening
-        self.upper = imaging.array((frame.upper.values + lash).astype(np.float32))
+        self.upper = imaging.array(frame.upper.values.astype(np.float32))
         self.lower = imaging.array(frame.lower.values.astype(np.float32))
         self.fold_px = 0.82 * frame.crease_px
         self.steps = len(frame.upper.values)
+        self.lid_skin = _smooth_skin(frame, picture, imaging)
 
     def reach_px(self) -> tuple[float, float]:
         """Half width and half height of the box the lids can change."""
         return 1.35 * self.frame.half_px, max(self.fold_px + self.opening_px, 0.7 * self.frame.half_px) * 1.15
 
-    def compose(self, picture: Texture, maps: Any, state: tuple[float, float, float], imaging: CpuImaging) -> Any:
+    def compose(self, picture: Texture, maps: Pixels, state: tuple[float, float, float], imaging: CpuImaging) -> Pixels:
         """Skin, lids and eyeball for source positions maps (h, w, 2): (h, w, 3) levels.
 
         state: blink 0..1, gaze across and down -1..1.
@@ -54,57 +56,70 @@ class Eye:
         upper_now = upper + blink * UPPER_SHARE * opening + overlap * (opening > 0)
         lower_now = lower - blink * (1.0 - UPPER_SHARE) * opening
 
-        skin_v = xp.where(
-            v < upper_now, self._above(v, upper, upper_now, xp), self._below(v, lower, lower_now, xp)
-        )
+        is_upper = v < 0.5 * (upper_now + lower_now)
+        skin_v = xp.where(is_upper, self._above(v, upper, upper_now, xp), self._below(v, lower, lower_now, xp))
         shift_t, shift_v = self._gaze(t, v, (gaze_x, gaze_y), xp)
         skin = self._look(picture, t, skin_v, imaging)
+        lid_share, lid_v = self._lid(v, upper, upper_now, xp)
+        lid = self._look(self.lid_skin, t, lid_v, imaging)
+        skin = skin * (1.0 - lid_share)[..., None] + lid * lid_share[..., None]
         ball = self._look(picture, t - shift_t, v - shift_v, imaging)
         soft = max(0.6, 0.02 * frame.half_px)
         covered = 1.0 - self._between(v, upper_now, lower_now, soft, xp)
-        thickness = max(0.10 * self.opening_px, 0.7)
-        near = xp.exp(-(((v - upper_now) / thickness) ** 2)) * xp.clip(opening / (0.5 * self.opening_px), 0.0, 1.0)
-        lash = 1.0 - 0.42 * blink * near
+        thickness = max(0.075 * self.opening_px, 0.6)
+        wide = xp.clip(opening / (0.4 * self.opening_px + 1e-3), 0.0, 1.0)
+        lash = 1.0 - 0.55 * blink * wide * xp.exp(-(((v - upper_now) / thickness) ** 2))
         shadow = 1.0 - 0.30 * blink * xp.exp(-xp.clip(v - upper_now, 0.0, 1e6) / (0.35 * self.opening_px))
-        fold = 1.0 - 0.10 * blink * self._crease(v, upper, opening, xp)
+        fold = 1.0 - 0.13 * blink * wide * self._crease(v, upper, xp)
         skin = skin * (lash * fold)[..., None]
         return skin * covered[..., None] + ball * ((1.0 - covered) * shadow)[..., None]
 
-    def _curve(self, table: Any, t: Any, xp: Any) -> Any:
+    def _curve(self, table: Pixels, t: Pixels, xp: ModuleType) -> Pixels:
         position = xp.clip((t - self.frame.upper.start) / self.frame.upper.step, 0.0, self.steps - 1.001)
         low = xp.floor(position)
         share = position - low
         index = low.astype(np.int32) if xp is np else low.long()
         return table[index] * (1.0 - share) + table[index + 1] * share
 
-    def _above(self, v: Any, upper: Any, upper_now: Any, xp: Any) -> Any:
+    def _above(self, v: Pixels, upper: Pixels, upper_now: Pixels, xp: ModuleType) -> Pixels:
         """Source height of the lid skin: the lash band moves whole, the skin up to the fold stretches."""
         top = upper - self.fold_px
-        lash_band = 0.30 * self.opening_px
+        lash_band = LASH_BAND * self.opening_px
         from_margin = upper - lash_band
         to_margin = upper_now - lash_band
         slope = (from_margin - top) / xp.clip(to_margin - top, 1e-3, 1e6)
         stretched = top + (v - top) * slope
         return xp.where(v > to_margin, v - (upper_now - upper), xp.where(v > top, stretched, v))
 
-    def _below(self, v: Any, lower: Any, lower_now: Any, xp: Any) -> Any:
+    def _below(self, v: Pixels, lower: Pixels, lower_now: Pixels, xp: ModuleType) -> Pixels:
         """Source height of the skin under the eye."""
         bottom = lower + 0.55 * self.frame.half_px
         slope = (bottom - lower) / xp.clip(bottom - lower_now, 1e-3, 1e6)
         stretched = bottom - (bottom - v) * slope
-        return xp.where(v < lower_now, lower + 0.0 * v, xp.where(v < bottom, stretched, v))
+        return xp.where(v < lower_now, v + (lower - lower_now), xp.where(v < bottom, stretched, v))
 
-    def _between(self, v: Any, upper_now: Any, lower_now: Any, soft: float, xp: Any) -> Any:
+    def _lid(self, v: Pixels, upper: Pixels, upper_now: Pixels, xp: ModuleType) -> tuple[Pixels, Pixels]:
+        """How much smooth skin replaces the stretched picture on the lid, and the height it is taken from.
+
+        The more the skin must stretch, the less detail of lashes and creases may be smeared over it.
+        """
+        top = upper - self.fold_px
+        travel = upper_now - upper
+        along = xp.clip((v - top) / xp.clip(upper_now - top, 1e-3, 1e6), 0.0, 1.0)
+        stretch = xp.clip(1.6 * travel / (self.fold_px + 1e-3), 0.0, 1.0)
+        rise = xp.clip((v - top) / (0.55 * self.fold_px + 1e-3), 0.0, 1.0)
+        end = xp.clip((upper_now - 0.10 * self.opening_px - v) / (0.16 * self.opening_px + 0.5), 0.0, 1.0)
+        return 0.92 * stretch * rise * end, top + (0.25 + 0.35 * along) * self.fold_px
+
+    def _between(self, v: Pixels, upper_now: Pixels, lower_now: Pixels, soft: float, xp: ModuleType) -> Pixels:
         """1 where the eyeball shows."""
-        return xp.clip((v - upper_now) / soft + 0.5, 0.0, 1.0) * xp.clip((lower_now - v) / soft + 0.5, 0.0, 1.0)
+        return xp.clip((v - upper_now) / soft, 0.0, 1.0) * xp.clip((lower_now - v) / soft, 0.0, 1.0)
 
-    def _crease(self, v: Any, upper: Any, opening: Any, xp: Any) -> Any:
-        centre = upper - 0.28 * self.fold_px
-        return xp.exp(-(((v - centre) / (0.10 * self.fold_px + 0.5)) ** 2)) * xp.clip(
-            opening / (0.4 * self.opening_px + 1e-3), 0.0, 1.0
-        )
+    def _crease(self, v: Pixels, upper: Pixels, xp: ModuleType) -> Pixels:
+        centre = upper - 0.18 * self.fold_px
+        return xp.exp(-(((v - centre) / (0.12 * self.fold_px + 0.5)) ** 2))
 
-    def _gaze(self, t: Any, v: Any, gaze: tuple[float, float], xp: Any) -> tuple[Any, Any]:
+    def _gaze(self, t: Pixels, v: Pixels, gaze: tuple[float, float], xp: ModuleType) -> tuple[Pixels, Pixels]:
         """Shift of the eyeball's pixels: whole on the iris, fading towards the corners."""
         iris_t, iris_v, radius = self.frame.iris
         distance = xp.sqrt((t - iris_t) ** 2 + (v - iris_v) ** 2)
@@ -114,7 +129,7 @@ class Eye:
             gaze[1] * GAZE_REACH[1] * self.frame.half_px * weight,
         )
 
-    def _look(self, picture: Texture, t: Any, v: Any, imaging: CpuImaging) -> Any:
+    def _look(self, picture: Texture, t: Pixels, v: Pixels, imaging: CpuImaging) -> Pixels:
         axes = self.frame.axes
         x = axes.origin[0] + t * axes.along[0] + v * axes.down[0]
         y = axes.origin[1] + t * axes.along[1] + v * axes.down[1]
@@ -122,3 +137,13 @@ class Eye:
         if xp is np:
             x, y = x.astype(np.float32), y.astype(np.float32)
         return imaging.to_float(imaging.sample(picture, x, y))
+
+
+def _smooth_skin(frame: EyeFrame, picture: NDArray[np.uint8], imaging: CpuImaging) -> Texture:
+    """The skin around an eye without its detail: a blurred crop of the picture."""
+    reach = int(3.0 * frame.half_px) + 4
+    left = int(np.clip(frame.axes.origin[0] - reach, 0, picture.shape[1] - 1))
+    top = int(np.clip(frame.axes.origin[1] - reach, 0, picture.shape[0] - 1))
+    crop = picture[top : int(frame.axes.origin[1]) + reach + 1, left : int(frame.axes.origin[0]) + reach + 1]
+    blurred = cv2.GaussianBlur(crop.astype(np.float32), (0, 0), max(0.16 * frame.half_px, 0.8))
+    return imaging.texture(blurred, origin=(float(left), float(top)))

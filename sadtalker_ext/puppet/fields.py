@@ -35,7 +35,10 @@ CORNER_SHARE: Final = 0.36
 """How far the mouth corners follow the jaw."""
 LIP_DROP: Final = 0.045
 LIP_RAISE: Final = 0.038
-TUCK_LIFT: Final = 0.016
+TUCK_LIFT: Final = 0.008
+"""How much nearer the lower lip comes to the upper one in f and v, besides rolling in."""
+TUCK_ROLL: Final = 0.5
+"""Share of the lower lip's thickness that rolls in under the upper teeth."""
 CLOSE_UPPER: Final = 0.3
 """Share of a closing gap that the upper lip covers; the lower lip covers the rest."""
 OVERLAP: Final = 0.004
@@ -45,14 +48,16 @@ OVERLAP: Final = 0.004
 def smoothstep(low: float, high: float, x: Array) -> Array:
     """Hermite step from 0 at ``low`` to 1 at ``high`` (``low`` may exceed ``high``)."""
     position = np.clip((x - low) / (high - low), 0.0, 1.0)
-    return position * position * (3.0 - 2.0 * position)
+    step: Array = position * position * (3.0 - 2.0 * position)
+    return step
 
 
 def soft_clamp(value: Array, low: float, high: float, softness: float = 0.12) -> Array:
     """Identity inside [low, high], bending smoothly towards a limit ``softness`` of the range beyond it."""
     span = (high - low) * softness
     above, below = np.maximum(value - high, 0.0), np.maximum(low - value, 0.0)
-    return np.clip(value, low, high) + span * (np.tanh(above / span) - np.tanh(below / span))
+    clamped: Array = np.clip(value, low, high) + span * (np.tanh(above / span) - np.tanh(below / span))
+    return clamped
 
 
 def clamp_expression(expression: Array) -> Array:
@@ -65,16 +70,16 @@ def clamp_expression(expression: Array) -> Array:
     return limited
 
 
-def field_scalars(expression: Array, source_gap: float) -> Array:
+def field_scalars(expression: Array, source_gap: float, lower_lip: float) -> Array:
     """(T, E) coefficients -> (T, J) weights of the fields, in :data:`FIELD_NAMES` order.
 
     source_gap: the source picture's own lip gap in face heights; lips_closed removes it together with whatever the
-    other shapes opened.
+    other shapes opened. lower_lip: thickness of the lower lip in face heights.
     """
     value = {name: expression[:, index] for name, index in SHAPE_INDEX.items()}
     drop = JAW_DROP * value["jaw_open"] + LIP_DROP * value["lower_lip_drop"]
-    lower = LIP_DROP * value["lower_lip_drop"] - TUCK_LIFT * value["lip_tuck"]
-    upper = LIP_RAISE * value["upper_lip_raise"] + 0.35 * LIP_RAISE * value["lip_tuck"]
+    lower = LIP_DROP * value["lower_lip_drop"] - (TUCK_LIFT + TUCK_ROLL * lower_lip) * value["lip_tuck"]
+    upper = LIP_RAISE * value["upper_lip_raise"] + 0.30 * LIP_RAISE * value["lip_tuck"]
     opened = np.maximum(drop + upper - TUCK_LIFT * value["lip_tuck"], 0.0)
     closed = value["lips_closed"]
     overlap = OVERLAP * smoothstep(0.8, 1.0, closed)
@@ -124,13 +129,15 @@ def build_fields(face: FaceFrame, points: Array) -> Array:
 
 def _lens(u: Array) -> Array:
     """Opening profile between the corners: 1 in the middle, 0 at the corners and beyond."""
-    return np.maximum(1.0 - u * u, 0.0) ** 1.15
+    lens: Array = np.maximum(1.0 - u * u, 0.0) ** 0.9
+    return lens
 
 
 def _vector(face: FaceFrame, along: Array, down: Array) -> Array:
     """Displacement in face heights along the mouth's axes -> pixels."""
     axes = face.mouth.axes
-    return (along[..., None] * axes.along + down[..., None] * axes.down) * face.height_px
+    vector: Array = (along[..., None] * axes.along + down[..., None] * axes.down) * face.height_px
+    return vector
 
 
 def _jaw(face: FaceFrame, place: _Place, layer: int) -> Array:
@@ -152,7 +159,8 @@ def _jaw(face: FaceFrame, place: _Place, layer: int) -> Array:
         base = base + (1.0 - base) * lens
     else:
         base = base * (1.0 - lens * smoothstep(-0.16, 0.0, bounded) ** 0.5)
-    return base * lateral * neck
+    fall: Array = base * lateral * neck
+    return fall
 
 
 def _mouth_fields(face: FaceFrame, place: _Place, layer: int) -> dict[str, Array]:
@@ -190,7 +198,7 @@ def _corner_fields(face: FaceFrame, place: _Place, layer: int) -> dict[str, Arra
     return {
         "pucker": _vector(face, -0.36 * half * ramp * reach, 0.34 * swell),
         "spread": _vector(face, 0.24 * half * ramp * reach, -0.16 * swell),
-        "smile": _vector(face, 0.035 * sign * corner, -0.05 * corner - 0.012 * cheek),
+        "smile": _vector(face, 0.028 * sign * corner, -0.038 * corner - 0.010 * cheek),
     }
 
 

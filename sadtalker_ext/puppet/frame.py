@@ -35,7 +35,8 @@ class Curve:
         position = np.clip((t - self.start) / self.step, 0.0, len(self.values) - 1.0)
         low = np.minimum(position.astype(np.int64), len(self.values) - 2)
         share = position - low
-        return self.values[low] * (1.0 - share) + self.values[low + 1] * share
+        value: Array = self.values[low] * (1.0 - share) + self.values[low + 1] * share
+        return value
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,12 @@ def fit_curve(t: Array, v: Array, ends: tuple[float, float], degree: int = 5) ->
     x = (t - centre) / half
     weights = np.ones_like(x)
     weights[[0, -1]] = 20.0
-    coefficients = np.polynomial.polynomial.polyfit(x, v, min(degree, len(x) - 1), w=weights)
+    powers = np.arange(min(degree, len(x) - 1) + 1)
+    system = (x[:, None] ** powers) * weights[:, None]
+    coefficients = np.linalg.lstsq(system, v * weights, rcond=None)[0]
     grid = np.linspace(ends[0], ends[1], 129)
     inside = np.clip((grid - centre) / half, -1.0, 1.0)
-    return Curve(ends[0], (ends[1] - ends[0]) / 128.0, np.polynomial.polynomial.polyval(inside, coefficients))
+    return Curve(ends[0], (ends[1] - ends[0]) / 128.0, (inside[:, None] ** powers) @ coefficients)
 
 
 def _measure_mouth(points: Array) -> MouthFrame:

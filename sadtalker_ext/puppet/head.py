@@ -1,10 +1,11 @@
-"""The head as a soft solid: depth for every pixel, how much each pixel follows the head, and rotation about the neck."""
+"""The head as a soft solid: depth for every pixel, how far each follows the head, and rotation about the neck."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
@@ -26,6 +27,9 @@ TRANSLATION_LIMIT: Final = 0.12
 """Face heights."""
 CAMERA_DISTANCE: Final = 6.0
 """Distance of the camera from the face in face heights: the perspective of a portrait lens."""
+
+DEPTH_BLUR: Final = 0.05
+"""Smoothing of the depth in face heights, so that the far cheek of a turned face cannot fold."""
 
 
 def rotation_matrix(rotation: Array) -> Array:
@@ -78,6 +82,8 @@ def build_head(face: FaceFrame, mesh: Array32, grid: Grid) -> Head:
     nodes = grid.nodes()
     points = nodes.astype(np.float64)
     depth = _depth(face, mesh.astype(np.float64), points)
+    sigma = DEPTH_BLUR * face.height_px / grid.cell
+    smooth = cv2.GaussianBlur(depth, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     back = float(np.median(mesh[[topo.CHEEK_RIGHT, topo.CHEEK_LEFT], 2]))
     centre = mesh[[topo.CHEEK_RIGHT, topo.CHEEK_LEFT], :2].astype(np.float64).mean(0)
     neck = centre + face.axes.down * 0.42 * face.height_px
@@ -86,7 +92,7 @@ def build_head(face: FaceFrame, mesh: Array32, grid: Grid) -> Head:
         grid=grid,
         nodes=nodes,
         follow=_follow(face, points).astype(np.float32),
-        depth=depth.astype(np.float32),
+        depth=np.asarray(smooth, np.float32),
         pivot=pivot,
         height_px=face.height_px,
     )
@@ -101,7 +107,8 @@ def _follow(face: FaceFrame, points: Array) -> Array:
     radius = np.hypot(t, 0.85 * (v - middle)) / unit
     around = smoothstep(2.0, 0.95, radius)
     neck = smoothstep(chin + 0.62 * unit, chin - 0.06 * unit, v)
-    return around * neck
+    follow: Array = around * neck
+    return follow
 
 
 def _depth(face: FaceFrame, mesh: Array, points: Array) -> Array:
@@ -130,7 +137,8 @@ def _thin_plate(known: Array, values: Array, wanted: Array, smoothing: float = 2
 
     def kernel(a: Array, b: Array) -> Array:
         squared = ((a[:, None, :] - b[None, :, :]) ** 2).sum(-1)
-        return 0.5 * squared * np.log(squared + 1e-12)
+        value: Array = 0.5 * squared * np.log(squared + 1e-12)
+        return value
 
     count = len(known)
     flat = np.concatenate([np.ones((count, 1)), known], axis=1)

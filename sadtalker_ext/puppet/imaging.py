@@ -7,7 +7,7 @@ cubic), so that a linear look-up is nearly as sharp as a cubic one and a look-up
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -16,6 +16,9 @@ from sadtalker_ext.puppet.teeth import ACROSS, TEXELS_PER_HEIGHT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Pixels: TypeAlias = Any
+"""An array of the imaging backend: NumPy's on the CPU, torch's on a GPU."""
 
 _CUBIC_HALF: Final = np.array([[-1.0, 9.0, 9.0, -1.0]], np.float32) / 16.0
 _MAX_SUPERSAMPLED_PX: Final = 2600
@@ -38,7 +41,7 @@ def supersample(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 class Texture:
     """An image that can be looked up at picture coordinates: texel = scale * (pixel - origin)."""
 
-    data: Any
+    data: Pixels
     scale: float
     origin: tuple[float, float]
 
@@ -48,7 +51,9 @@ class CpuImaging:
 
     xp: Any = np
 
-    def texture(self, image: NDArray[Any], origin: tuple[float, float] = (0.0, 0.0), scale: float | None = None) -> Texture:
+    def texture(
+        self, image: NDArray[Any], origin: tuple[float, float] = (0.0, 0.0), scale: float | None = None
+    ) -> Texture:
         """Keep a uint8 picture (supersampled unless it is huge) or a float32 image (as it is)."""
         if image.dtype != np.uint8:
             return Texture(np.ascontiguousarray(image), scale or 1.0, origin)
@@ -56,11 +61,11 @@ class CpuImaging:
             return Texture(image, 1.0, origin)
         return Texture(supersample(image), 2.0, origin)
 
-    def array(self, values: NDArray[Any]) -> Any:
+    def array(self, values: NDArray[Any]) -> Pixels:
         """A NumPy array as this backend's array."""
         return values
 
-    def sample(self, texture: Texture, x: Any, y: Any) -> Any:
+    def sample(self, texture: Texture, x: Pixels, y: Pixels) -> Pixels:
         """Look up at pixel coordinates x, y (h, w): (h, w, C) of the texture's type."""
         return cv2.remap(
             texture.data,
@@ -70,14 +75,14 @@ class CpuImaging:
             borderMode=cv2.BORDER_REPLICATE,
         )
 
-    def sample_strip(self, texture: Texture, u: Any, w: Any) -> Any:
+    def sample_strip(self, texture: Texture, u: Pixels, w: Pixels) -> Pixels:
         """Look up a strip of :mod:`teeth` at u (half mouth widths) and w (face heights); transparent outside."""
-        rows, columns = texture.data.shape[:2]
+        columns = texture.data.shape[1]
         x = (u + ACROSS) * np.float32((columns - 1) / (2.0 * ACROSS))
-        y = (w - texture.origin[1]) * np.float32(TEXELS_PER_HEIGHT) - np.float32(0.5)
+        y = (w - texture.origin[1]) * np.float32(TEXELS_PER_HEIGHT * texture.scale) - np.float32(0.5)
         return cv2.remap(texture.data, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
-    def upsample(self, nodes: NDArray[np.float32], cell: int) -> Any:
+    def upsample(self, nodes: NDArray[np.float32], cell: int) -> Pixels:
         """Node values (rows + 2, columns + 2, C) -> (rows * cell, columns * cell, C), linear between nodes."""
         rows, columns = nodes.shape[0] - 2, nodes.shape[1] - 2
         size = ((columns + 2) * cell, (rows + 2) * cell)
@@ -89,22 +94,22 @@ class CpuImaging:
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
         return whole[cell:-cell, cell:-cell]
 
-    def blend(self, front: Any, back: Any, share: Any) -> Any:
+    def blend(self, front: Pixels, back: Pixels, share: Pixels) -> Pixels:
         """uint8 front * share + back * (1 - share); share (h, w) float32."""
         return cv2.blendLinear(np.ascontiguousarray(front), np.ascontiguousarray(back), share, 1.0 - share)
 
-    def to_uint8(self, values: Any) -> Any:
+    def to_uint8(self, values: Pixels) -> Pixels:
         """Round float levels 0..255 to uint8."""
         return np.clip(np.rint(values), 0.0, 255.0).astype(np.uint8)
 
-    def to_float(self, values: Any) -> Any:
+    def to_float(self, values: Pixels) -> Pixels:
         """Levels as float32."""
         return values.astype(np.float32)
 
-    def copy(self, values: Any) -> Any:
+    def copy(self, values: Pixels) -> Pixels:
         """A copy that may be written to."""
         return values.copy()
 
-    def to_numpy(self, values: Any) -> NDArray[np.uint8]:
+    def to_numpy(self, values: Pixels) -> NDArray[np.uint8]:
         """A finished frame as NumPy."""
         return values  # type: ignore[no-any-return]

@@ -1,9 +1,10 @@
-"""The mouth: two lips that part over an interior made of the portrait's own teeth where it shows them, and painted ones."""
+"""The mouth: two lips that part over an interior of the portrait's own teeth, where it shows them, and painted ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sadtalker_ext.puppet.frame import FaceFrame, MouthFrame
-    from sadtalker_ext.puppet.imaging import CpuImaging, Texture
+    from sadtalker_ext.puppet.imaging import CpuImaging, Pixels, Texture
 
     Array = NDArray[np.float64]
     Array32 = NDArray[np.float32]
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 OPEN_SOURCE_GAP: Final = 0.012
 """A source picture whose lips are farther apart than this (face heights) counts as an open mouth."""
-CHANNELS: Final = ("xu", "yu", "xl", "yl", "xs", "ys", "du", "dl", "u", "wu", "wl")
-"""Node channels of the mouth box: source pixels seen through the upper-lip, lower-lip and skull layers; distances below
-the upper and the lower lip edge; and skull coordinates u (half widths), wu, wl (face heights below both source lip edges)."""
+CHANNELS: Final = ("xu", "yu", "xl", "yl", "xs", "ys", "du", "dl", "u", "wu", "wl", "ul")
+"""Node channels of the mouth box: source pixels seen through the upper-lip, lower-lip and skull layers (x and y each);
+distances below the upper and the lower lip edge; skull coordinates u (half widths), wu and wl (face heights below both
+lip edges of the source); and ul, the position along the lips (half widths), which moves with the corners."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def refine_seam(picture: Picture, face: FaceFrame) -> FaceFrame:
     offsets = np.linspace(-reach, reach, 41)
     v = middle[None, :] + offsets[:, None]
     where = mouth.axes.origin + t[None, :, None] * mouth.axes.along + v[..., None] * mouth.axes.down
-    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), max(0.6, 0.004 * unit))
+    sharp = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = cv2.GaussianBlur(sharp, (0, 0), max(0.6, 0.004 * unit))
     strip = cv2.remap(grey, where[..., 0].astype(np.float32), where[..., 1].astype(np.float32), cv2.INTER_LINEAR)
     spread = np.maximum(strip.std(axis=0, keepdims=True), 4.0)
     cost = (strip - strip.mean(axis=0, keepdims=True)) / spread + 1.4 * (offsets[:, None] / reach) ** 2
@@ -100,10 +103,16 @@ def build_mouth(picture: Picture, face: FaceFrame, imaging: CpuImaging) -> Mouth
     own, own_colour = _own_teeth(picture, face)
     palette = _palette(picture, face, own_colour)
 
-    def keep(strip: teeth.Strip) -> Texture:
-        return imaging.texture(strip.image, origin=(0.0, strip.top))
-
     unit = face.height_px
+    scale = min(1.0, 1.5 * unit / teeth.TEXELS_PER_HEIGHT)
+
+    def keep(strip: teeth.Strip) -> Texture:
+        rows, columns = strip.image.shape[:2]
+        rows_now = max(8, round(rows * scale))
+        size = (max(24, round(columns * scale)), rows_now)
+        image = cv2.resize(strip.image, size, interpolation=cv2.INTER_AREA)
+        return imaging.texture(image, origin=(0.0, strip.top), scale=rows_now / rows)
+
     return Mouth(
         upper_teeth=keep(teeth.upper_teeth(palette)),
         lower_teeth=keep(teeth.lower_teeth(palette)),
@@ -129,7 +138,7 @@ def _own_teeth(picture: Picture, face: FaceFrame) -> tuple[float, Array32 | None
         return 0.0, None
     t = np.linspace(-0.7 * mouth.left_px, 0.7 * mouth.right_px, 49)[None, :]
     share = np.linspace(0.15, 0.75, 13)[:, None]
-    v = mouth.upper(t) * (1.0 - share) + mouth.lower(t) * share
+    v: Array = mouth.upper(t) * (1.0 - share) + mouth.lower(t) * share
     inside = _patch(picture, mouth, np.broadcast_to(t, v.shape), v).reshape(-1, 3)
     lip = _patch(picture, mouth, t, mouth.lower(t) + 0.5 * mouth.lower_thickness_px).reshape(-1, 3)
     luma = inside @ np.array([0.299, 0.587, 0.114], np.float32)
@@ -150,12 +159,13 @@ def _palette(picture: Picture, face: FaceFrame, own_colour: Array32 | None) -> t
     lip = np.median(_patch(picture, mouth, t, mouth.lower(t) + 0.45 * mouth.lower_thickness_px).reshape(-1, 3), axis=0)
     side = np.linspace(-1.5 * mouth.left_px, 1.5 * mouth.right_px, 31)[None, :]
     rise = np.linspace(-0.22, -0.05, 9)[:, None] * face.height_px
-    skin = _patch(picture, mouth, *np.broadcast_arrays(side, rise)).reshape(-1, 3)
+    across: Array = side + 0.0 * rise
+    skin = _patch(picture, mouth, across, rise + 0.0 * side).reshape(-1, 3)
     light = np.percentile(skin, 80, axis=0)
     level = float(light @ np.array([0.299, 0.587, 0.114]))
     tint = light / max(level, 1.0)
     white = np.array([1.0, 0.965, 0.90]) * (0.72 + 0.28 * tint)
-    enamel = np.clip(white * (0.30 * 235.0 + 0.70 * min(1.12 * level, 245.0)), 0.0, 245.0)
+    enamel = np.clip(white * (0.45 * 240.0 + 0.55 * min(1.15 * level, 248.0)), 0.0, 245.0)
     if own_colour is not None:
         enamel = 0.2 * enamel + 0.8 * own_colour
     lip_level = max(float(lip.mean()), 1.0)
@@ -168,31 +178,35 @@ def _palette(picture: Picture, face: FaceFrame, own_colour: Array32 | None) -> t
     )
 
 
-def compose_mouth(mouth: Mouth, picture: Texture, maps: Any, state: MouthState, imaging: CpuImaging) -> Any:
+def compose_mouth(mouth: Mouth, picture: Texture, maps: Pixels, state: MouthState, imaging: CpuImaging) -> Pixels:
     """Lips over interior in the mouth box: channel maps (h, w, len(CHANNELS)) -> (h, w, 3) levels."""
     xp = imaging.xp
     at = {name: maps[..., index] for index, name in enumerate(CHANNELS)}
     upper = imaging.to_float(imaging.sample(picture, at["xu"], at["yu"]))
     lower = imaging.to_float(imaging.sample(picture, at["xl"], at["yl"]))
-    above = 1.0 - _step(xp, (at["du"] + state.roll_upper) / mouth.soft)
-    below = _step(xp, (at["dl"] - state.roll_lower) / mouth.soft)
+    lens = xp.clip(1.15 * (1.0 - at["ul"] ** 2), 0.0, 1.0)
+    from_upper, from_lower = at["du"] + state.roll_upper * lens, at["dl"] - state.roll_lower * lens
+    above = 1.0 - _step(xp, from_upper / mouth.soft)
+    below = _step(xp, from_lower / mouth.soft)
     below = xp.minimum(below, 1.0 - above)
-    ajar = min(max(state.opened / 0.03, 0.0), 1.0)
+    ajar = min(max(state.opened / 0.03, 0.0), 1.0) * xp.clip(2.0 * (1.0 - at["ul"] ** 2), 0.0, 1.0)
     inside = _interior(mouth, picture, at, state, imaging)
     rim = 0.30 * ajar
-    upper = upper * (1.0 - rim * xp.exp(-((xp.clip(at["du"] + state.roll_upper, -1.0, 0.0) / 0.011) ** 2)))[..., None]
-    lower = lower * (1.0 - 0.6 * rim * xp.exp(-((xp.clip(at["dl"] - state.roll_lower, 0.0, 1.0) / 0.008) ** 2)))[..., None]
-    gap = xp.clip(1.0 - above - below, 0.0, 1.0)
-    return upper * above[..., None] + lower * below[..., None] + inside * gap[..., None]
+    upper = upper * (1.0 - rim * xp.exp(-((xp.clip(from_upper, -1.0, 0.0) / 0.011) ** 2)))[..., None]
+    lower = lower * (1.0 - 0.6 * rim * xp.exp(-((xp.clip(from_lower, 0.0, 1.0) / 0.008) ** 2)))[..., None]
+    between = xp.clip((1.02 - xp.abs(at["ul"])) / 0.07, 0.0, 1.0)
+    gap = xp.clip(1.0 - above - below, 0.0, 1.0) * between
+    layers = upper * above[..., None] + lower * below[..., None] + inside * gap[..., None]
+    return layers / xp.clip(above + below + gap, 1e-3, 2.0)[..., None]
 
 
-def _step(xp: Any, x: Any) -> Any:
+def _step(xp: ModuleType, x: Pixels) -> Pixels:
     """0 below -1, 1 above 1, symmetric about 0."""
     position = xp.clip(0.5 * x + 0.5, 0.0, 1.0)
     return position * position * (3.0 - 2.0 * position)
 
 
-def _interior(mouth: Mouth, picture: Texture, at: dict[str, Any], state: MouthState, imaging: CpuImaging) -> Any:
+def _interior(mouth: Mouth, picture: Texture, at: dict[str, Pixels], state: MouthState, imaging: CpuImaging) -> Pixels:
     """Cavity, tongue, lower teeth, upper teeth and the picture's own teeth, from back to front: (h, w, 3) levels."""
     xp = imaging.xp
     shift_u, shift_w = state.parallax
@@ -200,8 +214,8 @@ def _interior(mouth: Mouth, picture: Texture, at: dict[str, Any], state: MouthSt
     falloff = xp.exp(-((at["u"] / 0.95) ** 4))
     depth = 0.55 + 0.45 * xp.clip(at["wu"] / 0.12, 0.0, 1.0)
     colour = imaging.array(mouth.palette.cavity) * (depth * (0.35 + 0.65 * falloff))[..., None]
-    colour = _over(mouth.tongue, u, lower + 0.022, colour, imaging, 0.80)
-    colour = _over(mouth.lower_teeth, u, lower + 0.010, colour, imaging, 0.82)
+    colour = _over(mouth.tongue, u, lower + 0.016 + 0.36 * state.jaw, colour, imaging, 0.80)
+    colour = _over(mouth.lower_teeth, u, lower + 0.008, colour, imaging, 0.68)
     bow = 0.010 * u * u
     colour = _over(mouth.upper_teeth, u, upper - mouth.edge_rest + bow, colour, imaging, 1.0)
     below_upper = xp.clip(at["du"] + state.roll_upper, 0.0, 1.0)
@@ -216,17 +230,17 @@ def _interior(mouth: Mouth, picture: Texture, at: dict[str, Any], state: MouthSt
     return own * share + painted * (1.0 - share)
 
 
-def _own_share(mouth: Mouth, at: dict[str, Any], state: MouthState, xp: Any) -> Any:
+def _own_share(mouth: Mouth, at: dict[str, Pixels], state: MouthState, xp: ModuleType) -> Pixels:
     """Where the source picture's own mouth interior is shown: all of it at rest, its teeth when the mouth moves."""
     moved = min(max(state.opened / 0.025, 0.0), 1.0)
-    retreat = 0.013 * moved
-    soft = 1.6 * mouth.soft + 0.008 * moved
+    retreat = 0.010 * moved
+    soft = 1.6 * mouth.soft + 0.004 * moved
     inside = _step(xp, (at["wu"] + 2.0 * mouth.soft * (1.0 - moved)) / mouth.soft)
     above_edge = 1.0 - _step(xp, (at["wl"] + retreat - 3.0 * mouth.soft * (1.0 - moved)) / soft)
     return inside * above_edge * (1.0 - moved * (1.0 - mouth.own_teeth))
 
 
-def _over(texture: Texture, u: Any, w: Any, behind: Any, imaging: CpuImaging, light: float) -> Any:
+def _over(texture: Texture, u: Pixels, w: Pixels, behind: Pixels, imaging: CpuImaging, light: float) -> Pixels:
     """Lay a strip over ``behind`` at coordinates u (half widths) and w (face heights below its zero line)."""
     strip = imaging.sample_strip(texture, u, w)
     return strip[..., :3] * light + behind * (1.0 - strip[..., 3:4])

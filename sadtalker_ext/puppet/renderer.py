@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.puppet.basis import SHAPE_INDEX
-from sadtalker_ext.puppet.fields import FIELD_NAMES, LOWER, UPPER, clamp_expression, field_scalars
+from sadtalker_ext.puppet.fields import FIELD_NAMES, LOWER, TUCK_ROLL, UPPER, clamp_expression, field_scalars
 from sadtalker_ext.puppet.head import clamp_pose
 from sadtalker_ext.puppet.imaging import CpuImaging
 from sadtalker_ext.puppet.mouth import MouthState, compose_mouth
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sadtalker_ext.puppet.eyes import Eye
+    from sadtalker_ext.puppet.imaging import Pixels
 
     Array = NDArray[np.float64]
     Array32 = NDArray[np.float32]
@@ -33,8 +34,6 @@ EYE_NODES: Final = 20
 _STILL_PX: Final = 0.01
 """Displacements below this are no motion."""
 _MOUTH_FIELDS: Final = tuple(FIELD_NAMES.index(name) for name in FIELD_NAMES if not name.startswith("brows"))
-_ROLL_UPPER: Final = 0.30
-_ROLL_LOWER: Final = 0.55
 
 
 class Puppet:
@@ -56,8 +55,8 @@ class Puppet:
             self._warp_stage(canvas, pose)
         if pose.mouth_moves:
             self._draw_mouth(canvas, pose)
-        for eye, index in ((self.rig.left_eye, SHAPE_INDEX["blink_left"]), (self.rig.right_eye, SHAPE_INDEX["blink_right"])):
-            state = (float(pose.expression[index]), *pose.gaze)
+        for eye, shape in ((self.rig.left_eye, "blink_left"), (self.rig.right_eye, "blink_right")):
+            state = (float(pose.expression[SHAPE_INDEX[shape]]), *pose.gaze)
             if any(abs(value) > 1e-3 for value in state):
                 self._draw_eye(canvas, pose, eye, state)
         return self.imaging.to_numpy(canvas)
@@ -101,13 +100,13 @@ class Puppet:
         self._lay(canvas, window, inner, eye.compose(self.rig.texture, maps, state, imaging), grid)
 
     def _lay(
-        self, canvas: Picture, window: tuple[slice, slice], inner: tuple[slice, slice], levels: object, grid: Grid
+        self, canvas: Pixels, window: tuple[slice, slice], inner: tuple[slice, slice], levels: Pixels, grid: Grid
     ) -> None:
         """Put a box of levels on the canvas, feathered at its border."""
         imaging = self.imaging
         feather = imaging.array(_feather(grid.height, grid.width))[inner]
         below = imaging.to_float(canvas[window])
-        mixed = levels * feather[..., None] + below * (1.0 - feather)[..., None]  # type: ignore[operator]
+        mixed = levels * feather[..., None] + below * (1.0 - feather)[..., None]
         canvas[window] = imaging.to_uint8(mixed)
 
 
@@ -166,7 +165,8 @@ class _Pose:
         self.expression = clamp_expression(np.asarray(expression, np.float64)[None])[0]
         turned, shifted = clamp_pose(np.asarray(rotation, np.float64)[None], np.asarray(translation, np.float64)[None])
         self.rotation, self.translation = turned[0], shifted[0]
-        self.scalars = field_scalars(self.expression[None], rig.mouth.gap)[0]
+        lower_lip = rig.face.mouth.lower_thickness_px / rig.face.height_px
+        self.scalars = field_scalars(self.expression[None], rig.mouth.gap, lower_lip)[0]
         self.head_moves = bool(np.any(np.abs(self.rotation) > 1e-5) or np.any(np.abs(self.translation) > 1e-5))
         self.face_moves = bool(np.any(np.abs(self.scalars) > 1e-5))
         self.moves = self.head_moves or self.face_moves
@@ -203,8 +203,10 @@ class _Pose:
             upper[..., 0], upper[..., 1], lower[..., 0], lower[..., 1], still[..., 0], still[..., 1],
             (vu - mouth.upper(tu)) / unit, (vl - mouth.lower(tl)) / unit,
             mouth.normalised(ts), (vs - mouth.upper(ts)) / unit, (vs - mouth.lower(ts)) / unit,
+            mouth.normalised(tu),
         ]  # fmt: skip
-        return np.stack(channels, axis=-1).astype(np.float32)
+        maps: Array32 = np.stack(channels, axis=-1).astype(np.float32)
+        return maps
 
     def mouth_state(self) -> MouthState:
         """Numbers the mouth interior needs."""
@@ -212,14 +214,16 @@ class _Pose:
         scalar = dict(zip(FIELD_NAMES, self.scalars.tolist(), strict=True))
         unit = self.rig.face.height_px
         mouth = self.rig.face.mouth
-        opened = max(scalar["jaw"] + scalar["part_lower"] + scalar["part_upper"] - scalar["close_opened"], 0.0)
+        rolled = TUCK_ROLL * value["lip_tuck"] * mouth.lower_thickness_px / unit
+        parted = scalar["jaw"] + scalar["part_lower"] + scalar["part_upper"] + rolled
+        opened = max(parted - scalar["close_opened"], 0.0)
         closing = scalar["close_source"] * self.rig.mouth.gap
         press = max(value["lips_closed"] - 0.6, 0.0) / 0.4 * 0.10
         return MouthState(
             jaw=scalar["jaw"] * 0.96,
             opened=opened + closing,
             roll_upper=press * mouth.upper_thickness_px / unit,
-            roll_lower=(_ROLL_LOWER * value["lip_tuck"] + press) * mouth.lower_thickness_px / unit,
+            roll_lower=rolled + press * mouth.lower_thickness_px / unit,
             parallax=(
                 0.07 * float(np.sin(self.rotation[1])) * 2.0 * unit / mouth.width_px,
                 0.05 * float(np.sin(self.rotation[0])),

@@ -81,8 +81,8 @@ def build_rig(picture: Picture, mesh: Array32, person: Array32 | None, imaging: 
         matte=matte,
         backdrop=backdrop,
         mouth=build_mouth(picture, face, imaging),
-        left_eye=Eye(face.left_eye, imaging),
-        right_eye=Eye(face.right_eye, imaging),
+        left_eye=Eye(face.left_eye, picture, imaging),
+        right_eye=Eye(face.right_eye, picture, imaging),
         outline=_mouth_outline(face),
     )
 
@@ -137,4 +137,5 @@ def _mouth_outline(face: FaceFrame) -> Array32:
         (t, mouth.lower(t) + mouth.lower_thickness_px + 0.02 * face.height_px),
     ]
     points = [mouth.axes.origin + a[:, None] * mouth.axes.along + b[:, None] * mouth.axes.down for a, b in rows]
-    return np.concatenate(points)[:, None, :].astype(np.float32)
+    outline: Array32 = np.concatenate(points)[:, None, :].astype(np.float32)
+    return outline

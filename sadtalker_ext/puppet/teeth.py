@@ -41,7 +41,7 @@ class Palette:
 
 @dataclass(frozen=True)
 class Strip:
-    """A texture (h, w, 4) float32, premultiplied RGB levels and alpha 0..1; its first row lies at ``top`` face heights."""
+    """A texture (h, w, 4) float32: premultiplied RGB levels, alpha 0..1. Its first row lies at ``top`` face heights."""
 
     image: Array32
     top: float
@@ -57,7 +57,9 @@ def lower_teeth(palette: Palette) -> Strip:
     return _teeth(palette, _LOWER_EDGES, _LOWER_LENGTH, length=0.052, upward=False)
 
 
-def _teeth(palette: Palette, edges: tuple[float, ...], lengths: tuple[float, ...], length: float, upward: bool) -> Strip:
+def _teeth(
+    palette: Palette, edges: tuple[float, ...], lengths: tuple[float, ...], length: float, upward: bool
+) -> Strip:
     gum_height = 0.05
     rows = int((length + gum_height) * TEXELS_PER_HEIGHT)
     u = np.linspace(-ACROSS, ACROSS, TEXTURE_WIDTH, dtype=np.float32)
@@ -66,13 +68,13 @@ def _teeth(palette: Palette, edges: tuple[float, ...], lengths: tuple[float, ...
     index = np.clip(np.searchsorted(np.asarray(edges[1:]), np.abs(u)), 0, len(lengths) - 1)
     left, right = np.asarray(edges)[index], np.asarray(edges)[index + 1]
     across = ((np.abs(u) - left) / (right - left) * 2.0 - 1.0)[None, :]
-    reach = (1.0 - np.asarray(lengths)[index])[None, :] * 0.35 * length
-    rounding = 0.006 * np.abs(across) ** 4 + 0.003 * np.maximum(across, 0.0) ** 3
-    edge = away - reach - rounding
+    shorter = (1.0 - np.asarray(lengths)[index])[None, :] * 0.35 * length
+    rounding = 0.0075 * np.abs(across) ** 3.5 + 0.003 * np.maximum(across, 0.0) ** 2
+    edge = away - shorter - rounding
     gumline = length * (0.94 - 0.10 * np.abs(across) ** 2.5)
     tooth = _step(edge, 0.0018)
-    gap = 1.0 - 0.42 * np.exp(-(((1.0 - np.abs(across)) / 0.085) ** 2)) * _step(edge, 0.012)
-    form = 1.0 - 0.16 * np.abs(across) ** 3
+    gap = 1.0 - 0.24 * np.exp(-(((1.0 - np.abs(across)) / 0.07) ** 2)) * _step(edge, 0.012)
+    form = 1.0 - 0.13 * np.abs(across) ** 2.5
     tip = 1.0 - 0.10 * np.exp(-((edge / 0.006) ** 2))
     neck = np.clip(away / length, 0.0, 1.0)
     turn = 1.0 / (1.0 + (side / (0.82 if upward else 0.70)) ** 4)
@@ -81,7 +83,8 @@ def _teeth(palette: Palette, edges: tuple[float, ...], lengths: tuple[float, ...
     colour = palette.enamel * light * warm
     gum = _step(away - gumline, 0.004)[..., None]
     colour = colour * (1.0 - gum) + palette.gum * (0.4 + 0.6 * turn)[..., None] * gum
-    alpha = tooth * _step(ACROSS - 0.08 - side, 0.06) * np.ones_like(edge)
+    reach = _step(ACROSS - 0.08 - side, 0.06) if upward else _step(0.80 - side, 0.16)
+    alpha = tooth * reach * np.ones_like(edge)
     image = np.concatenate([colour * alpha[..., None], alpha[..., None]], axis=-1).astype(np.float32)
     image = cv2.GaussianBlur(image, (0, 0), 1.2)
     return Strip(image[::-1].copy(), -(length + gum_height)) if upward else Strip(image, 0.0)

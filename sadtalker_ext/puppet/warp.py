@@ -35,7 +35,8 @@ class Grid:
         half = (self.cell - 1) / 2.0
         x = self.x0 + half + self.cell * np.arange(-margin, self.columns + margin, dtype=np.float32)
         y = self.y0 + half + self.cell * np.arange(-margin, self.rows + margin, dtype=np.float32)
-        return np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
+        nodes: Array32 = np.stack(np.meshgrid(x, y), axis=-1)
+        return nodes
 
     @property
     def width(self) -> int:
@@ -52,9 +53,10 @@ class Grid:
         half = (self.cell - 1) / 2.0
         x = (points[..., 0] - (self.x0 + half)) / self.cell
         y = (points[..., 1] - (self.y0 + half)) / self.cell
-        return cv2.remap(
+        found = cv2.remap(
             values, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )  # type: ignore[return-value]
+        )
+        return np.asarray(found, np.float32)
 
 
 def cover(box: tuple[float, float, float, float], nodes: int) -> Grid:
@@ -68,7 +70,7 @@ def cover(box: tuple[float, float, float, float], nodes: int) -> Grid:
 
 @dataclass(frozen=True)
 class Displacement:
-    """A smooth forward displacement on a grid: a point p of the source goes to p + shift(p). shift: (rows, columns, 2)."""
+    """A smooth forward displacement on a grid: p goes to p + shift(p). shift: (rows, columns, 2) pixels."""
 
     grid: Grid
     shift: Array32
@@ -77,8 +79,9 @@ class Displacement:
     @classmethod
     def on(cls, grid: Grid, shift: Array32) -> Displacement:
         """Keep ``shift`` with its derivatives (dx/dx, dx/dy, dy/dx, dy/dy) for the inversion."""
-        along = cv2.Sobel(shift, cv2.CV_32F, 1, 0, ksize=3, scale=1.0 / (8.0 * grid.cell), borderType=cv2.BORDER_REPLICATE)
-        down = cv2.Sobel(shift, cv2.CV_32F, 0, 1, ksize=3, scale=1.0 / (8.0 * grid.cell), borderType=cv2.BORDER_REPLICATE)
+        scale = 1.0 / (8.0 * grid.cell)
+        along = cv2.Sobel(shift, cv2.CV_32F, 1, 0, ksize=3, scale=scale, borderType=cv2.BORDER_REPLICATE)
+        down = cv2.Sobel(shift, cv2.CV_32F, 0, 1, ksize=3, scale=scale, borderType=cv2.BORDER_REPLICATE)
         slope = np.stack([along[..., 0], down[..., 0], along[..., 1], down[..., 1]], axis=-1)
         return cls(grid, shift, slope)
 
@@ -94,8 +97,7 @@ class Displacement:
             slope = self.grid.sample(self.slope, source)
             a, b, c, d = slope[..., 0] + 1.0, slope[..., 1], slope[..., 2], slope[..., 3] + 1.0
             determinant = np.maximum(a * d - b * c, _MIN_DETERMINANT)
-            source = source - np.stack(
-                [(d * rest[..., 0] - b * rest[..., 1]) / determinant, (a * rest[..., 1] - c * rest[..., 0]) / determinant],
-                axis=-1,
-            )
+            x = (d * rest[..., 0] - b * rest[..., 1]) / determinant
+            y = (a * rest[..., 1] - c * rest[..., 0]) / determinant
+            source = source - np.stack([x, y], axis=-1)
         return source.astype(np.float32)
