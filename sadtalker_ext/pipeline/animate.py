@@ -173,11 +173,12 @@ def render(task: Task, cast: Cast, movement: Movement, restorer: Restorer | None
 
 def write(frames: Iterator[Frame], path: Path, task: Task, clock: Clock) -> tuple[int, int]:
     """Write the video with the voice's own sound and the record of what made it; returns its width and height."""
-    from sadtalker_ext.video.write import write_video
+    from sadtalker_ext.video.write import VideoSpec, write_video
 
+    spec = VideoSpec(
+        rate_hz=clock.rate_hz, frame_count=clock.frames, sound=task.voice_path, quality=task.settings.quality,
+        metadata=Record(task.settings).tags(),
+    )  # fmt: skip
     with task.stopwatch.stage("frames"):
-        report = write_video(
-            frames, path, rate_hz=clock.rate_hz, sound=task.voice_path, quality=task.settings.quality,
-            metadata=Record(task.settings).tags(),
-        )  # fmt: skip
+        report = write_video(frames, path, spec)
     return report.width, report.height
