@@ -15,7 +15,6 @@ from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 
 
-
 def _endings(names: str) -> frozenset[str]:
     return frozenset(f".{name}" for name in names.split())
 

@@ -1,0 +1,87 @@
+"""Which input is a portrait and which a voice, what results are called, and going on after a bad one."""
+
+from pathlib import Path
+
+import pytest
+
+from sadtalker_ext.errors import Cancelled, FaceError, MediaError
+from sadtalker_ext.pipeline import batch
+from sadtalker_ext.pipeline.frames import Watcher
+from sadtalker_ext.runtime import Runtime
+from sadtalker_ext.settings import Settings
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name in ("p/b.PNG", "p/a.jpg", "p/.hidden.jpg", "p/notes.txt", "v/one.wav", "v/two.mp4", "empty/x.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "portraits", "voices"),
+    [
+        (["a.png", "b.wav"], ["a.png"], ["b.wav"]),
+        (["a.txt", "b"], ["a.txt"], ["b"]),
+        (["clip.mp4", "clip2.mp4"], ["clip.mp4"], ["clip2.mp4"]),
+        (["a.png", "b.webp", "c.wav"], ["a.png", "b.webp"], ["c.wav"]),
+        (["a.png", "b.wav", "c.MP3", "d.mp4"], ["a.png"], ["b.wav", "c.MP3", "d.mp4"]),
+        (["a.png", "clip.mp4", "b.wav"], ["a.png", "clip.mp4"], ["b.wav"]),
+        (["p", "b.wav"], ["a.jpg", "b.PNG"], ["b.wav"]),
+        (["p", "v"], ["a.jpg", "b.PNG"], ["one.wav", "two.mp4"]),
+        (["p", "c.png", "v", "z.wav"], ["a.jpg", "b.PNG", "c.png"], ["one.wav", "two.mp4", "z.wav"]),
+    ],
+)
+def test_inputs_are_sorted(files, inputs, portraits, voices):
+    found = batch.sort_inputs([files / name if (files / name).exists() else Path(name) for name in inputs])
+    assert (names(found[0]), names(found[1])) == (portraits, voices)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (["a.png"], "A portrait and a voice are needed"),
+        (["a.png", "b.wav", "c.png", "d.wav"], "c.png comes after a voice"),
+        (["empty", "b.wav"], "holds no pictures"),
+        (["a.png", "empty"], "holds no sounds or videos"),
+    ],
+)
+def test_inputs_that_make_no_sense_are_refused(files, inputs, words):
+    with pytest.raises(MediaError, match=words):
+        batch.sort_inputs([files / name if (files / name).exists() else Path(name) for name in inputs])
+
+
+def test_names_are_unique_and_replace_nothing(tmp_path):
+    (tmp_path / "a_x.mp4").write_bytes(b"earlier")
+    jobs = batch.plan([Path("1/a.png"), Path("2/a.jpg")], [Path("x.wav"), Path("y" * 300 + ".wav")], tmp_path)
+    assert names(job.output for job in jobs) == [
+        "a_x_2.mp4", f"a_{'y' * 80}.mp4", "a_x_3.mp4", f"a_{'y' * 80}_2.mp4",
+    ]  # fmt: skip
+    assert [(job.portrait.name, job.voice.name[0]) for job in jobs] == [
+        ("a.png", "x"), ("a.png", "y"), ("a.jpg", "x"), ("a.jpg", "y"),
+    ]  # fmt: skip
+
+
+def test_goes_on_after_a_bad_one_and_stops_at_a_cancel(monkeypatch, tmp_path):
+    def pretend(portrait, *_):
+        error = {"bad": FaceError("no face"), "stop": Cancelled("stopped"), "defect": ZeroDivisionError()}
+        if portrait.stem in error:
+            raise error[portrait.stem]
+        return portrait.stem
+
+    monkeypatch.setattr(batch, "animate", pretend)
+    made = batch.plan([Path("good.png"), Path("bad.png"), Path("fine.png")], [Path("v.wav")], tmp_path)
+    outcomes = list(batch.run(made, Settings(), Runtime(), Watcher()))
+    assert [(outcome.result, str(outcome.error)) for outcome in outcomes] == [
+        ("good", "None"), (None, "no face"), ("fine", "None"),
+    ]  # fmt: skip
+    for name, error in (("stop", Cancelled), ("defect", ZeroDivisionError)):
+        jobs = batch.plan([Path(f"{name}.png")], [Path("v.wav")], tmp_path)
+        with pytest.raises(error):
+            list(batch.run(jobs, Settings(), Runtime(), Watcher()))

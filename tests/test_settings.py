@@ -1,0 +1,155 @@
+"""Settings: what is accepted, what is refused and in which words, and that nothing is lost on the way to JSON."""
+
+import ast
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from sadtalker_ext.errors import SettingsError
+from sadtalker_ext.knobs import angles_deg
+from sadtalker_ext.settings import Settings
+
+PACKAGE = Path(__file__).parents[1] / "sadtalker_ext"
+FACES = ("cli", "api", "webui")
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "stored"),
+    [
+        ({"yaw": [0, -10, 10.5]}, "yaw", "0,-10,10.5"),
+        ({"yaw": " 1, 2 ,3 "}, "yaw", "1,2,3"),
+        ({"pitch": 3}, "pitch", "3"),
+        ({"roll": None}, "roll", ""),
+        ({"roll": []}, "roll", ""),
+        ({"face": [1, 2, 30, 40.5]}, "face", "1,2,30,40.5"),
+        ({"face": 2}, "face", "2"),
+        ({"seed": "7"}, "seed", 7),
+        ({"seed": 4294967295}, "seed", 4294967295),
+        ({"frame_rate": 30.0}, "frame_rate", 30),
+        ({"still": "on"}, "still", True),
+        ({"pose_style": 3}, "pose_style", "3"),
+        ({"blink": 2}, "blink", 2.0),
+    ],
+)
+def test_accepts_what_forms_and_files_hold(values, name, stored):
+    value = getattr(Settings.from_mapping(values), name)
+    assert value == stored
+    assert type(value) is type(stored)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"seed": -1}, "0 to 4294967295"),
+        ({"seed": 2**32}, "0 to 4294967295"),
+        ({"seed": 1.5}, "a whole number"),
+        ({"frame_rate": 61}, "10 to 60 Hz"),
+        ({"frame_rate": True}, "10 to 60 Hz"),
+        ({"expression_scale": math.nan}, "0 to 2"),
+        ({"expression_scale": "wide"}, "0 to 2"),
+        ({"head_motion_scale": math.inf}, "0 to 3"),
+        ({"resolution_limit": 100}, "256 to 8192 pixels"),
+        ({"yaw": "a"}, "-60 to 60 degrees"),
+        ({"yaw": [1, 99]}, "-60 to 60 degrees"),
+        ({"yaw": "1,,2"}, "-60 to 60 degrees"),
+        ({"face": "1,2,3"}, "x,y,width,height"),
+        ({"face": "0,0,0,10"}, "x,y,width,height"),
+        ({"face": "-1"}, "an index from 0"),
+        ({"face": True}, "largest"),
+        ({"still": "maybe"}, "true or false"),
+        ({"still": 1}, "true or false"),
+        ({"engine": "other"}, "starter, sadtalker"),
+        ({"quality": "Good"}, "small, good, best"),
+        ({"pose_style": None}, "a text"),
+    ],
+)
+def test_refuses_with_the_name_the_value_and_the_range(values, words):
+    (name, value), = values.items()
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_mapping(values)
+    assert name in str(refused.value)
+    assert repr(value) in str(refused.value)
+    assert words in str(refused.value)
+
+
+def test_unknown_name_suggests_the_nearest():
+    with pytest.raises(SettingsError, match="did you mean expression_scale"):
+        Settings.from_mapping({"expresion_scale": 1.0})
+    with pytest.raises(SettingsError, match="named batch_size; there are engine, face"):
+        Settings.from_mapping({"batch_size": 4})
+
+
+def test_settings_checked_when_made_directly():
+    with pytest.raises(SettingsError, match="quality"):
+        Settings(quality="huge")
+    assert Settings(yaw=[1, 2]) == Settings(yaw="1,2")
+
+
+def test_json_round_trip_is_exact():
+    wished = Settings(still=True, yaw="-10,0,12.5", seed=4294967295, blink=0.3, face="1,2,3,4")
+    assert Settings.from_json(wished.to_json()) == wished
+    assert all(isinstance(value, str | bool | int | float) for value in json.loads(wished.to_json()).values())
+    assert wished.changes() == {"still": True, "yaw": "-10,0,12.5", "seed": 4294967295, "blink": 0.3, "face": "1,2,3,4"}
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", '"seed"', "null"])
+def test_json_that_holds_no_settings_is_refused(text):
+    with pytest.raises(SettingsError):
+        Settings.from_json(text)
+
+
+def test_every_knob_describes_itself():
+    for knob in Settings.knobs():
+        assert knob.label
+        assert knob.help.endswith(".")
+        assert knob.read(knob.default) == knob.default
+        if isinstance(knob.default, int | float) and not isinstance(knob.default, bool):
+            assert knob.low <= knob.default <= knob.high
+            assert 0 < knob.step < knob.high - knob.low
+
+
+def test_schema_agrees_with_the_settings():
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = Settings.json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    assert list(schema["properties"]) == [knob.name for knob in Settings.knobs()]
+    for good in (Settings().to_mapping(), {"yaw": [1, 2]}, {"yaw": 5}, {"blink": 2}, {"quality": "best"}):
+        assert validator.is_valid(good)
+        Settings.from_mapping(good)
+    for bad in ({"blink": 2.1}, {"quality": "huge"}, {"still": 1}, {"seed": 1.5}, {"yaw": [1, 99]}, {"nose": 1}):
+        assert not validator.is_valid(bad)
+        with pytest.raises(SettingsError):
+            Settings.from_mapping(bad)
+
+
+def test_keyframes():
+    assert angles_deg("") == ()
+    assert angles_deg("5") == (5.0,)
+    assert angles_deg("-10,0,10.5") == (-10.0, 0.0, 10.5)
+
+
+def test_each_knob_has_exactly_one_reader_below_the_faces():
+    readers = {knob.name: [] for knob in Settings.knobs()}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.relative_to(PACKAGE).parts[0] in FACES:
+            continue
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                for name in readers.keys() & _settings_read(function):
+                    readers[name].append(f"{path.relative_to(PACKAGE)}:{function.lineno} {function.name}")
+    assert {name: places for name, places in readers.items() if len(places) != 1} == {}
+
+
+def _settings_read(function):
+    """Names read as ``settings.name`` or ``something.settings.name`` in a function's own body."""
+    names = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Attribute):
+            owner = node.value
+            called = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
+            if called == "settings":
+                names.add(node.attr)
+    return names
