@@ -7,7 +7,9 @@ freely drawn piece with the frames it shares with the piece before. The data are
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,10 +21,11 @@ from sadtalker_ext.audio.prosody import Prosody, prosody_features
 from sadtalker_ext.engines.head_motion import head_motion
 from sadtalker_ext.metrics.motion import jitter_deg_per_s3
 from sadtalker_ext.models.pose_cvae import POSE_SIZE, Config, PoseCvae, PoseJudge
-from sadtalker_ext.training.head_motion_data import move_head, simulate_prosody
+from sadtalker_ext.training.head_motion_data import DESCRIPTION, move_head, simulate_prosody
 from sadtalker_ext.training.head_styles import HEAD_STYLES
-from sadtalker_ext.training.loop import Phase, Plan
+from sadtalker_ext.training.loop import Phase, Plan, train
 from sadtalker_ext.training.track_plot import write_track_plot
+from sadtalker_ext.weights.starter_pose import save_pose_vae
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +54,7 @@ class PoseVaeRecipe:
     """
 
     name = "pose_vae"
-    phases = (
+    phases: tuple[Phase, ...] = (
         Phase("pose", {"reconstruction": 50.0, "velocity": 400.0, "kl": 1.0, "join": 100.0, "gan": 0.03}),
         Phase("judge", {"judge": 1.0}, learning_rate_scale=0.3),
     )
@@ -66,7 +69,8 @@ class PoseVaeRecipe:
         pose = move_head(prosody, HEAD_STYLES[self.config.styles[style]], rng)
         rest = self.config.overlap - 1
         features = np.pad(prosody_features(prosody), ((rest, self.config.lookahead), (0, 0)))
-        return Clip(features, np.pad(pose, ((rest, 0), (0, 0))) / np.repeat(self.config.pose_unit, 3), style)
+        unit = np.repeat(np.array(self.config.pose_unit, np.float32), 3)
+        return Clip(features, np.pad(pose / unit, ((rest, 0), (0, 0))), style)
 
     def build(self) -> dict[str, nn.Module]:
         """The VAE and the discriminator."""
@@ -75,7 +79,7 @@ class PoseVaeRecipe:
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Pieces (B, 32, 6), their prosody (B, 40, 6) and styles (B,); one in 16 is the beginning of a clip.
 
-        The lean of a style to one side is mirrored in half of the clips when they are used, not here.
+        What came before carries a little noise, so that small errors do not grow from piece to piece.
         """
         config = self.config
         pieces = np.empty((size, config.frames, POSE_SIZE), np.float32)
@@ -142,6 +146,19 @@ class PoseVaeRecipe:
             rotation, _ = head_motion(_pose_network(networks), prosody, style, np.random.default_rng(3))
             tracks[f"{style}: pitch, yaw, roll in degrees"] = np.rad2deg(rotation)
         write_track_plot(folder / "head_motion.svg", tracks, low=-10.0, high=10.0)
+
+
+def train_pose_vae(folder: Path, plan: Plan = PLAN, commit: str = "unknown") -> Path:
+    """Train (or go on) in ``folder`` and write ``pose_vae.safetensors`` there; returns its path.
+
+    commit: of the code that trains, for the header of the file.
+    """
+    recipe = PoseVaeRecipe()
+    network = _pose_network(train(recipe, plan, folder))
+    path = folder / "pose_vae.safetensors"
+    origin = {"recipe": recipe.name, "plan": json.dumps(asdict(plan)), "data": DESCRIPTION, "commit": commit}
+    save_pose_vae(network, path, origin)
+    return path
 
 
 def _pose_network(networks: Mapping[str, nn.Module]) -> PoseCvae:

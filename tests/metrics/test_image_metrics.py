@@ -1,0 +1,96 @@
+"""Image metrics against their definitions, a published implementation's figures and scikit-image."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from sadtalker_ext.errors import MediaError, WeightsError
+from sadtalker_ext.metrics import image
+
+CPBD_BY_REFERENCE = {
+    ("astronaut", 0.0): 0.3511, ("astronaut", 0.7): 0.1660, ("astronaut", 1.0): 0.0652, ("astronaut", 2.0): 0.0080,
+    ("coffee", 0.0): 0.6291, ("coffee", 0.7): 0.4035, ("coffee", 1.5): 0.0333,
+}  # fmt: skip
+"""Figures of the package cpbd 1.0.7, a port of the authors' code, for 256 x 256 corners blurred by cv2."""
+
+
+def corner(name: str, blur_px: float = 0.0) -> np.ndarray:
+    from skimage import data
+
+    picture = getattr(data, name)()[:256, :256]
+    return cv2.GaussianBlur(picture, (0, 0), blur_px) if blur_px else picture
+
+
+@pytest.mark.parametrize(("name", "blur_px"), list(CPBD_BY_REFERENCE))
+def test_cpbd_agrees_with_the_published_implementation(name: str, blur_px: float):
+    assert image.cpbd(corner(name, blur_px)) == pytest.approx(CPBD_BY_REFERENCE[name, blur_px], abs=0.004)
+
+
+def test_cpbd_falls_with_blur_and_is_zero_without_edges():
+    values = [image.cpbd(corner("astronaut", blur)) for blur in (0.0, 0.5, 0.8, 1.2, 2.0)]
+    assert values == sorted(values, reverse=True)
+    assert values[0] > values[-1]
+    assert image.cpbd(np.full((128, 128, 3), 90, np.uint8)) == 0
+    assert image.cpbd(np.zeros((20, 20, 3), np.uint8)) == 0
+
+
+@pytest.mark.parametrize("ramp_px", [4, 6, 10])
+def test_edge_width_of_a_ramp_is_its_length(ramp_px: int):
+    ramp = 120 - 100 * np.cos(np.pi * np.arange(1, ramp_px) / ramp_px)
+    row = np.concatenate([np.full(30, 20.0), ramp, np.full(30, 220.0)])
+    for picture in (np.tile(row, (40, 1)), np.tile(row[::-1], (40, 1))):
+        widths = image._edge_widths(picture)
+        found = widths[5:-5][widths[5:-5] > 0]
+        assert len(found)
+        assert np.all(np.abs(found - ramp_px) <= 2)
+
+
+def test_psnr_of_known_noise_and_of_equals():
+    grey = np.full((64, 64, 3), 100, np.uint8)
+    assert image.psnr_db(grey + 5, grey) == pytest.approx(10 * np.log10(255**2 / 25))
+    assert image.psnr_db(grey, grey) == float("inf")
+
+
+def test_ssim_is_one_for_equals_and_falls_with_noise():
+    picture = corner("astronaut")
+    rng = np.random.default_rng(0)
+    noisy = [np.clip(picture + rng.normal(0, s, picture.shape), 0, 255).astype(np.uint8) for s in (5, 20)]
+    assert image.ssim(picture, picture) == pytest.approx(1.0)
+    assert 1.0 > image.ssim(noisy[0], picture) > image.ssim(noisy[1], picture) > 0
+
+
+def test_pictures_of_other_sizes_are_refused():
+    with pytest.raises(MediaError, match="30 x 20 and 20 x 20"):
+        image.psnr_db(np.zeros((20, 30, 3), np.uint8), np.zeros((20, 20, 3), np.uint8))
+
+
+def test_frechet_distance_of_gaussians():
+    rng = np.random.default_rng(0)
+    first = rng.normal(0, 1.0, (20000, 4))
+    second = rng.normal(0, 2.0, (20000, 4)) + np.array([3.0, 0, 0, 0])
+    assert image.frechet_distance(first, first) == pytest.approx(0.0, abs=1e-6)
+    assert image.frechet_distance(first, second) == pytest.approx(9.0 + 4 * (1 - 2) ** 2, rel=0.03)
+
+
+def test_cosine_similarity():
+    target = np.array([[1.0, 0.0], [1.0, 0.0]])
+    assert image.cosine_similarity(np.array([[2.0, 0.0], [0.0, 3.0]]), target) == pytest.approx(0.5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_networks_come_from_the_user_or_are_refused(tmp_path):
+    class Mean(torch.nn.Module):
+        def forward(self, x):
+            return x.mean(dim=(2, 3))
+
+    path = tmp_path / "mean.pt"
+    torch.jit.trace(Mean(), torch.zeros(1, 3, 8, 8)).save(str(path))
+    white = np.full((40, 50, 3), 255, np.uint8)
+    features = image.network_features(image.open_network(path, "FID"), [white, 0 * white], 8, -1.0)
+    np.testing.assert_allclose(features, [[1, 1, 1], [-1, -1, -1]], atol=1e-6)
+    with pytest.raises(WeightsError, match="--csim-network FILE"):
+        image.open_network(None, "CSIM")
+    (tmp_path / "bad.pt").write_bytes(b"nothing")
+    with pytest.raises(WeightsError, match=r"bad\.pt is not a TorchScript network"):
+        image.open_network(tmp_path / "bad.pt", "FID")

@@ -1,0 +1,65 @@
+"""The file of the pose VAE: round trip, its header, and refusal of damaged or foreign files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.models.pose_cvae import Config, PoseCvae
+from sadtalker_ext.weights.starter_pose import STARTER_POSE_VAE, load_pose_vae, save_pose_vae
+
+
+@pytest.fixture
+def saved(tmp_path: Path):
+    torch.manual_seed(0)
+    network = PoseCvae(Config(styles=("a", "b"), width=16))
+    path = tmp_path / "pose.safetensors"
+    save_pose_vae(network, path, {"recipe": "pose_vae", "commit": "abc"})
+    return network, path
+
+
+def test_round_trip_keeps_config_and_weights_to_half_precision(saved):
+    network, path = saved
+    loaded = load_pose_vae(path)
+    assert loaded.config == network.config
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], value, atol=1e-3, rtol=1e-3)
+    assert not loaded.training
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    assert header["recipe"] == "pose_vae"
+    assert json.loads(header["config"])["styles"] == ["a", "b"]
+    assert not path.with_name("pose.safetensors.part").exists()
+
+
+def test_damage_and_foreign_files_are_refused(saved, tmp_path: Path):
+    _, path = saved
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 0x40
+    (tmp_path / "flipped").write_bytes(data)
+    (tmp_path / "short").write_bytes(path.read_bytes()[:-100])
+    save_file({"x": torch.zeros(1)}, tmp_path / "foreign")
+    with pytest.raises(WeightsError, match="damaged"):
+        load_pose_vae(tmp_path / "flipped")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_pose_vae(tmp_path / "short")
+    with pytest.raises(WeightsError, match="unnamed weights"):
+        load_pose_vae(tmp_path / "foreign")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_pose_vae(tmp_path / "absent")
+
+
+def test_the_shipped_file_is_small_and_says_where_it_comes_from():
+    assert STARTER_POSE_VAE.stat().st_size < 1.5e6
+    with safe_open(STARTER_POSE_VAE, framework="pt") as file:
+        header = file.metadata()
+    assert {"recipe", "data", "commit", "plan", "config", "sha256"} <= set(header)
+    assert "Synthetic" in header["data"]
+    network = load_pose_vae()
+    assert len(network.config.styles) >= 8
+    assert all(np.isfinite(value.numpy()).all() for value in network.state_dict().values())
