@@ -109,7 +109,7 @@ class Eye:
         stretch = xp.clip(1.6 * travel / (self.fold_px + 1e-3), 0.0, 1.0)
         rise = xp.clip((v - top) / (0.55 * self.fold_px + 1e-3), 0.0, 1.0)
         end = xp.clip((upper_now - 0.10 * self.opening_px - v) / (0.16 * self.opening_px + 0.5), 0.0, 1.0)
-        return 0.92 * stretch * rise * end, top + (0.25 + 0.35 * along) * self.fold_px
+        return 0.92 * stretch * rise * end, top + (0.25 + 0.75 * along) * (upper_now - top)
 
     def _between(self, v: Pixels, upper_now: Pixels, lower_now: Pixels, soft: float, xp: ModuleType) -> Pixels:
         """1 where the eyeball shows."""
@@ -140,10 +140,23 @@ class Eye:
 
 
 def _smooth_skin(frame: EyeFrame, picture: NDArray[np.uint8], imaging: CpuImaging) -> Texture:
-    """The skin around an eye without its detail: a blurred crop of the picture."""
-    reach = int(3.0 * frame.half_px) + 4
-    left = int(np.clip(frame.axes.origin[0] - reach, 0, picture.shape[1] - 1))
-    top = int(np.clip(frame.axes.origin[1] - reach, 0, picture.shape[0] - 1))
-    crop = picture[top : int(frame.axes.origin[1]) + reach + 1, left : int(frame.axes.origin[0]) + reach + 1]
-    blurred = cv2.GaussianBlur(crop.astype(np.float32), (0, 0), max(0.16 * frame.half_px, 0.8))
-    return imaging.texture(blurred, origin=(float(left), float(top)))
+    """The skin around an eye without its detail, continued over the eye itself, the lashes and the brow.
+
+    Normalised convolution (Knutsson and Westin 1993): only pixels that are surely skin are averaged.
+    """
+    axes, reach = frame.axes, int(3.0 * frame.half_px) + 4
+    left = int(np.clip(axes.origin[0] - reach, 0, picture.shape[1] - 1))
+    top = int(np.clip(axes.origin[1] - reach, 0, picture.shape[0] - 1))
+    crop = picture[top : int(axes.origin[1]) + reach + 1, left : int(axes.origin[0]) + reach + 1].astype(np.float32)
+    rows, columns = np.mgrid[0 : crop.shape[0], 0 : crop.shape[1]]
+    t, v = axes.local(np.stack([columns + left, rows + top], axis=-1).astype(np.float64))
+    opening = float(np.max(frame.lower.values - frame.upper.values))
+    above, below = v - frame.upper(t), v - frame.lower(t)
+    eye = (above > -0.45 * opening) & (below < 0.35 * opening) & (np.abs(t) < 1.25 * frame.half_px)
+    brow = above < -0.85 * frame.crease_px
+    aside = np.abs(t) > 1.9 * frame.half_px
+    skin = np.where(eye | brow | aside, 1e-3, 1.0).astype(np.float32)
+    sigma = max(0.34 * frame.half_px, 0.8)
+    colour = cv2.GaussianBlur(crop * skin[..., None], (0, 0), sigma)
+    weight = cv2.GaussianBlur(skin, (0, 0), sigma)
+    return imaging.texture(np.asarray(colour / weight[..., None], np.float32), origin=(float(left), float(top)))

@@ -28,8 +28,12 @@ TRANSLATION_LIMIT: Final = 0.12
 CAMERA_DISTANCE: Final = 6.0
 """Distance of the camera from the face in face heights: the perspective of a portrait lens."""
 
-DEPTH_BLUR: Final = 0.05
+DEPTH_BLUR: Final = 0.045
 """Smoothing of the depth in face heights, so that the far cheek of a turned face cannot fold."""
+RELIEF: Final = 1.10
+"""Depth is stretched by this about the pivot: landmark depth is flatter than a head, and smoothing flattens it more."""
+PITCH_GAIN: Final = 1.18
+"""A nod of a flat-chinned relief reads as smaller than it is; with this a face tracker reads back what was asked."""
 
 
 def rotation_matrix(rotation: Array) -> Array:
@@ -63,10 +67,10 @@ class Head:
 
     def displace(self, rotation: Array, translation: Array) -> Displacement:
         """Forward displacement of the head for one pose: rotation (3,) rad, translation (3,) face heights."""
-        matrix = rotation_matrix(rotation)
+        matrix = rotation_matrix(rotation * np.array([PITCH_GAIN, 1.0, 1.0]))
         x = self.nodes[..., 0] - self.pivot[0]
         y = self.nodes[..., 1] - self.pivot[1]
-        z = self.depth - self.pivot[2]
+        z = RELIEF * (self.depth - self.pivot[2])
         distance = CAMERA_DISTANCE * self.height_px
         shift_px = translation * self.height_px
         moved_z = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z - shift_px[2]

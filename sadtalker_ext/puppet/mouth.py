@@ -26,13 +26,13 @@ OPEN_SOURCE_GAP: Final = 0.012
 """A source picture whose lips are farther apart than this (face heights) counts as an open mouth."""
 CHANNELS: Final = ("xu", "yu", "xl", "yl", "xs", "ys", "du", "dl", "u", "wu", "wl", "ul")
 """Node channels of the mouth box: source pixels seen through the upper-lip, lower-lip and skull layers (x and y each);
-distances below the upper and the lower lip edge; skull coordinates u (half widths), wu and wl (face heights below both
-lip edges of the source); and ul, the position along the lips (half widths), which moves with the corners."""
+distances below the upper and the lower lip edge; skull coordinates u (half widths), wu and wl (face heights below the
+two lip edges of the source); and ul, the position along the lips (half widths), which moves with the corners."""
 
 
 @dataclass(frozen=True)
 class MouthState:
-    """What the interior must know of one frame, in face heights: how far jaw and lips went, and parallax of the depth."""
+    """What the interior must know of one frame, in face heights: travel of jaw and lips, and parallax of the depth."""
 
     jaw: float
     opened: float
@@ -138,8 +138,10 @@ def _own_teeth(picture: Picture, face: FaceFrame) -> tuple[float, Array32 | None
         return 0.0, None
     t = np.linspace(-0.7 * mouth.left_px, 0.7 * mouth.right_px, 49)[None, :]
     share = np.linspace(0.15, 0.75, 13)[:, None]
-    v: Array = mouth.upper(t) * (1.0 - share) + mouth.lower(t) * share
-    inside = _patch(picture, mouth, np.broadcast_to(t, v.shape), v).reshape(-1, 3)
+    grid_t: Array
+    grid_t, grid_share = np.meshgrid(t[0], share[:, 0])
+    rows: Array = np.add(mouth.upper(grid_t) * (1.0 - grid_share), mouth.lower(grid_t) * grid_share)
+    inside = _patch(picture, mouth, grid_t, rows).reshape(-1, 3)
     lip = _patch(picture, mouth, t, mouth.lower(t) + 0.5 * mouth.lower_thickness_px).reshape(-1, 3)
     luma = inside @ np.array([0.299, 0.587, 0.114], np.float32)
     lip_luma = float(np.median(lip @ np.array([0.299, 0.587, 0.114], np.float32)))

@@ -83,7 +83,7 @@ def _teeth(
     colour = palette.enamel * light * warm
     gum = _step(away - gumline, 0.004)[..., None]
     colour = colour * (1.0 - gum) + palette.gum * (0.4 + 0.6 * turn)[..., None] * gum
-    reach = _step(ACROSS - 0.08 - side, 0.06) if upward else _step(0.80 - side, 0.16)
+    reach = _step(ACROSS - 0.08 - side, 0.06) if upward else _step(0.66 - side, 0.16)
     alpha = tooth * reach * np.ones_like(edge)
     image = np.concatenate([colour * alpha[..., None], alpha[..., None]], axis=-1).astype(np.float32)
     image = cv2.GaussianBlur(image, (0, 0), 1.2)
