@@ -1,0 +1,119 @@
+"""Convolution blocks shared by the renderer's networks (face-vid2vid, Wang et al. 2021, appendix A).
+
+Each block names its foldable pairs in ``FOLDS``: dotted paths of a convolution and of the batch norm that
+follows it. :func:`sadtalker_ext.models.folding.fold` merges them at load.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sadtalker_ext.models.folding import FoldPairs
+
+BLUR_SIGMA_PER_STEP = 0.5
+"""Sigma of the anti-alias blur is this times (downsampling factor - 1), in pixels."""
+
+
+class ConvNorm2d(nn.Module):
+    """3x3 convolution, batch norm, ReLU (or leaky ReLU when ``negative_slope`` is not 0)."""
+
+    FOLDS: ClassVar[FoldPairs] = (("conv", "norm"),)
+
+    def __init__(self, channels_in: int, channels_out: int, negative_slope: float = 0.0) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.norm = nn.BatchNorm2d(channels_out)
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H, W)."""
+        return F.leaky_relu(self.norm(self.conv(x)), self.negative_slope)
+
+
+class DownBlock2d(ConvNorm2d):
+    """ConvNorm2d, then the mean of each 2x2 cell."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H/2, W/2)."""
+        return F.avg_pool2d(super().forward(x), 2)
+
+
+class ConvNorm3d(nn.Module):
+    """3x3x3 convolution, batch norm, ReLU."""
+
+    FOLDS: ClassVar[FoldPairs] = (("conv", "norm"),)
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(channels_in, channels_out, 3, padding=1)
+        self.norm = nn.BatchNorm3d(channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) -> (B, C', D, H, W)."""
+        return F.relu(self.norm(self.conv(x)))
+
+
+class DownBlock3d(ConvNorm3d):
+    """ConvNorm3d, then the mean of each 2x2 cell; depth is kept."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) -> (B, C', D, H/2, W/2)."""
+        return F.avg_pool3d(super().forward(x), (1, 2, 2))
+
+
+class UpBlock3d(ConvNorm3d):
+    """Nearest-neighbour doubling of height and width, then ConvNorm3d."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) -> (B, C', D, 2H, 2W)."""
+        return super().forward(F.interpolate(x, scale_factor=(1, 2, 2)))
+
+
+class ResBlock3d(nn.Module):
+    """Pre-activation residual block: norm, ReLU, conv, norm, ReLU, conv, plus the input."""
+
+    FOLDS: ClassVar[FoldPairs] = (("conv1", "norm2"),)
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.norm1 = nn.BatchNorm3d(channels)
+        self.norm2 = nn.BatchNorm3d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) -> the same shape."""
+        inner = self.conv1(F.relu(self.norm1(x)))
+        out: Tensor = self.conv2(F.relu(self.norm2(inner)))
+        return out + x
+
+
+class AntiAliasDownsample2d(nn.Module):
+    """Fixed Gaussian blur, then every ``factor``-th pixel. The kernel is a constant kept as a buffer."""
+
+    def __init__(self, channels: int, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.register_buffer("weight", gaussian_kernel(channels, factor))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H/factor, W/factor)."""
+        half = self.weight.shape[-1] // 2
+        return F.conv2d(x, self.weight, stride=self.factor, padding=half, groups=self.weight.shape[0])
+
+    weight: Tensor
+
+
+def gaussian_kernel(channels: int, factor: int) -> Tensor:
+    """(channels, 1, K, K) float32, a normalised Gaussian for downsampling by ``factor``."""
+    import torch
+
+    sigma = BLUR_SIGMA_PER_STEP * (factor - 1)
+    size = 2 * round(sigma * 4) + 1
+    offsets = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
+    line = torch.exp(-(offsets**2) / (2 * sigma**2))
+    kernel = line[:, None] * line[None, :]
+    return (kernel / kernel.sum()).repeat(channels, 1, 1, 1)

@@ -1,0 +1,41 @@
+"""ExpNet: expression coefficients from sound (SadTalker, Zhang et al. 2023, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sadtalker_ext.models.audio_encoder import AUDIO_FEATURES, encoder_layers
+
+
+@dataclass(frozen=True)
+class ExpNetConfig:
+    """expression_channels: 3DMM expression coefficients, read from the reference and predicted."""
+
+    expression_channels: int = 64
+
+
+class ExpNet(nn.Module):
+    """One linear layer on audio features, the reference expression and the blink ratio; frames are independent."""
+
+    def __init__(self, config: ExpNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or ExpNetConfig()
+        expressions = self.config.expression_channels
+        self.audio_encoder = encoder_layers()
+        self.mapping1 = nn.Linear(AUDIO_FEATURES + expressions + 1, expressions)
+
+    def forward(self, mel: Tensor, reference: Tensor, blink: Tensor) -> Tensor:
+        """Predict expression coefficients (B, T, 64).
+
+        mel: (B, T, 1, 80, 16) windows in [-4, 4].
+        reference: (B, T, 64) expression of the source (or of a blink reference).
+        blink: (B, T, 1) eyelid closing in [0, 1].
+        """
+        batch, frames = mel.shape[:2]
+        features: Tensor = self.audio_encoder(mel.flatten(0, 1))
+        features = features.reshape(batch, frames, AUDIO_FEATURES)
+        out: Tensor = self.mapping1(torch.cat((features, reference, blink), dim=-1))
+        return out

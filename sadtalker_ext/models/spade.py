@@ -1,0 +1,83 @@
+"""SPADE decoder: features to picture, modulated by the warped features (Park et al. 2019)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MODULATION_CHANNELS = 128
+LEAK = 0.2
+
+
+class Spade(nn.Module):
+    """Instance norm whose scale and shift are predicted per pixel from a guide."""
+
+    def __init__(self, channels: int, guide_channels: int) -> None:
+        super().__init__()
+        self.mlp_shared = nn.Sequential(nn.Conv2d(guide_channels, MODULATION_CHANNELS, 3, padding=1), nn.ReLU())
+        self.mlp_gamma = nn.Conv2d(MODULATION_CHANNELS, channels, 3, padding=1)
+        self.mlp_beta = nn.Conv2d(MODULATION_CHANNELS, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """Input (B, C, H, W) and guide (B, G, h, w), H a multiple of h -> (B, C, H, W)."""
+        guide = F.interpolate(guide, size=x.shape[2:], mode="nearest")
+        hidden = self.mlp_shared(guide)
+        out: Tensor = F.instance_norm(x) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)
+        return out
+
+
+def spectral_conv(channels_in: int, channels_out: int, kernel: int, bias: bool = True) -> nn.Conv2d:
+    """A convolution whose weight is divided by its largest singular value (Miyato et al. 2018)."""
+    conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=bias)
+    return torch.nn.utils.spectral_norm(conv)
+
+
+class SpadeBlock(nn.Module):
+    """Residual block of two modulated convolutions; the shortcut is learned where the width changes."""
+
+    def __init__(self, channels_in: int, channels_out: int, guide_channels: int) -> None:
+        super().__init__()
+        middle = min(channels_in, channels_out)
+        self.conv_0 = spectral_conv(channels_in, middle, 3)
+        self.conv_1 = spectral_conv(middle, channels_out, 3)
+        self.norm_0 = Spade(channels_in, guide_channels)
+        self.norm_1 = Spade(middle, guide_channels)
+        self.learned_shortcut = channels_in != channels_out
+        if self.learned_shortcut:
+            self.conv_s = spectral_conv(channels_in, channels_out, 1, bias=False)
+            self.norm_s = Spade(channels_in, guide_channels)
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H, W)."""
+        inner = self.conv_0(F.leaky_relu(self.norm_0(x, guide), LEAK))
+        inner = self.conv_1(F.leaky_relu(self.norm_1(inner, guide), LEAK))
+        shortcut = self.conv_s(self.norm_s(x, guide)) if self.learned_shortcut else x
+        out: Tensor = shortcut + inner
+        return out
+
+
+class SpadeDecoder(nn.Module):
+    """Six blocks at the feature size, then two doublings."""
+
+    MIDDLE_BLOCKS = 6
+
+    def __init__(self, channels: int = 256, last_channels: int = 64) -> None:
+        super().__init__()
+        wide = 2 * channels
+        self.fc = nn.Conv2d(channels, wide, 3, padding=1)
+        for index in range(self.MIDDLE_BLOCKS):
+            self.add_module(f"G_middle_{index}", SpadeBlock(wide, wide, channels))
+        self.up_0 = SpadeBlock(wide, channels, channels)
+        self.up_1 = SpadeBlock(channels, last_channels, channels)
+        self.conv_img = nn.Conv2d(last_channels, 3, 3, padding=1)
+
+    def forward(self, guide: Tensor) -> Tensor:
+        """Warped features (B, 256, h, w) -> RGB picture (B, 3, 4h, 4w) in (0, 1)."""
+        x: Tensor = self.fc(guide)
+        for index in range(self.MIDDLE_BLOCKS):
+            x = self.get_submodule(f"G_middle_{index}")(x, guide)
+        x = self.up_0(F.interpolate(x, scale_factor=2), guide)
+        x = self.up_1(F.interpolate(x, scale_factor=2), guide)
+        out: Tensor = self.conv_img(F.leaky_relu(x, LEAK))
+        return out.sigmoid()

@@ -1,0 +1,146 @@
+"""What our pure pieces give for the inputs of the goldens, as full tensors by golden name."""
+
+import random
+import re
+
+import numpy as np
+import torch
+from golden_tools import given_normal, given_uniform
+
+from sadtalker_ext.engines import sadtalker_coefficients as coefficients
+from sadtalker_ext.engines.sadtalker_networks import source_tensor, to_pixels
+from sadtalker_ext.geometry import align5, crop
+
+
+def test_picture(width, height):
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    blue = ((x // 8 + y // 8) % 2) * 200
+    return np.stack((x * 255 // (width - 1), y * 255 // (height - 1), blue), axis=-1).astype(np.uint8)
+
+
+test_picture.__test__ = False
+
+
+def align(golden):
+    sizes = {match[1]: (int(match[2]), int(match[3])) for match in re.finditer(r"(\w+) (\d+)x(\d+)", golden.meta["in"])}
+    out = {"lm3d_std": align5.STANDARD_POINTS}
+    for case, (width, height) in sizes.items():
+        points = align5.flip_y(golden.stored[f"{case}.lm68_in"], height)
+        five = align5.five_points(points)
+        transform = align5.align_transform(points, width, height)
+        scale, origin = align5.fit_weak_perspective(five, align5.STANDARD_POINTS)
+        out |= {
+            f"{case}.lm68_in": golden.stored[f"{case}.lm68_in"],
+            f"{case}.lm5p": five,
+            f"{case}.pos_t": origin,
+            f"{case}.pos_s": np.array([scale]),
+            f"{case}.trans_params": np.array(transform),
+            f"{case}.trans_params_from5": np.array(align5.align_transform(five, width, height)),
+            f"{case}.img224": align5.align_picture(test_picture(width, height), transform),
+            f"{case}.lm_new": align5.align_points(points, transform),
+        }
+    return out
+
+
+def face_crop(golden):
+    out = {}
+    for case, facts in golden.meta["table"].items():
+        landmarks = golden.stored[f"{case}.lm68"]
+        found = crop.crop_face(landmarks, *facts["WH"], crop.OFFICIAL_RULES)
+        inner = found.inner
+        assert [inner.left, inner.right, inner.top, inner.bottom] == facts["ox1ox2oy1oy2"], case
+        assert [inner.width, inner.height] == facts["original_size_crop_info0"], case
+        out |= {
+            f"{case}.lm68": landmarks,
+            f"{case}.crop": np.array(found.outer),
+            f"{case}.quad": np.array(found.inner_edges),
+            f"{case}.rsize": np.array(found.picture_px),
+        }
+    return out
+
+
+def blink(golden):
+    out = {}
+    for name, facts in golden.stats.items():
+        if match := re.fullmatch(r"blink\.seed(\d+)\.n(\d+)", name):
+            out[name] = coefficients.random_blinks(int(match[2]), random.Random(int(match[1])))[:, 0]
+        elif match := re.fullmatch(r"blink_fixed\.n(\d+)", name):
+            out[name] = coefficients.regular_blinks(int(match[1]))[:, 0]
+        elif name in ("eyeblink.ratio", "idle.ratio", "idle.mel_absmax"):
+            out[name] = np.zeros(facts["shape"], dtype=np.float32)
+        elif name == "eyeblink.ref":
+            frames = facts["shape"][1]
+            first = np.float32(0.3) * given_normal("first_coeff", 1, 73)
+            eyes = np.float32(0.3) * given_normal("eyeblink_coeff", 20, 73)
+            reference = np.repeat(first[:, :70], frames, axis=0)
+            reference[:, coefficients.EXPRESSION] = coefficients.loop_to_length(eyes[:, :64], frames)
+            out[name] = reference[None]
+    return out
+
+
+def stretched_picture():
+    import cv2
+
+    noise = np.round(255 * given_uniform("pic", 512, 512, 3)).astype(np.uint8)
+    soft = cv2.GaussianBlur(noise, (0, 0), 6).astype(np.float32)
+    return ((soft - soft.min()) / (soft.max() - soft.min()) * 255).astype(np.uint8)
+
+
+def in_lanes(rows, lanes):
+    """Pad with copies of the last row to a multiple of ``lanes`` and give each lane a run of frames."""
+    missing = -len(rows) % lanes
+    return np.concatenate((rows, np.repeat(rows[-1:], missing, axis=0))).reshape(lanes, -1, *rows.shape[1:])
+
+
+CAMERA = {
+    "ypr_b4.yaw_c_seq": [-20, 30, 10],
+    "ypr_b4.pitch_c_seq": [10],
+    "ypr_b4.roll_c_seq": [0, 10, -5],
+    "yaw_up.yaw_c_seq": [0, 45],
+}
+"""Keyframes in degrees which the descriptions leave out; the stored numbers show them."""
+
+
+def facerender_data(golden):
+    pic = stretched_picture()
+    out = {
+        "pic_u8_strided": pic[::16, ::16],
+        "source_image": source_tensor(pic, 256).expand(2, -1, -1, -1),
+        "u8_of_linspace01_1025": to_pixels(
+            torch.linspace(0, 1, 1025, dtype=torch.float64).reshape(1, 1025, 1)
+        ).reshape(-1),
+    }
+    source = np.float32(0.3) * given_normal("first_coeff", 1, 73)
+    generated = np.float32(0.3) * given_normal("gen_coeff", 11, 70)
+    for name in golden.stats:
+        case, _, what = name.partition(".")
+        if name.endswith("_semantics"):
+            case, _, what = name.rpartition(".")
+            out[name] = semantics(case, what, source[0], generated)
+        elif name.endswith("_c_seq") or case == "cam":
+            out[name] = camera(golden, name)
+    return out
+
+
+def semantics(case, what, source, generated):
+    source = source if "full" in case else source[:70]
+    if what == "source_semantics":
+        return coefficients.still_window(source)
+    scale = {"extfull_still_s1.3": 1.3, "crop_exp2": 2.0}.get(case, 1.0)
+    generated = generated.copy()
+    generated[:, coefficients.EXPRESSION] *= np.float32(scale)
+    driven = coefficients.drive_coefficients(generated, source, "still" in case)
+    return in_lanes(coefficients.coefficient_windows(driven, range(11)), 4 if "b4" in case else 2)
+
+
+def camera(golden, name):
+    text = golden.meta["cam"].get(name.removeprefix("cam."))
+    if text:
+        numbers = [int(number) for number in re.findall(r"-?\d+", text)]
+        keyframes, (frames, lanes) = numbers[:-2], numbers[-2:]
+    else:
+        lanes, frames, keyframes = golden.stats[name]["shape"][0], 11, CAMERA[name]
+    return in_lanes(coefficients.official_free_view(keyframes, frames), lanes)
+
+
+COMPUTE = {"align": align, "crop": face_crop, "blink": blink, "facerender_data": facerender_data}

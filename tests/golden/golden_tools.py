@@ -1,0 +1,111 @@
+"""Reading goldens: pairs of numbers and descriptions, views into big tensors, inputs made from names."""
+
+import ast
+import json
+import operator
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from sadtalker_ext.weights.seeded import normal, uniform
+
+DEFAULT_PREFIX = "in."
+FOLDER = Path(os.environ.get("SADTALKER_GOLDEN_DIR") or Path(__file__).parent)
+PREFIX = os.environ.get("SADTALKER_GOLDEN_INPUT_PREFIX") or DEFAULT_PREFIX
+
+
+@dataclass(frozen=True)
+class Golden:
+    """name: of the pair. stored: slices of tensors. stats: what is known of the full tensors. meta: how they came."""
+
+    name: str
+    stored: dict
+    stats: dict
+    meta: dict
+
+
+def read_goldens(folder=FOLDER):
+    goldens = {}
+    for path in sorted(Path(folder).glob("*.json")):
+        numbers = path.with_suffix(".safetensors")
+        if numbers.is_file():
+            text = json.loads(path.read_text(encoding="utf-8"))
+            goldens[path.stem] = Golden(path.stem, load_file(numbers), text["stats"], text["meta"])
+    return goldens
+
+
+def input_name(rest):
+    """The name of an input: the set's prefix and the rest of the name."""
+    return PREFIX + rest
+
+
+def given_normal(rest, *shape):
+    return normal(input_name(rest), shape)
+
+
+def given_uniform(rest, *shape):
+    return uniform(input_name(rest), shape)
+
+
+def view(tensor, text):
+    """Apply a stored slice such as ``[:, ::5, 96:128]`` or ``[:, [0, 1, 24]]`` without evaluating code."""
+    if text == "full":
+        return tensor
+    index = []
+    for part in re.findall(r"\[[^\[\]]*\]|[^,\[\]\s]+", text.strip()[1:-1]):
+        if part.startswith("["):
+            index.append([int(number) for number in part.strip("[]").split(",")])
+        else:
+            index.append(slice(*(int(number) if number else None for number in part.split(":"))))
+    return tensor[tuple(index)]
+
+
+ASSIGNMENT = re.compile(r"(?:^|\s|,)\s*([A-Za-z_]\w*)\s*=\s*([^=]+?)(?=\s*,\s*[A-Za-z_]\w*\s*=|$)")
+OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+
+
+def parse_inputs(description):
+    """Named inputs of a description: ``name=formula; ...`` with normal, uniform, clip, numbers and lists.
+
+    Parts that are no formula are left out.
+    """
+    names = {}
+    for part in re.split(r";\s*", description):
+        for name, formula in ASSIGNMENT.findall(part):
+            try:
+                names[name] = evaluate(formula, names)
+            except (SyntaxError, KeyError, TypeError, ValueError):
+                continue
+    return names
+
+
+def evaluate(formula, names):
+    quoted = re.sub(rf"\b(?:{re.escape(PREFIX)}|in\.)([\w.]+)", r"'\1'", formula)
+    return _value(ast.parse(quoted.strip(), mode="eval").body, names)
+
+
+def _value(node, names):
+    if isinstance(node, ast.Constant | ast.Name):
+        return node.value if isinstance(node, ast.Constant) else names[node.id]
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_value(item, names) for item in node.elts]
+    if isinstance(node, ast.UnaryOp):
+        return -np.asarray(_value(node.operand, names))
+    if isinstance(node, ast.Call):
+        return _call(node, names)
+    if isinstance(node, ast.BinOp):
+        left, right = _value(node.left, names), _value(node.right, names)
+        left, right = (np.float32(side) if isinstance(side, float | int) else side for side in (left, right))
+        return OPERATORS[type(node.op)](left, right)
+    raise ValueError(ast.dump(node))
+
+
+def _call(node, names):
+    arguments = [_value(item, names) for item in node.args]
+    if node.func.id == "clip":
+        return np.clip(*arguments)
+    return {"normal": normal, "uniform": uniform}[node.func.id](input_name(arguments[0]), tuple(arguments[1]))

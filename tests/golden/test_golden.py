@@ -1,0 +1,96 @@
+"""Our numbers against those measured from the official code.
+
+Every pair of ``*.json`` and ``*.safetensors`` in ``SADTALKER_GOLDEN_DIR`` (default: this folder) is checked; inputs
+are made from names that begin with ``SADTALKER_GOLDEN_INPUT_PREFIX`` (default ``in.``).
+"""
+
+import functools
+
+import golden_networks
+import golden_pieces
+import numpy as np
+import pytest
+import torch
+from golden_tools import parse_inputs, read_goldens, view
+
+GOLDENS = read_goldens()
+COMPUTE = golden_networks.COMPUTE | golden_pieces.COMPUTE
+NOT_OURS = {
+    "face_detect": "RetinaFace and FAN are not part of this package: faces come from geometry/faces",
+    "mel": "checked beside the code, in tests/audio",
+}
+EXACT = {"crop": 1e-9, "blink": 1e-6}
+"""Absolute tolerances of pieces whose numbers are counted, not computed by networks."""
+DEEP = {"generator_512", "animation_256"}
+CASES = [
+    pytest.param(golden, name, id=f"{golden}-{name}")
+    for golden, content in GOLDENS.items()
+    if golden not in NOT_OURS
+    for name in content.stats
+]
+
+
+@functools.lru_cache(maxsize=1)
+def computed(golden):
+    """Full tensors of one golden; goldens come in order, so one is kept."""
+    with torch.inference_mode():
+        values = COMPUTE[golden](GOLDENS[golden])
+    return {name: np.asarray(value) for name, value in values.items()}
+
+
+def tolerance(golden, name, absmax):
+    if golden in EXACT:
+        return EXACT[golden]
+    if golden in DEEP:
+        return 1e-3 * max(1.0, absmax)
+    if name.startswith("prediction"):
+        return 1e-4
+    if name.endswith("img224"):
+        return 1.0
+    return 1e-4 * absmax
+
+
+@pytest.mark.parametrize(("golden", "name"), CASES)
+def test_numbers_of_the_official_code(golden, name):
+    if golden not in COMPUTE:
+        pytest.fail(f"nothing is known about the golden {golden}; it holds {sorted(GOLDENS[golden].stats)}")
+    content = GOLDENS[golden]
+    facts = content.stats[name]
+    ours = computed(golden).get(name)
+    assert ours is not None, f"{golden} has a number called {name} that nothing computes"
+    assert list(ours.shape) == facts["shape"]
+    allowed = tolerance(golden, name, facts["absmax"])
+    stored = content.stored[name]
+    gap = np.abs(view(ours, facts["view"]).astype(np.float64) - stored).max()
+    assert gap <= allowed, f"off by {gap:.3g}, allowed {allowed:.3g}"
+    assert abs(ours.astype(np.float64).mean() - facts["mean"]) <= allowed
+    assert abs(np.abs(ours.astype(np.float64)).max() - facts["absmax"]) <= allowed
+    if ours.size > 1:
+        assert abs(ours.astype(np.float64).std(ddof=1) - facts["std"]) <= max(allowed, 1e-6)
+
+
+@pytest.mark.skipif(not GOLDENS, reason="no goldens in this folder")
+def test_every_golden_is_checked_or_named_as_not_ours():
+    assert set(GOLDENS) <= set(COMPUTE) | set(NOT_OURS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("full", (4, 6)),
+        ("[:, ::2]", (4, 3)),
+        ("[1:3, [0, 5]]", (2, 2)),
+        ("[:1, 2:]", (1, 4)),
+    ],
+)
+def test_views_are_read_without_evaluating_them(text, expected):
+    assert view(np.zeros((4, 6)), text).shape == expected
+
+
+def test_formulas_of_descriptions_give_inputs():
+    text = "x=uniform(in.a,(1,2)); y=x*2-0.5, z=0.1*normal(in.b,(3,)); bs=2 and more words; w=[[1,2],[3,4]]"
+    found = parse_inputs(text)
+    assert found["x"].shape == (1, 2)
+    assert np.allclose(found["y"], found["x"] * 2 - 0.5)
+    assert found["z"].shape == (3,)
+    assert found["w"] == [[1, 2], [3, 4]]
