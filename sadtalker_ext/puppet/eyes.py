@@ -18,6 +18,8 @@ UPPER_SHARE: Final = 0.82
 """Where the lids meet, as a share of the way from the upper to the lower lid (the upper lid does most of a blink)."""
 LASH_BAND: Final = 0.22
 """Height of the band above the upper lid that travels with it unstretched (the lashes), as a share of the opening."""
+BLINKS: Final = 1e-3
+"""Lids that move less than this do not move."""
 GAZE_REACH: Final = (0.26, 0.13)
 """Travel of the iris at gaze 1, in half eye widths: across, down."""
 
@@ -35,8 +37,10 @@ class Eye:
         self.steps = len(frame.upper.values)
         self.lid_skin = _smooth_skin(frame, picture, imaging)
 
-    def reach_px(self) -> tuple[float, float]:
-        """Half width and half height of the box the lids can change."""
+    def reach_px(self, blinks: bool) -> tuple[float, float]:
+        """Half width and half height of the box that lids (or gaze alone) can change."""
+        if not blinks:
+            return 1.05 * self.frame.half_px, 0.8 * self.opening_px + 2.0
         return 1.35 * self.frame.half_px, max(self.fold_px + self.opening_px, 0.7 * self.frame.half_px) * 1.15
 
     def compose(self, picture: Texture, maps: Pixels, state: tuple[float, float, float], imaging: CpuImaging) -> Pixels:
@@ -47,24 +51,27 @@ class Eye:
         xp, frame = imaging.xp, self.frame
         blink, gaze_x, gaze_y = state
         axes = frame.axes
-        off_x, off_y = maps[..., 0] - axes.origin[0], maps[..., 1] - axes.origin[1]
-        t = off_x * axes.along[0] + off_y * axes.along[1]
-        v = off_x * axes.down[0] + off_y * axes.down[1]
+        (ox, oy), (ax, ay), (dx, dy) = axes.origin.tolist(), axes.along.tolist(), axes.down.tolist()
+        off_x, off_y = maps[..., 0] - ox, maps[..., 1] - oy
+        t, v = off_x * ax + off_y * ay, off_x * dx + off_y * dy
         upper, lower = self._curve(self.upper, t, xp), self._curve(self.lower, t, xp)
+        shift_t, shift_v = self._gaze(t, v, (gaze_x, gaze_y), xp)
+        soft = max(0.6, 0.02 * frame.half_px)
+        if blink < BLINKS:
+            inside = self._between(v, upper, lower, 2.0 * soft, xp)
+            return self._look(picture, t - shift_t * inside, v - shift_v * inside, imaging)
         opening = xp.clip(lower - upper, 0.0, 1e6)
         overlap = 0.02 * frame.half_px * max(blink - 0.9, 0.0) * 10.0
-        upper_now = upper + blink * UPPER_SHARE * opening + overlap * (opening > 0)
+        upper_now = upper + blink * UPPER_SHARE * opening + overlap * xp.clip(opening, 0.0, 1.0)
         lower_now = lower - blink * (1.0 - UPPER_SHARE) * opening
 
         is_upper = v < 0.5 * (upper_now + lower_now)
         skin_v = xp.where(is_upper, self._above(v, upper, upper_now, xp), self._below(v, lower, lower_now, xp))
-        shift_t, shift_v = self._gaze(t, v, (gaze_x, gaze_y), xp)
         skin = self._look(picture, t, skin_v, imaging)
         lid_share, lid_v = self._lid(v, upper, upper_now, xp)
         lid = self._look(self.lid_skin, t, lid_v, imaging)
         skin = skin * (1.0 - lid_share)[..., None] + lid * lid_share[..., None]
         ball = self._look(picture, t - shift_t, v - shift_v, imaging)
-        soft = max(0.6, 0.02 * frame.half_px)
         covered = 1.0 - self._between(v, upper_now, lower_now, soft, xp)
         thickness = max(0.075 * self.opening_px, 0.6)
         wide = xp.clip(opening / (0.4 * self.opening_px + 1e-3), 0.0, 1.0)
@@ -131,12 +138,9 @@ class Eye:
 
     def _look(self, picture: Texture, t: Pixels, v: Pixels, imaging: CpuImaging) -> Pixels:
         axes = self.frame.axes
-        x = axes.origin[0] + t * axes.along[0] + v * axes.down[0]
-        y = axes.origin[1] + t * axes.along[1] + v * axes.down[1]
-        xp = imaging.xp
-        if xp is np:
-            x, y = x.astype(np.float32), y.astype(np.float32)
-        return imaging.to_float(imaging.sample(picture, x, y))
+        (ox, oy), (ax, ay), (dx, dy) = axes.origin.tolist(), axes.along.tolist(), axes.down.tolist()
+        points = imaging.xp.stack([ox + t * ax + v * dx, oy + t * ay + v * dy], -1)
+        return imaging.to_float(imaging.sample(picture, points))
 
 
 def _smooth_skin(frame: EyeFrame, picture: NDArray[np.uint8], imaging: CpuImaging) -> Texture:

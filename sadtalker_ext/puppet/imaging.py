@@ -65,15 +65,15 @@ class CpuImaging:
         """A NumPy array as this backend's array."""
         return values
 
-    def sample(self, texture: Texture, x: Pixels, y: Pixels) -> Pixels:
-        """Look up at pixel coordinates x, y (h, w): (h, w, C) of the texture's type."""
-        return cv2.remap(
-            texture.data,
-            (x - texture.origin[0]) * np.float32(texture.scale),
-            (y - texture.origin[1]) * np.float32(texture.scale),
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+    def sample(self, texture: Texture, points: Pixels) -> Pixels:
+        """Look up at pixel coordinates (h, w, 2): (h, w, C) of the texture's type."""
+        texels = (points - np.asarray(texture.origin, np.float32)) * np.float32(texture.scale)
+        return self.sample_texels(texture, texels)
+
+    def sample_texels(self, texture: Texture, texels: Pixels) -> Pixels:
+        """Look up at texel coordinates (h, w, 2)."""
+        nothing = np.empty(0, np.float32)
+        return cv2.remap(texture.data, texels, nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def sample_strip(self, texture: Texture, u: Pixels, w: Pixels) -> Pixels:
         """Look up a strip of :mod:`teeth` at u (half mouth widths) and w (face heights); transparent outside."""

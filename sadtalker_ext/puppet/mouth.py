@@ -184,22 +184,34 @@ def compose_mouth(mouth: Mouth, picture: Texture, maps: Pixels, state: MouthStat
     """Lips over interior in the mouth box: channel maps (h, w, len(CHANNELS)) -> (h, w, 3) levels."""
     xp = imaging.xp
     at = {name: maps[..., index] for index, name in enumerate(CHANNELS)}
-    upper = imaging.to_float(imaging.sample(picture, at["xu"], at["yu"]))
-    lower = imaging.to_float(imaging.sample(picture, at["xl"], at["yl"]))
+    upper = imaging.to_float(imaging.sample(picture, maps[..., 0:2]))
+    lower = imaging.to_float(imaging.sample(picture, maps[..., 2:4]))
     lens = xp.clip(1.15 * (1.0 - at["ul"] ** 2), 0.0, 1.0)
     from_upper, from_lower = at["du"] + state.roll_upper * lens, at["dl"] - state.roll_lower * lens
     above = 1.0 - _step(xp, from_upper / mouth.soft)
     below = _step(xp, from_lower / mouth.soft)
     below = xp.minimum(below, 1.0 - above)
     ajar = min(max(state.opened / 0.03, 0.0), 1.0) * xp.clip(2.0 * (1.0 - at["ul"] ** 2), 0.0, 1.0)
-    inside = _interior(mouth, picture, at, state, imaging)
     rim = 0.30 * ajar
     upper = upper * (1.0 - rim * xp.exp(-((xp.clip(from_upper, -1.0, 0.0) / 0.011) ** 2)))[..., None]
     lower = lower * (1.0 - 0.6 * rim * xp.exp(-((xp.clip(from_lower, 0.0, 1.0) / 0.008) ** 2)))[..., None]
     between = xp.clip((1.02 - xp.abs(at["ul"])) / 0.07, 0.0, 1.0)
     gap = xp.clip(1.0 - above - below, 0.0, 1.0) * between
-    layers = upper * above[..., None] + lower * below[..., None] + inside * gap[..., None]
-    return layers / xp.clip(above + below + gap, 1e-3, 2.0)[..., None]
+    levels = upper * above[..., None] + lower * below[..., None]
+    hole = _bounds(gap > 0.004)
+    if hole is not None:
+        inside = _interior(mouth, picture, maps[hole], state, imaging)
+        levels[hole] = levels[hole] + inside * gap[hole][..., None]
+    return levels / xp.clip(above + below + gap, 1e-3, 2.0)[..., None]
+
+
+def _bounds(flags: Pixels) -> tuple[slice, slice] | None:
+    """The smallest window (rows, columns) that holds every set flag, or None."""
+    rows, columns = flags.any(1).nonzero(), flags.any(0).nonzero()
+    rows, columns = (found[0] if isinstance(found, tuple) else found[:, 0] for found in (rows, columns))
+    if len(rows) == 0:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _step(xp: ModuleType, x: Pixels) -> Pixels:
@@ -208,9 +220,10 @@ def _step(xp: ModuleType, x: Pixels) -> Pixels:
     return position * position * (3.0 - 2.0 * position)
 
 
-def _interior(mouth: Mouth, picture: Texture, at: dict[str, Pixels], state: MouthState, imaging: CpuImaging) -> Pixels:
+def _interior(mouth: Mouth, picture: Texture, maps: Pixels, state: MouthState, imaging: CpuImaging) -> Pixels:
     """Cavity, tongue, lower teeth, upper teeth and the picture's own teeth, from back to front: (h, w, 3) levels."""
     xp = imaging.xp
+    at = {name: maps[..., index] for index, name in enumerate(CHANNELS)}
     shift_u, shift_w = state.parallax
     u, upper, lower = at["u"] + shift_u, at["wu"] + shift_w, at["wl"] + shift_w - state.jaw
     falloff = xp.exp(-((at["u"] / 0.95) ** 4))
@@ -227,7 +240,7 @@ def _interior(mouth: Mouth, picture: Texture, at: dict[str, Pixels], state: Mout
     painted = colour * (xp.clip(shade, 0.0, 1.0) * side)[..., None]
     if mouth.gap <= 0.0:
         return painted
-    own = imaging.to_float(imaging.sample(picture, at["xs"], at["ys"]))
+    own = imaging.to_float(imaging.sample(picture, maps[..., 4:6]))
     share = _own_share(mouth, at, state, xp)[..., None]
     return own * share + painted * (1.0 - share)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.puppet.basis import SHAPE_INDEX
+from sadtalker_ext.puppet.eyes import BLINKS
 from sadtalker_ext.puppet.fields import FIELD_NAMES, LOWER, TUCK_ROLL, UPPER, clamp_expression, field_scalars
 from sadtalker_ext.puppet.head import clamp_pose
 from sadtalker_ext.puppet.imaging import CpuImaging
@@ -65,19 +66,20 @@ class Puppet:
         rig, imaging = self.rig, self.imaging
         nodes = rig.stage.nodes(margin=1)
         still, source = pose.unpose(nodes)
-        moved = np.abs(source - nodes).max(axis=-1) > _STILL_PX
+        matte = _matte_at(rig, still)
+        moved = (np.abs(source - nodes).max(axis=-1) > _STILL_PX) & ((matte > 0.002) | (rig.matte > 0.002))
         if not moved.any():
             return
         part, nodes_box = _moving_part(rig.stage, moved)
-        matte = _matte_at(rig, still[nodes_box])
-        values = np.concatenate([source[nodes_box], matte[..., None]], axis=-1).astype(np.float32)
         window, inner = _window(part, canvas.shape)
-        maps = imaging.upsample(values, part.cell)[inner]
-        front = imaging.sample(rig.texture, maps[..., 0], maps[..., 1])
-        if float(matte.min()) > 0.999:
+        texels = (source[nodes_box] - np.asarray(rig.texture.origin, np.float32)) * np.float32(rig.texture.scale)
+        front = imaging.sample_texels(rig.texture, imaging.upsample(texels, part.cell)[inner])
+        share = matte[nodes_box]
+        if float(share.min()) > 0.999:
             canvas[window] = front
         else:
-            canvas[window] = imaging.blend(front, self._backdrop[window], maps[..., 2])
+            cover_share = imaging.upsample(share[..., None], part.cell)[inner][..., 0]
+            canvas[window] = imaging.blend(front, self._backdrop[window], cover_share)
 
     def _draw_mouth(self, canvas: Picture, pose: _Pose) -> None:
         rig, imaging = self.rig, self.imaging
@@ -91,12 +93,11 @@ class Puppet:
 
     def _draw_eye(self, canvas: Picture, pose: _Pose, eye: Eye, state: tuple[float, float, float]) -> None:
         imaging = self.imaging
-        grid = cover(pose.eye_box(eye), EYE_NODES)
+        grid = cover(pose.eye_box(eye, state[0] >= BLINKS), EYE_NODES)
         window, inner = _window(grid, canvas.shape)
         if canvas[window].size == 0:
             return
-        _, source = pose.unpose(grid.nodes(margin=1))
-        maps = imaging.upsample(source, grid.cell)[inner]
+        maps = imaging.upsample(pose.unpose_skin(grid.nodes(margin=1)), grid.cell)[inner]
         self._lay(canvas, window, inner, eye.compose(self.rig.texture, maps, state, imaging), grid)
 
     def _lay(
@@ -173,8 +174,9 @@ class _Pose:
         self.mouth_moves = bool(np.any(np.abs(self.scalars[list(_MOUTH_FIELDS)]) > 1e-5)) or self._rolls()
         self.gaze = (float(self.expression[SHAPE_INDEX["gaze_x"]]), float(self.expression[SHAPE_INDEX["gaze_y"]]))
         self.head = rig.head.displace(self.rotation, self.translation)
-        shifts = np.tensordot(self.scalars.astype(np.float32), rig.fields, axes=(0, 1))
-        self.skin = [Displacement.on(rig.face_grid, np.ascontiguousarray(shifts[layer])) for layer in (UPPER, LOWER)]
+        flat = rig.fields.reshape(len(FIELD_NAMES), -1)
+        shifts = (self.scalars.astype(np.float32) @ flat).reshape(rig.fields.shape[1:])
+        self.skin = [Displacement.on(rig.face_grid, shifts[layer]) for layer in (UPPER, LOWER)]
 
     def _rolls(self) -> bool:
         return float(self.expression[SHAPE_INDEX["lip_tuck"]]) > 1e-5
@@ -190,6 +192,11 @@ class _Pose:
         t, v = mouth.axes.local(upper.astype(np.float64))
         above = (v - mouth.upper(t)) < 0.0
         return still, np.where(above[..., None], upper, lower).astype(np.float32)
+
+    def unpose_skin(self, points: Array32) -> Array32:
+        """Output points above the mouth -> their source pixels."""
+        still = self.head.backward(points) if self.head_moves else points
+        return self.skin[UPPER].backward(still) if self.face_moves else still
 
     def mouth_maps(self, points: Array32) -> Array32:
         """Channels of :data:`sadtalker_ext.puppet.mouth.CHANNELS` at output points (h, w, 2)."""
@@ -237,13 +244,13 @@ class _Pose:
     def mouth_box(self) -> tuple[float, float, float, float]:
         """Output box (left, top, right, bottom) around both lips."""
         points = np.concatenate([self._forward(self.rig.outline, layer) for layer in (UPPER, LOWER)]).reshape(-1, 2)
-        pad = 0.03 * self.rig.face.height_px
+        pad = max(0.012 * self.rig.face.height_px, 1.6 * self.rig.stage.cell)
         low, high = points.min(0) - pad, points.max(0) + pad
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
-    def eye_box(self, eye: Eye) -> tuple[float, float, float, float]:
-        """Output box around one eye and its lids."""
-        across, up = eye.reach_px()
+    def eye_box(self, eye: Eye, blinks: bool) -> tuple[float, float, float, float]:
+        """Output box around one eye and, if they move, its lids."""
+        across, up = eye.reach_px(blinks)
         axes = eye.frame.axes
         corners = np.array([[a * across, b * up] for a in (-1, 0, 1) for b in (-1, 0, 1)])
         points = axes.origin + corners[:, :1] * axes.along + corners[:, 1:] * axes.down

@@ -37,7 +37,7 @@ FACE_NODES: Final = 104
 class Rig:
     """stage: the region of the picture that can move at all; everything outside is the picture itself.
 
-    fields: (2 layers, J, rows, columns, 2) float32 pixels on face_grid. matte: (rows, columns) float32 on the stage's
+    fields: (J, 2 layers, rows, columns, 2) float32 pixels on face_grid. matte: (rows, columns) float32 on the stage's
     nodes, how much a pixel belongs to the moving person. backdrop: the picture with the person filled in.
     """
 
@@ -63,7 +63,7 @@ def build_rig(picture: Picture, mesh: Array32, person: Array32 | None, imaging: 
     unit = face.height_px
     centre = mesh[list(topo.FACE_OVAL), :2].astype(np.float64).mean(0)
     face_grid = cover(_box(centre, face.axes.down, unit, (0.78, 0.85, 1.05)), FACE_NODES)
-    fields = build_fields(face, face_grid.nodes().astype(np.float64)).astype(np.float32)
+    fields = np.ascontiguousarray(build_fields(face, face_grid.nodes().astype(np.float64)).swapaxes(0, 1), np.float32)
     stage = cover(_clip(_box(centre, face.axes.down, unit, (2.1, 2.2, 1.25)), width, height), STAGE_NODES)
     head = build_head(face, mesh, _widen(stage, 2))
     if person is None:
@@ -129,12 +129,12 @@ def _separate(picture: Picture, person: Array32, mesh: Array32, unit: float, sta
 
 
 def _mouth_outline(face: FaceFrame) -> Array32:
-    """Points around the lips, in pixels, that bound the mouth box: (N, 1, 2)."""
+    """Points around the inner edges of the lips, in pixels, that bound the mouth box: (N, 1, 2)."""
     mouth = face.mouth
     t = np.linspace(-1.12 * mouth.left_px, 1.12 * mouth.right_px, 13)
     rows = [
-        (t, mouth.upper(t) - mouth.upper_thickness_px - 0.02 * face.height_px),
-        (t, mouth.lower(t) + mouth.lower_thickness_px + 0.02 * face.height_px),
+        (t, mouth.upper(t) - 0.03 * face.height_px),
+        (t, mouth.lower(t) + 0.03 * face.height_px),
     ]
     points = [mouth.axes.origin + a[:, None] * mouth.axes.along + b[:, None] * mouth.axes.down for a, b in rows]
     outline: Array32 = np.concatenate(points)[:, None, :].astype(np.float32)

@@ -89,7 +89,7 @@ class Displacement:
         """Where ``points`` (h, w, 2) go."""
         return points + self.grid.sample(self.shift, points)
 
-    def backward(self, points: Array32, steps: int = 3) -> Array32:
+    def backward(self, points: Array32, steps: int = 2) -> Array32:
         """Where ``points`` (h, w, 2) came from: Newton's method on p + shift(p) = point."""
         source = points - self.grid.sample(self.shift, points)
         for _ in range(steps):
