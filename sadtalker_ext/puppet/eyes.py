@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sadtalker_ext.puppet.frame import EyeFrame
-    from sadtalker_ext.puppet.imaging import CpuImaging, Pixels, Texture
+    from sadtalker_ext.puppet.imaging import Imaging, Pixels, Texture
 
 UPPER_SHARE: Final = 0.82
 """Where the lids meet, as a share of the way from the upper to the lower lid (the upper lid does most of a blink)."""
@@ -27,7 +27,7 @@ GAZE_REACH: Final = (0.26, 0.13)
 class Eye:
     """One eye with its lid curves as tables that the imaging backend can look up."""
 
-    def __init__(self, frame: EyeFrame, picture: NDArray[np.uint8], imaging: CpuImaging) -> None:
+    def __init__(self, frame: EyeFrame, picture: NDArray[np.uint8], imaging: Imaging) -> None:
         self.frame = frame
         opening = np.maximum(frame.lower.values - frame.upper.values, 0.0)
         self.opening_px = float(opening.max())
@@ -43,7 +43,7 @@ class Eye:
             return 1.05 * self.frame.half_px, 0.8 * self.opening_px + 2.0
         return 1.35 * self.frame.half_px, max(self.fold_px + self.opening_px, 0.7 * self.frame.half_px) * 1.15
 
-    def compose(self, picture: Texture, maps: Pixels, state: tuple[float, float, float], imaging: CpuImaging) -> Pixels:
+    def compose(self, picture: Texture, maps: Pixels, state: tuple[float, float, float], imaging: Imaging) -> Pixels:
         """Skin, lids and eyeball for source positions maps (h, w, 2): (h, w, 3) levels.
 
         state: blink 0..1, gaze across and down -1..1.
@@ -136,14 +136,14 @@ class Eye:
             gaze[1] * GAZE_REACH[1] * self.frame.half_px * weight,
         )
 
-    def _look(self, picture: Texture, t: Pixels, v: Pixels, imaging: CpuImaging) -> Pixels:
+    def _look(self, picture: Texture, t: Pixels, v: Pixels, imaging: Imaging) -> Pixels:
         axes = self.frame.axes
         (ox, oy), (ax, ay), (dx, dy) = axes.origin.tolist(), axes.along.tolist(), axes.down.tolist()
         points = imaging.xp.stack([ox + t * ax + v * dx, oy + t * ay + v * dy], -1)
         return imaging.to_float(imaging.sample(picture, points))
 
 
-def _smooth_skin(frame: EyeFrame, picture: NDArray[np.uint8], imaging: CpuImaging) -> Texture:
+def _smooth_skin(frame: EyeFrame, picture: NDArray[np.uint8], imaging: Imaging) -> Texture:
     """The skin around an eye without its detail, continued over the eye itself, the lashes and the brow.
 
     Normalised convolution (Knutsson and Westin 1993): only pixels that are surely skin are averaged.

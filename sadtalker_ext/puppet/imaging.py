@@ -7,7 +7,7 @@ cubic), so that a linear look-up is nearly as sharp as a cubic one and a look-up
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ Pixels: TypeAlias = Any
 """An array of the imaging backend: NumPy's on the CPU, torch's on a GPU."""
 
 _CUBIC_HALF: Final = np.array([[-1.0, 9.0, 9.0, -1.0]], np.float32) / 16.0
-_MAX_SUPERSAMPLED_PX: Final = 2600
+LARGEST_SUPERSAMPLED_PX: Final = 2600
 """Pictures longer than this are kept at their own resolution to save memory."""
 
 
@@ -46,6 +46,58 @@ class Texture:
     origin: tuple[float, float]
 
 
+class Imaging(Protocol):
+    """What the puppet asks of a backend. xp: the array module, NumPy or torch, for plain arithmetic."""
+
+    xp: Any
+
+    def texture(
+        self, image: NDArray[Any], origin: tuple[float, float] = (0.0, 0.0), scale: float | None = None
+    ) -> Texture:
+        """Keep a uint8 picture (supersampled unless it is huge) or a float32 image (as it is)."""
+        ...
+
+    def array(self, values: NDArray[Any]) -> Pixels:
+        """A NumPy array as this backend's array."""
+        ...
+
+    def sample(self, texture: Texture, points: Pixels) -> Pixels:
+        """Look up at pixel coordinates (h, w, 2): (h, w, C) levels."""
+        ...
+
+    def sample_texels(self, texture: Texture, texels: Pixels) -> Pixels:
+        """Look up at texel coordinates (h, w, 2)."""
+        ...
+
+    def sample_strip(self, texture: Texture, u: Pixels, w: Pixels) -> Pixels:
+        """Look up a strip of :mod:`teeth` at u (half mouth widths) and w (face heights); transparent outside."""
+        ...
+
+    def upsample(self, nodes: NDArray[np.float32], cell: int) -> Pixels:
+        """Node values (rows + 2, columns + 2, C) -> (rows * cell, columns * cell, C), linear between nodes."""
+        ...
+
+    def blend(self, front: Pixels, back: Pixels, share: Pixels) -> Pixels:
+        """uint8 levels front * share + back * (1 - share); share (h, w)."""
+        ...
+
+    def to_uint8(self, values: Pixels) -> Pixels:
+        """Round levels 0..255 to uint8."""
+        ...
+
+    def to_float(self, values: Pixels) -> Pixels:
+        """Levels as float32."""
+        ...
+
+    def copy(self, values: Pixels) -> Pixels:
+        """A copy that may be written to."""
+        ...
+
+    def to_numpy(self, values: Pixels) -> NDArray[np.uint8]:
+        """A finished frame as NumPy."""
+        ...
+
+
 class CpuImaging:
     """OpenCV and NumPy."""
 
@@ -57,7 +109,7 @@ class CpuImaging:
         """Keep a uint8 picture (supersampled unless it is huge) or a float32 image (as it is)."""
         if image.dtype != np.uint8:
             return Texture(np.ascontiguousarray(image), scale or 1.0, origin)
-        if max(image.shape[:2]) > _MAX_SUPERSAMPLED_PX:
+        if max(image.shape[:2]) > LARGEST_SUPERSAMPLED_PX:
             return Texture(image, 1.0, origin)
         return Texture(supersample(image), 2.0, origin)
 
@@ -100,7 +152,7 @@ class CpuImaging:
 
     def to_uint8(self, values: Pixels) -> Pixels:
         """Round float levels 0..255 to uint8."""
-        return np.clip(np.rint(values), 0.0, 255.0).astype(np.uint8)
+        return values if values.dtype == np.uint8 else np.clip(np.rint(values), 0.0, 255.0).astype(np.uint8)
 
     def to_float(self, values: Pixels) -> Pixels:
         """Levels as float32."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sadtalker_ext.puppet.frame import FaceFrame, MouthFrame
-    from sadtalker_ext.puppet.imaging import CpuImaging, Pixels, Texture
+    from sadtalker_ext.puppet.imaging import Imaging, Pixels, Texture
 
     Array = NDArray[np.float64]
     Array32 = NDArray[np.float32]
@@ -98,7 +98,7 @@ def _cheapest_path(cost: Array) -> NDArray[np.int64]:
     return path
 
 
-def build_mouth(picture: Picture, face: FaceFrame, imaging: CpuImaging) -> Mouth:
+def build_mouth(picture: Picture, face: FaceFrame, imaging: Imaging) -> Mouth:
     """Estimate the colours and paint the textures; ``face`` must be the refined one."""
     own, own_colour = _own_teeth(picture, face)
     palette = _palette(picture, face, own_colour)
@@ -180,7 +180,7 @@ def _palette(picture: Picture, face: FaceFrame, own_colour: Array32 | None) -> t
     )
 
 
-def compose_mouth(mouth: Mouth, picture: Texture, maps: Pixels, state: MouthState, imaging: CpuImaging) -> Pixels:
+def compose_mouth(mouth: Mouth, picture: Texture, maps: Pixels, state: MouthState, imaging: Imaging) -> Pixels:
     """Lips over interior in the mouth box: channel maps (h, w, len(CHANNELS)) -> (h, w, 3) levels."""
     xp = imaging.xp
     at = {name: maps[..., index] for index, name in enumerate(CHANNELS)}
@@ -220,7 +220,7 @@ def _step(xp: ModuleType, x: Pixels) -> Pixels:
     return position * position * (3.0 - 2.0 * position)
 
 
-def _interior(mouth: Mouth, picture: Texture, maps: Pixels, state: MouthState, imaging: CpuImaging) -> Pixels:
+def _interior(mouth: Mouth, picture: Texture, maps: Pixels, state: MouthState, imaging: Imaging) -> Pixels:
     """Cavity, tongue, lower teeth, upper teeth and the picture's own teeth, from back to front: (h, w, 3) levels."""
     xp = imaging.xp
     at = {name: maps[..., index] for index, name in enumerate(CHANNELS)}
@@ -255,7 +255,7 @@ def _own_share(mouth: Mouth, at: dict[str, Pixels], state: MouthState, xp: Modul
     return inside * above_edge * (1.0 - moved * (1.0 - mouth.own_teeth))
 
 
-def _over(texture: Texture, u: Pixels, w: Pixels, behind: Pixels, imaging: CpuImaging, light: float) -> Pixels:
+def _over(texture: Texture, u: Pixels, w: Pixels, behind: Pixels, imaging: Imaging, light: float) -> Pixels:
     """Lay a strip over ``behind`` at coordinates u (half widths) and w (face heights below its zero line)."""
     strip = imaging.sample_strip(texture, u, w)
     return strip[..., :3] * light + behind * (1.0 - strip[..., 3:4])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sadtalker_ext.puppet.eyes import Eye
-    from sadtalker_ext.puppet.imaging import Pixels
+    from sadtalker_ext.puppet.imaging import Imaging, Pixels
 
     Array = NDArray[np.float64]
     Array32 = NDArray[np.float32]
@@ -41,9 +41,9 @@ class Puppet:
     """A portrait that can move. Frames may be rendered from several threads at once."""
 
     def __init__(
-        self, picture: Picture, mesh: Array32, person: Array32 | None = None, imaging: CpuImaging | None = None
+        self, picture: Picture, mesh: Array32, person: Array32 | None = None, imaging: Imaging | None = None
     ) -> None:
-        self.imaging = imaging or CpuImaging()
+        self.imaging: Imaging = imaging or CpuImaging()
         self.rig: Rig = build_rig(picture, mesh, person, self.imaging)
         self._canvas = self.imaging.array(picture)
         self._backdrop = self.imaging.array(self.rig.backdrop)
@@ -76,7 +76,7 @@ class Puppet:
         front = imaging.sample_texels(rig.texture, imaging.upsample(texels, part.cell)[inner])
         share = matte[nodes_box]
         if float(share.min()) > 0.999:
-            canvas[window] = front
+            canvas[window] = imaging.to_uint8(front)
         else:
             cover_share = imaging.upsample(share[..., None], part.cell)[inner][..., 0]
             canvas[window] = imaging.blend(front, self._backdrop[window], cover_share)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.puppet.frame import FaceFrame
     from sadtalker_ext.puppet.head import Head
-    from sadtalker_ext.puppet.imaging import CpuImaging, Texture
+    from sadtalker_ext.puppet.imaging import Imaging, Texture
     from sadtalker_ext.puppet.mouth import Mouth
 
     Array32 = NDArray[np.float32]
@@ -56,7 +56,7 @@ class Rig:
     outline: Array32
 
 
-def build_rig(picture: Picture, mesh: Array32, person: Array32 | None, imaging: CpuImaging) -> Rig:
+def build_rig(picture: Picture, mesh: Array32, person: Array32 | None, imaging: Imaging) -> Rig:
     """Prepare a portrait: picture (H, W, 3) RGB, mesh (478, 3) pixels, person (H, W) in [0, 1] or None."""
     height, width = picture.shape[:2]
     face = refine_seam(picture, measure_face(mesh))
