@@ -29,8 +29,8 @@ NO_RESTORER = "none"
 
 def _angle_knob(label: str, direction: str) -> Any:  # noqa: ANN401 - see knob
     wording = (
-        f"Free view: turn the head to this angle, positive {direction}. One number holds it; several numbers with "
-        "commas are keyframes spread evenly over the clip. Empty leaves it to the voice."
+        f"Free view: turn the head, positive {direction}. One number holds the angle; several are keyframes "
+        "spread evenly over the clip. Empty leaves it to the voice."
     )
     return knob(
         "", label, wording, low=-ANGLE_LIMIT_DEG, high=ANGLE_LIMIT_DEG, step=1.0, unit="degrees", parse=parse_angles
@@ -42,11 +42,11 @@ class Settings:
     """Everything a person may ask for, as JSON scalars; it travels inside the video it made."""
 
     engine: str = knob(
-        "starter", "Engine", "What moves the face: starter ships with the package, sadtalker needs its checkpoints.",
+        "starter", "Engine", "What moves the face. starter ships with the package.",
         choices=("starter", "sadtalker"),
     )  # fmt: skip
     face: str = knob(
-        LARGEST_FACE, "Face", "Which face talks: largest, its index (see sadtalker faces), or a box x,y,width,height.",
+        LARGEST_FACE, "Face", "Which face talks, where there are several.",
         unit="pixels", parse=parse_face,
     )  # fmt: skip
     still: bool = knob(False, "Still head", "Keep the head where it is; mouth and eyes go on moving.")
