@@ -18,10 +18,17 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
+POSE_STYLES = (
+    "natural", "calm", "lively", "nodding", "swaying", "attentive", "thoughtful", "newsreader", "storyteller", "shy",
+    "confident", "cheerful",
+)  # fmt: skip
+"""What the shipped network was trained for, in its order."""
 ROTATION_LIMIT_RAD = (0.17, 0.17, 0.15)
 """Pitch, yaw and roll bend towards this many radians (just under 10 degrees) and never reach them."""
 TRANSLATION_LIMIT = (0.08, 0.05, 0.09)
 """The same for x, y, z in face heights."""
+EASE_IN_FRAMES = 12
+"""The head leaves the pose of the source picture over this many frames."""
 MIRROR_CHANCE = 0.5
 """A style that leans to one side leans to the other in as many clips."""
 _MIRROR = np.array([1.0, -1.0, -1.0, -1.0, 1.0, 1.0])
@@ -56,9 +63,9 @@ def head_motion(
     index = style_index(style, config.styles)
     frames = len(prosody)
     pieces = -(-frames // config.hop)
-    latents = rng.standard_normal((pieces, config.latent)).astype(np.float32)
+    noise = rng.standard_normal((pieces, config.latent)).astype(np.float32)
     mirrored = rng.random() < MIRROR_CHANCE
-    pose = _roll_out(network, prosody_features(prosody), index, latents)[:frames]
+    pose = _roll_out(network, prosody_features(prosody), index, noise)[:frames]
     pose *= np.repeat(config.pose_unit, 3)
     pose = _bend(pose, np.array([*ROTATION_LIMIT_RAD, *TRANSLATION_LIMIT]))
     if mirrored:
@@ -67,14 +74,14 @@ def head_motion(
 
 
 def _roll_out(
-    network: PoseCvae, features: NDArray[np.float32], style: int, latents: NDArray[np.float32]
+    network: PoseCvae, features: NDArray[np.float32], style: int, noise: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Poses (T, 6) in units of the network, piece after piece; row 0 is zero."""
     import torch
 
     config = network.config
     overlap, hop = config.overlap, config.hop
-    total = len(latents) * hop
+    total = len(noise) * hop
     track = np.zeros((overlap + total, POSE_SIZE))
     heard = np.zeros((overlap + total + config.lookahead, features.shape[1]), np.float32)
     heard[overlap - 1 : overlap - 1 + len(features)] = features[: len(heard) - overlap + 1]
@@ -82,19 +89,22 @@ def _roll_out(
     parameter = next(network.parameters())
     style_row = torch.tensor([style], device=parameter.device)
     with torch.inference_mode():
-        for number, latent in enumerate(latents):
+        for number, drawn in enumerate(noise):
             first = number * hop
             before = torch.from_numpy(track[None, first : first + overlap]).to(parameter)
             prosody = torch.from_numpy(heard[None, first : first + config.heard]).to(parameter)
             condition = network.condition(before, prosody, style_row)
-            piece = network.decode(torch.from_numpy(latent[None]).to(parameter), before, condition)[0]
+            piece = network.draw(torch.from_numpy(drawn[None]).to(parameter), before, condition)[0]
             fresh = piece.double().cpu().numpy()
             shared = track[first : first + overlap]
             track[first : first + overlap] = (1.0 - fade) * shared + fade * fresh[:overlap]
             track[first + overlap : first + config.frames] = fresh[overlap:]
             if number == 0:
                 track[:overlap] = 0.0
-    return track[overlap - 1 :]
+    pose = track[overlap - 1 :]
+    ramp = np.clip(np.arange(len(pose)) / EASE_IN_FRAMES, 0.0, 1.0)[:, None]
+    eased: NDArray[np.float64] = pose * ramp * ramp * (3.0 - 2.0 * ramp)
+    return eased
 
 
 def _bend(values: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.float64]:

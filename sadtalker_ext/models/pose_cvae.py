@@ -2,7 +2,9 @@
 
 After SadTalker, section 3.2: a conditional variational autoencoder that learns the residual of a 32-frame piece
 against its first pose, given audio, a style and that pose. Here the audio is prosody, and the condition is not one
-pose but the eight poses that the piece shares with the one before, so that pieces join without a jump.
+pose but the eight poses that the piece shares with the one before, so that pieces join without a jump. The prior of
+the latent is learned from the condition (Sohn, Lee and Yan 2015, "Learning structured output representation using
+deep conditional generative models"), so that a style or a silence also decides how much there is to vary.
 """
 
 from __future__ import annotations
@@ -77,6 +79,7 @@ class PoseCvae(nn.Module):
         condition = config.overlap * POSE_SIZE + config.heard * config.features + config.style_size
         piece = config.frames * POSE_SIZE
         self.style = nn.Embedding(len(config.styles), config.style_size)
+        self.prior = nn.Sequential(nn.Linear(condition, 64), nn.SiLU(), nn.Linear(64, 2 * config.latent))
         self.encoder = _layers(piece + condition, config.width, 2 * config.latent)
         basis = spline_basis(config.frames, config.knot_frames)
         self.register_buffer("basis", basis, persistent=False)
@@ -92,22 +95,33 @@ class PoseCvae(nn.Module):
         mean, log_variance = self.encoder(torch.cat([residual.flatten(1), condition], dim=1)).chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 4.0)
 
+    def expect(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Prior: condition (B, C) -> mean, log variance (B, latent)."""
+        mean, log_variance = self.prior(condition).chunk(2, dim=1)
+        return mean, log_variance.clamp(-12.0, 4.0)
+
+    def draw(self, noise: Tensor, before: Tensor, condition: Tensor) -> Tensor:
+        """Generate from standard normal noise (B, latent) through the prior -> piece (B, frames, 6)."""
+        mean, log_variance = self.expect(condition)
+        return self.decode(mean + noise * torch.exp(0.5 * log_variance), before, condition)
+
     def decode(self, latent: Tensor, before: Tensor, condition: Tensor) -> Tensor:
-        """Generate: latent (B, latent), before (B, overlap, 6), condition (B, C) -> piece (B, frames, 6)."""
+        """Decode: latent (B, latent), before (B, overlap, 6), condition (B, C) -> piece (B, frames, 6)."""
         control: Tensor = self.decoder(torch.cat([latent, condition], dim=1))
         residual: Tensor = self.basis @ control.reshape(len(control), -1, POSE_SIZE)
         return before[:, :1] + residual
 
-    def forward(
-        self, piece: Tensor, before: Tensor, prosody: Tensor, style: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Training pass: reconstruction, mean, log variance, and a piece decoded from a latent of the prior."""
+    def forward(self, piece: Tensor, before: Tensor, prosody: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Training pass: reconstruction and a freely drawn piece (B, frames, 6), and KL divergence (B,) in nats."""
         condition = self.condition(before, prosody, style)
         mean, log_variance = self.encode(piece, condition)
+        prior_mean, prior_log_variance = self.expect(condition)
         latent = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
         rebuilt = self.decode(latent, before, condition)
-        imagined = self.decode(torch.randn_like(mean), before, condition)
-        return rebuilt, mean, log_variance, imagined
+        imagined = self.draw(torch.randn_like(mean), before, condition)
+        excess = (mean - prior_mean).square() + log_variance.exp()
+        divergence = 0.5 * (prior_log_variance - log_variance + excess / prior_log_variance.exp() - 1.0)
+        return rebuilt, imagined, divergence.sum(dim=1)
 
 
 class PoseJudge(nn.Module):

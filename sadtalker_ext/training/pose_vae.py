@@ -55,7 +55,7 @@ class PoseVaeRecipe:
 
     name = "pose_vae"
     phases: tuple[Phase, ...] = (
-        Phase("pose", {"reconstruction": 50.0, "velocity": 400.0, "kl": 1.0, "join": 100.0, "gan": 0.03}),
+        Phase("pose", {"reconstruction": 50.0, "velocity": 400.0, "kl": 1.0, "join": 200.0, "gan": 0.05}),
         Phase("judge", {"judge": 1.0}, learning_rate_scale=0.3),
     )
 
@@ -100,17 +100,16 @@ class PoseVaeRecipe:
     def losses(self, phase: Phase, networks: Mapping[str, nn.Module], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Poses are in units of the network: mean squares of poses and of their change per frame; hinge GAN."""
         piece, prosody, style = batch["piece"], batch["prosody"], batch["style"]
-        rebuilt, mean, log_variance, imagined = networks["pose"](piece, batch["before"], prosody, style)
+        rebuilt, imagined, divergence = networks["pose"](piece, batch["before"], prosody, style)
         judge = networks["judge"]
         if phase.network == "judge":
             real, fake = judge(piece, prosody, style), judge(imagined, prosody, style)
             return {"judge": functional.relu(1.0 - real).mean() + functional.relu(1.0 + fake).mean()}
         overlap = self.config.overlap
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
         return {
             "reconstruction": functional.mse_loss(rebuilt, piece),
             "velocity": functional.mse_loss(torch.diff(rebuilt, dim=1), torch.diff(piece, dim=1)),
-            "kl": divergence.sum(dim=1).mean() / piece[0].numel(),
+            "kl": divergence.mean() / piece[0].numel(),
             "join": functional.mse_loss(imagined[:, :overlap], piece[:, :overlap]),
             "gan": -judge(imagined, prosody, style).mean(),
         }

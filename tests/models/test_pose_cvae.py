@@ -33,12 +33,12 @@ def test_spline_basis_holds_every_cubic(knot_frames: float):
 
 def test_shapes_and_gradients(inputs):
     network = PoseCvae(CONFIG)
-    rebuilt, mean, log_variance, imagined = network(**inputs)
+    rebuilt, imagined, divergence = network(**inputs)
     assert rebuilt.shape == imagined.shape == (5, 32, 6)
-    assert mean.shape == log_variance.shape == (5, CONFIG.latent)
+    assert divergence.shape == (5,)
     scores = PoseJudge(CONFIG)(imagined, inputs["prosody"], inputs["style"])
     assert scores.shape == (5, 8)
-    (rebuilt.square().mean() + scores.mean()).backward()
+    (rebuilt.square().mean() + scores.mean() + divergence.mean()).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
@@ -67,3 +67,14 @@ def test_decoded_pieces_have_no_power_near_the_frame_rate(inputs):
     power = np.abs(np.fft.rfft(velocity, axis=1)) ** 2
     hz = np.fft.rfftfreq(31, 1 / 25)
     assert power[:, hz > 8.0].sum() < 0.05 * power.sum()
+
+
+def test_divergence_is_that_of_the_two_gaussians(inputs):
+    network = PoseCvae(CONFIG).eval()
+    condition = network.condition(inputs["before"], inputs["prosody"], inputs["style"])
+    posterior, prior = (
+        torch.distributions.Normal(mean, torch.exp(0.5 * log_variance))
+        for mean, log_variance in (network.encode(inputs["piece"], condition), network.expect(condition))
+    )
+    expected = torch.distributions.kl_divergence(posterior, prior).sum(dim=1)
+    torch.testing.assert_close(network(**inputs)[2], expected, rtol=1e-4, atol=1e-5)
