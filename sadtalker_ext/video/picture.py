@@ -36,6 +36,10 @@ _MODES = {
 }  # fmt: skip
 """Pillow's modes that are neither colour as it is shown nor can be resized well, and what they become."""
 _PROFILE_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
+PILLOW_ERRORS = (
+    OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error, EOFError,
+)  # fmt: skip
+"""What Pillow's readers have been seen to raise for damaged files, by feeding them files with changed bytes."""
 _CODECS_OF_TEXT = ("ansi", "bintext", "xbin", "idf")
 
 
@@ -90,7 +94,7 @@ def _refusals(file: Path) -> Iterator[None]:
         raise
     except Image.DecompressionBombError as e:
         raise MediaError(f"The picture {file} is larger than {LARGEST_PX} px on a side: make it smaller first") from e
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, struct.error) as e:
+    except PILLOW_ERRORS as e:
         raise MediaError(f"The picture {file} is damaged or incomplete ({e}): export or download it again") from e
     except MemoryError as e:
         raise MediaError(f"The picture {file} needs more memory than there is: make it smaller first") from e
@@ -132,7 +136,7 @@ def _upright(image: Image) -> Image:
 
     try:
         turned: Image = ImageOps.exif_transpose(image)
-    except (OSError, ValueError, SyntaxError, KeyError, TypeError, struct.error, ZeroDivisionError) as e:
+    except PILLOW_ERRORS as e:
         log.debug("unreadable EXIF data, orientation unknown: %s", e)
         return image
     return turned

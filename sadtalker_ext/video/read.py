@@ -22,7 +22,7 @@ _VIDEO = re.compile(r"^\s*Stream #.*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.M
 _AUDIO = re.compile(r"^\s*Stream #.*?: Audio: (?P<codec>\w+).*?, (?P<rate>\d+) Hz, (?P<layout>[^,\n]+)", re.MULTILINE)
 _SIZE = re.compile(r", (\d+)x(\d+)[ ,\n]?")
 _RATE = re.compile(r", ([\d.]+)(k?) (fps|tbr)")
-_TURNED = re.compile(r"^\s*displaymatrix: rotation of -?(90|270)\.", re.MULTILINE)
+_TURNED = re.compile(r"^\s*(?:displaymatrix|Display Matrix): rotation of -?(90|270)\.", re.MULTILINE)
 _CHANNELS = {"mono": 1, "stereo": 2, "downmix": 2}
 FALLBACK_RATE_HZ = 25.0
 """For files that name no rate, such as single pictures."""

@@ -6,6 +6,7 @@ grows under the name ``name.mp4.part`` and gets its own name when it is whole; w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -94,11 +95,11 @@ def write_video(frames: Iterable[Frame], path: str | Path, spec: VideoSpec) -> W
 
 
 def _check_place(target: Path, sound: Path | None) -> None:
-    if target.is_dir():
+    if os.path.isdir(target):  # unlike Path.is_dir, no error for a name that is too long
         raise MediaError(f"The output {target} is a folder: name a file in it, such as {target / 'talking.mp4'}")
     if target.suffix.lower() != SUFFIX:
         raise MediaError(f"The output {target} does not end in {SUFFIX}: name it {target.stem or 'talking'}{SUFFIX}")
-    if sound is not None and target.exists() and sound.exists() and target.samefile(sound):
+    if sound is not None and os.path.exists(target) and os.path.exists(sound) and target.samefile(sound):
         raise MediaError(f"The output {target} is the sound itself and would destroy it: choose another name")
 
 
