@@ -1,0 +1,41 @@
+"""Portraits for the puppet's tests: the astronaut always, the shared test pictures where they are."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from sadtalker_ext.geometry.faces import find_faces
+from sadtalker_ext.puppet.basis import SHAPE_INDEX
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "portraits"
+NAMES = ("astronaut", *sorted(path.stem for path in SHARED.glob("*.png")))
+
+
+@cache
+def picture_of(name: str) -> np.ndarray:
+    if name == "astronaut":
+        from skimage.data import astronaut
+
+        return astronaut()
+    from PIL import Image
+
+    return np.asarray(Image.open(SHARED / f"{name}.png").convert("RGB"))
+
+
+@cache
+def mesh_of(name: str) -> np.ndarray:
+    return find_faces(picture_of(name))[0].mesh
+
+
+STILL = np.zeros(3, np.float32)
+
+
+def shape(**coefficients: float) -> np.ndarray:
+    """Expression (E,) with some shapes set by name."""
+    expression = np.zeros(len(SHAPE_INDEX), np.float32)
+    for name, value in coefficients.items():
+        expression[SHAPE_INDEX[name]] = value
+    return expression
