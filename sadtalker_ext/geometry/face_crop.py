@@ -60,7 +60,7 @@ class Pyramid:
 
     def at_scale(self, factor: float) -> NDArray[np.uint8]:
         """The smallest level still at least ``factor`` times as large as the picture."""
-        level = max(0, int(math.floor(-math.log2(min(1.0, factor)) + 1e-6)))
+        level = max(0, math.floor(-math.log2(min(1.0, factor)) + 1e-6))
         while len(self._levels) <= level and min(self._levels[-1].shape[:2]) >= 2:
             height, width = self._levels[-1].shape[:2]
             half = cv2.resize(self._levels[-1], ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
@@ -90,7 +90,8 @@ def crop_to_picture(mesh: NDArray[np.float32], crop: FaceCrop) -> NDArray[np.flo
     matrix = crop.to_picture()
     points = mesh[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     depth = mesh[:, 2:] * (crop.side / CROP_PX)
-    return np.concatenate([points, depth], axis=1).astype(np.float32)
+    placed: NDArray[np.float32] = np.concatenate([points, depth], axis=1).astype(np.float32)
+    return placed
 
 
 def crop_around_mesh(mesh: NDArray[np.float32]) -> FaceCrop:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from sadtalker_ext.geometry.landmarks import Landmarks
@@ -19,7 +19,7 @@ def find_faces(picture: NDArray[np.uint8]) -> list[Landmarks]:
     return mediapipe_faces.find(picture)
 
 
-def track_faces(frames: Iterator[NDArray[np.uint8]]) -> Iterator[Landmarks | None]:
+def track_faces(frames: Iterable[NDArray[np.uint8]]) -> Iterator[Landmarks | None]:
     """The largest face of each frame, every frame measured on its own; None where there is none."""
     from sadtalker_ext.geometry import mediapipe_faces
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -11,34 +11,56 @@ from numpy.typing import NDArray
 
 from sadtalker_ext.geometry.face_crop import FaceCrop, Pyramid, crop_around_mesh, crop_to_picture
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, oval_box, overlap
+from sadtalker_ext.geometry.template import mirror_points
 from sadtalker_ext.geometry.worker_link import WORKER
 
 PROVIDER = "mediapipe"
-DETECTION_SIDE_PX = 384
-"""Tiles are shrunk to this side; the detectors themselves look at 128 and 192 pixels."""
+DETECTION_SIDE_PX = 256
+"""Tiles are shrunk to this side; the detectors themselves look at 128 (short range) and 192 pixels (full range)."""
+SURE, SURE_IN_TILE = 5.0, 10.0
+"""Presence (log odds) from which a mesh counts in the whole picture and in a tile of it.
+
+Faces score 12 to 40, what only looks like one stays below 5, or below 9 where many tiles are tried.
+"""
 SAME_FACE_OVERLAP = 0.3
-CERTAIN = 0.6
-SMALLEST_TILE_PX = 256
+FACE_FILLS_TILE = 0.12
+"""A face this high in parts of a tile's long side ends the search: smaller tiles would show background faces only."""
+SMALLEST_TILE_PX = 200
+LEVELS = 3
+"""How often tiles are halved: down to an eighth of the picture's long side."""
+TILE_STEP = 0.8
+"""Neighbouring tiles overlap by a fifth, more than a face that only shows at this level is wide."""
+REFINING_VIEWS = (
+    (-0.02, -0.02, 0.95, 0.05),
+    (0.02, -0.02, 1.05, -0.05),
+    (-0.02, 0.02, 1.05, -0.03),
+    (0.02, 0.02, 0.95, 0.03),
+)
+"""Shift in parts of the crop, scale and turn (rad) of the crops whose mean is taken, each also mirrored."""
 Picture = NDArray[np.uint8]
+Mesh = NDArray[np.float32]
 
 
 def find(picture: Picture) -> list[Landmarks]:
     """Every face of an RGB picture (H, W, 3), the largest first."""
     pyramid = Pyramid(picture)
-    meshes: list[NDArray[np.float32]] = []
-    for tiles in _tile_levels(picture.shape[1], picture.shape[0]):
-        crops = [crop for tile in tiles for crop in detect(pyramid, tile)]
-        for mesh in rough_meshes(pyramid, _merge_crops(crops)):
-            if not any(_same_face(mesh, other) for other in meshes):
-                meshes.append(mesh)
-        if any(_fills(mesh, tiles[0]) for mesh in meshes):
+    whole = FaceBox(0, 0, picture.shape[1], picture.shape[0])
+    crops = detect(pyramid, whole, "short") + detect(pyramid, whole, "full")
+    meshes = _keep_new([], rough_meshes(pyramid, _merge_crops(crops), SURE))
+    side = max(picture.shape[:2])
+    for _ in range(LEVELS):
+        side //= 2
+        if side < SMALLEST_TILE_PX or any(oval_box(mesh).height >= FACE_FILLS_TILE * 2 * side for mesh in meshes):
             break
+        tiles = _tiles(picture.shape[1], picture.shape[0], side)
+        crops = [crop for tile in tiles for crop in detect(pyramid, tile, "full")]
+        meshes = _keep_new(meshes, rough_meshes(pyramid, _merge_crops(crops), SURE_IN_TILE))
     faces = [Landmarks.from_mesh(refine(pyramid, mesh), PROVIDER) for mesh in meshes]
     return sorted(faces, key=lambda face: -face.box.width * face.box.height)
 
 
-def detect(pyramid: Pyramid, tile: FaceBox) -> list[FaceCrop]:
-    """Regions of the faces that either detector sees in a tile of the picture."""
+def detect(pyramid: Pyramid, tile: FaceBox, reach: str) -> list[FaceCrop]:
+    """Regions of the faces that the detector of "short" or "full" range sees in a tile of the picture."""
     left, top = int(tile.x), int(tile.y)
     right, bottom = math.ceil(tile.x + tile.width), math.ceil(tile.y + tile.height)
     image = pyramid.picture[top:bottom, left:right]
@@ -46,64 +68,58 @@ def detect(pyramid: Pyramid, tile: FaceBox) -> list[FaceCrop]:
     if factor < 1.0:
         size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    crops = []
-    for reach in ("short", "full"):
-        (rows,) = WORKER.ask("detect", image, range=reach)
-        crops += [_crop_of_detection(row, (left, top, right - left, bottom - top)) for row in rows]
-    return crops
+    (rows,) = WORKER.ask("detect", image, range=reach)
+    return [_crop_of_detection(row, (left, top, right - left, bottom - top)) for row in rows]
 
 
-def rough_meshes(pyramid: Pyramid, crops: list[FaceCrop]) -> list[NDArray[np.float32]]:
+def rough_meshes(pyramid: Pyramid, crops: list[FaceCrop], sure: float) -> list[Mesh]:
     """One mesh (478, 3) for each crop in which the mesh model sees a face, after a second, centred look."""
     meshes, _ = measure(pyramid, crops)
     meshes, presence = measure(pyramid, [crop_around_mesh(mesh) for mesh in meshes])
-    return [mesh for mesh, score in zip(meshes, presence, strict=True) if score >= CERTAIN]
+    return [mesh for mesh, score in zip(meshes, presence, strict=True) if score >= sure]
 
 
-def measure(pyramid: Pyramid, crops: list[FaceCrop]) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-    """The mesh (478, 3) in picture pixels for each crop, and how sure the model is of each, 0 to 1."""
+def measure(pyramid: Pyramid, crops: list[FaceCrop]) -> tuple[list[Mesh], NDArray[np.float32]]:
+    """The mesh (478, 3) in picture pixels for each crop, and how sure the model is of each, log odds."""
     if not crops:
         return [], np.zeros(0, np.float32)
     cuts = np.stack([pyramid.cut(crop) for crop in crops])
     meshes, presence = WORKER.ask("mesh", cuts)
-    placed = [crop_to_picture(mesh, crop) for mesh, crop in zip(meshes, crops, strict=True)]
+    sorted_out = [mirror_points(mesh) if crop.flip else mesh for mesh, crop in zip(meshes, crops, strict=True)]
+    placed = [crop_to_picture(mesh, crop) for mesh, crop in zip(sorted_out, crops, strict=True)]
     return placed, presence
 
 
-def refine(pyramid: Pyramid, mesh: NDArray[np.float32]) -> NDArray[np.float32]:
+def refine(pyramid: Pyramid, mesh: Mesh) -> Mesh:
     """A mesh (478, 3) with less noise: the mean over slightly different crops around it."""
     base = crop_around_mesh(mesh)
-    views = ((0.0, 0.0, 1.0, 0.0), (0.02, 0.01, 0.92, 0.05), (-0.02, -0.01, 1.08, -0.05), (0.01, -0.02, 1.0, -0.03),
-             (-0.01, 0.02, 1.0, 0.03))  # fmt: skip
-    crops = [base.jittered((x, y), scale, turn, flip=False) for x, y, scale, turn in views]
+    crops = [
+        base.jittered((x, y), scale, turn_rad, flip)
+        for x, y, scale, turn_rad in REFINING_VIEWS
+        for flip in (False, True)
+    ]
     meshes, _ = measure(pyramid, crops)
     return np.asarray(np.mean(meshes, axis=0), np.float32)
 
 
-def track(frames: Iterator[Picture]) -> Iterator[Landmarks | None]:
-    """One face per frame, each frame on its own: no smoothing, no memory; None where there is no face."""
+def track(frames: Iterable[Picture]) -> Iterator[Landmarks | None]:
+    """The face of each frame on its own, without smoothing or memory; None where there is none."""
     for frame in frames:
         pyramid = Pyramid(frame)
-        crops = detect(pyramid, FaceBox(0, 0, frame.shape[1], frame.shape[0]))
-        meshes = rough_meshes(pyramid, crops[:1])
+        whole = FaceBox(0, 0, frame.shape[1], frame.shape[0])
+        crops = detect(pyramid, whole, "short") or detect(pyramid, whole, "full")
+        meshes = rough_meshes(pyramid, sorted(crops, key=lambda crop: -crop.side)[:1], SURE)
         yield Landmarks.from_mesh(meshes[0], PROVIDER) if meshes else None
 
 
-def _tile_levels(width: int, height: int) -> Iterator[list[FaceBox]]:
-    """The whole picture, then overlapping square tiles of a half, a quarter ... of its long side."""
-    yield [FaceBox(0, 0, width, height)]
-    side = max(width, height) / 2
-    while side >= SMALLEST_TILE_PX:
-        yield [
-            FaceBox(x, y, min(side, width), min(side, height))
-            for y in _starts(height, side)
-            for x in _starts(width, side)
-        ]
-        side /= 2
+def _tiles(width: int, height: int, side: int) -> list[FaceBox]:
+    """Overlapping square tiles over the picture."""
+    wide, high = min(side, width), min(side, height)
+    return [FaceBox(x, y, wide, high) for y in _starts(height, side) for x in _starts(width, side)]
 
 
 def _starts(length: float, side: float) -> list[float]:
-    count = max(1, math.ceil((length - side) / (0.6 * side)) + 1) if length > side else 1
+    count = max(1, math.ceil((length - side) / (TILE_STEP * side)) + 1) if length > side else 1
     return [float(start) for start in np.linspace(0, max(0.0, length - side), count)]
 
 
@@ -127,9 +143,10 @@ def _box_of(crop: FaceCrop) -> FaceBox:
     return FaceBox(crop.x - crop.side / 2, crop.y - crop.side / 2, crop.side, crop.side)
 
 
-def _same_face(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
-    return overlap(oval_box(first), oval_box(second)) > SAME_FACE_OVERLAP
-
-
-def _fills(mesh: NDArray[np.float32], tile: FaceBox) -> bool:
-    return oval_box(mesh).height >= 0.12 * max(tile.width, tile.height)
+def _keep_new(known: list[Mesh], found: list[Mesh]) -> list[Mesh]:
+    """``known`` and those of ``found`` that show another face."""
+    kept = list(known)
+    for mesh in found:
+        if not any(overlap(oval_box(mesh), oval_box(other)) > SAME_FACE_OVERLAP for other in kept):
+            kept.append(mesh)
+    return kept

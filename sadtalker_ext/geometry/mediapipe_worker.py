@@ -6,7 +6,7 @@ input ends. Three operations, all on RGB uint8 pictures (H, W, 3):
 - ``detect``: one picture and ``range`` ("short" or "full") -> (N, 17) float32: score, box x y width height and six
   key points x y (right eye, left eye, nose, mouth, right ear, left ear), all relative to the picture's size.
 - ``mesh``: (N, 192, 192, 3) crops, each filled by one upright face -> (N, 478, 3) float32 x y z in crop pixels and
-  (N,) float32 presence in [0, 1].
+  (N,) float32 presence, the log odds that the crop shows a face.
 - ``segment``: one picture -> (H, W) float32 in [0, 1].
 
 Sources: MediaPipe's ``face_landmark_cpu``, ``face_detection`` and ``selfie_segmentation`` graphs (Apache-2.0).
@@ -21,12 +21,15 @@ import sys
 import threading
 import time
 import types
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sadtalker_ext.geometry.wire import Array, WireError, read_message, write_message
+
+if TYPE_CHECKING:
+    from mediapipe.framework.calculator_pb2 import CalculatorGraphConfig
 
 CROP_PX = 192
 DETECTION_FLOOR = 0.2
@@ -208,7 +211,7 @@ def _package_folder() -> str:
     return str(spec.submodule_search_locations[0])
 
 
-def _presence_stream(graph: Any) -> str:
+def _presence_stream(graph: CalculatorGraphConfig) -> str:
     """The stream of the graph that carries how sure the model is that its crop shows a face."""
     for node in graph.node:
         if node.calculator == "TensorsToFloatsCalculator":

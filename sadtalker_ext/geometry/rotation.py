@@ -8,11 +8,13 @@ right, positive roll leans it clockwise as seen in the picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Points = NDArray[np.floating[Any]]
 
 
 def euler_to_matrix(angles_rad: Array) -> Array:
@@ -21,7 +23,8 @@ def euler_to_matrix(angles_rad: Array) -> Array:
     The matrix turns column vectors. In the axes above it is Rz(roll) Rx(pitch) Ry(-yaw).
     """
     angles = np.asarray(angles_rad, np.float64)
-    (sin_p, sin_y, sin_r), (cos_p, cos_y, cos_r) = np.moveaxis(np.sin(angles), -1, 0), np.moveaxis(np.cos(angles), -1, 0)
+    sin_p, sin_y, sin_r = np.moveaxis(np.sin(angles), -1, 0)
+    cos_p, cos_y, cos_r = np.moveaxis(np.cos(angles), -1, 0)
     rows = [
         [cos_r * cos_y + sin_r * sin_p * sin_y, -sin_r * cos_p, -cos_r * sin_y + sin_r * sin_p * cos_y],
         [sin_r * cos_y - cos_r * sin_p * sin_y, cos_r * cos_p, -sin_r * sin_y - cos_r * sin_p * cos_y],
@@ -64,7 +67,7 @@ class RigidFit:
         return placed
 
 
-def fit_rigid(source: Array, target: Array, weights: Array | None = None) -> RigidFit:
+def fit_rigid(source: Points, target: Points, weights: Array | None = None) -> RigidFit:
     """The similarity that brings (N, 3) ``source`` closest to ``target`` in weighted least squares.
 
     Source: Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
@@ -84,7 +87,7 @@ def fit_rigid(source: Array, target: Array, weights: Array | None = None) -> Rig
     return RigidFit(rotation, translation, scale, residuals)
 
 
-def fit_rigid_robust(source: Array, target: Array, rounds: int = 4) -> RigidFit:
+def fit_rigid_robust(source: Points, target: Points, rounds: int = 4) -> RigidFit:
     """:func:`fit_rigid` with points that disagree with the rest trusted less (Cauchy weights)."""
     fit = fit_rigid(source, target)
     for _ in range(rounds):

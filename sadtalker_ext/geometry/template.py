@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ _STIFFNESS = 1e-3
 
 
 @lru_cache(maxsize=1)
-def _tables() -> dict[str, NDArray[np.float32]]:
+def _tables() -> dict[str, NDArray[Any]]:
     source = resources.files("sadtalker_ext.geometry") / "face_template.npz"
     with source.open("rb") as file, np.load(file) as tables:
         return {name: tables[name] for name in tables.files}
@@ -30,12 +31,12 @@ def _tables() -> dict[str, NDArray[np.float32]]:
 
 def template_mesh() -> Mesh:
     """The mean face (478, 3): oval one unit high around the origin."""
-    return _tables()["mesh"].copy()
+    return np.array(_tables()["mesh"], np.float32)
 
 
 def mirror_points(mesh: Mesh) -> Mesh:
     """A mesh (478, ...) with the points of the face's two sides exchanged; coordinates stay as they are."""
-    return mesh[_tables()["mirror"]]
+    return np.asarray(mesh[_tables()["mirror"]], np.float32)
 
 
 def place_in_box(box: FaceBox) -> Mesh:
@@ -45,7 +46,7 @@ def place_in_box(box: FaceBox) -> Mesh:
     across = box.width / float(np.ptp(oval[:, 0]))
     scale = np.array([across, box.height, (across + box.height) / 2])
     centre = np.array([box.x + box.width / 2, box.y + box.height / 2, 0.0])
-    return (mesh * scale + centre).astype(np.float32)
+    return np.asarray(mesh * scale + centre, np.float32)
 
 
 def lift_68(points: NDArray[np.float32]) -> Mesh:
@@ -63,7 +64,7 @@ def lift_68(points: NDArray[np.float32]) -> Mesh:
     unit = scale if scale > 0 else 1.0
     placed[:, :2] += _bend(anchors / unit, (wanted - anchors) / unit, placed[:, :2] / unit) * unit
     placed[:, 2] -= float(np.mean(placed[:468, 2])) - scale * float(np.mean(mesh[:468, 2]))
-    return placed.astype(np.float32)
+    return np.asarray(placed, np.float32)
 
 
 def _fit_weak_perspective(known: Array, wanted: Array) -> tuple[float, Array, Array]:
