@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FRAME_RATE_HZ = 25.0
-MEDIAN_INTERVAL_S = 3.2
+MEDIAN_INTERVAL_S = 3.0
 """Median of the log-normal time from one blink to the next; phrase ends and double blinks add to the rate."""
 INTERVAL_SPREAD = 0.55
 """Standard deviation of the logarithm of that time."""
-INTERVAL_RANGE_S = (0.9, 9.0)
+INTERVAL_RANGE_S = (0.9, 7.0)
 FIRST_BLINK_S = 0.4
 """No blink begins earlier, so the first frame is the source picture."""
 PHRASE_END_CHANCE = 0.45
