@@ -152,7 +152,7 @@ def _jaw(face: FaceFrame, place: _Place, layer: int) -> Array:
     base = np.where(
         bounded < 0.0,
         CORNER_SHARE * smoothstep(-0.16, 0.0, bounded),
-        CORNER_SHARE + (1.0 - CORNER_SHARE) * smoothstep(-0.02, 0.8 * chin_level, bounded),
+        CORNER_SHARE + (1.0 - CORNER_SHARE) * smoothstep(0.0, 0.8 * chin_level, bounded),
     )
     lens = _lens(place.u)
     if layer == LOWER:
@@ -170,6 +170,7 @@ def _mouth_fields(face: FaceFrame, place: _Place, layer: int) -> dict[str, Array
     distance = np.maximum(place.lower, 0.0) if is_lower else np.minimum(place.upper, 0.0)
     near = np.exp(-((distance / (0.10 if is_lower else 0.085)) ** 2))
     source_gap = np.maximum(face.mouth.lower(place.t_px) - face.mouth.upper(place.t_px), 0.0) / unit
+    source_gap = source_gap * np.minimum(4.0 * lens, 1.0)
     share = -(1.0 - CLOSE_UPPER) if is_lower else CLOSE_UPPER
     wide = np.exp(-((distance / (0.19 if is_lower else 0.085)) ** 2))
     inward = 0.05 * place.u * np.exp(-((place.u / 1.35) ** 4)) * np.exp(-((place.level / 0.17) ** 2))
