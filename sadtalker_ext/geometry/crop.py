@@ -58,7 +58,7 @@ FIXED_RULES = CropRules(limit_by_picture_width=False, shrink=False)
 
 
 @dataclass(frozen=True)
-class FaceCrop:
+class HeadCrop:
     """picture_px: size of the picture the boxes lie in (smaller than the original if it was shrunk).
     outer: face with border, clipped to the picture.
     inner_edges: left, top, right, bottom of the face box inside ``outer``, not rounded.
@@ -105,9 +105,9 @@ def face_square(landmarks68: Points) -> _Square:
     return _Square(between + down * CENTRE_SHIFT, half_x, np.asarray(np.flipud(half_x) * [-1.0, 1.0]))
 
 
-def crop_face(
+def crop_head(
     landmarks68: Points, width_px: int, height_px: int, rules: CropRules = FIXED_RULES
-) -> FaceCrop:
+) -> HeadCrop:
     """The face crop for landmarks (68, 2) in pixels of a picture ``width_px`` x ``height_px``."""
     square = face_square(landmarks68)
     corners, side = square.corners, square.side
@@ -118,7 +118,7 @@ def crop_face(
         corners, side = corners / shrink, side / shrink
     outer = _outer_box(corners, side, size)
     limit = (size[0], size[0]) if rules.limit_by_picture_width else (outer.width, outer.height)
-    return FaceCrop(size, outer, _inner_edges(corners - [outer.left, outer.top] + 0.5, limit))
+    return HeadCrop(size, outer, _inner_edges(corners - [outer.left, outer.top] + 0.5, limit))
 
 
 def _outer_box(corners: NDArray[np.float64], side: float, size: tuple[int, int]) -> Box:

@@ -174,3 +174,7 @@ class PoseVAE(nn.Module):
         """Motion (B, 32, 6) for audio features (B, 32, 512); see :class:`PoseDecoder`."""
         out: Tensor = self.netG.decoder(audio, reference, style, latent)
         return out
+
+    def make_lean(self) -> None:
+        """Drop what only training needs."""
+        del self.netG.encoder, self.netD_motion

@@ -15,6 +15,7 @@ import torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -100,3 +101,32 @@ def _entries(prefix: str, template: Mapping[str, Tensor]) -> Iterator[tuple[str,
             yield f"{stem}weight_v", torch.from_numpy(right)
         elif not key.endswith(("weight_u", "weight_v")):
             yield key, torch.from_numpy(np.ascontiguousarray(seeded_tensor(full, shape)))
+
+
+def make_seeded(folder: Path) -> list[Path]:
+    """Write the four current checkpoints in the official format with seeded weights (1.5 GB, some seconds).
+
+    The two packaged files hold the same numbers. Files of these names in ``folder`` are refused, not replaced.
+    """
+    import os
+
+    from sadtalker_ext.errors import WeightsError
+    from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
+    from sadtalker_ext.weights import official
+    from sadtalker_ext.weights.state_dict import save_safetensors
+
+    folder.mkdir(parents=True, exist_ok=True)
+    first, second = (folder / entry.name for entry in official.PACKAGED.values())
+    mappings = {count: folder / entry.name for count, entry in official.MAPPINGS.items()}
+    for path in (first, second, *mappings.values()):
+        if path.exists():
+            raise WeightsError(f"{path} is already there and may hold trained weights; choose an empty folder")
+    state: dict[str, Tensor] = {}
+    for prefix, make in official.NETWORKS.items():
+        state |= {prefix + key: tensor for key, tensor in seeded_state(prefix, make()).items()}
+    save_safetensors(state, first)
+    os.link(first, second)
+    for count, path in mappings.items():
+        network = MappingNet(MappingNetConfig(count))
+        torch.save({official.MAPPING_ENTRY: seeded_state("mapping.", network), "epoch": 0}, path)
+    return [first, second, *mappings.values()]

@@ -1,0 +1,32 @@
+"""Checkpoint files of the right form without their bulk: zeros that take no room on the disk."""
+
+import json
+
+import torch
+
+from sadtalker_ext.weights import official
+
+DTYPES = {torch.float32: ("F32", 4), torch.int64: ("I64", 8)}
+
+
+def packaged_template():
+    """Keys and shapes of a packaged file, on no device."""
+    with torch.device("meta"):
+        networks = {prefix: make().state_dict() for prefix, make in official.NETWORKS.items()}
+    return {prefix + key: value for prefix, state in networks.items() for key, value in state.items()}
+
+
+def write_sparse(path, template):
+    """A safetensors file of zeros: the header, and a hole of the right length."""
+    header, at = {}, 0
+    for key, value in sorted(template.items(), key=lambda item: (item[1].dtype != torch.int64, item[0])):
+        name, width = DTYPES[value.dtype]
+        end = at + value.numel() * width
+        header[key] = {"dtype": name, "shape": list(value.shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + at)
+    return path
