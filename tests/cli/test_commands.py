@@ -131,7 +131,8 @@ def test_faces(program, portrait, tmp_path):
 @pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_nothing(portrait, make_voice, tmp_path, wish):
     words = ["animate", portrait, make_voice("long.wav", 120), "-o", "new/a.mp4"]
-    child = subprocess.Popen([sys.executable, "-m", "sadtalker_ext", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "sadtalker_ext", *words]
+    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     before = []
     while " 1/3000 " not in (before or [""])[-1]:
         before.append(child.stderr.readline())
@@ -156,7 +157,8 @@ def test_a_defect_of_ours_keeps_its_traceback(monkeypatch, portrait, voice):
 
 
 def test_version_and_module_are_the_program():
-    run = subprocess.run([sys.executable, "-m", "sadtalker_ext", "--version"], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "sadtalker_ext", "--version"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stdout == f"sadtalker {sadtalker_ext.__version__}\n"
     pyproject = Path(__file__).parents[2].joinpath("pyproject.toml").read_text("utf-8")
     assert 'sadtalker = "sadtalker_ext.cli.main:entry_point"' in pyproject
