@@ -67,6 +67,8 @@ def require_file(path: str | Path, what: str) -> Path:
             raise MediaError(f"The {what} {file} is a folder: name one file inside it")
         if not file.exists():
             raise MediaError(f"The {what} {file} does not exist: check its name and folder")
+        if not file.is_file():
+            raise MediaError(f"The {what} {file} is no ordinary file: save it to one first")  # it is read twice
         with file.open("rb") as opened:
             if not opened.read(1):
                 raise MediaError(f"The {what} {file} is empty (0 bytes): export or download it again")

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -34,6 +35,13 @@ def test_leaving_the_block_ends_the_process():
     with ffmpeg.Ffmpeg(["-f", "lavfi", "-i", "anullsrc", "-f", "u8", "-"]) as process:
         assert len(process.stdout.read(1000)) == 1000
     assert process.finish() != 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(MediaError, match="no ordinary file"):
+        ffmpeg.require_file(tmp_path / "pipe.wav", "sound")
 
 
 def test_a_name_with_a_nul_character_is_refused():

@@ -27,46 +27,49 @@ FLOOR_DB = -100.0
 FLOOR_AMPLITUDE = 10.0 ** (FLOOR_DB / 20.0)
 MEL_LIMIT = 4.0
 """The decibels from the floor to 0 are spread over [-4, 4]; digital silence is -4."""
-COLUMNS_AT_ONCE = 1024
-"""Bounds the working memory to some 20 MB, however long the sound is."""
+SAMPLES_AT_ONCE = 256 * HOP
+"""Bounds the working memory to some 5 MB, however long the blocks are."""
 
 
 def mel_spectrogram(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N,) mono samples at 16 kHz in [-1, 1] to (80, 1 + N // 200) mel values in [-4, 4]."""
-    return np.concatenate([np.zeros((MEL_BANDS, 0), np.float32), *stream_mel([samples])], axis=1)
+    return np.concatenate(list(stream_mel([samples])), axis=1)
 
 
 def stream_mel(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
     """Consecutive blocks of samples to consecutive (80, t) columns, the same as of the whole wave at once.
 
-    What is kept between blocks is one window of samples. N samples in all give 1 + N // 200 columns.
+    What is kept between blocks is one window of samples. N samples in all give 1 + N // 200 columns, at least one.
     """
     half = FFT_SIZE // 2
     waiting, last = np.zeros(half), 0.0
     total = made = 0
-    for block in blocks:
-        if not len(block):
-            continue
-        wave = np.asarray(block, np.float64)
+    for part in _parts(blocks):
+        wave = np.asarray(part, np.float64)
         emphasised = wave - PRE_EMPHASIS * np.concatenate([[last], wave[:-1]])
         last, total = float(wave[-1]), total + len(wave)
         waiting = np.concatenate([waiting, emphasised])
         count = max(0, (len(waiting) - FFT_SIZE) // HOP + 1)
-        yield from _columns(waiting, count)
+        if count:
+            yield _columns(waiting, count)
         made, waiting = made + count, waiting[count * HOP :]
-    yield from _columns(np.concatenate([waiting, np.zeros(half)]), 1 + total // HOP - made)
+    yield _columns(np.concatenate([waiting, np.zeros(half)]), 1 + total // HOP - made)
 
 
-def _columns(wave: NDArray[np.float64], count: int) -> Iterator[NDArray[np.float32]]:
-    """(80, <= 1024) mel columns of the first ``count`` windows of ``wave``."""
-    if count <= 0:
-        return
+def _parts(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    for block in blocks:
+        for start in range(0, len(block), SAMPLES_AT_ONCE):
+            yield block[start : start + SAMPLES_AT_ONCE]
+
+
+def _columns(wave: NDArray[np.float64], count: int) -> NDArray[np.float32]:
+    """(80, count) mel columns of the first ``count`` >= 1 windows of ``wave``."""
     windows = np.lib.stride_tricks.sliding_window_view(wave, FFT_SIZE)[::HOP][:count]
-    for start in range(0, count, COLUMNS_AT_ONCE):
-        spectrum = np.abs(np.fft.rfft(windows[start : start + COLUMNS_AT_ONCE] * hann_window(), axis=1))
-        decibels = 20.0 * np.log10(np.maximum(FLOOR_AMPLITUDE, mel_basis() @ spectrum.T)) - REFERENCE_DB
-        scaled = 2 * MEL_LIMIT * (decibels - FLOOR_DB) / -FLOOR_DB - MEL_LIMIT
-        yield np.clip(scaled, -MEL_LIMIT, MEL_LIMIT).astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(windows * hann_window(), axis=1))
+    decibels = 20.0 * np.log10(np.maximum(FLOOR_AMPLITUDE, mel_basis() @ spectrum.T)) - REFERENCE_DB
+    scaled = 2 * MEL_LIMIT * (decibels - FLOOR_DB) / -FLOOR_DB - MEL_LIMIT
+    mel: NDArray[np.float32] = np.clip(scaled, -MEL_LIMIT, MEL_LIMIT).astype(np.float32)
+    return mel
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -186,6 +187,30 @@ def test_nothing_is_left_when_frames_fail(tmp_path, error, after):
     assert caught.value is error
     assert nothing_left(tmp_path)
     assert threading.active_count() == threads
+
+
+ENDLESS = """
+import sys, numpy as np
+from sadtalker_ext.video.write import VideoSpec, write_video
+def frames():
+    for number in range(10**9):
+        if number == 50:
+            print("running", flush=True)
+        yield np.zeros((64, 64, 3), np.uint8)
+write_video(frames(), sys.argv[1], VideoSpec())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+def test_ctrl_c_leaves_nothing(tmp_path):
+    command = [sys.executable, "-c", ENDLESS, str(tmp_path / "o.mp4")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "running\n"
+        assert nothing_left(tmp_path, "o.mp4.part")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert "KeyboardInterrupt" in said
+    assert nothing_left(tmp_path)
 
 
 def test_frames_grow_in_a_part_file(tmp_path):
