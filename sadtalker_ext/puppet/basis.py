@@ -33,6 +33,7 @@ SHAPES: Final = (
     Shape("blink_right", 0.0, 1.0, "lids of the person's right eye; 1 is closed"),
     Shape("gaze_x", -1.0, 1.0, "both irises towards the viewer's right"),
     Shape("gaze_y", -1.0, 1.0, "both irises down"),
+    Shape("mouth_neutral", 0.0, 1.0, "the picture's own mouth opening is taken away: at 1 the lips start closed"),
 )
 
 SHAPE_NAMES: Final = tuple(shape.name for shape in SHAPES)

@@ -65,7 +65,7 @@ def clamp_expression(expression: Array) -> Array:
     limited = np.array(expression, dtype=np.float64, copy=True)
     for index, shape in enumerate(SHAPES):
         limited[:, index] = soft_clamp(limited[:, index], shape.low, shape.high)
-    hard = [SHAPE_INDEX[name] for name in ("lips_closed", "blink_left", "blink_right")]
+    hard = [SHAPE_INDEX[name] for name in ("lips_closed", "blink_left", "blink_right", "mouth_neutral")]
     limited[:, hard] = np.clip(limited[:, hard], 0.0, 1.0)
     return limited
 
@@ -73,8 +73,8 @@ def clamp_expression(expression: Array) -> Array:
 def field_scalars(expression: Array, source_gap: float, lower_lip: float) -> Array:
     """(T, E) coefficients -> (T, J) weights of the fields, in :data:`FIELD_NAMES` order.
 
-    source_gap: the source picture's own lip gap in face heights; lips_closed removes it together with whatever the
-    other shapes opened. lower_lip: thickness of the lower lip in face heights.
+    source_gap: the source picture's own lip gap in face heights; mouth_neutral removes it, lips_closed removes it
+    together with whatever the other shapes opened. lower_lip: thickness of the lower lip in face heights.
     """
     value = {name: expression[:, index] for name, index in SHAPE_INDEX.items()}
     drop = JAW_DROP * value["jaw_open"] + LIP_DROP * value["lower_lip_drop"]
@@ -88,7 +88,7 @@ def field_scalars(expression: Array, source_gap: float, lower_lip: float) -> Arr
         "part_lower": lower,
         "part_upper": upper,
         "close_opened": closed * opened + overlap,
-        "close_source": closed if source_gap > 0.0 else np.zeros_like(closed),
+        "close_source": 1.0 - (1.0 - closed) * (1.0 - value["mouth_neutral"]) if source_gap > 0.0 else 0.0 * closed,
         "pucker": value["pucker"],
         "spread": value["spread"],
         "smile": value["smile"],
