@@ -77,10 +77,15 @@ def subset_68(mesh: NDArray[np.float32]) -> NDArray[np.float32]:
     return mesh[list(SUBSET_68), :2]
 
 
-def overlap(first: FaceBox, second: FaceBox) -> float:
-    """Intersection over union of two boxes, 0 to 1."""
+def common_area(first: FaceBox, second: FaceBox) -> float:
+    """Area that two boxes share."""
     width = min(first.x + first.width, second.x + second.width) - max(first.x, second.x)
     height = min(first.y + first.height, second.y + second.height) - max(first.y, second.y)
-    common = max(0.0, width) * max(0.0, height)
+    return max(0.0, width) * max(0.0, height)
+
+
+def overlap(first: FaceBox, second: FaceBox) -> float:
+    """Intersection over union of two boxes, 0 to 1."""
+    common = common_area(first, second)
     union = first.width * first.height + second.width * second.height - common
     return common / union if union > 0 else 0.0

@@ -22,6 +22,9 @@ SURE, SURE_IN_TILE = 5.0, 10.0
 
 Faces score 12 to 40, what only looks like one stays below 5, or below 9 where many tiles are tried.
 """
+SURE_IN_BOX = 0.0
+"""The same where a person says that here is a face."""
+IN_BOX_OVERLAP = 0.3
 SAME_FACE_OVERLAP = 0.3
 FACE_FILLS_TILE = 0.12
 """A face this high in parts of a tile's long side ends the search: smaller tiles would show background faces only."""
@@ -30,6 +33,9 @@ LEVELS = 3
 """How often tiles are halved: down to an eighth of the picture's long side."""
 TILE_STEP = 0.8
 """Neighbouring tiles overlap by a fifth, more than a face that only shows at this level is wide."""
+BOX_SCALES = (1.2, 1.5, 1.9)
+BOX_TURNS_RAD = (0.0, -0.5, 0.5)
+"""Crops tried for a box: sides in parts of the box's long side, and leanings."""
 REFINING_VIEWS = (
     (-0.02, -0.02, 0.95, 0.05),
     (0.02, -0.02, 1.05, -0.05),
@@ -57,6 +63,23 @@ def find(picture: Picture) -> list[Landmarks]:
         meshes = _keep_new(meshes, rough_meshes(pyramid, _merge_crops(crops), SURE_IN_TILE))
     faces = [Landmarks.from_mesh(refine(pyramid, mesh), PROVIDER) for mesh in meshes]
     return sorted(faces, key=lambda face: -face.box.width * face.box.height)
+
+
+def find_in_box(picture: Picture, box: FaceBox) -> Landmarks | None:
+    """The face that fills a box given by a person, looked at in several sizes and leanings; None if there is none."""
+    pyramid = Pyramid(picture)
+    base = FaceCrop(box.x + box.width / 2, box.y + box.height / 2, max(box.width, box.height))
+    best, best_score = None, SURE_IN_BOX
+    for turn in BOX_TURNS_RAD:
+        crops = [base.jittered((0.0, 0.0), scale, turn, flip=False) for scale in BOX_SCALES]
+        meshes, _ = measure(pyramid, crops)
+        meshes, presence = measure(pyramid, [crop_around_mesh(mesh) for mesh in meshes])
+        for mesh, score in zip(meshes, presence, strict=True):
+            if score >= best_score and overlap(oval_box(mesh), box) >= IN_BOX_OVERLAP:
+                best, best_score = mesh, float(score)
+        if best_score >= SURE_IN_TILE:
+            break
+    return None if best is None else Landmarks.from_mesh(refine(pyramid, best), PROVIDER)
 
 
 def detect(pyramid: Pyramid, tile: FaceBox, reach: str) -> list[FaceCrop]:

@@ -20,6 +20,8 @@ GUIDE_PX = 640
 """Side at which the guided filter's coefficients are computed; they are applied to every pixel of the picture."""
 SMOOTHNESS = 2e-4
 """The guided filter's eps: colour differences (0 to 1, squared) below it count as noise."""
+DOUBT = 0.15
+"""What the model gives less than this counts as none, what lacks less than this to 1 as all."""
 CROP_FACE_HEIGHTS = 6.0
 FACE_IS_SMALL = 1 / 8
 """A face lower than this part of the picture's long side is looked at again in a crop."""
@@ -58,7 +60,7 @@ def guided_filter(guide: Picture, coarse: Matte, radius: int, smoothness: float)
     size = (coarse.shape[1], coarse.shape[0])
     small = np.asarray(cv2.resize(guide, size, interpolation=cv2.INTER_AREA), np.float32) / 255.0
     window = (2 * radius + 1, 2 * radius + 1)
-    mean = cv2.blur(small, window)
+    mean = np.asarray(cv2.blur(small, window), np.float32)
     mean_matte = cv2.blur(coarse, window)
     shared = cv2.blur(small * coarse[..., None], window) - mean * mean_matte[..., None]
     slope = _solve_symmetric(_covariance(small, mean, window), smoothness, shared)
@@ -81,7 +83,7 @@ def _covariance(colour: Matte, mean: Matte, window: tuple[int, int]) -> Matte:
 
 
 def _solve_symmetric(matrix: Matte, smoothness: float, right: Matte) -> Matte:
-    """Solve (3, 3) systems per pixel, matrix (6, h, w) as in :func:`_covariance` plus ``smoothness`` on its diagonal."""
+    """Solve (3, 3) systems per pixel: ``matrix`` (6, h, w) of :func:`_covariance`, ``smoothness`` added to its diagonal."""
     rr, rg, rb, gg, gb, bb = matrix
     rr, gg, bb = rr + smoothness, gg + smoothness, bb + smoothness
     a, b, c = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
@@ -93,10 +95,11 @@ def _solve_symmetric(matrix: Matte, smoothness: float, right: Matte) -> Matte:
 
 
 def _segment(picture: Picture) -> Matte:
-    """The model's matte of one picture, sharpened to its edges."""
+    """The model's matte of one picture and its mirror image, sharpened to the picture's edges."""
     height, width = picture.shape[:2]
     squeezed = cv2.resize(picture, (MODEL_PX, MODEL_PX), interpolation=cv2.INTER_AREA)
-    (coarse,) = WORKER.ask("segment", squeezed)
+    (seen,), (mirrored,) = WORKER.ask("segment", squeezed), WORKER.ask("segment", squeezed[:, ::-1])
+    coarse = ((seen + mirrored[:, ::-1]) / 2 - DOUBT) / (1 - 2 * DOUBT)
     factor = min(1.0, GUIDE_PX / max(height, width))
     size = (max(8, round(width * factor)), max(8, round(height * factor)))
     coarse = np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), np.float32)

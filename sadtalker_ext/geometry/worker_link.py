@@ -19,6 +19,7 @@ _START = (
     "import sys; sys.path[:] = sys.argv[1:]; "
     "from sadtalker_ext.geometry.mediapipe_worker import main; main()"
 )
+_UNAVAILABLE = "MediaPipe's face models cannot be used ({reason}): pip install mediapipe==0.10.9"
 _LOG_TAIL_BYTES = 1500
 _END_S = 2.0
 
@@ -51,6 +52,7 @@ class WorkerLink:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._process: _Process | None = None
+        self._unavailable = ""
 
     def start(self) -> None:
         """Start the worker and return at once; it imports and opens its models meanwhile."""
@@ -98,6 +100,8 @@ class WorkerLink:
         return process.child.pid if process is not None and process.child.poll() is None else None
 
     def _ask_once(self, head: dict[str, Any], arrays: tuple[Array, ...]) -> list[Array]:
+        if self._unavailable:
+            raise WorkerUnavailable(_UNAVAILABLE.format(reason=self._unavailable))
         self.start()
         process = cast("_Process", self._process)
         stdin, stdout = cast("BinaryIO", process.child.stdin), cast("BinaryIO", process.child.stdout)
@@ -105,7 +109,8 @@ class WorkerLink:
         if not process.ready:
             greeting, _ = read_message(stdout)
             if "error" in greeting:
-                raise WorkerUnavailable(f"MediaPipe's face models cannot be used: {greeting['error']}")
+                self._unavailable = str(greeting["error"])
+                raise WorkerUnavailable(_UNAVAILABLE.format(reason=self._unavailable))
             process.ready = True
         write_message(stdin, head, arrays)
         answer, results = read_message(stdout)
