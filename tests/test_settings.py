@@ -144,12 +144,12 @@ def test_each_knob_has_exactly_one_reader_below_the_faces():
 
 
 def _settings_read(function):
-    """Names read as ``settings.name`` or ``something.settings.name`` in a function's own body."""
+    """Names read as ``settings.name``, ``something.settings.name`` or ``wishes.name`` in a function's own body."""
     names = set()
     for node in ast.walk(function):
         if isinstance(node, ast.Attribute):
             owner = node.value
             called = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
-            if called == "settings":
+            if called in {"settings", "wishes"}:
                 names.add(node.attr)
     return names

@@ -34,10 +34,12 @@ class Speech:
 
     path: the file, whose own quality the result keeps; None for silence.
     sample_count: length in mono samples at 16 kHz, as decoded, not as some header claims.
+    peak: the largest magnitude among them; 1 is full scale.
     """
 
     path: Path | None
     sample_count: int
+    peak: float = 0.0
 
     @property
     def duration_s(self) -> float:
@@ -70,13 +72,14 @@ class Speech:
 def open_speech(path: str | Path) -> Speech:
     """Measure any file ffmpeg reads, also the sound of a video: 0.2 s to 2 h, any rate and number of channels.
 
-    One quick decoding pass counts the samples and holds none. Raises MediaError in one sentence otherwise.
+    One quick decoding pass counts the samples, notes the peak and holds none. MediaError in one sentence otherwise.
     """
     file = require_file(path, "sound")
     longest = round(LONGEST_S * SAMPLE_RATE_HZ)
-    count = 0
+    count, peak = 0, 0.0
     for data in _decoded_bytes(file, COUNTING_BYTES):
-        count += len(data) // 4
+        samples = np.frombuffer(data, "<f4", count=len(data) // 4)
+        count, peak = count + len(samples), max(peak, float(np.abs(samples).max(initial=0.0)))
         if count > longest:
             raise MediaError(f"The sound {file} is longer than {LONGEST_S / 3600:.0f} hours: cut it into parts")
     if count == 0:
@@ -84,7 +87,7 @@ def open_speech(path: str | Path) -> Speech:
     if count < SHORTEST_S * SAMPLE_RATE_HZ:
         length = count / SAMPLE_RATE_HZ
         raise MediaError(f"The sound {file} lasts {length:.3f} s: give at least {SHORTEST_S} s of speech")
-    return Speech(file, count)
+    return Speech(file, count, peak)
 
 
 def silence(duration_s: float) -> Speech:

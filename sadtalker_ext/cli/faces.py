@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sadtalker_ext.errors import FaceError
+from sadtalker_ext.geometry.landmarks import FaceBox
 from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
-    from sadtalker_ext.geometry.landmarks import FaceBox
+    from sadtalker_ext.geometry.landmarks import Landmarks
     from sadtalker_ext.video.picture import Picture
-
-LINE_COLOUR = (255, 64, 64)
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,36 +31,29 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run(options: argparse.Namespace) -> int:
     """List the faces; a picture without any is an error that says how to go on."""
     from sadtalker_ext.pipeline.portrait import list_faces
-    from sadtalker_ext.video.picture import read_picture
 
-    picture = read_picture(options.portrait, Settings().resolution_limit)
-    boxes = list_faces(picture)
+    picture, faces = list_faces(options.portrait, Settings().resolution_limit)
+    if not faces:
+        raise FaceError(f"No face was found in {options.portrait}; give a box by hand: --face x,y,width,height")
     if options.draw:
-        draw_boxes(picture, boxes, options.draw)
+        write_drawing(picture, faces, options.draw)
+    width, height = picture.original_size_px
+    enlarge = width / picture.pixels.shape[1]
+    boxes = [[round(edge * enlarge) for edge in face.box] for face in faces]
     if options.json:
-        rows = [{"index": index, **box._asdict()} for index, box in enumerate(boxes)]
-        width, height = picture.original_size_px
+        rows = [dict(zip(("index", *FaceBox._fields), (index, *box), strict=True)) for index, box in enumerate(boxes)]
         print(json.dumps({"picture": str(options.portrait), "width": width, "height": height, "faces": rows}))
         return 0
-    for index, box in enumerate(boxes):
-        x, y, width, height = (round(side) for side in box)
-        place = f"{x},{y},{width},{height}"
-        print(f"face {index}: {width} x {height} pixels at {x},{y}; choose it by --face {index} or --face {place}")
+    for index, (x, y, wide, high) in enumerate(boxes):
+        print(f"face {index}: {wide} x {high} pixels; choose it by --face {index} or --face {x},{y},{wide},{high}")
     return 0
 
 
-def draw_boxes(picture: Picture, boxes: list[FaceBox], path: Path) -> None:
-    """Write the picture, as it is worked on, with a numbered box around each face."""
-    from PIL import Image, ImageDraw
+def write_drawing(picture: Picture, faces: list[Landmarks], path: Path) -> None:
+    """Write the picture, at the size it is worked at, with a numbered box around each face."""
+    from PIL import Image
 
+    from sadtalker_ext.pipeline.portrait import draw_faces
     from sadtalker_ext.pipeline.sheet import save_picture
 
-    drawn = Image.fromarray(picture.pixels)
-    pen = ImageDraw.Draw(drawn)
-    scale = drawn.width / picture.original_size_px[0]
-    line_px = max(2, round(max(drawn.size) / 400))
-    for index, box in enumerate(boxes):
-        left, top, right, bottom = (scale * edge for edge in (box.x, box.y, box.x + box.width, box.y + box.height))
-        pen.rectangle((left, top, right, bottom), outline=LINE_COLOUR, width=line_px)
-        pen.text((left + 2 * line_px, top + 2 * line_px), str(index), fill=LINE_COLOUR)
-    save_picture(drawn, path)
+    save_picture(Image.fromarray(draw_faces(picture.pixels, faces)), path)

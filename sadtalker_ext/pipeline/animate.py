@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from sadtalker_ext.errors import MediaError
 from sadtalker_ext.ffmpeg import require_file
 from sadtalker_ext.pipeline.edit import Clock, check_knobs, edit_motion, motion_style, video_clock
 from sadtalker_ext.pipeline.frames import Restorer, Watcher, open_restorer
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 STAGES = ("engine", "portrait", "voice", "motion", "frames")
 """Opening the engine, reading the portrait and reading the voice happen side by side; the others follow in turn."""
+
+SILENT_PEAK = 1e-4
+"""A sound that never gets louder than this part of full scale (-80 dB) is silence with dither."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,10 @@ def gather(task: Task) -> Cast:
         engine = stages.result(opening)
         check_knobs(engine.spec, settings)
         style = motion_style(engine.spec, settings)
-        return Cast(engine, style, stages.result(portrait), stages.result(speech), ())
+        prepared, heard = stages.result(portrait), stages.result(speech)
+        if heard.peak < SILENT_PEAK:
+            raise MediaError(f"The voice {task.voice_path} is silent: nothing would move; choose another file")
+        return Cast(engine, style, prepared.portrait, heard, prepared.notes)
 
 
 class Movement(NamedTuple):
