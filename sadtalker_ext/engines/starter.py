@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.engines.engine import EngineSpec, MotionStyle
-from sadtalker_ext.geometry.motion import Motion
+from sadtalker_ext.geometry.motion import FRAME_RATE_HZ, Motion
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES, SHAPE_INDEX, SHAPES
+from sadtalker_ext.puppet.imaging import CpuImaging
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sadtalker_ext.audio.prosody import Prosody
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.engines.engine import Frame
     from sadtalker_ext.geometry.portrait import Portrait
+    from sadtalker_ext.puppet.imaging import Imaging
     from sadtalker_ext.puppet.renderer import Puppet
     from sadtalker_ext.runtime import Runtime
 
@@ -26,21 +31,27 @@ KNOBS: Final = frozenset(
         "roll", "seed", "frame_rate", "resolution_limit", "quality", "restore",
     }
 )  # fmt: skip
-POSE_STYLES: Final = ("natural",)
-"""Styles until the head-motion network says its own."""
+
+LONG_PAUSE_S: Final = 1.5
+"""In a longer pause an open-mouthed portrait returns to its own expression."""
+ONSET_S: Final = 0.24
+RELEASE_S: Final = 0.45
 
 
 class StarterEngine:
-    """Opens at once; holds one prepared portrait at a time."""
+    """Opens in a moment; holds its two motion networks and one prepared portrait."""
 
     def __init__(self, runtime: Runtime) -> None:
+        from sadtalker_ext.weights.starter_pose import load_pose_vae
+
         self.runtime = runtime
+        self._pose = load_pose_vae()
         self.spec = EngineSpec(
             name="starter",
             label="Starter (ships with the package, works at once)",
             frame_size_px=None,
             knobs=KNOBS,
-            pose_styles=POSE_STYLES,
+            pose_styles=self._pose.config.styles,
             expression_columns=tuple(SHAPE_INDEX[name] for name in (*MOUTH_SHAPES, "brows_up", "brows_down")),
         )
         self._prepared: tuple[Portrait, Puppet] | None = None
@@ -52,24 +63,28 @@ class StarterEngine:
         return Motion(np.zeros((1, len(SHAPES)), np.float32), still, still)
 
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
-        """Mouth, brows, lids, gaze and head for the whole of ``speech``."""
+        """Mouth, brows, lids, gaze and head for the whole of ``speech``, added to ``source``."""
         from sadtalker_ext.audio.prosody import read_prosody
         from sadtalker_ext.engines.blink import blink_tracks, brow_track, gaze_tracks
+        from sadtalker_ext.engines.head_motion import head_motion
 
         frames = speech.frames
         prosody = read_prosody(speech.blocks(), frames)
-        blink_rng, brow_rng, gaze_rng = (
-            np.random.default_rng(seed) for seed in np.random.SeedSequence(style.seed).spawn(3)
-        )
-        expression = np.zeros((frames, len(SHAPES)), np.float32)
-        expression[:, SHAPE_INDEX["jaw_open"]] = 0.45 * prosody.energy
-        rotation = np.zeros((frames, 3), np.float32)
-        blinks = blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends)
-        expression[:, [SHAPE_INDEX["blink_left"], SHAPE_INDEX["blink_right"]]] = blinks
-        expression[:, SHAPE_INDEX["brows_up"]] = brow_track(prosody.emphasis, brow_rng)
-        gaze = gaze_tracks(rotation, gaze_rng, prosody.phrase_starts)
-        expression[:, [SHAPE_INDEX["gaze_x"], SHAPE_INDEX["gaze_y"]]] = gaze
-        return Motion(expression, rotation, np.zeros((frames, 3), np.float32))
+        seeds = np.random.SeedSequence(style.seed).spawn(4)
+        pose_rng, blink_rng, brow_rng, gaze_rng = (np.random.default_rng(seed) for seed in seeds)
+        rotation, translation = head_motion(self._pose, prosody, style.pose_style, pose_rng)
+        tracks: dict[tuple[str, ...], NDArray[np.float32]] = {
+            ("jaw_open",): 0.45 * prosody.energy[:, None],
+            ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),
+            ("brows_up",): brow_track(prosody.emphasis, brow_rng)[:, None],
+            ("gaze_x", "gaze_y"): gaze_tracks(rotation, gaze_rng, prosody.phrase_starts),
+        }
+        if self._mouth_is_open():
+            tracks["mouth_neutral",] = speaking_envelope(prosody)[:, None]
+        expression = np.repeat(source.expression[:1], frames, axis=0)
+        for names, track in tracks.items():
+            expression[:, [SHAPE_INDEX[name] for name in names]] += track
+        return Motion(expression, source.rotation[:1] + rotation, source.translation[:1] + translation)
 
     def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
         """Frames at the portrait's own size, computed by several threads, a few ahead of the one that is asked for."""
@@ -89,6 +104,9 @@ class StarterEngine:
                 for future in pending:
                     future.cancel()
 
+    def _mouth_is_open(self) -> bool:
+        return self._prepared is not None and self._prepared[1].rig.mouth.gap > 0.0
+
     def close(self) -> None:
         """Forget the prepared portrait."""
         self._prepared = None
@@ -97,5 +115,31 @@ class StarterEngine:
         from sadtalker_ext.puppet.renderer import Puppet
 
         if self._prepared is None or self._prepared[0] is not portrait:
-            self._prepared = (portrait, Puppet(portrait.picture, portrait.landmarks.mesh, portrait.person))
+            puppet = Puppet(portrait.picture, portrait.landmarks.mesh, portrait.person, self._imaging())
+            self._prepared = (portrait, puppet)
         return self._prepared[1]
+
+    def _imaging(self) -> Imaging:
+        """OpenCV on a CPU, torch on a GPU."""
+        device = self.runtime.torch_device()
+        if device.type == "cpu":
+            return CpuImaging()
+        from sadtalker_ext.puppet.imaging_torch import TorchImaging
+
+        return TorchImaging(device)
+
+
+def speaking_envelope(prosody: Prosody) -> NDArray[np.float32]:
+    """(T,) 1 from just before a phrase until a pause of more than :data:`LONG_PAUSE_S` after it, with soft ramps."""
+    envelope = np.zeros(len(prosody))
+    times_s = np.arange(len(prosody)) / FRAME_RATE_HZ
+    starts_s, ends_s = (np.asarray(frames) / FRAME_RATE_HZ for frames in (prosody.phrase_starts, prosody.phrase_ends))
+    if len(starts_s) == 0:
+        return envelope.astype(np.float32)
+    parted = np.flatnonzero(starts_s[1:] - ends_s[:-1] > LONG_PAUSE_S) + 1
+    for begin_s, end_s in zip(starts_s[[0, *parted]], ends_s[[*(parted - 1), -1]], strict=True):
+        rise = np.clip((times_s - begin_s + ONSET_S) / ONSET_S, 0.0, 1.0)
+        fall = np.clip((end_s + RELEASE_S - times_s) / RELEASE_S, 0.0, 1.0)
+        np.maximum(envelope, np.minimum(rise, fall), out=envelope)
+    eased: NDArray[np.float32] = (envelope * envelope * (3.0 - 2.0 * envelope)).astype(np.float32)
+    return eased
