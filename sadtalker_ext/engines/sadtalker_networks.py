@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,38 +21,55 @@ EXPRESSION_CHUNK = 10
 
 def predict_expression(network: ExpNet, mel: Tensor, reference: Tensor, blink: Tensor) -> Tensor:
     """Expression (1, T, 64) from mel windows (1, T, 1, 80, 16), reference (1, T, 64) and lid closing (1, T, 1)."""
-    parts = (part.split(EXPRESSION_CHUNK, dim=1) for part in (mel, reference, blink))  # type: ignore[no-untyped-call]
-    return torch.cat([network(*chunk) for chunk in zip(*parts, strict=True)], dim=1)
+    starts = range(0, mel.shape[1], EXPRESSION_CHUNK)
+    chunks = [[part[:, start : start + EXPRESSION_CHUNK] for part in (mel, reference, blink)] for start in starts]
+    return torch.cat([network(*chunk) for chunk in chunks], dim=1)
 
 
-def predict_pose(network: PoseVAE, mel: Tensor, reference: Tensor, style: int, draw: Callable[[], Tensor]) -> Tensor:
+def predict_pose(
+    network: PoseVAE, mel: Iterable[Tensor], reference: Tensor, style: int, draw: Callable[[], Tensor]
+) -> Tensor:
     """Poses (1, T, 6), not smoothed; frame 0 is the reference itself.
 
-    mel: (1, T, 1, 80, 16). reference: (1, 6). style: 0 to 45. draw: gives a latent (1, 64) per chunk.
-    Chunks of 32 frames are independent. A remainder decodes the last 32 windows and keeps its own frames; where
-    there are fewer windows than that, copies of the first audio feature stand in front.
+    mel: consecutive windows (1, n, 1, 80, 16) of all T frames; none are kept. reference: (1, 6). style: 0 to 45.
+    draw: gives a latent (1, 64) per chunk. Chunks of 32 frames are independent. A remainder decodes the last 32
+    windows and keeps its own frames; where there are fewer, copies of the first audio feature stand in front.
     """
-    chunk = network.config.frames
-    audio = network.audio_encoder(mel[:, 1:]) if mel.shape[1] > 1 else None
-    styles = torch.tensor([style], device=mel.device)
+    size = network.config.frames
+    styles = torch.tensor([style], device=reference.device)
     motions = [torch.zeros_like(reference).unsqueeze(1)]
-    for features, keep in _chunks(audio, chunk):
+    for features, keep in _pose_chunks(_after_first(mel), network.audio_encoder, size):
         motion = network.decode(features, reference, styles, draw().to(reference))
-        motions.append(motion[:, chunk - keep :])
+        motions.append(motion[:, size - keep :])
     return reference.unsqueeze(1) + torch.cat(motions, dim=1)
 
 
-def _chunks(audio: Tensor | None, size: int) -> Iterator[tuple[Tensor, int]]:
-    """Audio features (1, N, 512) as chunks of ``size`` frames and how many frames at the end of each count."""
-    if audio is None:
-        return
-    whole, remainder = divmod(audio.shape[1], size)
-    for index in range(whole):
-        yield audio[:, index * size : (index + 1) * size], size
-    if remainder:
-        last = audio[:, -size:]
+def _after_first(mel: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Windows without those of frame 0, which is the reference."""
+    for index, windows in enumerate(mel):
+        rest = windows[:, 1:] if index == 0 else windows
+        if rest.shape[1]:
+            yield rest
+
+
+def _pose_chunks(
+    mel: Iterable[Tensor], encoder: Callable[[Tensor], Tensor], size: int
+) -> Iterator[tuple[Tensor, int]]:
+    """Audio features (1, size, 512) of each chunk and how many frames at its end count."""
+    held, fresh = None, 0
+    for windows in mel:
+        features = encoder(windows)
+        held = features if held is None else torch.cat((held, features), dim=1)
+        fresh += features.shape[1]
+        while fresh >= size:
+            end = held.shape[1] - fresh + size
+            yield held[:, end - size : end], size
+            fresh -= size
+        held = held[:, -(fresh + size) :]
+    if held is not None and fresh:
+        last = held[:, -size:]
         padding = last[:, :1].expand(-1, size - last.shape[1], -1)
-        yield torch.cat((padding, last), dim=1), remainder
+        yield torch.cat((padding, last), dim=1), fresh
 
 
 def source_tensor(picture: NDArray[np.uint8], size_px: int) -> Tensor:

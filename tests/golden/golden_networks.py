@@ -95,7 +95,7 @@ class PoseCase:
     def pose(self, style):
         latents = (tensor(given_normal(f"audio2pose.z.{index}", 1, 64)) for index in range(100))
         reference = self.reference[:, 0, 64:70]
-        return calls.predict_pose(network("audio2pose"), self.mel, reference, style, lambda: next(latents))
+        return calls.predict_pose(network("audio2pose"), self.mel.split(10, dim=1), reference, style, lambda: next(latents))
 
     def coefficients(self, style):
         expression = calls.predict_expression(
