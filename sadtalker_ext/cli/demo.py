@@ -13,6 +13,8 @@ from sadtalker_ext.errors import MissingPackageError
 
 OUTPUT = Path("outputs") / "demo.mp4"
 SHEET_EVERY = 5
+SHEET_PART = (0.2, 0.0, 0.68, 0.48)
+"""The head and shoulders of the demo's photograph."""
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from sadtalker_ext.pipeline.frames import Progress, Watcher
     from sadtalker_ext.pipeline.sheet import ContactSheet
 
-    sheet = ContactSheet(max(1, options.sheet_every)) if options.sheet else None
+    sheet = ContactSheet(max(1, options.sheet_every), SHEET_PART) if options.sheet else None
     with ProgressLine(quiet=options.quiet) as line:
 
         def report(progress: Progress) -> None:

@@ -10,8 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from sadtalker_ext.errors import MediaError
-
-SUFFIX = ".mp4"
+from sadtalker_ext.video.write import SUFFIX, check_place
 
 
 def check_output(path: Path, inputs: tuple[Path, ...]) -> None:
@@ -24,13 +23,7 @@ def check_output(path: Path, inputs: tuple[Path, ...]) -> None:
 
 
 def _check(path: Path, inputs: tuple[Path, ...]) -> None:
-    if path.is_dir():
-        raise MediaError(f"The output {path} is a folder; name a file in it, such as {path / 'talking.mp4'}")
-    if path.suffix.lower() != SUFFIX:
-        raise MediaError(f"The output {path} must end in {SUFFIX}; try {path.with_suffix(SUFFIX).name}")
-    for source in inputs:
-        if path.exists() and source.exists() and path.samefile(source):
-            raise MediaError(f"The output {path} is also an input; choose another name")
+    check_place(path, inputs)
     if path.exists() and not os.access(path, os.W_OK):
         raise MediaError(f"The output {path} exists and may not be overwritten; choose another name")
     folder = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())

@@ -18,10 +18,14 @@ TILE_PX = 128
 
 
 class ContactSheet:
-    """Collects every ``every``-th frame as the work reports it, shrunk to tiles of at most 128 pixels."""
+    """Collects every ``every``-th frame as the work reports it, shrunk to tiles of at most 128 pixels.
 
-    def __init__(self, every: int) -> None:
+    part: left, top, right, bottom of what is shown, as parts of the frame's width and height.
+    """
+
+    def __init__(self, every: int, part: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)) -> None:
         self._every = every
+        self._part = part
         self._tiles: list[Image] = []
 
     def report(self, progress: Progress) -> None:
@@ -29,7 +33,10 @@ class ContactSheet:
         from PIL import Image
 
         if progress.frame is not None and (progress.done - 1) % self._every == 0:
-            tile = Image.fromarray(progress.frame)
+            height, width = progress.frame.shape[:2]
+            left, top, right, bottom = self._part
+            rows = slice(round(top * height), round(bottom * height))
+            tile = Image.fromarray(progress.frame[rows, round(left * width) : round(right * width)])
             tile.thumbnail((TILE_PX, TILE_PX), Image.LANCZOS)
             self._tiles.append(tile)
 

@@ -77,7 +77,7 @@ def write_video(frames: Iterable[Frame], path: str | Path, spec: VideoSpec) -> W
     if spec.quality not in QUALITIES:
         raise MediaError(f"The video quality {spec.quality!r} is unknown: choose one of {', '.join(QUALITIES)}")
     target, tags = Path(path), metadata_arguments(spec.metadata)
-    _check_place(target, spec.sound)
+    check_place(target, () if spec.sound is None else (spec.sound,))
     sound = _sound(spec)
     with _part_of(target) as part:
         source = iter(frames)
@@ -94,13 +94,15 @@ def write_video(frames: Iterable[Frame], path: str | Path, spec: VideoSpec) -> W
     return WriteReport(target, feed.width, feed.height, count, count / spec.rate_hz, size_bytes)
 
 
-def _check_place(target: Path, sound: Path | None) -> None:
+def check_place(target: Path, inputs: tuple[Path, ...]) -> None:
+    """MediaError for a target that is no file name ending in .mp4, or that would destroy one of the inputs."""
     if os.path.isdir(target):  # unlike Path.is_dir, no error for a name that is too long
         raise MediaError(f"The output {target} is a folder: name a file in it, such as {target / 'talking.mp4'}")
     if target.suffix.lower() != SUFFIX:
         raise MediaError(f"The output {target} does not end in {SUFFIX}: name it {target.stem or 'talking'}{SUFFIX}")
-    if sound is not None and os.path.exists(target) and os.path.exists(sound) and target.samefile(sound):
-        raise MediaError(f"The output {target} is the sound itself and would destroy it: choose another name")
+    for source in inputs:
+        if os.path.exists(target) and os.path.exists(source) and target.samefile(source):
+            raise MediaError(f"The output {target} is an input itself and would destroy it: choose another name")
 
 
 def _sound(spec: VideoSpec) -> SoundTrack:

@@ -72,27 +72,31 @@ def test_picture_too_small_or_too_large(program, voice, tmp_path):
 
 def test_no_face(program, noise, voice):
     sentence = program.refused("animate", noise, voice)
-    assert "--face" in sentence or "x,y,width,height" in sentence
-    program.refused("faces", noise)
+    assert "No face was found" in sentence
+    assert "box around it by hand as face=x,y,width,height" in sentence
+    assert "No face was found" in program.refused("faces", noise)
 
 
 def test_face_too_small(program, portrait, voice, tmp_path):
     canvas = Image.new("RGB", (600, 600), (120, 130, 140))
     canvas.paste(Image.open(portrait).resize((40, 40), Image.LANCZOS), (300, 300))
     canvas.save(tmp_path / "far.png")
-    assert "small" in program.refused("animate", tmp_path / "far.png", voice, "--face", "310,300,12,16")
+    assert "No face was found" in program.refused("animate", tmp_path / "far.png", voice)
+    sentence = program.refused("animate", tmp_path / "far.png", voice, "--face", "310,300,12,16")
+    assert "310,300,12,16 is too small, at least 24 pixels" in sentence
 
 
 def test_face_cut_by_the_border(program, portrait, voice, tmp_path):
     cut = Image.open(portrait).crop((112, 0, 256, 256))
     cut.save(tmp_path / "half.png")
-    sentence = program.refused("animate", tmp_path / "half.png", voice)
-    assert "face" in sentence
+    assert "No face was found" in program.refused("animate", tmp_path / "half.png", voice)
 
 
 def test_face_that_is_not_there(program, portrait, voice):
-    assert "7" in program.refused("animate", portrait, voice, "--face", "7")
-    program.refused("animate", portrait, voice, "--face", "5000,10,100,100")
+    sentence = program.refused("animate", portrait, voice, "--face", "7")
+    assert "There is no face 7 in the picture, only 1 face (0 at" in sentence
+    sentence = program.refused("animate", portrait, voice, "--face", "5000,10,100,100")
+    assert "lies outside the picture of 256 x 256 px" in sentence
 
 
 def test_folders_without_anything(program, portrait, voice, tmp_path):
@@ -103,7 +107,7 @@ def test_folders_without_anything(program, portrait, voice, tmp_path):
 
 @pytest.mark.parametrize(
     ("output", "words"),
-    [("video.avi", "must end in .mp4"), ("voice.wav/video.mp4", "Not a directory"), ("portrait.mp4", "also an input")],
+    [("video.avi", "does not end in .mp4"), ("voice.wav/video.mp4", "Not a directory"), ("portrait.mp4", "is an input itself")],
 )
 def test_output_that_cannot_be(program, portrait, voice, output, words):
     if output == "portrait.mp4":

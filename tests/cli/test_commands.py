@@ -107,11 +107,31 @@ def test_demo_ships_what_it_needs():
     assert Image.open(demo.demo_portrait()).size == (512, 512)
 
 
-def test_faces(program, portrait, tmp_path):
-    pair = Image.new("RGB", (512, 256))
-    pair.paste(Image.open(portrait), (0, 0))
-    pair.paste(Image.open(portrait).resize((200, 200), Image.LANCZOS), (280, 40))
-    pair.save(tmp_path / "pair.png")
+@pytest.fixture
+def pair(portrait, tmp_path):
+    """Two faces, the larger on the left."""
+    both = Image.new("RGB", (512, 256))
+    both.paste(Image.open(portrait), (0, 0))
+    both.paste(Image.open(portrait).resize((200, 200), Image.LANCZOS), (280, 40))
+    both.save(tmp_path / "pair.png")
+    return both
+
+
+def test_several_faces_the_largest_speaks_unless_chosen(program, pair, voice, tmp_path):
+    moved = {}
+    for face, note in (("largest", "2 faces (0 at"), ("1", ""), ("350,66,36,43", "")):
+        assert program("animate", "pair.png", voice, "-o", "a.mp4", "--quiet", "--face", face) == 0
+        assert note in program.out
+        frames = np.stack(list(read_frames(tmp_path / "a.mp4"))).astype(int)
+        moved[face] = np.ptp(frames, axis=0).max(axis=(0, 2)) > 20
+    assert moved["largest"][:256].any()
+    assert not moved["largest"][300:].any()
+    for face in ("1", "350,66,36,43"):
+        assert moved[face][300:].any()
+        assert not moved[face][:256].any()
+
+
+def test_faces(program, pair, tmp_path):
     assert program("faces", "pair.png", "--draw", "drawn/faces.png", "--json") == 0
     told = json.loads(program.out)
     assert (told["width"], told["height"]) == (512, 256)

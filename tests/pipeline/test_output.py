@@ -12,10 +12,10 @@ from sadtalker_ext.pipeline.output import check_output, free_name, output_folder
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("folder", "is a folder; name a file in it"),
-        ("video.avi", "must end in .mp4; try video.mp4"),
-        ("video", "must end in .mp4; try video.mp4"),
-        ("source.mp4", "is also an input"),
+        ("folder", "is a folder: name a file in it"),
+        ("video.avi", "does not end in .mp4: name it video.mp4"),
+        ("video", "does not end in .mp4: name it video.mp4"),
+        ("source.mp4", "is an input itself"),
         ("file.txt/video.mp4", "Not a directory"),
         ("x" * 300 + ".mp4", "File name too long"),
     ],
