@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FRAME_RATE_HZ = 25.0
 BEAT_SIGMA_FRAMES = 3.0
 """Bailando's sigma."""
+SMOOTHING_S = 0.08
+SLOWEST_BEAT_DEG_PER_S = 5.0
 
 
 def diversity_deg(rotation: Track) -> float:
@@ -36,17 +38,25 @@ def jitter_deg_per_s3(rotation: Track, frame_rate_hz: float = FRAME_RATE_HZ) -> 
     return float(np.sqrt(np.mean(jerk**2)))
 
 
-def kinematic_beats(rotation: Track) -> NDArray[np.int64]:
+def kinematic_beats(rotation: Track) -> Frames:
     """Frames where the head's angular speed has a local minimum: where a movement ends or turns.
 
-    The speed is smoothed over three frames first, at which tracking noise no longer makes beats of its own.
+    rotation: (T, 3) radians at 25 Hz. As in Bailando's code the angles are smoothed first (sigma 0.08 s), and a
+    movement that never reaches 5 degrees per second is none, so that a tracker's tremble makes no beats.
     """
-    speed = np.linalg.norm(np.diff(np.asarray(rotation, np.float64), axis=0), axis=1)
-    if len(speed) < 5:
+    if len(rotation) < 5:
         return np.zeros(0, np.int64)
-    smooth = np.convolve(np.pad(speed, 2, mode="edge"), np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9.0, mode="valid")
-    beats: NDArray[np.int64] = 1 + np.flatnonzero((smooth[1:-1] < smooth[:-2]) & (smooth[1:-1] <= smooth[2:]))
-    return beats
+    offsets = np.arange(-6, 7)
+    kernel = np.exp(-0.5 * (offsets / (SMOOTHING_S * FRAME_RATE_HZ)) ** 2)
+    padded = np.pad(np.rad2deg(np.asarray(rotation, np.float64)), ((6, 6), (0, 0)), mode="edge")
+    angles = np.stack([np.convolve(column, kernel / kernel.sum(), mode="valid") for column in padded.T], axis=1)
+    speed = np.linalg.norm(np.diff(angles, axis=0), axis=1) * FRAME_RATE_HZ
+    beats, last = [], 0
+    for frame in 1 + np.flatnonzero((speed[1:-1] < speed[:-2]) & (speed[1:-1] <= speed[2:])):
+        if speed[last : frame + 1].max() >= SLOWEST_BEAT_DEG_PER_S:
+            beats.append(frame)
+            last = frame
+    return np.array(beats, np.int64)
 
 
 def beat_alignment(

@@ -45,6 +45,13 @@ def test_kinematic_beats_are_the_turning_points(hz: float):
     assert nearest.max() <= 1.5
 
 
+def test_a_trembling_or_creeping_head_has_no_beats():
+    rng = np.random.default_rng(0)
+    assert len(kinematic_beats(np.deg2rad(rng.normal(0, 0.2, (500, 3))))) < 20
+    assert len(kinematic_beats(swing(1.0, 0.1))) == 0
+    assert len(kinematic_beats(np.zeros((3, 3)))) == 0
+
+
 def test_beat_alignment_follows_its_formula():
     sound = np.array([10, 50, 90])
     assert beat_alignment(sound, sound) == 1.0
