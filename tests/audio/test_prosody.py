@@ -94,3 +94,18 @@ def test_frames_are_cut_and_continued_to_the_number_asked_for() -> None:
     shorter, longer = read_prosody([sound], 20), read_prosody([sound], 200)
     assert (len(shorter), len(longer)) == (20, 200)
     assert longer.speech[90:].max() < 0.01
+
+
+def test_memory_does_not_grow_with_the_sound() -> None:
+    import tracemalloc
+
+    block = np.concatenate([quiet(0.4), sentence(), quiet(0.8)])
+
+    def peak_mb(count: int) -> float:
+        tracemalloc.start()
+        read_prosody(block for _ in range(count))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak / 1e6
+
+    assert peak_mb(120) - peak_mb(5) < 6.0, "eight minutes against twenty seconds"
