@@ -99,7 +99,7 @@ def test_demo(program, tmp_path, voice, portrait, monkeypatch):
     assert "demo.mp4" in program.out
     for word in ("portrait", "voice", "motion", "frames", "x real time"):
         assert word in program.out
-    assert Image.open(tmp_path / "sheet.png").size == (4 * 128, 128)
+    assert Image.open(tmp_path / "sheet.png").size == (4 * 123, 123)
 
 
 def test_demo_ships_what_it_needs():
