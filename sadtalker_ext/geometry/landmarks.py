@@ -19,8 +19,8 @@ FACE_OVAL: Final = (
 """Mesh points of the face's outline, from the top of the forehead clockwise in the picture."""
 
 SUBSET_68: Final = (
-    # 0-16 jaw line, from the person's right ear over the chin to the left ear
-    127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356,
+    # 0-16 jaw line in about equal steps, from the person's right temple over the chin to the left
+    127, 234, 132, 58, 172, 136, 149, 176, 152, 400, 378, 365, 397, 288, 361, 454, 356,
     # 17-21 and 22-26 brows, from the picture's left to its right
     70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
     # 27-30 bridge of the nose downwards, 31-35 below the nostrils

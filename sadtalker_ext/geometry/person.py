@@ -83,7 +83,7 @@ def _covariance(colour: Matte, mean: Matte, window: tuple[int, int]) -> Matte:
 
 
 def _solve_symmetric(matrix: Matte, smoothness: float, right: Matte) -> Matte:
-    """Solve (3, 3) systems per pixel: ``matrix`` (6, h, w) of :func:`_covariance`, ``smoothness`` added to its diagonal."""
+    """Solve (3, 3) systems per pixel: ``matrix`` (6, h, w) of :func:`_covariance`, ``smoothness`` on its diagonal."""
     rr, rg, rb, gg, gb, bb = matrix
     rr, gg, bb = rr + smoothness, gg + smoothness, bb + smoothness
     a, b, c = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb

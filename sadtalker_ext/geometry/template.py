@@ -19,7 +19,7 @@ from sadtalker_ext.geometry.landmarks import SUBSET_68, FaceBox
 
 Mesh = NDArray[np.float32]
 Array = NDArray[np.float64]
-_STIFFNESS = 1e-3
+_STIFFNESS = 1e-4
 
 
 @lru_cache(maxsize=1)

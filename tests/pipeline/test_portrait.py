@@ -1,0 +1,79 @@
+"""From files to portraits."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from sadtalker_ext.errors import FaceError, MediaError
+from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
+from sadtalker_ext.geometry.template import place_in_box
+from sadtalker_ext.pipeline.portrait import draw_faces, list_faces, read_portrait
+
+
+@dataclass
+class Wishes:
+    face: str = "largest"
+    resolution_limit: int = 2048
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory):
+    from skimage.data import astronaut
+
+    path = tmp_path_factory.mktemp("portraits") / "Astronaut.PNG"
+    Image.fromarray(astronaut()).save(path)
+    return path
+
+
+def test_photograph_becomes_a_portrait(photograph):
+    prepared = read_portrait(photograph, Wishes())
+    assert prepared.portrait.picture.shape == (512, 512, 3)
+    assert prepared.portrait.person.shape == (512, 512)
+    assert prepared.portrait.person[120, 225] > 0.95
+    assert prepared.notes == ()
+    assert prepared.shrink == 1.0
+
+
+def test_boxes_are_in_pixels_of_the_file_however_small_we_work(photograph, tmp_path):
+    large = tmp_path / "large.png"
+    Image.open(photograph).resize((1024, 1024), Image.Resampling.BICUBIC).save(large)
+    box = "340,110,220,270"
+    prepared = read_portrait(large, Wishes(face=box, resolution_limit=512))
+    assert prepared.shrink == 0.5
+    assert prepared.portrait.landmarks.provider == "mediapipe"
+    assert prepared.portrait.landmarks.box.x == pytest.approx(180, abs=6)
+    with pytest.raises(FaceError, match="1024 x 1024"):
+        read_portrait(large, Wishes(face="1500,10,100,100", resolution_limit=512))
+
+
+def test_text_named_png_is_a_media_error(tmp_path):
+    path = tmp_path / "letter.png"
+    path.write_text("Dear Sir, " * 50)
+    with pytest.raises(MediaError):
+        read_portrait(path, Wishes())
+
+
+def test_faces_are_listed_and_drawn(photograph):
+    picture, faces = list_faces(photograph, 2048)
+    drawn = draw_faces(picture.pixels, faces)
+    changed = np.any(drawn != picture.pixels, axis=2)
+    rows, columns = np.nonzero(changed)
+    box = faces[0].box
+    assert columns.min() == pytest.approx(box.x, abs=4)
+    assert rows.max() == pytest.approx(box.y + box.height, abs=4)
+    inner = np.s_[round(box.y + 40) : round(box.y + box.height - 10), round(box.x + 40) : round(box.x + box.width - 10)]
+    assert not changed[inner].any()
+
+
+def test_numbers_differ_and_stay_in_the_picture():
+    picture = np.zeros((200, 300, 3), np.uint8)
+    boxes = [FaceBox(-30, -40, 100, 120), FaceBox(250, 150, 90, 90)]
+    faces = [Landmarks.from_mesh(place_in_box(box), "box") for box in boxes]
+    drawn = draw_faces(picture, faces)
+    white = np.all(drawn > 200, axis=2).astype(np.uint8)
+    assert white[:40, :40].sum() > 10
+    assert white[140:, 230:].sum() > 10
+    assert not np.array_equal(cv2.resize(white[:40, :40], (20, 20)), cv2.resize(white[150:190, 250:290], (20, 20)))
