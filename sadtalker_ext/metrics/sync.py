@@ -6,7 +6,6 @@ the puppet's renderer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,8 +14,6 @@ from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 from sadtalker_ext.puppet.fields import JAW_DROP, LIP_DROP, LIP_RAISE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     Curve = NDArray[np.float64]
@@ -30,21 +27,6 @@ _STEPS_PER_S: Final = 100
 _CLOSED_BELOW: Final = 0.25
 
 _COLUMN: Final = {name: index for index, name in enumerate(MOUTH_SHAPES)}
-
-
-@dataclass(frozen=True)
-class LipAgreement:
-    """One clip: Pearson r of opening and width at their best lag, and those lags.
-
-    A positive lag means that the prediction is late. closure: of the moments when the speaker's lips meet, the share
-    when the predicted lips meet within 60 ms; nan without such moments.
-    """
-
-    opening_r: float
-    opening_lag_s: float
-    width_r: float
-    width_lag_s: float
-    closure: float
 
 
 def mouth_opening(mouth: NDArray[np.floating[Any]]) -> Curve:
@@ -87,25 +69,6 @@ def pearson(a: Curve, b: Curve) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def compare_lips(
-    mouth: NDArray[np.floating[Any]],
-    mouth_hz: float,
-    openness: Sequence[float],
-    width: Sequence[float],
-    measured_hz: float,
-) -> LipAgreement:
-    """(T, 8 or more) coefficients against a speaker's measured opening and width, any units, any frame rate.
-
-    Frames where the speaker was not measured are nan; they are bridged.
-    """
-    measured = _bridged(openness)
-    opening = mouth_opening(mouth)
-    opening_r, opening_lag = best_lag(opening, mouth_hz, measured, measured_hz)
-    width_r, width_lag = best_lag(mouth_width(mouth), mouth_hz, _bridged(width), measured_hz)
-    closure = closure_accuracy(opening, mouth_hz, measured, measured_hz, opening_lag)
-    return LipAgreement(opening_r, opening_lag, width_r, width_lag, closure)
-
-
 def closure_accuracy(
     predicted: Curve, predicted_hz: float, measured: Curve, measured_hz: float, lag_s: float
 ) -> float:
@@ -119,11 +82,3 @@ def closure_accuracy(
     around = moments[:, None] + np.linspace(-0.06, 0.06, 7)
     lowest = np.interp(around, known, predicted).min(1)
     return float((lowest < _CLOSED_BELOW * np.percentile(predicted, 80)).mean())
-
-
-def _bridged(curve: Sequence[float]) -> Curve:
-    values = np.array([np.nan if value is None else value for value in curve], np.float64)
-    good = np.isfinite(values)
-    if not good.any():
-        return np.zeros(len(values))
-    return np.interp(np.arange(len(values)), np.flatnonzero(good), values[good])

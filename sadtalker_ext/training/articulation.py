@@ -10,6 +10,7 @@ phonology" (1992).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ _REACH_S: Final = 0.5
 _SILENCE_EDGE_S: Final = 0.12
 """The mouth opens this long before speech and takes this long to come to rest after it."""
 _EXPONENT: Final = 1.5
+_SLUGGISH_S: Final = 0.022
 _CORE: Final = 0.35
 """Share of a phone's duration around its centre over which it pulls with full strength."""
 
@@ -81,7 +83,7 @@ def curves(phones: Phones, count: int, rate_hz: float) -> NDArray[np.float32]:
     """(count, 7) in 0..1, columns :data:`phonemes.ARTICULATED`, row k at k / rate_hz seconds."""
     times = np.arange(count) / rate_hz
     effort = _effort(phones)
-    parts = {name: _dominance(phones, name, times, effort) for name in _PULLS}
+    parts = {name: _sluggish(_dominance(phones, name, times, effort), rate_hz) for name in _PULLS}
     parts["lips_closed"] = _gate(phones, _CLOSED, times, rate_hz)
     parts["lip_tuck"] = _gate(phones, _TUCK, times, rate_hz)
     return np.stack([parts[name] for name in ARTICULATED], 1).astype(np.float32)
@@ -123,6 +125,13 @@ def _dominance(
         pulled[here] += strength * target[index]
     curve: NDArray[np.float64] = pulled / total
     return curve
+
+
+def _sluggish(curve: NDArray[np.float64], rate_hz: float) -> NDArray[np.float64]:
+    """The curve as tissue follows it: without what moves faster than about 6 Hz."""
+    reach = math.ceil(3 * _SLUGGISH_S * rate_hz)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (_SLUGGISH_S * rate_hz)) ** 2)
+    return np.convolve(np.pad(curve, reach, mode="edge"), kernel / kernel.sum(), "valid")
 
 
 def _gate(

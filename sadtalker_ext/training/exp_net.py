@@ -7,9 +7,11 @@ themselves, which an extra head reads from the same hidden features and which is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 import torch
@@ -17,14 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sadtalker_ext.errors import WeightsError
-from sadtalker_ext.metrics.sync import mouth_opening, mouth_width, pearson
 from sadtalker_ext.models.speech_to_expression import MEL_PER_FRAME, SILENCE_LOG_POWER, Config, SpeechToExpression
-from sadtalker_ext.puppet.basis import MOUTH_SHAPES
-from sadtalker_ext.training.corpus import UNSEEN_VOICES
-from sadtalker_ext.training.features import Features
-from sadtalker_ext.training.loop import Phase, Plan
-from sadtalker_ext.training.phonemes import ARTICULATED, BILABIALS, SILENCE, SYMBOL_INDEX, SYMBOLS
+from sadtalker_ext.training.features import MEL_RATE_HZ, Features, is_unseen, padded, split_streams
+from sadtalker_ext.training.judge import judge, predict_stream
+from sadtalker_ext.training.loop import Phase, Plan, train
+from sadtalker_ext.training.phonemes import ARTICULATED, SYMBOLS
 from sadtalker_ext.training.track_plot import write_track_plot
+from sadtalker_ext.weights.starter import save_speech_to_expression
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +40,6 @@ _SHAPE_WEIGHTS: Final = (6.0, 1.0, 2.0, 1.5, 1.0, 3.0, 3.0)
 _JAW, _CLOSED, _PUCKER, _SPREAD, _TUCK = (ARTICULATED.index(name) for name in (
     "jaw_open", "lips_closed", "pucker", "spread", "lip_tuck",
 ))  # fmt: skip
-_BILABIAL: Final = [SYMBOL_INDEX[symbol] for symbol in BILABIALS]
 
 
 class ReadingNet(nn.Module):
@@ -64,28 +64,34 @@ class ExpNetRecipe:
     """
 
     name = "exp_net"
-    phases = (
-        Phase(
-            "reader",
-            {"shape": 10.0, "speed": 2.0, "opening": 0.3, "width": 0.15, "closure": 0.2, "phones": 0.1},
-        ),
+    phases: tuple[Phase, ...] = (
+        Phase("reader", {"shape": 10.0, "speed": 2.0, "opening": 0.3, "width": 0.15, "closure": 0.2, "phones": 0.1}),
     )
 
     def __init__(self, folder: Path, config: Config | None = None, *, hold_out: bool = True) -> None:
         self.config = config or Config()
         self.train_set = [
             part for path in sorted(folder.glob("*-round*.npz"))
-            if not (hold_out and _is_unseen(path)) for part in _streams(Features.load(path))
+            if not (hold_out and is_unseen(path)) for part in split_streams(Features.load(path))
         ]  # fmt: skip
         tests = sorted(folder.glob("*-test.npz"))
-        self.unseen = [part for path in tests if _is_unseen(path) for part in _streams(Features.load(path))][:24]
-        seen = [part for path in tests if not _is_unseen(path) for part in _streams(Features.load(path))]
+        self.unseen = [part for path in tests if is_unseen(path) for part in split_streams(Features.load(path))][:24]
+        seen = [part for path in tests if not is_unseen(path) for part in split_streams(Features.load(path))]
         self.seen = seen[:: max(1, len(seen) // 40)]
         if not self.train_set or not (self.seen or self.unseen):
             raise WeightsError(f"{folder} holds no features to train on; make them with: sadtalker train corpus")
         lengths = np.array([len(part.log_mel) for part in self.train_set], np.float64)
         self.odds = np.cumsum(lengths / lengths.sum())
         self.context = SpeechToExpression(self.config).context
+
+    @property
+    def description(self) -> str:
+        """What the network learned from, in a sentence."""
+        hours = sum(len(part.log_mel) for part in self.train_set) / MEL_RATE_HZ / 3600
+        return (
+            f"{hours:.1f} h of augmented synthetic speech of flite, festival and espeak-ng voices of Debian with exact "
+            "phone times, in about 25 languages; no recording of a real speaker's lips"
+        )
 
     def build(self) -> dict[str, nn.Module]:
         """One network: the reader."""
@@ -108,7 +114,7 @@ class ExpNetRecipe:
         last = max(1, len(stream.log_mel) - MEL_PER_FRAME * CROP_FRAMES)
         start = int(random.integers(last))
         before = MEL_PER_FRAME * self.context
-        mel = _padded(stream.log_mel, start - before, MEL_PER_FRAME * (CROP_FRAMES + 2 * self.context))
+        mel = padded(stream.log_mel, start - before, MEL_PER_FRAME * (CROP_FRAMES + 2 * self.context))
         rows = np.clip(start + MEL_PER_FRAME * np.arange(CROP_FRAMES), 0, len(stream.curves) - 1)
         target = stream.curves[rows].astype(np.float32)
         return _disturb(mel, random).T.copy(), target, stream.symbols[rows].astype(np.int64)
@@ -155,49 +161,22 @@ def shipped_part(networks: Mapping[str, nn.Module]) -> SpeechToExpression:
     return cast("ReadingNet", networks["reader"]).exp_net
 
 
-def predict_stream(network: SpeechToExpression, stream: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(T, 7) predicted and target curves of a whole stream at 25 Hz."""
-    frames = (len(stream.log_mel) - 1) // MEL_PER_FRAME + 1
-    device = next(network.parameters()).device
-    before = MEL_PER_FRAME * network.context
-    mel = _padded(stream.log_mel, -before, MEL_PER_FRAME * (frames + 2 * network.context))
-    with torch.no_grad():
-        predicted = network(torch.from_numpy(mel.T.copy())[None].to(device))[0].cpu().numpy()
-    return predicted, stream.curves[::MEL_PER_FRAME].astype(np.float32)
+def train_exp_net(recipe: ExpNetRecipe, folder: Path, plan: Plan, commit: str = "unknown") -> Path:
+    """Train (or go on) in ``folder`` and write ``exp_net.safetensors`` there; returns its path.
 
-
-def judge(network: SpeechToExpression, streams: Sequence[Features]) -> dict[str, float]:
-    """Correlations of opening and width, closures made, and opening without a voice over the speaking mean."""
-    opening_r, width_r, closed, silent, voiceless, speaking = [], [], [], [], [], []
-    for stream in streams:
-        predicted, target = predict_stream(network, stream)
-        symbol = stream.symbols[::MEL_PER_FRAME]
-        seen, wanted = (mouth_opening(in_basis(curves)) for curves in (predicted, target))
-        is_silent = symbol == SYMBOL_INDEX[SILENCE]
-        if is_silent.all():
-            voiceless.append(seen.mean())
-            continue
-        opening_r.append(pearson(seen, wanted))
-        width_r.append(pearson(mouth_width(in_basis(predicted)), mouth_width(in_basis(target))))
-        closed.append(seen[np.isin(symbol, _BILABIAL) & (target[:, _CLOSED] > 0.99)])
-        silent.append(seen[is_silent & (wanted < 0.01)])
-        speaking.append(seen[~is_silent])
-    mean = float(np.concatenate(speaking).mean()) if speaking else float("nan")
-    figures: dict[str, Any]
-    figures = {"opening_r": np.mean(opening_r), "width_r": np.mean(width_r), "speaking_opening": mean}
-    if closed:
-        figures["bilabials_closed"] = (np.concatenate(closed) < 0.15 * mean).mean()
-        figures["pause_opening"] = np.concatenate(silent).mean() / mean
-    if voiceless:
-        figures["voiceless_opening"] = np.mean(voiceless) / mean
-    return {name: float(value) for name, value in figures.items()}
-
-
-def in_basis(curves: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """(T, 7) articulation in the order of ARTICULATED -> (T, 8) in the order of MOUTH_SHAPES; smile stays 0."""
-    mouth = np.zeros((len(curves), len(MOUTH_SHAPES)), np.float32)
-    mouth[:, [MOUTH_SHAPES.index(name) for name in ARTICULATED]] = curves
-    return mouth
+    commit: of the code that trains, for the header of the file.
+    """
+    networks = train(recipe, plan, folder)
+    origin = {
+        "recipe": recipe.name,
+        "plan": json.dumps(asdict(plan)),
+        "data": recipe.description,
+        "commit": commit,
+        "figures": json.dumps({name: round(value, 4) for name, value in recipe.validate(networks).items()}),
+    }
+    path = folder / "exp_net.safetensors"
+    save_speech_to_expression(shipped_part(networks), path, origin)
+    return path
 
 
 def _opening(curves: Tensor) -> Tensor:
@@ -216,27 +195,6 @@ def _disagreement(a: Tensor, b: Tensor) -> Tensor:
     r = (a * b).mean(1) / ((a.square().mean(1) + 1e-5) * (spread + 1e-5)).sqrt()
     alive = (spread > 1e-4).to(a.dtype)
     return ((1 - r) * alive).sum() / alive.sum().clamp(min=1)
-
-
-def _is_unseen(path: Path) -> bool:
-    return path.stem.rsplit("-", 2)[0] in UNSEEN_VOICES
-
-
-def _streams(features: Features) -> list[Features]:
-    starts = [0, *features.ends[:-1].tolist()]
-    cuts = [slice(a, int(b)) for a, b in zip(starts, features.ends, strict=True)]
-    return [
-        Features(features.log_mel[cut], features.curves[cut], features.symbols[cut], np.array([cut.stop - cut.start]))
-        for cut in cuts
-    ]
-
-
-def _padded(log_mel: NDArray[np.float16], start: int, count: int) -> NDArray[np.float32]:
-    """(count, 80) from row ``start``, which may be negative; silence where there is nothing."""
-    piece = np.full((count, log_mel.shape[1]), SILENCE_LOG_POWER, np.float32)
-    low, high = max(0, start), min(len(log_mel), start + count)
-    piece[low - start : high - start] = log_mel[low:high]
-    return piece
 
 
 def _disturb(mel: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:

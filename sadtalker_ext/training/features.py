@@ -20,7 +20,7 @@ import numpy as np
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.training.articulation import Phones, curves
 from sadtalker_ext.training.augment import RATE_HZ, Stream, augment, coloured_noise, music
-from sadtalker_ext.training.corpus import TEST_EVERY, Shard
+from sadtalker_ext.training.corpus import TEST_EVERY, UNSEEN_VOICES, Shard
 from sadtalker_ext.training.phonemes import SILENCE, SYMBOL_INDEX
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def build_features(corpus: Path, folder: Path, rounds: int, processes: int = 1) 
     if not shards:
         raise WeightsError(f"{corpus} holds no corpus; make one with: sadtalker train corpus --out {corpus.parent}")
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(path, folder / f"{path.stem}-round{number}.npz", corpus) for number in range(rounds) for path in shards]
-    jobs += [(path, folder / f"{path.stem}-test.npz", corpus) for path in shards]
+    jobs = [(path, folder / f"{path.stem}-test.npz", corpus) for path in shards]
+    jobs += [(path, folder / f"{path.stem}-round{number}.npz", corpus) for number in range(rounds) for path in shards]
     todo = [job for job in jobs if not job[1].exists()]
     if processes <= 1:
         for job in todo:
@@ -169,3 +169,28 @@ def _one(
     index = np.clip(np.searchsorted(stream.phones.start_s, times, "right") - 1, 0, None)
     targets = curves(stream.phones, len(mel), MEL_RATE_HZ)
     return mel.astype(np.float16), targets.astype(np.float16), stream.phones.symbol[index].astype(np.uint8)
+
+
+def is_unseen(path: Path) -> bool:
+    """Whether a file of features is of a voice that is kept for judging."""
+    return path.stem.rsplit("-", 2)[0] in UNSEEN_VOICES
+
+
+def split_streams(features: Features) -> list[Features]:
+    """One record per stream."""
+    starts = [0, *features.ends[:-1].tolist()]
+    cuts = [slice(a, int(b)) for a, b in zip(starts, features.ends, strict=True)]
+    return [
+        Features(features.log_mel[cut], features.curves[cut], features.symbols[cut], np.array([cut.stop - cut.start]))
+        for cut in cuts
+    ]
+
+
+def padded(log_mel: NDArray[np.float16], start: int, count: int) -> NDArray[np.float32]:
+    """(count, 80) from row ``start``, which may be negative; silence where there is nothing."""
+    from sadtalker_ext.models.speech_to_expression import SILENCE_LOG_POWER
+
+    piece = np.full((count, log_mel.shape[1]), SILENCE_LOG_POWER, np.float32)
+    low, high = max(0, start), min(len(log_mel), start + count)
+    piece[low - start : high - start] = log_mel[low:high]
+    return piece

@@ -1,0 +1,67 @@
+"""Lip agreement against curves made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sadtalker_ext.metrics.sync import best_lag, closure_accuracy, mouth_opening, mouth_width, pearson
+from sadtalker_ext.puppet.basis import MOUTH_SHAPES
+
+
+def mouth(**shapes):
+    rows = np.zeros((1, len(MOUTH_SHAPES)))
+    for name, value in shapes.items():
+        rows[0, MOUTH_SHAPES.index(name)] = value
+    return rows
+
+
+def wobble(times):
+    return np.sin(2 * np.pi * 1.3 * times) + 0.5 * np.sin(2 * np.pi * 3.1 * times + 1)
+
+
+def test_opening_is_what_a_viewer_sees():
+    assert mouth_opening(mouth(jaw_open=0.5)) == pytest.approx(0.5)
+    assert mouth_opening(mouth(jaw_open=0.5, lips_closed=1.0)) == 0.0
+    assert mouth_opening(mouth(jaw_open=0.5, lower_lip_drop=0.5)) > 0.5
+    assert mouth_opening(mouth(lip_tuck=1.0)) == 0.0
+    assert mouth_opening(mouth(smile=1.0, pucker=1.0)) == 0.0
+
+
+def test_width_follows_spread_and_pucker():
+    assert mouth_width(mouth()) == 1.0
+    assert mouth_width(mouth(spread=1.0)) > 1.1
+    assert mouth_width(mouth(pucker=1.0)) < 0.8
+
+
+@pytest.mark.parametrize("late_s", [-0.12, -0.04, 0.0, 0.08])
+def test_lag_is_found_across_frame_rates(late_s):
+    measured = wobble(np.arange(150) / 30.0)
+    predicted = wobble(np.arange(130) / 25.0 - late_s)
+    r, lag_s = best_lag(predicted, 25.0, measured, 30.0)
+    assert lag_s == pytest.approx(late_s, abs=0.011)
+    assert r > 0.98
+
+
+def test_lags_beyond_the_limit_do_not_count():
+    measured = wobble(np.arange(300) / 30.0)
+    predicted = wobble(np.arange(250) / 25.0 - 0.35)
+    _, lag_s = best_lag(predicted, 25.0, measured, 30.0)
+    assert abs(lag_s) <= 0.16
+
+
+def test_r_agrees_with_numpy_and_flat_curves_have_none():
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(2, 50))
+    assert pearson(a, b) == pytest.approx(np.corrcoef(a, b)[0, 1])
+    assert np.isnan(pearson(np.ones(50), b))
+    assert np.isnan(best_lag(np.ones(50), 25.0, b, 25.0)[0])
+
+
+def test_closures_count_where_the_speaker_closes():
+    measured = np.ones(100)
+    measured[[20, 21, 50, 51, 80, 81]] = 0.0
+    predicted = np.ones(100)
+    predicted[[20, 21, 51, 52]] = 0.0
+    assert closure_accuracy(predicted, 25.0, measured, 25.0, 0.0) == pytest.approx(4 / 6)
+    assert np.isnan(closure_accuracy(predicted, 25.0, np.ones(100), 25.0, 0.0))
