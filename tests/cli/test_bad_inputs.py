@@ -107,7 +107,11 @@ def test_folders_without_anything(program, portrait, voice, tmp_path):
 
 @pytest.mark.parametrize(
     ("output", "words"),
-    [("video.avi", "does not end in .mp4"), ("voice.wav/video.mp4", "Not a directory"), ("portrait.mp4", "is an input itself")],
+    [
+        ("video.avi", "does not end in .mp4"),
+        ("voice.wav/video.mp4", "Not a directory"),
+        ("portrait.mp4", "is an input itself"),
+    ],
 )
 def test_output_that_cannot_be(program, portrait, voice, output, words):
     if output == "portrait.mp4":

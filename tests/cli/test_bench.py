@@ -1,0 +1,107 @@
+"""The bench measures programs from outside; its figures are compared with what is known another way."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sadtalker_ext.cli import bench
+from sadtalker_ext.cli.process_memory import tree_memory_mb
+from sadtalker_ext.errors import EngineError
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+HELPER = "import sys; held = bytearray(b'x') * {size}; print(flush=True); sys.stdin.read()"
+PARENT = """
+import subprocess, sys
+held = bytearray(b'x') * {size}
+child = subprocess.Popen([sys.executable, '-c', {helper!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+child.stdout.readline()
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def memory_of_two(size, helper_size):
+    """Of a program that holds ``size`` bytes and has a helper that holds ``helper_size``; both end with their input."""
+    source = PARENT.format(size=size, helper=HELPER.format(size=helper_size))
+    with subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        return tree_memory_mb(process.pid)
+
+
+@LINUX
+def test_memory_of_a_program_and_its_helpers():
+    more = memory_of_two(60_000_000, 40_000_000) - memory_of_two(1, 1)
+    assert more == pytest.approx(100_000_000 / 2**20, abs=8)
+
+
+def test_memory_of_nobody_is_unknown():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert tree_memory_mb(process.pid) is None
+
+
+def test_a_program_is_measured_from_outside(tmp_path, portrait, voice):
+    began_s = time.perf_counter()
+    run = bench.measure(portrait, voice, tmp_path)
+    spent_s = time.perf_counter() - began_s
+    assert run.result["frames"] == 10
+    assert run.result["first_frame_s"] - 0.3 < run.first_frame_s < run.wall_s <= spent_s
+    assert run.frames_per_s == pytest.approx(10 / run.result["total_s"])
+    assert run.peak_mb is None or 50 < run.peak_mb < 5000
+
+
+def test_a_failing_program_is_told(tmp_path):
+    with pytest.raises(EngineError, match=r"nobody\.png does not exist"):
+        bench.measure(tmp_path / "nobody.png", tmp_path / "nobody.wav", tmp_path)
+
+
+def test_all_figures_are_printed(program, monkeypatch):
+    voices = []
+
+    def pretend(picture, sound, folder):
+        voices.append(sound.name)
+        result = {"frames": 750, "total_s": 10.0, "stage_s": {"frames": 8.0}}
+        return bench.Run(result, 3.0 + len(voices), 11.0, 400.0 + len(voices))
+
+    monkeypatch.setattr(bench, "measure", pretend)
+    monkeypatch.setattr(bench, "LONG_VOICE_S", 20.0)
+    assert program("bench", "--json") == 0
+    figures = {name: figure["value"] for name, figure in json.loads(program.out).items()}
+    assert figures == {
+        "first frame after start": 5.0,
+        "whole chain at 512x512": 75.0,
+        "render and encode alone at 512x512": 93.75,
+        "whole chain at 1024x1024": 75.0,
+        "render and encode alone at 1024x1024": 93.75,
+        "peak memory of a 10-second clip": 405.0,
+        "more for a 10-minute clip": 1.0,
+    }
+    assert voices == ["voice_10.wav", "voice_10.wav", "voice_30.wav", "voice_30.wav", "voice_10.wav", "voice_20.wav"]
+    assert program("bench", "speed-512") == 0
+    assert program.out.splitlines()[0].split()[-4:] == ["frames/s", ">=", "50", "met"]
+
+
+def test_voice_has_the_length_asked_for(tmp_path):
+    import wave
+
+    for length_s in (3.0, 25.5):
+        with wave.open(os.fspath(bench.voice(tmp_path, length_s))) as file:
+            assert file.getnframes() / file.getframerate() == pytest.approx(length_s, abs=1e-3)
+
+
+def test_table_says_what_was_met():
+    rows = bench.table(
+        [
+            bench.Measure("a", 60.0, "frames/s", 50.0),
+            bench.Measure("b", 40.0, "frames/s", 50.0),
+            bench.Measure("c", 3.0, "s", 4.0, at_most=True),
+            bench.Measure("d", None, "MB", 30.0, at_most=True),
+        ]
+    )
+    assert [row.split()[-1] for row in rows] == ["met", "MISSED", "met", "system"]
+    assert ">= 50" in rows[0]
+    assert "<= 4" in rows[2]
