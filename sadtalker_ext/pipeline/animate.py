@@ -142,7 +142,7 @@ def gather(task: Task) -> Cast:
     settings = task.settings
     start_worker()
     with SideBySide(task.watcher, task.stopwatch) as stages:
-        opening = stages.begin("engine", open_engine, settings.engine, task.runtime)
+        opening = stages.begin("engine", open_engine, settings.engine, task.runtime, settings)
         portrait = stages.begin("portrait", read_portrait, task.portrait_path, settings)
         speech = stages.begin("voice", open_speech, task.voice_path)
         engine = stages.result(opening)

@@ -1,0 +1,186 @@
+"""The story from files to a video, with an engine whose every move is known."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.data import astronaut
+
+from sadtalker_ext.audio.speech import open_speech
+from sadtalker_ext.cli.demo import demo_voice
+from sadtalker_ext.engines import engine as engine_module
+from sadtalker_ext.engines.engine import EngineSpec
+from sadtalker_ext.errors import Cancelled, FaceError, SettingsError
+from sadtalker_ext.geometry.motion import Motion
+from sadtalker_ext.pipeline import frames as frames_module
+from sadtalker_ext.pipeline.animate import STAGES, animate
+from sadtalker_ext.pipeline.frames import Watcher, register_restorer
+from sadtalker_ext.pipeline.record import Record, read_record
+from sadtalker_ext.pipeline.stages import SideBySide, Stopwatch
+from sadtalker_ext.settings import Settings
+from sadtalker_ext.video.read import read_frames
+
+
+class GreyEngine:
+    """Frames as grey as the first expression coefficient says, which rises by one a frame."""
+
+    def __init__(self):
+        knobs = frozenset({"still", "seed", "blink", "pose_style", "expression_scale"})
+        self.spec = EngineSpec("grey", "Grey", None, knobs, ("calm",), (0,))
+        self.made = 0
+        self.closed = False
+        self.fail_at = None
+
+    def read_face(self, portrait):
+        self.portrait = portrait
+        return Motion(*(np.zeros((1, 3), np.float32) for _ in range(3)))
+
+    def predict_motion(self, speech, source, style):
+        self.style = style
+        still = np.zeros((speech.frames, 3), np.float32)
+        rising = still.copy()
+        rising[:, 0] = np.arange(speech.frames)
+        return Motion(rising, still, still)
+
+    def render(self, portrait, source, motion):
+        try:
+            for row in motion.expression:
+                if self.made == self.fail_at:
+                    raise FaceError("the face has gone")
+                self.made += 1
+                yield np.full(portrait.picture.shape, round(float(row[0])), np.uint8)
+        finally:
+            self.closed = True
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    grey = GreyEngine()
+    monkeypatch.setattr(engine_module, "open_engine", lambda *_: grey)
+    return grey
+
+
+@pytest.fixture
+def files(tmp_path):
+    Image.fromarray(astronaut()).resize((128, 128), Image.LANCZOS).save(tmp_path / "p.png")
+    return tmp_path / "p.png", demo_voice(), tmp_path / "out" / "v.mp4"
+
+
+def greys(path):
+    return np.array([float(frame.mean()) for frame in read_frames(path)])
+
+
+def test_every_frame_of_the_motion_arrives_in_order(engine, files):
+    result = animate(*files, Settings(seed=5, blink=0.5, expression_scale=0.5))
+    frames = open_speech(files[1]).frames
+    assert (result.path, result.frames, result.size) == (files[2], frames, (128, 128))
+    assert result.duration_s == pytest.approx(frames / 25)
+    np.testing.assert_allclose(greys(files[2]), np.round(0.5 * np.arange(frames)), atol=2.0)
+    assert (engine.style.seed, engine.style.blink) == (5, 0.5)
+    assert set(result.stage_s) == set(STAGES)
+    assert 0 < result.first_frame_s < result.total_s
+    assert result.realtime_factor == pytest.approx(result.duration_s / result.total_s)
+
+
+def test_the_record_inside_gives_the_settings_back(engine, files):
+    wished = Settings(seed=7, quality="small", frame_rate=30)
+    animate(*files, wished)
+    assert read_record(files[2]) == Record(wished)
+
+
+def test_another_frame_rate_keeps_the_length(engine, files):
+    result = animate(*files, Settings(frame_rate=60))
+    duration_s = open_speech(files[1]).duration_s
+    assert 0 <= result.frames / 60 - duration_s < 1 / 60
+    expected = np.clip((np.arange(result.frames) + 0.5) * 25 / 60 - 0.5, 0, open_speech(files[1]).frames - 1)
+    np.testing.assert_allclose(greys(files[2]), expected, atol=2.5)
+
+
+def test_nobody_holds_the_frames(engine, files):
+    """The renderer is never more than a step ahead of the writer."""
+    ahead = []
+    animate(*files, watcher=Watcher(lambda progress: ahead.append(engine.made - progress.done)))
+    assert len(ahead) > engine.made
+    assert max(ahead) == 0
+
+
+def test_notes_reach_the_person(engine, files):
+    Image.fromarray(np.hstack([astronaut(), astronaut()])).save(files[0])
+    assert any("2 faces" in note for note in animate(*files).notes)
+    result = animate(*files, Settings(face="1", resolution_limit=512))
+    assert any("1024 x 512 to 512 x 256" in note for note in result.notes)
+    assert result.size == (512, 256)
+    assert engine.portrait.landmarks.box.x > 256
+
+
+def test_cancel_leaves_nothing_and_closes_the_renderer(engine, files):
+    with pytest.raises(Cancelled):
+        animate(*files, watcher=Watcher(cancelled=lambda: engine.made >= 20))
+    assert engine.made == 20
+    assert engine.closed
+    assert not files[2].parent.exists()
+
+
+def test_a_failure_in_the_middle_keeps_the_earlier_result(engine, files):
+    files[2].parent.mkdir()
+    files[2].write_bytes(b"earlier")
+    engine.fail_at = 30
+    with pytest.raises(FaceError, match="the face has gone"):
+        animate(*files)
+    assert [path.read_bytes() for path in files[2].parent.iterdir()] == [b"earlier"]
+
+
+def test_refused_wishes_are_told_before_the_work(engine, files):
+    seen = []
+    for wishes, words in (({"yaw": 5}, "grey cannot honour yaw"), ({"pose_style": "9"}, "has no pose style '9'")):
+        with pytest.raises(SettingsError, match=words):
+            animate(*files, Settings(**wishes), watcher=Watcher(lambda progress: seen.append(progress.stage)))
+    assert "motion" not in seen
+    assert engine.made == 0
+    assert not files[2].parent.exists()
+
+
+def test_a_restorer_gets_every_frame(engine, files, monkeypatch):
+    def restore(frames, portrait):
+        assert portrait.picture.shape == (128, 128, 3)
+        return (255 - frame for frame in frames)
+
+    monkeypatch.setattr(frames_module, "_RESTORERS", {})
+    register_restorer("negative", lambda: SimpleNamespace(restore=restore))
+    result = animate(*files, Settings(restore="negative"))
+    np.testing.assert_allclose(greys(files[2]), 255 - np.arange(result.frames), atol=2.0)
+
+
+def test_stages_run_side_by_side():
+    meet = threading.Barrier(2, timeout=10)
+    watch = Stopwatch()
+    with SideBySide(Watcher(), watch) as stages:
+        both = [stages.begin(name, meet.wait) for name in ("a", "b")]
+        assert sorted(stages.result(future) for future in both) == [0, 1]
+    assert set(watch.stage_s) == {"a", "b"}
+
+
+def test_a_failing_stage_ends_the_waiting_for_another():
+    go_on = threading.Event()
+    with SideBySide(Watcher(), Stopwatch()) as stages:
+        long = stages.begin("long", go_on.wait, 20)
+        stages.begin("bad", lambda: 1 // 0)
+        began_s = time.monotonic()
+        with pytest.raises(ZeroDivisionError):
+            stages.result(long)
+        assert time.monotonic() - began_s < 5
+        go_on.set()
+
+
+def test_a_cancel_ends_the_waiting():
+    go_on = threading.Event()
+    asked = []
+    with SideBySide(Watcher(cancelled=lambda: len(asked) > 0), Stopwatch()) as stages:
+        long = stages.begin("long", go_on.wait, 20)
+        asked.append(True)
+        with pytest.raises(Cancelled):
+            stages.result(long)
+        go_on.set()
