@@ -56,13 +56,13 @@ _HOLLOW_PACKAGES = ("mediapipe", "mediapipe.python.solutions")
 _UNUSED_MODULES = ("matplotlib", "matplotlib.pyplot")
 
 
-def main() -> None:
-    """Answer requests until standard input ends."""
+def main(way: str = "full") -> None:
+    """Answer requests until standard input ends. way: how to import MediaPipe, see :func:`import_solutions`."""
     requests, answers = _claim_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
     try:
-        models = Models()
+        models = Models(way)
     except (ImportError, AttributeError, OSError, RuntimeError, ValueError) as error:
         write_message(answers, {"error": f"{type(error).__name__}: {error}"})
         return
@@ -105,9 +105,9 @@ def _end_with_parent() -> None:
 class Models:
     """MediaPipe's graphs, opened when first used; the mesh at once, as everybody needs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, way: str) -> None:
         self._package = _package_folder()
-        self._solutions = import_solutions(self._package)
+        self._solutions = import_solutions(self._package, way)
         self._presence, self._mesh = self._open_mesh()
         self._others: dict[str, Any] = {}
 
@@ -171,37 +171,28 @@ class Models:
         return mask
 
 
-def import_solutions(folder: str) -> types.SimpleNamespace:
-    """MediaPipe's face_mesh-era solutions without the packages they never use here.
+def import_solutions(folder: str, way: str) -> types.SimpleNamespace:
+    """MediaPipe's solutions used here, the ``lean`` or the ``full`` way.
 
-    ``import mediapipe`` runs matplotlib, every solution and the tasks API, about 0.9 s. The two packages whose
-    ``__init__`` only gathers others are entered without running it (0.2 s); should a version not bear that, it is
-    imported in full.
+    ``import mediapipe`` runs matplotlib, every solution and the tasks API, about 0.9 s. The lean way enters the two
+    packages whose ``__init__`` only gathers others without running it (0.2 s). Should a version of MediaPipe not bear
+    that, the worker is started again the full way.
     """
-    added = _enter_hollow_packages(folder)
-    try:
-        return _import_wanted()
-    except (ImportError, AttributeError):
-        for name in [name for name in sys.modules if name.split(".")[0] in {"mediapipe", *added}]:
-            del sys.modules[name]
-        return _import_wanted()
-
-
-def _import_wanted() -> types.SimpleNamespace:
+    if way == "lean":
+        _enter_hollow_packages(folder)
     # face_mesh is wanted for the message types it registers: without them graphs lose options silently.
     from mediapipe.python.solutions import face_detection, face_mesh, selfie_segmentation  # noqa: F401
 
     return types.SimpleNamespace(face_detection=face_detection, selfie_segmentation=selfie_segmentation)
 
 
-def _enter_hollow_packages(folder: str) -> list[str]:
+def _enter_hollow_packages(folder: str) -> None:
     for name in _UNUSED_MODULES:
         sys.modules[name] = types.ModuleType(name)
     for name in _HOLLOW_PACKAGES:
         package = types.ModuleType(name)
         package.__path__ = [os.path.join(folder, *name.split(".")[1:])]
         sys.modules[name] = package
-    return list(_UNUSED_MODULES)
 
 
 def _package_folder() -> str:

@@ -16,9 +16,11 @@ from sadtalker_ext.errors import FaceError
 from sadtalker_ext.geometry.wire import Array, WireError, read_message, write_message
 
 _START = (
-    "import sys; sys.path[:] = sys.argv[1:]; "
-    "from sadtalker_ext.geometry.mediapipe_worker import main; main()"
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "from sadtalker_ext.geometry.mediapipe_worker import main; main(sys.argv[1])"
 )
+LEAN, FULL = "lean", "full"
+"""How the worker imports MediaPipe: see :func:`sadtalker_ext.geometry.mediapipe_worker.import_solutions`."""
 _UNAVAILABLE = "MediaPipe's face models cannot be used ({reason}): pip install mediapipe==0.10.9"
 _LOG_TAIL_BYTES = 1500
 _END_S = 2.0
@@ -53,13 +55,14 @@ class WorkerLink:
         self._lock = threading.RLock()
         self._process: _Process | None = None
         self._unavailable = ""
+        self._way = LEAN
 
     def start(self) -> None:
         """Start the worker and return at once; it imports and opens its models meanwhile."""
         with self._lock:
             if self._process is None or not self._process.usable():
                 self.close()
-                self._process = _launch()
+                self._process = _launch(self._way)
 
     def ask(self, operation: str, *arrays: Array, **fields: str) -> list[Array]:
         """The answer's arrays; a worker that died is started again once, then :class:`FaceError`."""
@@ -109,8 +112,8 @@ class WorkerLink:
         if not process.ready:
             greeting, _ = read_message(stdout)
             if "error" in greeting:
-                self._unavailable = str(greeting["error"])
-                raise WorkerUnavailable(_UNAVAILABLE.format(reason=self._unavailable))
+                self._give_up_way(str(greeting["error"]))
+                return self._ask_once(head, arrays)
             process.ready = True
         write_message(stdin, head, arrays)
         answer, results = read_message(stdout)
@@ -118,6 +121,14 @@ class WorkerLink:
         if "error" in answer:
             raise FaceError(f"the face worker failed at '{head['operation']}': {answer['error']}")
         return results
+
+    def _give_up_way(self, reason: str) -> None:
+        """After a lean start that failed a full one is tried; after that there is none."""
+        self.close()
+        if self._way == LEAN:
+            self._way = FULL
+        else:
+            self._unavailable = reason
 
     def _last_words(self) -> str:
         if self._process is None:
@@ -128,10 +139,10 @@ class WorkerLink:
         return " ".join(log.read().decode(errors="replace").split()) or "none"
 
 
-def _launch() -> _Process:
+def _launch(way: str) -> _Process:
     log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
     child = subprocess.Popen(
-        [sys.executable, "-c", _START, *sys.path],
+        [sys.executable, "-c", _START, way, *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

@@ -93,12 +93,24 @@ def test_last_words_of_a_worker_that_cannot_live_are_shown(monkeypatch):
 
 
 def test_absent_mediapipe_is_told_apart(monkeypatch):
-    blocked = "import sys; sys.path[:] = sys.argv[1:]; sys.modules['mediapipe'] = None; "
+    blocked = "import sys; sys.path[:] = sys.argv[2:]; sys.modules['mediapipe'] = None; "
     monkeypatch.setattr(worker_link, "_START", blocked + worker_link._START.split(";", 2)[2])
     link = WorkerLink()
     for _ in range(2):
         with pytest.raises(WorkerUnavailable, match="pip install mediapipe"):
             link.ask("detect", GREY, range="short")
+
+
+def test_mediapipe_that_cannot_be_entered_lean_is_imported_in_full(monkeypatch):
+    spoilt = (
+        "import sys; sys.path[:] = sys.argv[2:]; import sadtalker_ext.geometry.mediapipe_worker as worker; "
+        "worker._HOLLOW_PACKAGES = ('mediapipe', 'mediapipe.python'); worker.main(sys.argv[1])"
+    )
+    monkeypatch.setattr(worker_link, "_START", spoilt)
+    link = WorkerLink()
+    expected = WORKER.ask("segment", GREY)[0]
+    np.testing.assert_array_equal(link.ask("segment", GREY)[0], expected)
+    link.close()
 
 
 def test_threads_share_one_worker():
