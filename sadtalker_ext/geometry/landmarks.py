@@ -47,9 +47,9 @@ class Landmarks:
     """The landmarks of one face.
 
     mesh: (478, 3) float32. Columns 0 and 1 are x (right) and y (down) in pixels of the picture, where (0, 0) is the
-        picture's corner and (0.5, 0.5) the centre of its first pixel (OpenCV puts (0, 0) there); column 2 is depth in the same unit, smaller is closer to the camera, 0 near the middle of the head (MediaPipe's
-        convention). Point order is MediaPipe's attention mesh; 468:473 is the iris of the person's right eye,
-        473:478 of the left.
+        picture's corner and (0.5, 0.5) the centre of its first pixel (OpenCV puts (0, 0) there); column 2 is depth
+        in the same unit, smaller is closer to the camera, 0 near the middle of the head (MediaPipe's convention).
+        Point order is MediaPipe's attention mesh; 468:473 is the iris of the person's right eye, 473:478 of the left.
     box: the face box, tight around the face oval.
     provider: which model found it ("mediapipe", "face-alignment", "box").
     """
