@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sadtalker_ext.cli.knob_flags import add_runtime, add_settings, runtime_of, settings_of
 from sadtalker_ext.cli.progress import ProgressLine, clock
+from sadtalker_ext.errors import MediaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,11 +86,14 @@ def told(outcomes: Iterator[Outcome], total: int, line: ProgressLine) -> list[Ou
 def plan_jobs(inputs: Sequence[Path], output: Path | None) -> tuple[list[Job], bool]:
     """The videos to make, and whether it is a single one that was asked for by two files."""
     from sadtalker_ext.pipeline import batch
+    from sadtalker_ext.video.write import SUFFIX
 
     portraits, voices = batch.sort_inputs(inputs)
     single = len(inputs) == 2 and not any(path.is_dir() for path in inputs)
     if single and output is not None and not output.is_dir():
         return [batch.Job(portraits[0], voices[0], output)], single
+    if output is not None and output.suffix.lower() == SUFFIX and not output.is_dir():
+        raise MediaError(f"The output {output} is one file, but several videos are asked for; name a folder")
     return batch.plan(portraits, voices, output or OUTPUT_FOLDER), single
 
 

@@ -105,6 +105,10 @@ def test_folders_without_anything(program, portrait, voice, tmp_path):
     assert "holds no sounds" in program.refused("animate", portrait, tmp_path / "nothing")
 
 
+def test_one_file_for_several_videos(program, portrait, voice):
+    assert "is one file, but several videos" in program.refused("animate", portrait, portrait, voice, "-o", "a.mp4")
+
+
 @pytest.mark.parametrize(
     ("output", "words"),
     [
