@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from sadtalker_ext.errors import FaceError
@@ -24,6 +25,8 @@ LEAN, FULL = "lean", "full"
 _UNAVAILABLE = "MediaPipe's face models cannot be used ({reason}): pip install mediapipe==0.10.9"
 _LOG_TAIL_BYTES = 1500
 _END_S = 2.0
+_PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
+"""Searched last: a host may have taken it from the search path again, and it may hold names of other packages."""
 
 
 class WorkerUnavailable(FaceError):  # noqa: N818 - says that a provider cannot be used on this machine
@@ -142,7 +145,7 @@ class WorkerLink:
 def _launch(way: str) -> _Process:
     log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
     child = subprocess.Popen(
-        [sys.executable, "-c", _START, way, *sys.path],
+        [sys.executable, "-c", _START, way, *sys.path, str(_PACKAGE_FOLDER)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

@@ -113,6 +113,14 @@ def test_mediapipe_that_cannot_be_entered_lean_is_imported_in_full(monkeypatch):
     link.close()
 
 
+def test_worker_starts_where_a_host_has_taken_the_package_from_the_search_path(monkeypatch):
+    folder = str(worker_link._PACKAGE_FOLDER)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", folder)])
+    link = WorkerLink()
+    assert link.ask("segment", GREY)[0].shape == (64, 64)
+    link.close()
+
+
 def test_threads_share_one_worker():
     results = [None] * 6
     pictures = [np.full((48, 48, 3), 40 * index, np.uint8) for index in range(6)]
