@@ -10,7 +10,7 @@ from pathlib import Path
 from sadtalker_ext.errors import Cancelled, MediaError, SadTalkerError
 from sadtalker_ext.pipeline.animate import Result, animate
 from sadtalker_ext.pipeline.frames import Watcher
-from sadtalker_ext.pipeline.output import free_name
+from sadtalker_ext.pipeline.output import LONGEST_STEM, free_name
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 
@@ -27,8 +27,6 @@ SOUNDS = _endings(
 )
 VIDEOS = _endings("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv")
 """Endings that sort a folder's files and tell three or more inputs apart; a file named alone may have any."""
-
-LONGEST_STEM = 80
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,14 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
 
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.video.write import SUFFIX, check_place
+
+LONGEST_STEM = 80
 
 
 def check_output(path: Path, inputs: tuple[Path, ...]) -> None:
@@ -54,3 +57,10 @@ def free_name(folder: Path, stem: str, taken: set[Path]) -> Path:
     while path.exists() or path in taken:
         path, number = folder / f"{stem}_{number}{SUFFIX}", number + 1
     return path
+
+
+def dated_output(folder: Path, stem: str) -> Path:
+    """A free name for a new video in the folder of today: ``folder/2026-01-31/stem_153012_417.mp4``."""
+    now = datetime.now().astimezone()
+    day, time = now.strftime("%Y-%m-%d"), now.strftime("%H%M%S_%f")[:-3]
+    return free_name(folder / day, f"{stem[:LONGEST_STEM]}_{time}", set())

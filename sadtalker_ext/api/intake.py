@@ -1,0 +1,156 @@
+"""From a request to an order: files by upload, as base64, as a path of the server, or from an address."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from fastapi import HTTPException
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+
+from sadtalker_ext.api.remote import fetch_url
+from sadtalker_ext.errors import MediaError, SadTalkerError, SettingsError
+from sadtalker_ext.pipeline.jobs import Order
+from sadtalker_ext.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastapi import Request
+
+    from sadtalker_ext.api.doors import Doors
+
+PREFIX = "sadtalker_job_"
+FILES = ("portrait", "voice")
+COPY_BYTES = 1 << 20
+
+
+async def read_order(request: Request, doors: Doors) -> Order:
+    """The order of a POST /jobs; 4xx with one sentence where it cannot be understood."""
+    check_size(request, doors.upload_bytes)
+    fields = await read_fields(request)
+    scratch = Path(await run_in_threadpool(tempfile.mkdtemp, prefix=PREFIX))
+    try:
+        return await run_in_threadpool(_order, fields, scratch, doors)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def check_size(request: Request, most_bytes: int) -> None:
+    """Refuse a body that is too large, or does not say its size, before reading it."""
+    length = request.headers.get("content-length", "")
+    if not length.isdigit():
+        raise HTTPException(411, "Say the size of the request in a Content-Length header")
+    if int(length) > most_bytes:
+        raise HTTPException(413, f"The request is larger than the {most_bytes / 1e6:.0f} MB allowed here")
+
+
+async def read_fields(request: Request) -> dict[str, Any]:
+    """The fields of a form, with its files, or of a JSON object."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return dict(await request.form())
+    if kind != "application/json":
+        raise HTTPException(415, "Send multipart/form-data with files, or application/json")
+    try:
+        body = json.loads(await request.body())
+    except ValueError as e:
+        raise HTTPException(400, f"The body is not JSON: {e}") from e
+    if not isinstance(body, dict):
+        raise HTTPException(400, "The body must be a JSON object with portrait, voice and settings")
+    return body
+
+
+def _order(fields: Mapping[str, Any], scratch: Path, doors: Doors) -> Order:
+    for name in fields:
+        if name not in (*FILES, "settings"):
+            raise HTTPException(422, f"There is no field {name!r}; there are portrait, voice and settings")
+    settings = read_settings(fields.get("settings"))
+    portrait, voice = (take_file(name, fields.get(name), scratch / name, doors) for name in FILES)
+    output = doors.output(portrait.stem) if doors.output else Path(tempfile.gettempdir(), f"{PREFIX}{uuid4().hex}.mp4")
+    return Order(portrait, voice, output, settings, scratch, fleeting=doors.output is None)
+
+
+def read_settings(given: object) -> Settings:
+    """Settings from a JSON object, or from its text in a form."""
+    try:
+        if isinstance(given, str):
+            return Settings.from_json(given or "{}")
+        if given is not None and not isinstance(given, dict):
+            raise SettingsError("The settings must be a JSON object")
+        return Settings.from_mapping(given or {})
+    except SadTalkerError as e:
+        raise HTTPException(422, str(e)) from e
+
+
+def take_file(name: str, given: object, target: Path, doors: Doors) -> Path:
+    """The file of one field: an upload, or an object (or its JSON text in a form) with base64, path or url."""
+    if isinstance(given, UploadFile):
+        target = target.with_name(_own_name(name, given.filename))
+        with target.open("wb") as file:
+            shutil.copyfileobj(given.file, file, COPY_BYTES)
+        return target
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        try:
+            given = json.loads(given)
+        except ValueError as e:
+            raise HTTPException(400, f"The field {name} is not JSON: {e}") from e
+    if not isinstance(given, dict) or len(given) != 1:
+        raise HTTPException(422, f'Give {name} as an upload, {{"base64": ...}}, {{"path": ...}} or {{"url": ...}}')
+    [(way, value)] = given.items()
+    if way not in _WAYS or not isinstance(value, str):
+        raise HTTPException(422, f"A {name} comes by base64, path or url (as text), not by {str(way)[:40]!r}")
+    try:
+        return _WAYS[way](name, value, target, doors)
+    except MediaError as e:
+        raise HTTPException(422, str(e)) from e
+
+
+def _from_base64(name: str, text: str, target: Path, doors: Doors) -> Path:
+    data = text.partition(",")[2] if text.startswith("data:") else text
+    try:
+        target.write_bytes(base64.b64decode("".join(data.split()), validate=True))
+    except binascii.Error as e:
+        raise MediaError(f"The {name} is not base64: {e}") from e
+    return target
+
+
+def _from_path(name: str, text: str, target: Path, doors: Doors) -> Path:
+    """A file of the server; whether one exists outside the allowed folders is not told."""
+    refusal = f"The path of the {name} lies in no folder that this service may read"
+    try:
+        path = Path(text).resolve()
+        allowed = [folder.resolve() for folder in doors.folders]
+        inside = path.is_absolute() and any(path.is_relative_to(folder) for folder in allowed)
+        there = inside and path.is_file()
+    except (OSError, ValueError, RuntimeError) as e:
+        raise HTTPException(403, refusal) from e
+    if not inside:
+        raise HTTPException(403, refusal)
+    if not there:
+        raise HTTPException(404, f"The file of the {name} is not there")
+    return path
+
+
+def _from_url(name: str, text: str, target: Path, doors: Doors) -> Path:
+    if not doors.urls:
+        raise HTTPException(403, f"Addresses are not fetched here; upload the {name} instead")
+    fetch_url(text, target, doors.upload_bytes)
+    return target
+
+
+_WAYS = {"base64": _from_base64, "path": _from_path, "url": _from_url}
+
+
+def _own_name(name: str, filename: str | None) -> str:
+    """Our name with the ending that the sender's file had, for messages; nothing else of it is used."""
+    ending = Path(filename or "").suffix.lower()
+    return name + (ending if ending[1:].isalnum() and len(ending) <= 6 else "")

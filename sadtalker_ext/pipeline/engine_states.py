@@ -1,0 +1,94 @@
+"""Which engines there are, and whether each can work: looked up without opening one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sadtalker_ext.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sadtalker_ext.weights.catalog import Checkpoint
+
+LABELS = {
+    "starter": "Starter: ships with the package, works at once",
+    "sadtalker": "SadTalker: the networks of the paper, from its published checkpoints",
+}
+
+
+@dataclass(frozen=True)
+class CheckpointState:
+    """One file: where it is (None: nowhere), and what is wrong with it in a sentence (empty: nothing)."""
+
+    name: str
+    purpose: str
+    size_bytes: int
+    licence: str
+    path: Path | None
+    problem: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """ready: whether a video can be asked for. words: a sentence on its state."""
+
+    name: str
+    label: str
+    ready: bool
+    words: str
+    checkpoints: tuple[CheckpointState, ...] = ()
+
+
+def engine_names() -> tuple[str, ...]:
+    """The engines a person may choose."""
+    return next(described.choices for described in Settings.knobs() if described.name == "engine")
+
+
+def engine_states(folders: Sequence[Path], deep: bool = False) -> list[EngineState]:
+    """The state of every engine; ``deep`` reads every checkpoint wholly, which takes seconds for each."""
+    return [engine_state(name, folders, deep) for name in engine_names()]
+
+
+def engine_state(name: str, folders: Sequence[Path], deep: bool = False) -> EngineState:
+    """The state of one engine by the files in ``folders``."""
+    from sadtalker_ext.weights.catalog import RECOMMENDED
+
+    label = LABELS.get(name, name)
+    if name != "sadtalker":
+        return EngineState(name, label, ready=True, words="Ready.")
+    states = tuple(checkpoint_state(entry, folders, deep) for entry in RECOMMENDED)
+    bad = [state for state in states if state.problem]
+    missing = [state for state in bad if state.path is None]
+    if not bad:
+        return EngineState(name, label, ready=True, words="All checkpoints are here.", checkpoints=states)
+    size = sum(state.size_bytes for state in missing) / 1e6
+    words = f"{len(missing)} of {len(states)} checkpoints are missing ({size:,.0f} MB to download)." if missing else ""
+    damaged = ", ".join(state.name for state in bad if state.path is not None)
+    words += f" These cannot be used: {damaged}." if damaged else ""
+    return EngineState(name, label, ready=False, words=words.strip(), checkpoints=states)
+
+
+def checkpoint_state(entry: Checkpoint, folders: Sequence[Path], deep: bool) -> CheckpointState:
+    """Look for one file; without ``deep`` only its place and size are looked at."""
+    from sadtalker_ext.errors import WeightsError
+    from sadtalker_ext.weights.check import check_checkpoint
+    from sadtalker_ext.weights.files import require_checkpoint
+
+    known = (entry.name, entry.purpose, entry.size_bytes, entry.licence)
+    if deep:
+        verdict = check_checkpoint(entry, folders)
+        return CheckpointState(*known, verdict.path, verdict.problem, verdict.note)
+    try:
+        path = require_checkpoint(entry, folders)
+        size = path.stat().st_size
+    except WeightsError as e:
+        return CheckpointState(*known, None, str(e))
+    except OSError as e:
+        return CheckpointState(*known, None, f"{entry.name} cannot be read ({e.strerror or e}); check its permissions")
+    cut = path.name == entry.name and size < entry.size_bytes // 2
+    problem = f"{path} has {size:,} bytes of {entry.size_bytes:,}: it is cut short; download it again" if cut else ""
+    return CheckpointState(*known, path, problem)
