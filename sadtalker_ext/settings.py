@@ -70,6 +70,15 @@ class Settings:
         low=256, high=8192, step=64, unit="pixels",
     )  # fmt: skip
     quality: str = knob("good", "Quality", "Picture quality of the video file.", choices=("small", "good", "best"))
+    mode: str = knob(
+        "full", "Mode", "Engine sadtalker: what is animated and shown. full: the face, put back into the picture; "
+        "crop: the face alone; resize: the whole picture, squeezed to a square; ext...: with a border around the face.",
+        choices=("full", "extfull", "crop", "extcrop", "resize"),
+    )  # fmt: skip
+    size: str = knob("256", "Render size", "Engine sadtalker: pixels of the square it renders.", choices=("256", "512"))
+    parity: bool = knob(
+        False, "Parity", "Engine sadtalker: cut and paste exactly as the official code does, with its faults.",
+    )  # fmt: skip
     restore: str = knob(NO_RESTORER, "Face restorer", "Sharpen the face with this restorer; none leaves it alone.")
 
     def __post_init__(self) -> None:

@@ -106,7 +106,7 @@ def measure_predicted(options: argparse.Namespace) -> dict[str, list[Figure]]:
     from sadtalker_ext.pipeline.edit import motion_style
     from sadtalker_ext.pipeline.evaluate_engine import predict_figures, write_quiet_sounds
 
-    engine = open_engine(settings.engine, runtime)
+    engine = open_engine(settings.engine, runtime, settings)
     style = motion_style(engine.spec, settings)
     report, openings = {}, []
     for name, voice, clip in voices_of(options):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.runtime import Runtime
+    from sadtalker_ext.settings import Settings
 
     Frame = NDArray[np.uint8]
 
@@ -79,10 +80,14 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(name: str, runtime: Runtime) -> Engine:
-    """Open an engine by its name; an EngineError lists the names that exist."""
+def open_engine(name: str, runtime: Runtime, settings: Settings | None = None) -> Engine:
+    """Open an engine by its name, as the settings want it; an EngineError lists the names that exist."""
     if name == "starter":
         from sadtalker_ext.engines.starter import StarterEngine
 
         return StarterEngine(runtime)
-    raise EngineError(f"There is no engine {name!r}; choose starter")
+    if name == "sadtalker":
+        from sadtalker_ext.engines.sadtalker import SadTalkerEngine, SadTalkerOptions
+
+        return SadTalkerEngine(runtime, SadTalkerOptions.from_settings(settings) if settings else SadTalkerOptions())
+    raise EngineError(f"There is no engine {name!r}; choose starter or sadtalker")

@@ -1,0 +1,232 @@
+"""The engine ``sadtalker``: the official networks, lean, streaming, and with the quirks users hate taken out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from sadtalker_ext.audio.mel import stream_mel
+from sadtalker_ext.audio.windows import IDLE_MEL, stream_windows
+from sadtalker_ext.engines import sadtalker_coefficients as rows
+from sadtalker_ext.engines.engine import EngineSpec, MotionStyle
+from sadtalker_ext.engines.sadtalker_batches import in_batches
+from sadtalker_ext.engines.sadtalker_framing import (
+    Framing,
+    frame_portrait,
+    mode_named,
+    official_finisher,
+    paster,
+)
+from sadtalker_ext.engines.sadtalker_networks import predict_expression, predict_pose, source_tensor, to_pixels
+from sadtalker_ext.errors import EngineError
+from sadtalker_ext.geometry.landmarks import FACE_OVAL
+from sadtalker_ext.geometry.motion import Motion
+from sadtalker_ext.models.keypoints import transform_keypoints
+from sadtalker_ext.weights.files import search_folders
+from sadtalker_ext.weights.official import PACKAGED, open_mapping, open_official
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from sadtalker_ext.audio.speech import Speech
+    from sadtalker_ext.engines.engine import Frame
+    from sadtalker_ext.geometry.portrait import Portrait
+    from sadtalker_ext.models.generator import EncodedSource
+    from sadtalker_ext.runtime import Runtime
+    from sadtalker_ext.settings import Settings
+
+    Floats = NDArray[np.float32]
+
+KNOBS: Final = frozenset(
+    {
+        "engine", "face", "still", "expression_scale", "head_motion_scale", "blink", "pose_style", "yaw", "pitch",
+        "roll", "seed", "frame_rate", "resolution_limit", "quality", "restore", "mode", "size", "parity",
+    }
+)  # fmt: skip
+STYLES: Final = 46
+SOUND_BATCH: Final = 32
+"""Frames of sound heard together; the networks' chunk of poses."""
+FACE_HEIGHT_UNITS: Final = 1.9
+"""Height of the mean face, hairline to chin, in units of the 3DMM's translation."""
+ROTATION_SIGNS: Final = np.array([1.0, 1.0, -1.0], np.float32)
+"""3DMM angles are right-handed with y up: its roll leans to the viewer's left, Motion's to the right."""
+TRANSLATION_SIGNS: Final = np.array([1.0, -1.0, 1.0], np.float32)
+"""3DMM translation counts y upwards."""
+
+
+@dataclass(frozen=True)
+class SadTalkerOptions:
+    """size_px: 256 or 512, side of the rendered square. mode: see :data:`sadtalker_framing.MODES`.
+    parity: the official boxes, Poisson paste and idle sound instead of the better ones.
+    """
+
+    size_px: int = 256
+    mode: str = "full"
+    parity: bool = False
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> SadTalkerOptions:
+        """The part of the wishes that decides how the engine is built."""
+        return cls(int(settings.size), settings.mode, settings.parity)
+
+
+@dataclass(frozen=True)
+class Face:
+    """One portrait as the networks see it. coefficients: (70 or 73,) of the source."""
+
+    portrait: Portrait
+    framing: Framing
+    coefficients: Floats
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the frames of one face share; ``finish`` makes a frame of the video from a rendered square."""
+
+    face: Face
+    canonical: Tensor
+    keypoints: Tensor
+    encoded: EncodedSource
+    finish: Callable[[Frame], Frame]
+
+
+class SadTalkerEngine:
+    """Holds the networks and one prepared portrait at a time."""
+
+    def __init__(self, runtime: Runtime, options: SadTalkerOptions = SadTalkerOptions()) -> None:
+        if options.size_px not in PACKAGED:
+            sizes = " or ".join(str(size) for size in PACKAGED)
+            raise EngineError(f"The engine sadtalker renders {sizes} pixels, not {options.size_px}")
+        self.mode, self.options, self.runtime = mode_named(options.mode), options, runtime
+        self.device = runtime.torch_device()
+        runtime.torch_dtype(("float32",))
+        folders = search_folders(runtime.folders)
+        official = open_official(options.size_px, folders)
+        self._mapping = open_mapping(self.mode.coefficients, folders).to(self.device)
+        self._exp_net = official.exp_net().to(self.device)
+        self._pose_vae = official.pose_vae().to(self.device)
+        self._face_recon = official.face_recon().to(self.device)
+        self._keypoints = official.keypoint_detector().to(self.device)
+        self._generator = official.generator().to(self.device)
+        self._face: Face | None = None
+        self._scene: Scene | None = None
+        self.spec = EngineSpec(
+            name="sadtalker",
+            label=f"SadTalker {options.size_px} (official checkpoints)",
+            frame_size_px=options.size_px,
+            knobs=KNOBS,
+            pose_styles=tuple(str(style) for style in range(STYLES)),
+            expression_columns=tuple(range(rows.EXPRESSION.stop)),
+            weights=(PACKAGED[options.size_px].name,),
+        )
+
+    def read_face(self, portrait: Portrait) -> Motion:
+        """The portrait's own 3DMM coefficients as motion (T = 1)."""
+        return to_motion(self._read(portrait).coefficients[None])
+
+    @torch.inference_mode()
+    def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
+        """Expression from ExpNet, smoothed poses from PoseVAE; the sound is heard twice and never held."""
+        reference = torch.from_numpy(from_motion(source)[:1]).to(self.device)
+        frames = speech.frames
+        lids = style.blink * rows.random_blinks(frames, random.Random(style.seed))
+        latents = torch.Generator().manual_seed(style.seed)
+        expression = []
+        for start, mel in zip(range(0, frames, SOUND_BATCH), self._hear(speech), strict=True):
+            blink = torch.from_numpy(lids[start : start + mel.shape[1]].astype(np.float32)).to(self.device)[None]
+            face = reference[:, None, rows.EXPRESSION].expand(-1, mel.shape[1], -1)
+            expression.append(predict_expression(self._exp_net, mel, face, blink)[0].cpu())
+        pose = predict_pose(
+            self._pose_vae, self._hear(speech), reference[:, rows.POSE], int(style.pose_style),
+            lambda: torch.randn(1, self._pose_vae.config.latent_channels, generator=latents),
+        )[0]  # fmt: skip
+        smooth = rows.smooth_poses(pose.cpu().numpy())
+        return to_motion(np.concatenate((torch.cat(expression).numpy(), smooth), axis=1))
+
+    def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
+        """Frames of the video in order; a batch of them exists at a time."""
+        scene = self._set(self._read(portrait))
+        driving = rows.drive_coefficients(from_motion(motion), scene.face.coefficients, still=False)
+        batch = self.runtime.frames_at_once()
+
+        def squares(part: range) -> NDArray[np.uint8]:
+            return self._squares(scene, rows.coefficient_windows(driving, part))
+
+        for pixels in in_batches(len(motion), batch, squares):
+            for square in pixels:
+                yield scene.finish(square)
+
+    def close(self) -> None:
+        """Free the networks."""
+        self._face = self._scene = None
+        for name in ("_mapping", "_exp_net", "_pose_vae", "_face_recon", "_keypoints", "_generator"):
+            setattr(self, name, None)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _hear(self, speech: Speech) -> Iterator[Tensor]:
+        """Mel windows (1, <= 32, 1, 80, 16) of all frames."""
+        for windows in stream_windows(stream_mel(speech.blocks()), speech.frames, SOUND_BATCH):
+            if self.options.parity and speech.path is None:
+                windows = np.full_like(windows, IDLE_MEL)  # noqa: PLW2901 - silence as the official code hears it
+            yield torch.from_numpy(windows).to(self.device)[None]
+
+    @torch.inference_mode()
+    def _squares(self, scene: Scene, windows: Floats) -> NDArray[np.uint8]:
+        """Rendered squares (B, S, S, 3) of coefficient windows (B, 70 or 73, 27)."""
+        head = self._mapping(torch.from_numpy(windows).to(self.device))
+        driving = transform_keypoints(scene.canonical, head)
+        return to_pixels(self._generator.render(scene.encoded, scene.keypoints, driving))
+
+    @torch.inference_mode()
+    def _read(self, portrait: Portrait) -> Face:
+        if self._face is None or self._face.portrait is not portrait:
+            framing = frame_portrait(portrait, self.mode, self.options.size_px, self.options.parity)
+            self._face = Face(portrait, framing, self._read_coefficients(framing))
+        return self._face
+
+    @torch.inference_mode()
+    def _set(self, face: Face) -> Scene:
+        if self._scene is None or self._scene.face is not face:
+            self._scene = None
+            image = source_tensor(face.framing.square, self.options.size_px).to(self.device)
+            canonical, encoded = self._keypoints(image), self._generator.encode_source(image)
+            head = self._mapping(torch.from_numpy(rows.still_window(face.coefficients)).to(self.device))
+            keypoints = transform_keypoints(canonical, head)
+            if self.options.parity or not self.mode.pasted:
+                finish = official_finisher(face.framing, self.mode)
+            else:
+                rest = to_pixels(self._generator.render(encoded, keypoints, keypoints))[0]
+                finish = paster(face.framing, face.portrait.landmarks.mesh[list(FACE_OVAL), :2], rest)
+            self._scene = Scene(face, canonical, keypoints, encoded, finish)
+        return self._scene
+
+    def _read_coefficients(self, framing: Framing) -> Floats:
+        """3DMM coefficients (70 or 73,) of the source: expression, angles, translation, and where the crop lies."""
+        aligned, transform = framing.aligned()
+        parts = self._face_recon(source_tensor(aligned, len(aligned)).to(self.device))
+        found = torch.cat((parts.expression, parts.angle, parts.translation), dim=1)[0].cpu().numpy()
+        crop = np.array([transform.scale, transform.x_px, transform.y_px], np.float32)
+        return np.asarray(np.concatenate((found, crop))[: self.mode.coefficients], dtype=np.float32)
+
+
+def to_motion(coefficients: Floats) -> Motion:
+    """Coefficients (T, 70 or more) of the 3DMM as motion; the inverse of :func:`from_motion`."""
+    pose = coefficients[:, rows.POSE]
+    return Motion(
+        np.ascontiguousarray(coefficients[:, rows.EXPRESSION]),
+        pose[:, :3] * ROTATION_SIGNS,
+        pose[:, 3:] * TRANSLATION_SIGNS / np.float32(FACE_HEIGHT_UNITS),
+    )
+
+
+def from_motion(motion: Motion) -> Floats:
+    """Motion as coefficients (T, 70): expression 64, angles 3 (radians), translation 3."""
+    translation = motion.translation * TRANSLATION_SIGNS * np.float32(FACE_HEIGHT_UNITS)
+    return np.concatenate((motion.expression, motion.rotation * ROTATION_SIGNS, translation), axis=1)
