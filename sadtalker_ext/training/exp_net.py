@@ -23,7 +23,7 @@ from sadtalker_ext.models.speech_to_expression import MEL_PER_FRAME, SILENCE_LOG
 from sadtalker_ext.training.features import MEL_RATE_HZ, Features, is_unseen, padded, split_streams
 from sadtalker_ext.training.judge import judge, predict_stream
 from sadtalker_ext.training.loop import Phase, Plan, train
-from sadtalker_ext.training.phonemes import ARTICULATED, SYMBOLS
+from sadtalker_ext.training.phonemes import ARTICULATED, SILENCE, SYMBOL_INDEX, SYMBOLS
 from sadtalker_ext.training.track_plot import write_track_plot
 from sadtalker_ext.weights.starter import save_speech_to_expression
 
@@ -36,6 +36,8 @@ PLAN: Final = Plan(
 )  # fmt: skip
 """About an hour on two CPU cores."""
 CROP_FRAMES: Final = 200
+_OVERHANG: Final = 150
+"""Mel frames that a cut may begin before its stream or end after it, where there is silence and the mouth rests."""
 _SHAPE_WEIGHTS: Final = (6.0, 1.0, 2.0, 1.5, 1.0, 3.0, 3.0)
 _JAW, _CLOSED, _PUCKER, _SPREAD, _TUCK = (ARTICULATED.index(name) for name in (
     "jaw_open", "lips_closed", "pucker", "spread", "lip_tuck",
@@ -111,13 +113,16 @@ class ExpNetRecipe:
         self, random: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         stream = self.train_set[int(np.searchsorted(self.odds, random.random()))]
-        last = max(1, len(stream.log_mel) - MEL_PER_FRAME * CROP_FRAMES)
-        start = int(random.integers(last))
+        last = max(0, len(stream.log_mel) - MEL_PER_FRAME * CROP_FRAMES)
+        start = int(random.integers(-_OVERHANG, last + _OVERHANG))
         before = MEL_PER_FRAME * self.context
         mel = padded(stream.log_mel, start - before, MEL_PER_FRAME * (CROP_FRAMES + 2 * self.context))
-        rows = np.clip(start + MEL_PER_FRAME * np.arange(CROP_FRAMES), 0, len(stream.curves) - 1)
-        target = stream.curves[rows].astype(np.float32)
-        return _disturb(mel, random).T.copy(), target, stream.symbols[rows].astype(np.int64)
+        wanted = start + MEL_PER_FRAME * np.arange(CROP_FRAMES)
+        rows = np.clip(wanted, 0, len(stream.curves) - 1)
+        sounding = wanted == rows
+        target = stream.curves[rows].astype(np.float32) * sounding[:, None]
+        symbol = np.where(sounding, stream.symbols[rows], SYMBOL_INDEX[SILENCE])
+        return _disturb(mel, random).T.copy(), target, symbol.astype(np.int64)
 
     def losses(self, phase: Phase, networks: Mapping[str, nn.Module], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See the module; every one is a mean over the batch."""

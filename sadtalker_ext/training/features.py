@@ -65,12 +65,12 @@ class Features:
 
 
 def build_features(corpus: Path, folder: Path, rounds: int, processes: int = 1) -> None:
-    """``rounds`` augmented versions of every shard's training part, and one of its test part, into ``folder``."""
+    """``rounds`` augmented versions of every shard's training part, and its test part augmented and clean."""
     shards = sorted(corpus.glob("*.npz"))
     if not shards:
         raise WeightsError(f"{corpus} holds no corpus; make one with: sadtalker train corpus --out {corpus.parent}")
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(path, folder / f"{path.stem}-test.npz", corpus) for path in shards]
+    jobs = [(path, folder / f"{path.stem}-{part}.npz", corpus) for part in ("test", "clean") for path in shards]
     jobs += [(path, folder / f"{path.stem}-round{number}.npz", corpus) for number in range(rounds) for path in shards]
     todo = [job for job in jobs if not job[1].exists()]
     if processes <= 1:
@@ -92,9 +92,10 @@ def _build(job: tuple[Path, Path, Path]) -> None:
     random = np.random.default_rng(zlib.crc32(target.name.encode()))
     others = sorted(corpus.glob("*.npz"))
     babble = Shard.load(others[int(random.integers(len(others)))]).samples.astype(np.float32) / 32768
-    transform = LogMel(Config())
-    streams = make_streams(Shard.load(source), target.stem.endswith("test"), random)
-    compute_features([augment(stream, babble, random) for stream in streams], transform).save(target)
+    streams = list(make_streams(Shard.load(source), target.stem.endswith(("-test", "-clean")), random))
+    if not target.stem.endswith("-clean"):
+        streams = [augment(stream, babble, random) for stream in streams]
+    compute_features(streams, LogMel(Config())).save(target)
     log.info("%s", target.name)
 
 

@@ -76,7 +76,8 @@ def bilabial_centres(symbols: NDArray[np.uint8]) -> NDArray[np.int64]:
     edges = np.diff(inside, prepend=0, append=0)
     middles = (np.flatnonzero(edges > 0) + np.flatnonzero(edges < 0) - 1) / 2
     last = (len(symbols) - 1) // MEL_PER_FRAME
-    return np.minimum(np.round(middles / MEL_PER_FRAME).astype(np.int64), last)
+    frames: NDArray[np.int64] = np.minimum(np.round(middles / MEL_PER_FRAME).astype(np.int64), last)
+    return frames
 
 
 def in_basis(curves: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
