@@ -153,10 +153,16 @@ def train_pose_vae(folder: Path, plan: Plan = PLAN, commit: str = "unknown") -> 
     commit: of the code that trains, for the header of the file.
     """
     recipe = PoseVaeRecipe()
-    network = _pose_network(train(recipe, plan, folder))
+    networks = train(recipe, plan, folder)
+    origin = {
+        "recipe": recipe.name,
+        "plan": json.dumps(asdict(plan)),
+        "data": DESCRIPTION,
+        "commit": commit,
+        "figures": json.dumps({name: round(value, 4) for name, value in recipe.validate(networks).items()}),
+    }
     path = folder / "pose_vae.safetensors"
-    origin = {"recipe": recipe.name, "plan": json.dumps(asdict(plan)), "data": DESCRIPTION, "commit": commit}
-    save_pose_vae(network, path, origin)
+    save_pose_vae(_pose_network(networks), path, origin)
     return path
 
 
