@@ -37,6 +37,9 @@ LONG_PAUSE_S: Final = 1.5
 ONSET_S: Final = 0.24
 RELEASE_S: Final = 0.45
 
+PIXEL_CENTRE: Final = (0.5, 0.5, 0.0)
+"""Landmarks count pixel corners as whole numbers; the puppet counts pixel centres."""
+
 
 class StarterEngine:
     """Opens in a moment; holds its two motion networks and one prepared portrait."""
@@ -115,7 +118,8 @@ class StarterEngine:
         from sadtalker_ext.puppet.renderer import Puppet
 
         if self._prepared is None or self._prepared[0] is not portrait:
-            puppet = Puppet(portrait.picture, portrait.landmarks.mesh, portrait.person, self._imaging())
+            mesh = portrait.landmarks.mesh - np.array(PIXEL_CENTRE, np.float32)
+            puppet = Puppet(portrait.picture, mesh, portrait.person, self._imaging())
             self._prepared = (portrait, puppet)
         return self._prepared[1]
 

@@ -49,8 +49,8 @@ class Axes:
 
     def local(self, points: Array) -> tuple[Array, Array]:
         """(..., 2) pixels -> (t, v), each (...)."""
-        offset = points - self.origin
-        return offset @ self.along, offset @ self.down
+        x, y = points[..., 0] - self.origin[0], points[..., 1] - self.origin[1]
+        return x * self.along[0] + y * self.along[1], x * self.down[0] + y * self.down[1]
 
 
 @dataclass(frozen=True)

@@ -174,8 +174,7 @@ class _Pose:
         self.mouth_moves = bool(np.any(np.abs(self.scalars[list(_MOUTH_FIELDS)]) > 1e-5)) or self._rolls()
         self.gaze = (float(self.expression[SHAPE_INDEX["gaze_x"]]), float(self.expression[SHAPE_INDEX["gaze_y"]]))
         self.head = rig.head.displace(self.rotation, self.translation)
-        flat = rig.fields.reshape(len(FIELD_NAMES), -1)
-        shifts = (self.scalars.astype(np.float32) @ flat).reshape(rig.fields.shape[1:])
+        shifts = np.einsum("j,jlrcd->lrcd", self.scalars.astype(np.float32), rig.fields)
         self.skin = [Displacement.on(rig.face_grid, shifts[layer]) for layer in (UPPER, LOWER)]
 
     def _rolls(self) -> bool:
@@ -184,14 +183,17 @@ class _Pose:
     def unpose(self, points: Array32) -> tuple[Array32, Array32]:
         """Output points -> the same points before head motion, and their source pixels."""
         still = self.head.backward(points) if self.head_moves else points
-        if not self.face_moves:
+        face = self.rig.face_grid.window_of(still) if self.face_moves else None
+        if face is None:
             return still, still
-        upper = self.skin[UPPER].backward(still)
-        lower = self.skin[LOWER].backward(still)
+        upper = self.skin[UPPER].backward(still[face])
+        lower = self.skin[LOWER].backward(still[face])
         mouth = self.rig.face.mouth
         t, v = mouth.axes.local(upper.astype(np.float64))
         above = (v - mouth.upper(t)) < 0.0
-        return still, np.where(above[..., None], upper, lower).astype(np.float32)
+        source = still.copy()
+        source[face] = np.where(above[..., None], upper, lower)
+        return still, source
 
     def unpose_skin(self, points: Array32) -> Array32:
         """Output points above the mouth -> their source pixels."""

@@ -58,6 +58,15 @@ class Grid:
         )
         return np.asarray(found, np.float32)
 
+    def window_of(self, points: Array32) -> tuple[slice, slice] | None:
+        """The rows and columns of ``points`` (h, w, 2) that hold every point on this grid, or None."""
+        x, y = points[..., 0] - self.x0, points[..., 1] - self.y0
+        inside = (x > -1.0) & (x < self.width) & (y > -1.0) & (y < self.height)
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        if len(rows) == 0:
+            return None
+        return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
 
 def cover(box: tuple[float, float, float, float], nodes: int) -> Grid:
     """The grid over ``box`` (left, top, right, bottom pixels) with about ``nodes`` cells along its longer side."""

@@ -27,7 +27,7 @@ def picture_of(name: str) -> np.ndarray:
 
 @cache
 def mesh_of(name: str) -> np.ndarray:
-    return find_faces(picture_of(name))[0].mesh
+    return find_faces(picture_of(name))[0].mesh - np.float32([0.5, 0.5, 0.0])
 
 
 STILL = np.zeros(3, np.float32)
