@@ -1,0 +1,86 @@
+"""``sadtalker weights`` as a person types it."""
+
+import json
+import wave
+
+import pytest
+import torch
+
+from sadtalker_ext.cli.main import main
+from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path, monkeypatch):
+    monkeypatch.delenv("SADTALKER_CHECKPOINTS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_list_names_every_file_its_size_licence_and_place(tmp_path, capsys):
+    assert main(["weights", "list", "--folder", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "SadTalker_V0.0.2_256.safetensors  725 MB  Apache-2.0" in out
+    assert "not here" in out
+    assert str(tmp_path) in out
+    assert main(["weights", "list", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 8
+
+
+def test_nothing_is_downloaded_without_being_asked(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("downloaded"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    assert main(["weights", "fetch", "--folder", str(tmp_path)]) == 2
+    assert "--yes" in capsys.readouterr().err
+    assert list(tmp_path.glob("*.part")) == []
+
+
+def test_fetching_something_unknown_lists_what_there_is(capsys):
+    assert main(["weights", "fetch", "model.ckpt", "--yes"]) == 2
+    assert "SadTalker_V0.0.2_256.safetensors" in capsys.readouterr().err
+
+
+def test_check_tells_good_from_bad_and_missing(tmp_path, capsys):
+    (tmp_path / "SadTalker_V0.0.2_256.safetensors").write_bytes(b"<!DOCTYPE html>" * 10)
+    torch.save({"mapping": MappingNet(MappingNetConfig(70)).state_dict()}, tmp_path / "mapping_00229-model.pth.tar")
+    assert main(["weights", "check", "--folder", str(tmp_path)]) == 2
+    out = capsys.readouterr().out
+    assert "BAD     SadTalker_V0.0.2_256.safetensors" in out
+    assert "web page" in out
+    assert "good    mapping_00229-model.pth.tar" in out
+    assert "missing mapping_00109-model.pth.tar" in out
+    assert main(["weights", "check", "--json", "--quick", "--folder", str(tmp_path)]) == 2
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["mapping_00229-model.pth.tar"]["usable"]
+
+
+def test_convert_writes_beside_the_pickle(tmp_path, capsys):
+    assert main(["weights", "convert", "--folder", str(tmp_path)]) == 2
+    torch.save({"mapping": MappingNet(MappingNetConfig(73)).state_dict()}, tmp_path / "mapping_00109-model.pth.tar")
+    assert main(["weights", "convert", "--folder", str(tmp_path)]) == 0
+    assert (tmp_path / "mapping_00109-model.safetensors").is_file()
+
+
+def test_seeded_checkpoints_never_replace_trained_ones(tmp_path, capsys):
+    (tmp_path / "mapping_00109-model.pth.tar").write_bytes(b"trained")
+    assert main(["weights", "make-seeded", str(tmp_path)]) == 2
+    assert "already there" in capsys.readouterr().err
+    assert (tmp_path / "mapping_00109-model.pth.tar").read_bytes() == b"trained"
+
+
+def test_the_engine_says_what_it_lacks(tmp_path, capsys, monkeypatch):
+    import numpy as np
+    from PIL import Image
+
+    monkeypatch.setenv("SADTALKER_CHECKPOINTS", str(tmp_path / "none"))
+    picture, voice = tmp_path / "p.png", tmp_path / "v.wav"
+    Image.fromarray(np.zeros((128, 128, 3), np.uint8)).save(picture)
+    with wave.open(str(voice), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(bytes(32000))
+    code = main(["animate", str(picture), str(voice), "--engine", "sadtalker", "-o", str(tmp_path / "o.mp4")])
+    assert code == 2
+    assert "sadtalker weights fetch" in capsys.readouterr().err
