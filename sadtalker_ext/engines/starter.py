@@ -45,9 +45,11 @@ class StarterEngine:
     """Opens in a moment; holds its two motion networks and one prepared portrait."""
 
     def __init__(self, runtime: Runtime) -> None:
+        from sadtalker_ext.engines.speech_motion import open_speech_to_motion
         from sadtalker_ext.weights.starter_pose import load_pose_vae
 
         self.runtime = runtime
+        self._speech = open_speech_to_motion()
         self._pose = load_pose_vae()
         self.spec = EngineSpec(
             name="starter",
@@ -77,7 +79,7 @@ class StarterEngine:
         pose_rng, blink_rng, brow_rng, gaze_rng = (np.random.default_rng(seed) for seed in seeds)
         rotation, translation = head_motion(self._pose, prosody, style.pose_style, pose_rng)
         tracks: dict[tuple[str, ...], NDArray[np.float32]] = {
-            ("jaw_open",): 0.45 * prosody.energy[:, None],
+            MOUTH_SHAPES: self._speech.predict(speech.blocks(), frames),
             ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),
             ("brows_up",): brow_track(prosody.emphasis, brow_rng)[:, None],
             ("gaze_x", "gaze_y"): gaze_tracks(rotation, gaze_rng, prosody.phrase_starts),
