@@ -73,11 +73,12 @@ def blink_tracks(
     """
     events = draw_blinks(frames / FRAME_RATE_HZ, rng, np.asarray(phrase_ends) / FRAME_RATE_HZ)
     lags_s = rng.normal(0.0, EYE_LAG_S, (len(events), 2))
-    times_s = np.arange(frames) / FRAME_RATE_HZ
     tracks = np.zeros((frames, 2))
     for event, lag_s in zip(events, lags_s, strict=True):
+        near = slice(max(0, int(event.begin_s * FRAME_RATE_HZ) - 1), int(event.end_s * FRAME_RATE_HZ) + 3)
+        times_s = np.arange(near.start, min(frames, near.stop)) / FRAME_RATE_HZ
         for eye in (0, 1):
-            np.maximum(tracks[:, eye], _closure(event, times_s - lag_s[eye]), out=tracks[:, eye])
+            np.maximum(tracks[near, eye], _closure(event, times_s - lag_s[eye]), out=tracks[near, eye])
     tracks[:1] = 0.0
     return np.clip(tracks * scale, 0.0, 1.0).astype(np.float32)
 
@@ -146,9 +147,10 @@ def brow_track(emphasis: NDArray[np.float32], rng: Generator) -> NDArray[np.floa
         begin_s = peak / FRAME_RATE_HZ - BROW_LEAD_S - 0.2
         if begin_s < free_s or chance > 0.2 + 0.6 * float(emphasis[peak]):
             continue
-        rise = _ease(np.clip((times_s - begin_s) / 0.2, 0.0, 1.0))
-        fall = _ease(np.clip((times_s - begin_s - 0.2 - hold_s) / 0.45, 0.0, 1.0))
-        np.maximum(track, height * float(emphasis[peak]) * rise * (1.0 - fall), out=track)
+        near = slice(max(0, peak - 10), peak + 30)
+        rise = _ease(np.clip((times_s[near] - begin_s) / 0.2, 0.0, 1.0))
+        fall = _ease(np.clip((times_s[near] - begin_s - 0.2 - hold_s) / 0.45, 0.0, 1.0))
+        np.maximum(track[near], height * float(emphasis[peak]) * rise * (1.0 - fall), out=track[near])
         free_s = begin_s + BROW_GAP_S
     return track.astype(np.float32)
 
