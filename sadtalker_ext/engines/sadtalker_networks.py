@@ -84,5 +84,5 @@ def source_tensor(picture: NDArray[np.uint8], size_px: int) -> Tensor:
 
 def to_pixels(frames: Tensor) -> NDArray[np.uint8]:
     """Frames (..., 3, H, W) in [0, 1] -> RGB uint8 (..., H, W, 3), rounded half to even."""
-    levels = (frames.float() * 255).round().clamp(0, 255).to(torch.uint8)
-    return levels.movedim(-3, -1).cpu().numpy()
+    levels = frames.float().mul(255).round_().clamp_(0, 255).to(torch.uint8)
+    return levels.movedim(-3, -1).contiguous().cpu().numpy()
