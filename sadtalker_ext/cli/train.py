@@ -32,6 +32,7 @@ def add_command(commands: Any) -> None:  # noqa: ANN401 - argparse gives this ty
     exp_net = recipes.add_parser("exp_net", help="speech to lips, from a corpus", epilog=_ACCELERATE)
     exp_net.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that train corpus wrote")
     exp_net.add_argument("--all-voices", action="store_true", help="train on the held-out voices too")
+    exp_net.add_argument("--start-from", type=Path, metavar="FILE", help="go on from these weights, not from chance")
     exp_net.set_defaults(run=_exp_net)
     pose_vae = recipes.add_parser("pose_vae", help="speech to head motion, from made-up data", epilog=_ACCELERATE)
     pose_vae.set_defaults(run=_pose_vae)
@@ -67,7 +68,8 @@ def _exp_net(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.exp_net import PLAN, ExpNetRecipe, train_exp_net
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    recipe = ExpNetRecipe(options.data / "features", hold_out=not options.all_voices)
+    hold_out, start = not options.all_voices, options.start_from
+    recipe = ExpNetRecipe(options.data / "features", hold_out=hold_out, start=start)
     print(json.dumps({"weights": str(train_exp_net(recipe, options.out, _plan(PLAN, options), code_version()))}))
     return 0
 

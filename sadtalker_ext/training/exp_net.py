@@ -25,7 +25,7 @@ from sadtalker_ext.training.judge import judge, predict_stream
 from sadtalker_ext.training.loop import Phase, Plan, train
 from sadtalker_ext.training.phonemes import ARTICULATED, SILENCE, SYMBOL_INDEX, SYMBOLS
 from sadtalker_ext.training.track_plot import write_track_plot
-from sadtalker_ext.weights.starter import save_speech_to_expression
+from sadtalker_ext.weights.starter import load_speech_to_expression, save_speech_to_expression
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +64,7 @@ class ExpNetRecipe:
     """The recipe for :func:`sadtalker_ext.training.loop.train`.
 
     folder: of features, see training/features.py. hold_out: keep the unseen voices out of training; without it the
-    last run may use every voice.
+    last run may use every voice. start: go on from these weights instead of from chance.
     """
 
     name = "exp_net"
@@ -72,8 +72,11 @@ class ExpNetRecipe:
         Phase("reader", {"shape": 10.0, "speed": 2.0, "opening": 0.3, "width": 0.15, "closure": 0.3, "phones": 0.1}),
     )
 
-    def __init__(self, folder: Path, config: Config | None = None, *, hold_out: bool = True) -> None:
-        self.config = config or Config()
+    def __init__(
+        self, folder: Path, config: Config | None = None, *, hold_out: bool = True, start: Path | None = None
+    ) -> None:
+        self.start = load_speech_to_expression(start) if start else None
+        self.config = self.start.config if self.start else config or Config()
         self.train_set = [
             part for path in sorted(folder.glob("*-round*.npz"))
             if not (hold_out and is_unseen(path)) for part in split_streams(Features.load(path))
@@ -99,7 +102,10 @@ class ExpNetRecipe:
 
     def build(self) -> dict[str, nn.Module]:
         """One network: the reader."""
-        return {"reader": ReadingNet(self.config)}
+        reader = ReadingNet(self.config)
+        if self.start is not None:
+            reader.exp_net.load_state_dict(self.start.state_dict())
+        return {"reader": reader}
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         """log_mel (B, 80, M), target (B, T, 7), symbol (B, T): random cuts of random streams."""
