@@ -40,7 +40,7 @@ def test_shard_round_trip(tmp_path: Path):
         np.testing.assert_allclose(phones[:, 1], [0.3, 0.6, 0.9, 1.0], atol=1e-6)
         assert symbols.tolist() == [SYMBOL_INDEX[s] for s in ("", "a", "m", "")]
         assert phones[1, 2] - phones[2, 2] > 8
-        assert phones[0, 2] < -10
+        assert phones[0, 2] < -5
 
 
 def test_a_shard_of_another_phone_table_is_refused(tmp_path: Path):
