@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from sadtalker_ext.errors import EngineError
@@ -28,11 +28,14 @@ class MotionStyle:
     pose_style: name or number of a style of head movement, one of the engine's ``pose_styles``.
     blink: how strongly eyes blink; 1 is human, 0 is none.
     seed: seeds blink, pose and style; the same seed gives the same motion.
+    lids: (N,) float32, how far the eyes of a reference are closed at 25 Hz, 0 open to 1 closed; repeated to the
+        length of the speech and taken instead of blinks of the engine's own. None leaves blinking to the engine.
     """
 
     pose_style: str = "0"
     blink: float = 1.0
     seed: int = 0
+    lids: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ class SadTalkerEngine:
         """Expression from ExpNet, smoothed poses from PoseVAE; the sound is heard twice and never held."""
         reference = torch.from_numpy(from_motion(source)[:1]).to(self.device)
         frames = speech.frames
-        lids = style.blink * rows.random_blinks(frames, random.Random(style.seed))
+        lids = style.blink * blinks(style, frames)
         latents = torch.Generator().manual_seed(style.seed)
         expression = []
         for start, mel in zip(range(0, frames, SOUND_BATCH), self._hear(speech), strict=True):
@@ -214,6 +214,13 @@ class SadTalkerEngine:
         found = torch.cat((parts.expression, parts.angle, parts.translation), dim=1)[0].cpu().numpy()
         crop = np.array([transform.scale, transform.x_px, transform.y_px], np.float32)
         return np.asarray(np.concatenate((found, crop))[: self.mode.coefficients], dtype=np.float32)
+
+
+def blinks(style: MotionStyle, frames: int) -> Floats:
+    """Lid closing (T, 1): that of a reference, repeated, or blinks of our own."""
+    if style.lids is not None:
+        return rows.loop_to_length(style.lids[:, None], frames)
+    return rows.random_blinks(frames, random.Random(style.seed))
 
 
 def to_motion(coefficients: Floats) -> Motion:

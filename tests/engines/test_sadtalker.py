@@ -250,3 +250,15 @@ def test_mode_decides_how_many_coefficients_are_read(open_small):
         engine = open_small(mode=mode)
         face = engine._read(portrait())
         assert len(face.coefficients) == entry.coefficients
+
+
+def test_lids_of_a_reference_take_the_place_of_blinks(open_small):
+    engine, face = open_small(), portrait()
+    source = engine.read_face(face)
+    closed = np.zeros(10, np.float32)
+    closed[4] = 1
+    moved, still = (
+        engine.predict_motion(noise(20), source, MotionStyle(lids=lids)).expression
+        for lids in (closed, np.zeros(1, np.float32))
+    )
+    assert np.flatnonzero(np.abs(moved - still).max(axis=1) > 1e-4).tolist() == [4, 14]
