@@ -32,10 +32,8 @@ KNOBS: Final = frozenset(
     }
 )  # fmt: skip
 
-LONG_PAUSE_S: Final = 1.5
-"""In a longer pause an open-mouthed portrait returns to its own expression."""
 ONSET_S: Final = 0.24
-RELEASE_S: Final = 0.45
+"""How fast an open-mouthed portrait closes its lips before it speaks."""
 
 PIXEL_CENTRE: Final = (0.5, 0.5, 0.0)
 """Landmarks count pixel corners as whole numbers; the puppet counts pixel centres."""
@@ -82,7 +80,7 @@ class StarterEngine:
             MOUTH_SHAPES: self._speech.predict(speech.blocks(), frames),
             ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),
             ("brows_up",): brow_track(prosody.emphasis, brow_rng)[:, None],
-            ("gaze_x", "gaze_y"): gaze_tracks(rotation, gaze_rng, prosody.phrase_starts),
+            ("gaze_x", "gaze_y"): gaze_tracks(np.zeros_like(rotation), gaze_rng, prosody.phrase_starts),
         }
         if self._mouth_is_open():
             tracks["mouth_neutral",] = speaking_envelope(prosody)[:, None]
@@ -94,12 +92,13 @@ class StarterEngine:
     def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
         """Frames at the portrait's own size, computed by several threads, a few ahead of the one that is asked for."""
         puppet = self._puppet(portrait)
+        expression = _keep_eye_contact(motion, source)
         threads = self.runtime.cpu_threads()
         pending: deque[Future[Frame]] = deque()
         with ThreadPoolExecutor(threads, thread_name_prefix="puppet") as pool:
             try:
                 for index in range(len(motion)):
-                    parts = (motion.expression[index], motion.rotation[index], motion.translation[index])
+                    parts = (expression[index], motion.rotation[index], motion.translation[index])
                     pending.append(pool.submit(puppet.frame, *parts))
                     if len(pending) > threads:
                         yield pending.popleft().result()
@@ -135,17 +134,22 @@ class StarterEngine:
         return TorchImaging(device)
 
 
+def _keep_eye_contact(motion: Motion, source: Motion) -> NDArray[np.float32]:
+    """(T, E) expression whose eyes stay on the viewer while the head turns, whatever made it turn."""
+    from sadtalker_ext.engines.blink import eye_contact
+
+    expression = motion.expression.copy()
+    columns = [SHAPE_INDEX["gaze_x"], SHAPE_INDEX["gaze_y"]]
+    expression[:, columns] += eye_contact(motion.rotation - source.rotation[:1]).astype(np.float32)
+    return expression
+
+
 def speaking_envelope(prosody: Prosody) -> NDArray[np.float32]:
-    """(T,) 1 from just before a phrase until a pause of more than :data:`LONG_PAUSE_S` after it, with soft ramps."""
-    envelope = np.zeros(len(prosody))
+    """(T,) 0 until somebody speaks, rising to 1 just before, and 1 from then on; all 0 where nobody does."""
+    if len(prosody.phrase_starts) == 0:
+        return np.zeros(len(prosody), np.float32)
     times_s = np.arange(len(prosody)) / FRAME_RATE_HZ
-    starts_s, ends_s = (np.asarray(frames) / FRAME_RATE_HZ for frames in (prosody.phrase_starts, prosody.phrase_ends))
-    if len(starts_s) == 0:
-        return envelope.astype(np.float32)
-    parted = np.flatnonzero(starts_s[1:] - ends_s[:-1] > LONG_PAUSE_S) + 1
-    for begin_s, end_s in zip(starts_s[[0, *parted]], ends_s[[*(parted - 1), -1]], strict=True):
-        rise = np.clip((times_s - begin_s + ONSET_S) / ONSET_S, 0.0, 1.0)
-        fall = np.clip((end_s + RELEASE_S - times_s) / RELEASE_S, 0.0, 1.0)
-        np.maximum(envelope, np.minimum(rise, fall), out=envelope)
-    eased: NDArray[np.float32] = (envelope * envelope * (3.0 - 2.0 * envelope)).astype(np.float32)
+    begin_s = max(float(prosody.phrase_starts[0]) / FRAME_RATE_HZ - ONSET_S, 0.0)
+    rise = np.clip((times_s - begin_s) / ONSET_S, 0.0, 1.0)
+    eased: NDArray[np.float32] = (rise * rise * (3.0 - 2.0 * rise)).astype(np.float32)
     return eased

@@ -11,10 +11,12 @@ from skimage.data import astronaut
 
 from sadtalker_ext.audio.prosody import Prosody
 from sadtalker_ext.audio.speech import open_speech, silence
+from sadtalker_ext.engines.blink import eye_contact
 from sadtalker_ext.engines.engine import Engine, MotionStyle, open_engine
-from sadtalker_ext.engines.starter import LONG_PAUSE_S, PIXEL_CENTRE, speaking_envelope
+from sadtalker_ext.engines.starter import PIXEL_CENTRE, speaking_envelope
 from sadtalker_ext.errors import EngineError, SettingsError
 from sadtalker_ext.geometry.faces import find_faces
+from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.geometry.portrait import Portrait
 from sadtalker_ext.puppet.basis import SHAPE_INDEX
 from sadtalker_ext.runtime import Runtime
@@ -95,8 +97,10 @@ def test_frames_come_in_order_and_equal_those_of_the_puppet(engine, portrait, mo
     frames = list(engine.render(portrait, engine.read_face(portrait), part))
     assert len(frames) == 7
     puppet = engine._puppet(portrait)
-    wanted = puppet.frame(part.expression[5], part.rotation[5], part.translation[5])
-    np.testing.assert_array_equal(frames[5], wanted)
+    gaze = [SHAPE_INDEX["gaze_x"], SHAPE_INDEX["gaze_y"]]
+    expression = part.expression[5].copy()
+    expression[gaze] += eye_contact(part.rotation[5:6])[0].astype(np.float32)
+    np.testing.assert_array_equal(frames[5], puppet.frame(expression, part.rotation[5], part.translation[5]))
     assert PIXEL_CENTRE[:2] == (0.5, 0.5)
 
 
@@ -107,18 +111,27 @@ def test_closing_the_frames_early_ends_the_threads(engine, portrait, motion):
     assert len(list(engine.render(portrait, engine.read_face(portrait), motion[:2]))) == 2
 
 
-def test_the_speaking_envelope_holds_through_short_pauses_only():
-    length = 400
-    zeros = np.zeros(length, np.float32)
-    starts, ends = np.array([25, 75, 200]), np.array([50, 100, 250])
-    envelope = speaking_envelope(Prosody(zeros, zeros, zeros, zeros, starts, ends))
-    assert envelope[:15].max() == 0.0
-    assert envelope[25:100].min() == pytest.approx(1.0)
-    assert LONG_PAUSE_S < 100 / 25
-    assert envelope[150] == 0.0
-    assert envelope[225] == pytest.approx(1.0)
-    assert envelope[-1] == 0.0
-    assert np.abs(np.diff(envelope)).max() < 0.35
+@pytest.mark.parametrize("start", [0, 60])
+def test_an_open_mouth_closes_just_before_it_speaks(start):
+    tracks = [np.zeros(200, np.float32)] * 4
+    envelope = speaking_envelope(Prosody(*tracks, np.array([start, 120]), np.array([start + 30, 150])))
+    assert envelope[0] == 0.0
+    assert envelope[: max(start - 7, 1)].max() == 0.0
+    assert envelope[max(start, 6) :].min() == pytest.approx(1.0)
+    assert np.abs(np.diff(envelope)).max() < 0.3
+    nobody = Prosody(*tracks, np.zeros(0, np.int64), np.zeros(0, np.int64))
+    assert speaking_envelope(nobody).max() == 0.0
+
+
+def test_eyes_stay_on_the_viewer_only_as_far_as_the_head_turns(engine, portrait):
+    """The eyes counter a turn when it is rendered, so a head that is held still keeps its eyes still."""
+    source = engine.read_face(portrait)
+    turned = Motion(source.expression, np.float32([[0.0, 0.15, 0.0]]), source.translation)
+    frame = next(iter(engine.render(portrait, source, turned)))
+    puppet = engine._puppet(portrait)
+    fixed = puppet.frame(turned.expression[0], turned.rotation[0], turned.translation[0])
+    assert (frame != fixed).any()
+    np.testing.assert_array_equal(next(iter(engine.render(portrait, source, source))), portrait.picture)
 
 
 def test_unknown_engines_are_refused():
