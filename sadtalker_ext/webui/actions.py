@@ -1,0 +1,148 @@
+"""What happens when something on the page is used. Every action answers with a sentence, never with a traceback."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from sadtalker_ext.errors import SadTalkerError
+from sadtalker_ext.pipeline.engine_states import engine_state
+from sadtalker_ext.pipeline.jobs import DONE, Job, Order
+from sadtalker_ext.pipeline.output import dated_output
+from sadtalker_ext.webui.engine_panel import panel_view
+from sadtalker_ext.webui.face_view import faces_view
+from sadtalker_ext.webui.knob_widgets import settings_of, values_of
+from sadtalker_ext.webui.results import details_view, gallery_view, result_named
+from sadtalker_ext.webui.studio import Studio, open_in_file_manager
+from sadtalker_ext.webui.words import job_view, message
+
+NO_PORTRAIT = "Choose a portrait first: drop a picture into the field Portrait."
+NO_VOICE = "Choose a voice first: drop a sound into the field Voice, or record one."
+_NAMELESS = re.compile(r"^(tmp|audio|image|blob|[0-9a-f]{16,})", re.IGNORECASE)
+
+
+class Actions:
+    """The actions of one page; nothing about a visitor is kept here but jobs in the workshop."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    def look(self, portrait: str | None, face: str) -> str:
+        """Show the faces of a picture."""
+        return faces_view(portrait, face)
+
+    def generate(self, portrait: str | None, voice: str | None, *values: object) -> tuple[str, str]:
+        """Order a video: the job's id and what is shown of it."""
+        if not portrait or not voice:
+            return "", message(NO_VOICE if portrait else NO_PORTRAIT, "error")
+        try:
+            settings = settings_of(values)
+            state = engine_state(settings.engine, self._studio.checkpoints())
+            if not state.ready:
+                return "", message(f"{state.words} Open Checkpoints to see which, or choose another engine.", "error")
+            output = dated_output(self._studio.results(), stem_of(voice))
+            job = self._studio.workshop.submit(Order(Path(portrait), Path(voice), output, settings))
+        except (SadTalkerError, OSError) as e:
+            return "", message(str(e), "error")
+        return job.id, job_view(job)
+
+    def interrupt(self, job_id: str) -> str:
+        """Stop the job."""
+        job = self._studio.workshop.find(job_id)
+        if job is None:
+            return message("Nothing is being made.")
+        self._studio.workshop.cancel(job)
+        job.over.wait(1.0)
+        return job_view(job)
+
+    def poll(self, job_id: str, engine: str) -> list[Any]:
+        """How the job is now: id, progress, video, details, gallery, name of the result, engine panel."""
+        panel = self.panel(engine) if self._studio.download.words else gr.update()
+        if not self._studio.download.running:
+            self._studio.download.words = ""
+        job = self._studio.workshop.find(job_id) if job_id else None
+        if job is None:
+            gone = message("This job is not known any more; generate again.") if job_id else gr.update()
+            return ["", gone, *[gr.update()] * 4, panel]
+        if job.state != DONE:
+            return ["" if job.ended else job_id, job_view(job), *[gr.update()] * 4, panel]
+        return ["", *self._finished(job), panel]
+
+    def refresh(self, engine: str) -> list[Any]:
+        """What a page that was just opened shows: a job that is still being made, the gallery, the engine."""
+        working = [job for job in self._studio.workshop.jobs() if not job.ended]
+        job = working[-1] if working else None
+        shown = ("", gr.update()) if job is None else (job.id, job_view(job))
+        return [*shown, gallery_view(self._studio.results()), self.panel(engine)]
+
+    def show(self, name: str) -> list[Any]:
+        """An earlier result: progress, video, details, its name."""
+        path = result_named(name, self._studio.results())
+        if path is None:
+            return [message("This result is not there any more.", "error"), gr.update(), "", ""]
+        return ["", str(path), details_view(path), name]
+
+    def send_back(self, name: str) -> list[Any]:
+        """The settings of the shown result for all widgets, and a sentence."""
+        from sadtalker_ext.pipeline.record import read_record
+        from sadtalker_ext.settings import Settings
+
+        unchanged = [gr.update() for _ in Settings.knobs()]
+        path = result_named(name, self._studio.results()) if name else None
+        if path is None:
+            return [*unchanged, message("Make or choose a result first; then its settings can be taken.", "error")]
+        try:
+            values = values_of(read_record(path).settings)
+        except SadTalkerError as e:
+            return [*unchanged, message(str(e), "error")]
+        return [*values, message("The settings of this result are in the fields now.")]
+
+    def open_folder(self) -> str:
+        """Show the folder of the results."""
+        folder = self._studio.results()
+        return message(open_in_file_manager(folder) if self._studio.local else f"The results are in {folder}")
+
+    def panel(self, engine: str) -> str:
+        """The state of the chosen engine."""
+        return panel_view(engine, self._studio.checkpoints(), self._studio.download)
+
+    def check(self, engine: str) -> str:
+        """The same, with every file read wholly."""
+        return panel_view(engine, self._studio.checkpoints(), self._studio.download, deep=True)
+
+    def fetch(self, engine: str, mirror: str) -> str:
+        """Begin to download what the engine lacks."""
+        folders = self._studio.checkpoints()
+        state = engine_state(engine, folders)
+        names = [file.name for file in state.checkpoints if file.problem]
+        self._studio.download.begin(names, folders[0], mirror)
+        return self.panel(engine)
+
+    def stop_fetch(self, engine: str) -> str:
+        """End the download."""
+        self._studio.download.stop()
+        return self.panel(engine)
+
+    def _finished(self, job: Job) -> list[Any]:
+        path, folder = job.order.output, self._studio.results()
+        if not path.is_file():
+            return [message("The video has been removed.", "error"), *[gr.update()] * 4]
+        name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
+        done = message(f"Done: {path.name}")
+        return [done, str(path), details_view(path, job.result), gallery_view(folder), name]
+
+
+def stem_of(voice: str) -> str:
+    """A name for the video after the voice's file; a made-up name of an upload is no name."""
+    stem = Path(voice).stem
+    return "talking" if _NAMELESS.match(stem) else stem
+
+
+def switch_engine(engine: str) -> Sequence[Any]:
+    """Which parts of the page belong to the chosen engine: the part of knobs, the part of checkpoints."""
+    own = engine == "sadtalker"
+    return gr.update(visible=own), gr.update(visible=own)
