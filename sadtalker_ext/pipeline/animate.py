@@ -135,14 +135,14 @@ def animate(
 def gather(task: Task) -> Cast:
     """Open the engine and read portrait and voice side by side; wishes that the engine refuses are refused first."""
     from sadtalker_ext.audio.speech import open_speech
-    from sadtalker_ext.engines.engine import open_engine
+    from sadtalker_ext.engines.shelf import opener
     from sadtalker_ext.geometry.worker_link import start_worker
     from sadtalker_ext.pipeline.portrait import read_portrait
 
     settings = task.settings
     start_worker()
     with SideBySide(task.watcher, task.stopwatch) as stages:
-        opening = stages.begin("engine", open_engine, settings.engine, task.runtime, settings)
+        opening = stages.begin("engine", opener(), settings.engine, task.runtime, settings)
         portrait = stages.begin("portrait", read_portrait, task.portrait_path, settings)
         speech = stages.begin("voice", open_speech, task.voice_path)
         engine = stages.result(opening)

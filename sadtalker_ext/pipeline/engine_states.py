@@ -43,6 +43,18 @@ class EngineState:
     checkpoints: tuple[CheckpointState, ...] = ()
 
 
+def lacking() -> list[str]:
+    """Sentences about optional packages that are missing and what does not work without them."""
+    from importlib.util import find_spec
+
+    sentences = []
+    if find_spec("imageio_ffmpeg") is None:
+        sentences.append("No video can be made: the package imageio-ffmpeg is missing.")
+    if find_spec("mediapipe") is None and find_spec("face_alignment") is None:
+        sentences.append("Faces are not found by themselves: the package mediapipe is missing.")
+    return sentences
+
+
 def engine_names() -> tuple[str, ...]:
     """The engines a person may choose."""
     return next(described.choices for described in Settings.knobs() if described.name == "engine")

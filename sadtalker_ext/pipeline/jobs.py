@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sadtalker_ext.engines.shelf import Shelf, using
 from sadtalker_ext.errors import Cancelled, MediaError, SadTalkerError
 from sadtalker_ext.pipeline.frames import Progress, Watcher
 from sadtalker_ext.runtime import Runtime
@@ -90,6 +91,10 @@ class Room:
         """Hold the machine while inside; entering waits until it is free."""
         yield
 
+    def keeps_engine(self) -> bool:
+        """Whether the engine stays open after a job, so that the next one begins sooner."""
+        return True
+
     def report(self, progress: Progress) -> None:
         """Told everything that the job's own progress is told."""
 
@@ -104,6 +109,7 @@ class Workshop:
     def __init__(self, room: Room | None = None, limits: Limits = Limits()) -> None:
         self.room = room or Room()
         self.limits = limits
+        self.shelf = Shelf()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -159,8 +165,19 @@ class Workshop:
             self._change.notify_all()
         if self._thread is not None:
             self._thread.join(wait_s)
+        if self._thread is None or not self._thread.is_alive():
+            self.shelf.close()
         for job in jobs:
             _remove_result(job)
+
+    def work_on(self, job: Job) -> Result:
+        """Do the work of one job in this thread, without asking the room for a turn."""
+        try:
+            with using(self.shelf):
+                return make(job, self.room, self.limits)
+        finally:
+            if not self.room.keeps_engine():
+                self.shelf.close()
 
     def _work(self) -> None:
         while True:
@@ -183,7 +200,7 @@ class Workshop:
                     if job.state != WAITING:
                         return
                     job.state, job.began_s = RUNNING, time.time()
-                job.result = make(job, self.room, self.limits)
+                job.result = self.work_on(job)
             self._end(job, DONE)
         except Cancelled as stopped:
             self._end(job, STOPPED, str(stopped))
@@ -221,7 +238,7 @@ class BusyError(SadTalkerError):
 
 
 def make(job: Job, room: Room, limits: Limits) -> Result:
-    """Do the work of one job in this thread, without asking the room for a turn."""
+    """The video of one job."""
     from sadtalker_ext.audio.speech import open_speech
     from sadtalker_ext.pipeline.animate import animate
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from sadtalker_ext.errors import SadTalkerError
-from sadtalker_ext.pipeline.engine_states import engine_state
+from sadtalker_ext.pipeline.engine_states import engine_state, lacking
 from sadtalker_ext.pipeline.jobs import DONE, Job, Order
 from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.webui.engine_panel import panel_view
@@ -76,7 +76,7 @@ class Actions:
         """What a page that was just opened shows: a job that is still being made, the gallery, the engine."""
         working = [job for job in self._studio.workshop.jobs() if not job.ended]
         job = working[-1] if working else None
-        shown = ("", gr.update()) if job is None else (job.id, job_view(job))
+        shown = (job.id, job_view(job)) if job is not None else ("", problems() or gr.update())
         return [*shown, gallery_view(self._studio.results()), self.panel(engine)]
 
     def show(self, name: str) -> list[Any]:
@@ -134,6 +134,15 @@ class Actions:
         name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
         done = message(f"Done: {path.name}")
         return [done, str(path), details_view(path, job.result), gallery_view(folder), name]
+
+
+def problems() -> str:
+    """What cannot work on this machine, and the remedy; empty where nothing is missing."""
+    told = lacking()
+    if not told:
+        return ""
+    remedy = "Start again without --skip-install, or install it by hand as the README says."
+    return message(" ".join([*told, remedy]), "error")
 
 
 def stem_of(voice: str) -> str:

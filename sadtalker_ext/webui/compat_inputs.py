@@ -12,7 +12,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False}
 WEBCAM = (
     '<div class="st-webcam"><button type="button" class="st-button" data-webcam="begin">Use the webcam</button></div>'
 )
-"""Gradio 3's own webcam field asks for the camera as soon as the page opens; ours, in the page's script, when pressed."""
+"""Gradio 3's own webcam field asks for the camera when the page opens; ours, in the page's script, when pressed."""
 
 
 def picture_input(elem_id: str) -> gr.Image:
