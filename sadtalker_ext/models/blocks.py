@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sadtalker_ext.models.folding import FoldPairs
+from sadtalker_ext.models.upsampled import UpsampledConv
 
 BLUR_SIGMA_PER_STEP = 0.5
 """Sigma of the anti-alias blur is this times (downsampling factor - 1), in pixels."""
@@ -48,7 +49,7 @@ class ConvNorm3d(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(channels_in, channels_out, 3, padding=1)
+        self.conv: nn.Module = nn.Conv3d(channels_in, channels_out, 3, padding=1)
         self.norm = nn.BatchNorm3d(channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,7 +70,13 @@ class UpBlock3d(ConvNorm3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) -> (B, C', D, 2H, 2W)."""
-        return super().forward(F.interpolate(x, scale_factor=(1, 2, 2)))
+        late = isinstance(self.conv, UpsampledConv)
+        return super().forward(x if late else F.interpolate(x, scale_factor=(1, 2, 2)))
+
+    def make_lean(self) -> None:
+        """Enlarge within the convolution."""
+        if isinstance(self.conv, nn.Conv3d):
+            self.conv = UpsampledConv(self.conv, 2)
 
 
 class ResBlock3d(nn.Module):

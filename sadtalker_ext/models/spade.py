@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sadtalker_ext.models.upsampled import UpsampledConv
+
 MODULATION_CHANNELS = 128
 LEAK = 0.2
 
@@ -21,10 +23,18 @@ class Spade(nn.Module):
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """Input (B, C, H, W) and guide (B, G, h, w), H a multiple of h -> (B, C, H, W)."""
-        guide = F.interpolate(guide, size=x.shape[2:], mode="nearest")
+        if not isinstance(self.mlp_shared[0], UpsampledConv):
+            guide = F.interpolate(guide, size=x.shape[2:], mode="nearest")
         hidden = self.mlp_shared(guide)
         out: Tensor = F.instance_norm(x) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)
         return out
+
+
+    def enlarge_late(self, factor: int) -> None:
+        """Work at the guide's own size as far as possible, where the input is ``factor`` times as large."""
+        conv = self.mlp_shared[0]
+        if isinstance(conv, nn.Conv2d):
+            self.mlp_shared[0] = UpsampledConv(conv, factor)
 
 
 def spectral_conv(channels_in: int, channels_out: int, kernel: int, bias: bool = True) -> nn.Conv2d:
@@ -71,6 +81,13 @@ class SpadeDecoder(nn.Module):
         self.up_0 = SpadeBlock(wide, channels, channels)
         self.up_1 = SpadeBlock(channels, last_channels, channels)
         self.conv_img = nn.Conv2d(last_channels, 3, 3, padding=1)
+
+    def make_lean(self) -> None:
+        """Write the convolutions that see an enlarged guide as convolutions of the guide."""
+        for block, factor in ((self.up_0, 2), (self.up_1, 4)):
+            for module in block.modules():
+                if isinstance(module, Spade):
+                    module.enlarge_late(factor)
 
     def forward(self, guide: Tensor) -> Tensor:
         """Warped features (B, 256, h, w) -> RGB picture (B, 3, 4h, 4w) in (0, 1)."""
