@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -56,7 +56,6 @@ class SideBySide:
         self._watcher = watcher
         self._stopwatch = stopwatch
         self._pool = ThreadPoolExecutor(thread_name_prefix="sadtalker")
-        self._begun: list[Future[object]] = []
 
     def __enter__(self) -> SideBySide:
         return self
@@ -72,15 +71,10 @@ class SideBySide:
                 return work(*arguments, **named)
 
         self._watcher.stage(stage)
-        future = self._pool.submit(timed)
-        self._begun.append(future)  # type: ignore[arg-type] # only asked whether it is done and how it failed
-        return future
+        return self._pool.submit(timed)
 
     def result(self, future: Future[T]) -> T:
-        """What a stage gives; a stage beside it that fails meanwhile ends the waiting with its error."""
-        while not future.done():
-            for ended in wait(self._begun, CANCEL_EVERY_S, FIRST_EXCEPTION).done:
-                if not ended.cancelled():
-                    ended.result()
+        """What a stage gives, or its error: with several at fault, the one that is asked for first is told."""
+        while not wait((future,), CANCEL_EVERY_S).done:
             self._watcher.check()
         return future.result()
