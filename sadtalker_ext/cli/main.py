@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import sadtalker_ext
-from sadtalker_ext.cli import animate, bench, demo, evaluate, faces, serve, show, ui, weights
+from sadtalker_ext.cli import animate, bench, demo, evaluate, faces, serve, show, train, ui, weights
 from sadtalker_ext.cli.knob_flags import join_negative
 from sadtalker_ext.errors import Cancelled, SadTalkerError
 
@@ -24,7 +24,7 @@ REFUSED = 2
 STOPPED = 130
 """Ended by Ctrl-C or SIGTERM; nothing is left behind."""
 
-COMMANDS = (animate, demo, show, faces, evaluate, bench, serve, weights, ui)
+COMMANDS = (animate, demo, show, faces, evaluate, bench, serve, weights, ui, train)
 
 
 def build_parser() -> argparse.ArgumentParser:
