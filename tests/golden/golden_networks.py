@@ -95,7 +95,8 @@ class PoseCase:
     def pose(self, style):
         latents = (tensor(given_normal(f"audio2pose.z.{index}", 1, 64)) for index in range(100))
         reference = self.reference[:, 0, 64:70]
-        return calls.predict_pose(network("audio2pose"), self.mel.split(10, dim=1), reference, style, lambda: next(latents))
+        parts = self.mel.split(10, dim=1)
+        return calls.predict_pose(network("audio2pose"), parts, reference, style, lambda: next(latents))
 
     def coefficients(self, style):
         expression = calls.predict_expression(
@@ -216,9 +217,11 @@ ANGLES = ("yaw", "pitch", "roll")
 def generator(golden):
     size = int(golden.name.rpartition("_")[2])
     net, seen = network("generator"), {}
-    image = tensor(given_uniform(f"image{size}", 1, 3, size, size))
-    source = tensor(given_uniform("kp_source", 1, 15, 3) * np.float32(1.6) - np.float32(0.8))
-    driving = source + tensor(np.float32(0.1) * given_normal("kp_drive_delta", 1, 15, 3))
+    given = parse_inputs(golden.meta["in"])
+    image = tensor(given.get("x", given_uniform(f"image{size}", 1, 3, size, size)))
+    source = tensor(given.get("kp_source", given_uniform("kp_source", 1, 15, 3) * np.float32(1.6) - np.float32(0.8)))
+    delta = np.float32(0.1) * given_normal("kp_drive_delta", 1, 15, 3)
+    driving = tensor(given["kp_driving"]) if "kp_driving" in given else source + tensor(delta)
     encoded = net.encode_source(image)
     motion = net.dense_motion_network
     with contextlib.ExitStack() as stack:

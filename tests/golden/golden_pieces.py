@@ -2,11 +2,14 @@
 
 import random
 import re
+from pathlib import Path
 
 import numpy as np
 import torch
 from golden_tools import given_normal, given_uniform
 
+from sadtalker_ext.audio.mel import mel_basis, mel_spectrogram
+from sadtalker_ext.audio.windows import mel_windows, whole_frames
 from sadtalker_ext.engines import sadtalker_coefficients as coefficients
 from sadtalker_ext.engines.sadtalker_networks import source_tensor, to_pixels
 from sadtalker_ext.geometry import align5, crop
@@ -143,4 +146,29 @@ def camera(golden, name):
     return in_lanes(coefficients.official_free_view(keyframes, frames), lanes)
 
 
-COMPUTE = {"align": align, "crop": face_crop, "blink": blink, "facerender_data": facerender_data}
+SPEECH = Path(__file__).resolve().parents[3] / "shared" / "speech" / "bus_chinese.flac"
+LENGTHS = (0, 639, 640, 641, 1279, 1280, 16000, 31999, 32000, 54015, 100001)
+"""Sample counts of the ``pcl`` table."""
+
+
+def mel(golden):
+    times_s = np.arange(32000) / 16000
+    sweep = 0.5 * np.sin(2 * np.pi * (80 * times_s + 0.5 * (6000 - 80) / 2 * times_s * times_s))
+    wave = np.float32(sweep + 0.05 * given_normal("wave.noise", 32000))
+    spectrum = mel_spectrogram(wave)
+    out = {
+        "wave_first64": wave[:64],
+        "pcl": np.array([(whole_frames(length) * 640, whole_frames(length)) for length in LENGTHS]),
+        "mel_synth": spectrum,
+        "mel_basis": mel_basis(),
+        "indiv_mels_synth": mel_windows(spectrum, range(50))[None],
+    }
+    if SPEECH.exists():
+        import librosa
+
+        spoken = librosa.load(SPEECH, sr=16000, res_type="soxr_hq")[0]
+        out |= {"bus.wave_soxr": spoken, "bus.mel_soxr": mel_spectrogram(spoken[: whole_frames(len(spoken)) * 640])}
+    return out
+
+
+COMPUTE = {"mel": mel, "align": align, "crop": face_crop, "blink": blink, "facerender_data": facerender_data}

@@ -76,11 +76,22 @@ def parse_inputs(description):
     names = {}
     for part in re.split(r";\s*", description):
         for name, formula in ASSIGNMENT.findall(part):
-            try:
-                names[name] = evaluate(formula, names)
-            except (SyntaxError, KeyError, TypeError, ValueError):
-                continue
+            value = longest_formula(formula, names)
+            if value is not None:
+                names[name] = value
     return names
+
+
+def longest_formula(text, names):
+    """The value of the longest beginning of ``text`` that is a formula; words may follow it. None if there is none."""
+    for end in range(len(text), 0, -1):
+        if end < len(text) and text[end - 1] not in ")]0123456789":
+            continue
+        try:
+            return evaluate(text[:end], names)
+        except (SyntaxError, KeyError, TypeError, ValueError):
+            continue
+    return None
 
 
 def evaluate(formula, names):

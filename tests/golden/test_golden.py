@@ -17,9 +17,18 @@ GOLDENS = read_goldens()
 COMPUTE = golden_networks.COMPUTE | golden_pieces.COMPUTE
 NOT_OURS = {
     "face_detect": "RetinaFace and FAN are not part of this package: faces come from geometry/faces",
-    "mel": "checked beside the code, in tests/audio",
 }
-EXACT = {"crop": 1e-9, "blink": 1e-6}
+NOT_OURS_IN = {
+    "mel": {
+        "wave_stats": "sums of the input itself",
+        "crop_pad_len": "sound is never padded here",
+        "mel_synth_reflect_first8_last8": "the padding of librosa 0.8, not that of the pinned 0.9",
+        "bus.wave_kaiser": "a resampler that ours replaces",
+        "bus.mel_kaiser": "a resampler that ours replaces",
+    }
+}
+"""Numbers of goldens that belong to no part of this package, each with the reason."""
+EXACT = {"crop": 1e-9, "blink": 1e-6, "mel": 1e-4}
 """Absolute tolerances of pieces whose numbers are counted, not computed by networks."""
 DEEP = {"generator_512", "animation_256"}
 CASES = [
@@ -52,6 +61,10 @@ def tolerance(golden, name, absmax):
 
 @pytest.mark.parametrize(("golden", "name"), CASES)
 def test_numbers_of_the_official_code(golden, name):
+    if reason := NOT_OURS_IN.get(golden, {}).get(name):
+        pytest.skip(reason)
+    if golden == "mel" and name.startswith("bus.") and not golden_pieces.SPEECH.exists():
+        pytest.skip("needs the shared recording")
     if golden not in COMPUTE:
         pytest.fail(f"nothing is known about the golden {golden}; it holds {sorted(GOLDENS[golden].stats)}")
     content = GOLDENS[golden]
@@ -94,3 +107,4 @@ def test_formulas_of_descriptions_give_inputs():
     assert np.allclose(found["y"], found["x"] * 2 - 0.5)
     assert found["z"].shape == (3,)
     assert found["w"] == [[1, 2], [3, 4]]
+    assert parse_inputs("pic=uniform(in.c,(1,3,4,4)) repeated for both lanes")["pic"].shape == (1, 3, 4, 4)
