@@ -230,7 +230,7 @@ def _interior(mouth: Mouth, picture: Texture, maps: Pixels, state: MouthState, i
     depth = 0.55 + 0.45 * xp.clip(at["wu"] / 0.12, 0.0, 1.0)
     colour = imaging.array(mouth.palette.cavity) * (depth * (0.35 + 0.65 * falloff))[..., None]
     colour = _over(mouth.tongue, u, lower + 0.016 + 0.36 * state.jaw, colour, imaging, 0.80)
-    colour = _over(mouth.lower_teeth, u, lower + 0.008, colour, imaging, 0.68)
+    colour = _over(mouth.lower_teeth, u, lower + 0.004, colour, imaging, 0.58)
     bow = 0.010 * u * u
     colour = _over(mouth.upper_teeth, u, upper - mouth.edge_rest + bow, colour, imaging, 1.0)
     below_upper = xp.clip(at["du"] + state.roll_upper, 0.0, 1.0)

@@ -70,6 +70,7 @@ def _teeth(
     across = ((np.abs(u) - left) / (right - left) * 2.0 - 1.0)[None, :]
     shorter = (1.0 - np.asarray(lengths)[index])[None, :] * 0.35 * length
     rounding = 0.0075 * np.abs(across) ** 3.5 + 0.003 * np.maximum(across, 0.0) ** 2
+    rounding = rounding if upward else 0.35 * rounding
     edge = away - shorter - rounding
     gumline = length * (0.94 - 0.10 * np.abs(across) ** 2.5)
     tooth = _step(edge, 0.0018)
