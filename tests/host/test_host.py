@@ -1,0 +1,331 @@
+"""The extension as a guest: it takes its turn, shows in the host's progress, stops when asked, and never ends the host."""
+
+import base64
+import subprocess
+import sys
+import threading
+import time
+import types
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("gradio")
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pretend_webui import ROOT, Pretend
+
+from sadtalker_ext.cli.demo import demo_portrait
+from sadtalker_ext.pipeline.jobs import Order
+from sadtalker_ext.pipeline.record import read_record
+from sadtalker_ext.settings import Settings
+
+RATE_HZ = 16000
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A pretend webui that has read our scripts; the modules of both are forgotten afterwards."""
+    made = Pretend(tmp_path / "webui data")
+    yield from living(made, monkeypatch)
+
+
+def living(made, monkeypatch):
+    before = set(sys.modules)
+    made.load_scripts()
+    yield made
+    made.call("script_unloaded")
+    for name in [name for name in sys.modules if name not in before and name.startswith(("modules", "sadtalker_ext"))]:
+        if name.startswith("modules") or name == "sadtalker_ext.webui.host":
+            del sys.modules[name]
+    for name in made.modules:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def room(host):
+    return guest(host).workshop.room
+
+
+def guest(host):
+    return host.callbacks["ui_tabs"][-1].__self__
+
+
+def buzz(path, seconds):
+    time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    sound = 0.3 * np.sin(2 * np.pi * 4 * time_s) ** 2 * np.sign(np.sin(2 * np.pi * 140 * time_s))
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
+        file.writeframes((32767 * sound).astype("<i2").tobytes())
+    return path
+
+
+@pytest.fixture
+def order(tmp_path):
+    portrait = tmp_path / "portrait.png"
+    Image.open(demo_portrait()).convert("RGB").resize((192, 192)).save(portrait)
+
+    def make(seconds):
+        return Order(portrait, buzz(tmp_path / "voice.wav", seconds), tmp_path / "out" / "a.mp4", Settings())
+
+    return make
+
+
+def wait_for(true, seconds=60):
+    until_s = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+
+
+def test_the_page_is_built_and_every_field_is_there(host):
+    host.build()
+    assert host.reports == []
+    assert "sadtalker" in host.infotext_utils.paste_fields
+    sources = sorted(binding.paste_button.elem_id for binding in host.infotext_utils.bindings)
+    assert sources == ["pnginfo_send_to_sadtalker", "txt2img_send_to_sadtalker"]
+    assert {"sadtalker_output", "sadtalker_move_model"} <= set(host.shared.opts.data_labels)
+
+
+def test_a_tab_that_cannot_be_built_does_not_end_the_host(host, monkeypatch):
+    module = sys.modules["sadtalker_ext.webui.host"]
+    monkeypatch.setattr(module, "build_tab", lambda studio: 1 / 0)
+    demo = host.build()
+    assert host.reports == []
+    texts = [str(block.value) for block in demo.blocks.values() if hasattr(block, "value")]
+    assert any("could not be built: division by zero" in text for text in texts)
+
+
+@pytest.mark.parametrize("kind", ["settings", "after_component", "axes"])
+def test_other_failures_do_not_end_it_either(host, monkeypatch, kind):
+    monkeypatch.setattr(host.shared.opts, "add_option", lambda *_: 1 / 0)
+    monkeypatch.setattr(guest(host)._sending, "_button", lambda *_, **__: 1 / 0)
+    assert host.build() is not None
+
+
+def test_works_only_in_its_turn(host, order):
+    job_of = guest(host).workshop.submit
+    with host.call_queue.queue_lock:
+        job = job_of(order(0.4))
+        wait_for(lambda: job.id in host.progress.pending_tasks)
+        time.sleep(0.2)
+        assert job.state == "waiting"
+    assert job.over.wait(60)
+    assert (job.state, job.error) == ("done", "")
+    assert host.shared.state.begun == [job.id]
+    assert (host.shared.state.job, host.progress.pending_tasks) == ("", {})
+    assert host.progress.finished_tasks == [job.id]
+    assert not host.call_queue.queue_lock.locked()
+
+
+def test_shows_in_the_hosts_progress_and_obeys_its_interrupt(host, order):
+    job = guest(host).workshop.submit(order(120))
+    state = host.shared.state
+    wait_for(lambda: state.sampling_step > 2 or job.ended)
+    assert (state.job_count, state.sampling_steps) == (1, 3000)
+    assert "left" in state.textinfo
+    began_s = time.monotonic()
+    state.interrupt()
+    assert job.over.wait(5)
+    assert time.monotonic() - began_s < 2.0
+    assert job.state == "stopped"
+    assert not job.order.output.parent.exists()
+    after = guest(host).workshop.submit(order(0.4))
+    assert after.over.wait(60)
+    assert after.state == "done"
+
+
+def test_the_device_and_folders_are_the_hosts(host, room, tmp_path):
+    runtime = room.runtime(Settings())
+    assert runtime.device == "cpu"
+    assert runtime.folders[0] == host.data_path / "models" / "SadTalker"
+    host.shared.cmd_opts.sadtalker_device = "cuda:1"
+    host.shared.cmd_opts.sadtalker_dir = str(tmp_path / "checkpoints")
+    runtime = room.runtime(Settings())
+    assert (runtime.device, runtime.folders[0]) == ("cuda:1", tmp_path / "checkpoints")
+
+
+def test_the_image_model_makes_room_and_comes_back(host, order):
+    moved = []
+    model = object()
+    host.sd_models.model_data = types.SimpleNamespace(sd_model=model)
+    host.sd_models.send_model_to_cpu = lambda it: moved.append(("cpu", it))
+    host.sd_models.send_model_to_device = lambda it: moved.append(("device", it))
+    job = guest(host).workshop.submit(order(0.4))
+    job.over.wait(60)
+    assert moved == []
+    host.shared.opts.sadtalker_move_model = True
+    job = guest(host).workshop.submit(order(0.4))
+    job.over.wait(60)
+    assert moved == [("cpu", model), ("device", model)]
+
+
+def test_the_engine_is_kept_unless_the_setting_says_otherwise(host, order):
+    workshop = guest(host).workshop
+    workshop.submit(order(0.4)).over.wait(60)
+    kept = workshop.shelf._engine
+    assert kept is not None
+    workshop.submit(order(0.4)).over.wait(60)
+    assert workshop.shelf._engine is kept
+    host.shared.opts.sadtalker_keep_engine = False
+    workshop.submit(order(0.4)).over.wait(60)
+    assert workshop.shelf._engine is None
+
+
+def test_routes_come_once_and_ask_for_the_hosts_password(host):
+    host.shared.cmd_opts.api_auth = "me:secret,you:other"
+    app = FastAPI()
+    host.call("app_started", None, app)
+    count = len(app.routes)
+    host.call("app_started", None, app)
+    assert len(app.routes) == count
+    client = TestClient(app)
+    assert client.get("/sadtalker/v1/health").status_code == 401
+    assert client.get("/sadtalker/v1/health", auth=("you", "other")).json()["status"] == "ok"
+
+
+def test_no_routes_without_the_hosts_own(host):
+    host.shared.cmd_opts.api = False
+    app = FastAPI()
+    host.call("app_started", None, app)
+    assert not any(route.path.startswith("/sadtalker") for route in app.routes)
+
+
+def test_a_job_over_rest_ends_in_the_hosts_outputs(host, order):
+    app = FastAPI()
+    host.call("app_started", None, app)
+    client, wish = TestClient(app), order(0.4)
+    files = {
+        name: {"base64": base64.b64encode(path.read_bytes()).decode()}
+        for name, path in (("portrait", wish.portrait), ("voice", wish.voice))
+    }
+    job = client.post("/sadtalker/v1/jobs", json=files).json()
+    found = guest(host).workshop.find(job["id"])
+    assert found.over.wait(60)
+    assert client.get(f"/sadtalker/v1/jobs/{job['id']}").json()["state"] == "done"
+    (film,) = (host.data_path / "outputs" / "SadTalker").glob("*/*.mp4")
+    assert read_record(film).settings == Settings()
+
+
+def test_reload_registers_nothing_twice_and_leaves_no_thread(host, order):
+    host.build()
+    first = guest(host).workshop
+    first.submit(order(0.4)).over.wait(60)
+    counts = {kind: len(callbacks) for kind, callbacks in host.callbacks.items()}
+    for _ in range(3):
+        host.reload()
+        host.build()
+        assert {kind: len(callbacks) for kind, callbacks in host.callbacks.items()} == counts
+    assert host.reports == []
+    wait_for(lambda: not any(t.name == "sadtalker-jobs" and t.is_alive() for t in threading.enumerate()), 5)
+    assert guest(host).workshop is not first
+
+
+class Processed:
+    """What a generation gives: a grid and two pictures."""
+
+    index_of_first_image = 1
+    all_seeds = (7, 8)
+    comments = "by the host"
+
+    def __init__(self, portrait):
+        picture = Image.open(portrait)
+        self.images = [Image.new("RGB", (400, 200)), picture, picture]
+
+
+def test_the_script_animates_every_result_but_the_grid(host, order):
+    script = host.scripts.scripts_data[0].script_class()
+    processed, wish = Processed(order(0.4).portrait), order(0.4)
+    generation = types.SimpleNamespace(sadtalker_wishes={"seed": 5})
+    with host.call_queue.queue_lock:
+        script.postprocess(generation, processed, True, str(wish.voice), "starter", True, 1.2, 1.0, 1.0)
+    films = sorted((host.data_path / "outputs" / "SadTalker").glob("*/*.mp4"))
+    assert len(films) == 2
+    assert {read_record(film).settings for film in films} == {Settings(still=True, expression_scale=1.2, seed=5)}
+    assert processed.comments.splitlines()[0] == "by the host"
+    assert all(str(film) in processed.comments for film in films)
+
+
+def test_the_script_says_what_is_missing(host, order):
+    script, processed = host.scripts.scripts_data[0].script_class(), Processed(order(0.4).portrait)
+    script.postprocess(types.SimpleNamespace(), processed, True, None, "starter")
+    assert "needs a voice" in processed.comments
+    script.postprocess(types.SimpleNamespace(), processed, False)
+    assert len(processed.comments.splitlines()) == 2
+
+
+def test_axes_are_added_once_and_reach_the_script(host):
+    class AxisOption:
+        def __init__(self, label, type, apply):
+            self.label, self.type, self.apply = label, type, apply
+
+    grid = types.SimpleNamespace(axis_options=[], AxisOption=AxisOption)
+    host.scripts.scripts_data.append(types.SimpleNamespace(module=grid, script_class=object))
+    host.call("before_ui")
+    host.call("before_ui")
+    labels = [option.label for option in grid.axis_options]
+    assert len(labels) == len(set(labels)) == 6
+    generation = types.SimpleNamespace()
+    for option, value in zip(grid.axis_options[:2], (0.5, 0.0), strict=True):
+        option.apply(generation, option.type(value), [])
+    wanted = Settings.from_mapping(generation.sadtalker_wishes)
+    assert (wanted.expression_scale, wanted.head_motion_scale) == (0.5, 0.0)
+
+
+def test_restorers_and_upscalers_are_offered_by_name(host, order):
+    class Restorer:
+        def name(self):
+            return "CodeFormer"
+
+        def restore(self, frame):
+            return 255 - frame
+
+    class Scaler:
+        def upscale(self, picture, scale, path):
+            return picture.resize((picture.width * scale, picture.height * scale))
+
+    host.shared.face_restorers.append(Restorer())
+    host.shared.sd_upscalers.append(types.SimpleNamespace(name="None", scaler=None, data_path=None))
+    host.shared.sd_upscalers.append(types.SimpleNamespace(name="Lanczos", scaler=Scaler(), data_path=None))
+    demo = host.build()
+    (choice,) = [block for block in demo.blocks.values() if getattr(block, "elem_id", "") == "sadtalker_restore"]
+    names = [choice[0] if isinstance(choice, tuple) else choice for choice in choice.choices]
+    assert names == ["none", "CodeFormer", "upscale: Lanczos"]
+    wish = order(0.4)
+    larger = Order(wish.portrait, wish.voice, wish.output, Settings(restore="upscale: Lanczos"))
+    job = guest(host).workshop.submit(larger)
+    assert job.over.wait(60)
+    assert (job.error, job.result.size) == ("", (384, 384))
+
+
+def test_only_one_file_knows_the_hosts_modules():
+    knowing = [
+        path.name
+        for path in (ROOT / "sadtalker_ext").rglob("*.py")
+        if any(line.strip().startswith(("from modules", "import modules")) for line in path.read_text().splitlines())
+    ]
+    assert knowing == ["host.py"]
+
+
+HEAVY = """
+import sys, types
+sys.path.insert(0, {tests!r})
+from pretend_webui import Pretend
+before = set(sys.modules)
+host = Pretend({data!r})
+host.load_scripts()
+host.build()
+print(*host.reports, *sorted({{name.split(".")[0] for name in set(sys.modules) - before}}))
+"""
+
+
+def test_starting_loads_nothing_heavy(tmp_path):
+    code = HEAVY.format(tests=str(Path(__file__).parent), data=str(tmp_path))
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    loaded = set(run.stdout.split())
+    assert "sadtalker_ext" in loaded
+    assert not loaded & {"torch", "librosa", "mediapipe", "cv2", "scipy", "skimage", "kornia", "imageio_ffmpeg", "soundfile"}
+    assert list(tmp_path.iterdir()) == []
