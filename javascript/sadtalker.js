@@ -40,6 +40,18 @@
         target.dispatchEvent(new Event("input", {bubbles: true}));
     }
 
+    /* The webui has a progress bar of its own, with its place in the queue: it takes the place of ours. */
+    let followed = "";
+    function follow(tab) {
+        const job = field("sadtalker_job");
+        if (typeof requestProgress !== "function" || !job || !job.value || job.value === followed) {
+            return;
+        }
+        followed = job.value;
+        tab.classList.add("st-host");
+        requestProgress(followed, part("sadtalker_progress"), null, function () {}, function () {});
+    }
+
     /* While something is being made the page looks how far it is, one question at a time. */
     function tick() {
         const tab = part("tab_sadtalker");
@@ -50,6 +62,7 @@
             tab.dataset.opened = "1";
             press("sadtalker_refresh");
         }
+        follow(tab);
         if (tab.querySelector("[data-busy]")) {
             const html = tab.querySelector("[data-busy]").innerHTML;
             const now = Date.now();

@@ -91,6 +91,12 @@ class Room:
         """Hold the machine while inside; entering waits until it is free."""
         yield
 
+    def expect(self, job: Job) -> None:
+        """A job has come into the queue."""
+
+    def dismiss(self, job: Job) -> None:
+        """A job has ended, or will never begin."""
+
     def keeps_engine(self) -> bool:
         """Whether the engine stays open after a job, so that the next one begins sooner."""
         return True
@@ -128,6 +134,7 @@ class Workshop:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="sadtalker-jobs", daemon=True)
                 self._thread.start()
+            self.room.expect(job)
             self._change.notify_all()
         return job
 
@@ -220,6 +227,7 @@ class Workshop:
             job.progress = Progress(job.progress.stage, job.progress.done, job.progress.total)
             _remove(job.order.scratch)
             job.state = state
+            self.room.dismiss(job)
             job.over.set()
             if job.id not in self._jobs:
                 _remove_result(job)

@@ -63,21 +63,25 @@ class HostRoom(Room):
     @contextmanager
     def turn(self, job: Job) -> Iterator[None]:
         """Wait for the host's queue and hold it; the image model may make room meanwhile."""
+        with call_queue.queue_lock:
+            shared.state.begin(job=job.id)
+            shared.state.job_count = 1
+            host_progress.start_task(job.id)
+            try:
+                with image_model_aside():
+                    yield
+            finally:
+                shared.state.end()
+                shared.state.textinfo = None
+
+    def expect(self, job: Job) -> None:
+        """Among the host's waiting tasks, whose number the page shows."""
         host_progress.add_task_to_queue(job.id)
-        try:
-            with call_queue.queue_lock:
-                shared.state.begin(job=job.id)
-                shared.state.job_count = 1
-                host_progress.start_task(job.id)
-                try:
-                    with image_model_aside():
-                        yield
-                finally:
-                    shared.state.end()
-                    shared.state.textinfo = None
-        finally:
-            host_progress.pending_tasks.pop(job.id, None)
-            host_progress.finish_task(job.id)
+
+    def dismiss(self, job: Job) -> None:
+        """The host's page ends its progress bar when the task is among the finished ones."""
+        host_progress.pending_tasks.pop(job.id, None)
+        host_progress.finish_task(job.id)
 
     def keeps_engine(self) -> bool:
         """As the person set it."""

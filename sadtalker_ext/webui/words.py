@@ -50,14 +50,15 @@ def job_view(job: Job) -> str:
     if job.state == WAITING:
         return busy("Waiting for its turn", 0.0)
     share = progress.done / progress.total if progress.total else 0.0
-    return busy(stage_words(progress), share, preview(progress.frame))
+    left = f", {clock(progress.left_s)} left" if progress.done else ""
+    return busy(stage_words(progress) + left, share, preview(progress.frame))
 
 
 def stage_words(progress: Progress) -> str:
     """What is being done, in words."""
     words = STAGES.get(progress.stage, progress.stage)
     if progress.total and progress.done:
-        return f"{words}: {progress.done} of {progress.total}, {clock(progress.left_s)} left"
+        return f"{words}: {progress.done} of {progress.total}"
     return words + " ..."
 
 

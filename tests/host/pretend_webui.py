@@ -1,4 +1,4 @@
-"""A small stand-in for stable-diffusion-webui with the callbacks, the queue, the progress and the send-to of the real one.
+"""A small stand-in for stable-diffusion-webui with the callbacks, the queue, the progress and the send-to of it.
 
 It does what the real one was seen to do and no more: scripts run by path and are not kept in sys.modules, the
 extension's folder is on the path only meanwhile, a send-to button without its field is a KeyError, callbacks that
@@ -149,7 +149,7 @@ class Pretend:
         for callback in self.callbacks.get(kind, []):
             try:
                 results.append(callback(*arguments, **words))
-            except Exception:
+            except Exception:  # noqa: BLE001 - as the host does
                 self.reports.append(traceback.format_exc())
         return results
 
@@ -163,7 +163,7 @@ class Pretend:
                 module = importlib.util.module_from_spec(spec)
                 try:
                     spec.loader.exec_module(module)
-                except Exception:
+                except Exception:  # noqa: BLE001 - as the host does
                     self.reports.append(traceback.format_exc())
                     continue
                 for found in vars(module).values():

@@ -1,4 +1,4 @@
-"""The extension as a guest: it takes its turn, shows in the host's progress, stops when asked, and never ends the host."""
+"""The extension as a guest: it takes its turn, shows in the host's progress, stops when asked, never ends the host."""
 
 import base64
 import subprocess
@@ -126,7 +126,7 @@ def test_shows_in_the_hosts_progress_and_obeys_its_interrupt(host, order):
     state = host.shared.state
     wait_for(lambda: state.sampling_step > 2 or job.ended)
     assert (state.job_count, state.sampling_steps) == (1, 3000)
-    assert "left" in state.textinfo
+    assert "of 3000" in state.textinfo
     began_s = time.monotonic()
     state.interrupt()
     assert job.over.wait(5)
@@ -327,5 +327,5 @@ def test_starting_loads_nothing_heavy(tmp_path):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     loaded = set(run.stdout.split())
     assert "sadtalker_ext" in loaded
-    assert not loaded & {"torch", "librosa", "mediapipe", "cv2", "scipy", "skimage", "kornia", "imageio_ffmpeg", "soundfile"}
+    assert not loaded & {"torch", "librosa", "mediapipe", "cv2", "scipy", "skimage", "kornia", "imageio_ffmpeg"}
     assert list(tmp_path.iterdir()) == []

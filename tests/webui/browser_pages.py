@@ -1,0 +1,98 @@
+"""Pages in processes of their own, and somebody who uses them."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+START_S = 180
+
+
+class Server:
+    """A page in a process of its own."""
+
+    def __init__(self, command, folder, address):
+        self.folder, self.address = folder, address
+        self._log = (folder / "log.txt").open("w")
+        environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder / "gradio")}
+        self._process = subprocess.Popen(
+            command, stdout=self._log, stderr=self._log, env=environment, cwd=folder
+        )
+        until_s = time.monotonic() + START_S
+        while not self._answers():
+            assert self._process.poll() is None, self.log()
+            assert time.monotonic() < until_s, self.log()
+            time.sleep(0.2)
+
+    def _answers(self):
+        try:
+            urllib.request.urlopen(self.address, timeout=5).read()
+        except OSError:
+            return False
+        return True
+
+    def log(self):
+        return (self.folder / "log.txt").read_text()
+
+    def close(self):
+        self._process.terminate()
+        self._process.wait(20)
+        self._log.close()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def serve(folder, *words):
+    port = free_port()
+    command = [sys.executable, *map(str, words), "--port", str(port)]
+    return Server(command, folder, f"http://127.0.0.1:{port}/")
+
+
+class Visitor:
+    """Somebody who uses the page."""
+
+    def __init__(self, page, inputs):
+        self.page, self.inputs, self.errors = page, inputs, []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.set_default_timeout(60_000)
+
+    def portrait(self, name="portrait.png"):
+        self.page.set_input_files("#sadtalker_portrait input[type=file]", self.inputs / name)
+        self.page.wait_for_selector("#sadtalker_faces .st-faces[data-ready]")
+
+    def voice(self, seconds=1):
+        self.page.set_input_files("#sadtalker_voice input[type=file]", self.inputs / f"voice_{seconds}.wav")
+        self.page.wait_for_selector("#sadtalker_voice audio, #sadtalker_voice .waveform-container", state="attached")
+        # Gradio shows the player a moment before the upload has reached the page's own record.
+        self.page.wait_for_timeout(700)
+
+    def press(self, name):
+        self.page.click(f"#sadtalker_{name}")
+
+    def progress_says(self, words):
+        self.page.wait_for_function(
+            "words => document.querySelector('#sadtalker_progress').innerText.includes(words)", arg=words
+        )
+        return self.page.inner_text("#sadtalker_progress")
+
+    def film(self):
+        """Duration of the video that the page shows, in seconds, once the browser can play it."""
+        seconds = "(document.querySelector('#sadtalker_video video') || {}).duration"
+        self.page.wait_for_function(f"{seconds} > 0")
+        return self.page.evaluate(seconds)
+
+    def field(self, name):
+        return self.page.input_value(f"#sadtalker_{name} textarea, #sadtalker_{name} input >> nth=0")
+
+
+def traceback_free(text):
+    return not re.search(r"Traceback|Error:|File \"", text)

@@ -1,0 +1,81 @@
+"""A real browser on a real page; tests are skipped, with the reason, where there is none."""
+
+import os
+import shutil
+import wave
+
+import numpy as np
+import pytest
+from browser_pages import Visitor, serve
+from PIL import Image
+
+from sadtalker_ext.cli.demo import demo_portrait
+
+pytest.importorskip("gradio", reason="gradio is not installed")
+
+RATE_HZ = 16000
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--autoplay-policy=no-user-gesture-required",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's or anyone's Chromium, driven by playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("there is no Chromium on the path, and CHROMIUM names none")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def alone(browser, tmp_path_factory):
+    """``sadtalker ui``."""
+    folder = tmp_path_factory.mktemp("alone 説話")
+    server = serve(folder, "-m", "sadtalker_ext", "ui", "-o", folder / "videos", "--device", "cpu")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory):
+    """Files to upload: a portrait, two of it side by side, a picture without a face, and voices by their length."""
+    folder = tmp_path_factory.mktemp("uploads")
+    portrait = Image.open(demo_portrait()).convert("RGB").resize((256, 256), Image.LANCZOS)
+    portrait.save(folder / "portrait.png")
+    both = Image.new("RGB", (512, 256))
+    both.paste(portrait, (0, 0))
+    both.paste(portrait, (256, 0))
+    both.save(folder / "both.png")
+    Image.new("RGB", (256, 256), (40, 120, 200)).save(folder / "empty.png")
+    for seconds in (1, 90):
+        time_s = np.arange(seconds * RATE_HZ) / RATE_HZ
+        buzz = 0.3 * np.sin(2 * np.pi * 4 * time_s) ** 2 * np.sign(np.sin(2 * np.pi * 140 * time_s))
+        with wave.open(str(folder / f"voice_{seconds}.wav"), "wb") as file:
+            file.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
+            file.writeframes((32767 * buzz).astype("<i2").tobytes())
+    return folder
+
+
+@pytest.fixture
+def visit(browser, inputs):
+    """Opens a page at an address, and tells of script errors at the end."""
+    contexts = []
+
+    def open_page(address, width=1280, theme="light"):
+        context = browser.new_context(viewport={"width": width, "height": 1200})
+        contexts.append(context)
+        visitor = Visitor(context.new_page(), inputs)
+        visitor.page.goto(f"{address}?__theme={theme}")
+        visitor.page.wait_for_selector("#sadtalker_generate", state="attached")
+        return visitor
+
+    yield open_page
+    for context in contexts:
+        context.close()

@@ -1,0 +1,146 @@
+"""The page in a browser: what a visitor does, and what is seen."""
+
+from browser_pages import traceback_free
+
+from sadtalker_ext.pipeline.record import read_record
+from sadtalker_ext.settings import Settings
+
+
+def videos(server):
+    return sorted((server.folder / "videos").glob("*/*"))
+
+
+def test_from_two_files_to_a_video_that_plays(alone, visit):
+    visitor = visit(alone.address)
+    page = visitor.page
+    page.wait_for_selector("#sadtalker_gallery .st-message, #sadtalker_gallery .st-result")
+    before = len(videos(alone))
+    visitor.portrait()
+    assert "This face will speak" in page.inner_text("#sadtalker_faces")
+    assert page.locator("#sadtalker_faces .st-face-box.st-chosen").count() == 1
+    visitor.voice()
+    page.check("#sadtalker_still input")
+    visitor.press("generate")
+    page.wait_for_selector("#sadtalker_progress [role=progressbar]")
+    assert abs(visitor.film() - 1.0) < 0.09
+    page.evaluate("document.querySelector('#sadtalker_video video').play()")
+    page.wait_for_function("document.querySelector('#sadtalker_video video').currentTime > 0.3")
+    assert page.inner_text("#sadtalker_progress").startswith("Done: voice_1_")
+    details = page.inner_text("#sadtalker_details")
+    assert "256 x 256 · 25 frames a second" in details
+    assert "still: True" in details
+    (film,) = videos(alone)[before:]
+    assert read_record(film).settings == Settings(still=True)
+    assert page.locator("#sadtalker_gallery .st-result img").count() == before + 1
+    assert visitor.errors == []
+
+
+def test_an_earlier_result_gives_its_settings_back(alone, visit):
+    visitor = visit(alone.address)
+    page = visitor.page
+    if not videos(alone):
+        visitor.portrait()
+        visitor.voice()
+        page.check("#sadtalker_still input")
+        visitor.press("generate")
+        visitor.film()
+    page.reload()
+    page.click("#sadtalker_gallery .st-result >> nth=-1")
+    visitor.film()
+    assert not page.is_checked("#sadtalker_still input")
+    visitor.press("send_back")
+    visitor.progress_says("in the fields now")
+    assert page.is_checked("#sadtalker_still input")
+
+
+def test_two_faces_are_a_choice_and_a_box_is_another(alone, visit):
+    visitor = visit(alone.address)
+    page = visitor.page
+    visitor.portrait("both.png")
+    assert "2 faces" in page.inner_text("#sadtalker_faces")
+    assert visitor.field("face") == "largest"
+    page.click("#sadtalker_faces button.st-face >> nth=1")
+    assert visitor.field("face") == "1"
+    box = page.locator("#sadtalker_faces .st-canvas").bounding_box()
+    other = page.locator("#sadtalker_faces rect[data-face='0']").bounding_box()
+    page.mouse.click(other["x"] + other["width"] / 2, other["y"] + other["height"] / 2)
+    assert visitor.field("face") == "0"
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 3 * box["height"] / 4, steps=4)
+    page.mouse.up()
+    drawn = [int(number) for number in visitor.field("face").split(",")]
+    assert all(abs(number - wanted) <= 4 for number, wanted in zip(drawn, (128, 64, 128, 128), strict=True))
+
+
+def test_refusals_are_sentences(alone, visit):
+    visitor = visit(alone.address)
+    page = visitor.page
+    visitor.press("generate")
+    assert "Choose a portrait first" in visitor.progress_says("portrait")
+    visitor.portrait("empty.png")
+    assert "No face was found: draw a box" in page.inner_text("#sadtalker_faces")
+    visitor.press("generate")
+    assert "Choose a voice first" in visitor.progress_says("voice")
+    visitor.voice()
+    visitor.press("generate")
+    told = visitor.progress_says("No face was found in the picture")
+    assert traceback_free(told)
+    assert page.locator("#sadtalker_progress [role=alert]").count() == 1
+    page.fill("#sadtalker_face textarea, #sadtalker_face input", "nose")
+    page.wait_for_timeout(300)
+    visitor.press("generate")
+    assert "largest, an index from 0, or a box" in visitor.progress_says("The setting face is 'nose'")
+
+
+def test_interrupt_leaves_nothing_and_the_next_video_works(alone, visit):
+    visitor = visit(alone.address)
+    page = visitor.page
+    before = videos(alone)
+    visitor.portrait()
+    visitor.voice(90)
+    visitor.press("generate")
+    page.wait_for_selector("#sadtalker_progress .st-preview")
+    assert "left" in page.inner_text("#sadtalker_progress")
+    visitor.press("interrupt")
+    visitor.progress_says("nothing was kept")
+    page.wait_for_selector("#sadtalker_progress [data-busy]", state="detached")
+    assert videos(alone) == before
+    page.reload()
+    visitor.portrait()
+    visitor.voice()
+    visitor.press("generate")
+    visitor.film()
+    assert len(videos(alone)) == len(before) + 1
+
+
+def test_an_engine_without_its_checkpoints_says_which(alone, visit):
+    visitor = visit(alone.address)
+    page = visitor.page
+    page.click("#sadtalker_engine label:has-text('sadtalker')")
+    page.wait_for_selector("#sadtalker_panel td.st-bad")
+    assert "SadTalker_V0.0.2_256.safetensors" in page.inner_text("#sadtalker_panel")
+    assert page.is_visible("#sadtalker_download")
+    visitor.portrait()
+    visitor.voice()
+    visitor.press("generate")
+    assert "checkpoints are missing" in visitor.progress_says("missing")
+    page.click("#sadtalker_engine label:has-text('starter')")
+    page.wait_for_selector("#sadtalker_download", state="hidden")
+
+
+def test_a_narrow_window_shows_everything(alone, visit):
+    for theme in ("light", "dark"):
+        visitor = visit(alone.address, width=390, theme=theme)
+        visitor.portrait()
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 391
+        assert visitor.page.is_visible("#sadtalker_generate")
+
+
+def test_a_keyboard_reaches_the_buttons(alone, visit):
+    visitor = visit(alone.address)
+    visitor.page.focus("#sadtalker_generate")
+    visitor.page.keyboard.press("Enter")
+    visitor.progress_says("Choose a portrait first")
+    visitor.page.keyboard.press("Tab")
+    assert visitor.page.evaluate("document.activeElement.id") == "sadtalker_interrupt"
