@@ -79,6 +79,11 @@ class Settings:
     parity: bool = knob(
         False, "Parity", "Engine sadtalker: cut and paste exactly as the official code does, with its faults.",
     )  # fmt: skip
+    paste: str = knob(
+        "feather", "Paste", "Engine sadtalker: how the face is put back into the picture. feather: a soft edge; "
+        "seamless: colours solved anew in each frame, as with parity; slow, and it may flicker.",
+        choices=("feather", "seamless"),
+    )  # fmt: skip
     restore: str = knob(NO_RESTORER, "Face restorer", "Sharpen the face with this restorer; none leaves it alone.")
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.pipeline.animate import Result
     from sadtalker_ext.pipeline.batch import Job, Outcome
+    from sadtalker_ext.pipeline.inputs import Inputs
 
 OUTPUT_FOLDER = Path("outputs")
 EXAMPLES = """examples:
@@ -25,6 +27,8 @@ EXAMPLES = """examples:
   sadtalker animate me.jpg voice.mp3 --yaw -10,10,0
   sadtalker animate portraits/ voices/ -o results/
   sadtalker animate a.png b.png c.png voice.wav
+  sadtalker animate me.jpg --idle 8
+  sadtalker animate me.jpg voice.mp3 --engine sadtalker --reference dancer.mp4 --reference-use pose
 """
 
 
@@ -43,10 +47,27 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "-o", "--output", type=Path, metavar="OUT", default=None,
         help="the mp4 file to write; for several videos the folder they go to (default: the folder outputs)",
     )  # fmt: skip
+    add_input_flags(parser)
     add_output_flags(parser)
     add_settings(parser)
     add_runtime(parser)
     parser.set_defaults(run=run)
+
+
+def add_input_flags(parser: argparse.ArgumentParser) -> None:
+    """``--idle``, ``--reference`` and ``--reference-use``."""
+    parser.add_argument(
+        "--idle", type=float, metavar="SECONDS", default=None,
+        help="no voice: the portrait blinks and moves a little for so long; the video has no sound",
+    )  # fmt: skip
+    parser.add_argument(
+        "--reference", type=Path, metavar="VIDEO", default=None,
+        help="take after the face in this video (engine sadtalker); a shorter one is repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--reference-use", metavar="eyes|pose|eyes+pose|all", default="",
+        help="what to take from it: blinks, head movement, both, or everything. Default: eyes+pose",
+    )  # fmt: skip
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
@@ -59,15 +80,15 @@ def run(options: argparse.Namespace) -> int:
     """Make one video, or all pairs; 2 if any of them failed."""
     settings, runtime = settings_of(options), runtime_of(options)
     from sadtalker_ext.pipeline import batch
-    from sadtalker_ext.pipeline.animate import animate
+    from sadtalker_ext.pipeline.animate import make_video
     from sadtalker_ext.pipeline.frames import Watcher
 
-    jobs, single = plan_jobs(options.inputs, options.output)
+    jobs, single = plan_jobs(options)
     with ProgressLine(quiet=options.quiet) as line:
         watcher = Watcher(line.report)
         if not single:
             return report_batch(told(batch.run(jobs, settings, runtime, watcher), len(jobs), line), options.json)
-        result = animate(jobs[0].portrait, jobs[0].voice, jobs[0].output, settings, runtime, watcher)
+        result = make_video(jobs[0].inputs, jobs[0].output, settings, runtime, watcher)
     show_result(result, as_json=options.json)
     return 0
 
@@ -79,22 +100,38 @@ def told(outcomes: Iterator[Outcome], total: int, line: ProgressLine) -> list[Ou
         line.close()
         done.append(outcome)
         became = f"made {outcome.job.output}" if outcome.error is None else f"failed: {outcome.error}"
-        sys.stderr.write(f"{len(done)}/{total} {outcome.job.portrait} + {outcome.job.voice}: {became}\n")
+        sys.stderr.write(f"{len(done)}/{total} {outcome.job.name}: {became}\n")
     return done
 
 
-def plan_jobs(inputs: Sequence[Path], output: Path | None) -> tuple[list[Job], bool]:
-    """The videos to make, and whether it is a single one that was asked for by two files."""
+def plan_jobs(options: argparse.Namespace) -> tuple[list[Job], bool]:
+    """The videos to make, and whether it is a single one that was asked for by its files."""
     from sadtalker_ext.pipeline import batch
     from sadtalker_ext.video.write import SUFFIX
 
-    portraits, voices = batch.sort_inputs(inputs)
-    single = len(inputs) == 2 and not any(path.is_dir() for path in inputs)
+    wanted, output = read_inputs(options), options.output
+    single = len(wanted) == 1 and not any(path.is_dir() for path in options.inputs)
     if single and output is not None and not output.is_dir():
-        return [batch.Job(portraits[0], voices[0], output)], single
+        return [batch.Job(wanted[0], output)], single
     if output is not None and output.suffix.lower() == SUFFIX and not output.is_dir():
         raise MediaError(f"The output {output} is one file, but several videos are asked for; name a folder")
-    return batch.plan(portraits, voices, output or OUTPUT_FOLDER), single
+    return batch.plan(wanted, output or OUTPUT_FOLDER), single
+
+
+def read_inputs(options: argparse.Namespace) -> list[Inputs]:
+    """What each video is made from."""
+    from sadtalker_ext.pipeline import batch
+    from sadtalker_ext.pipeline.inputs import Inputs
+
+    voices: Sequence[Path | None] = (None,)
+    if options.idle is None:
+        portraits, voices = batch.sort_inputs(options.inputs)
+    else:
+        portraits = batch.idle_portraits(options.inputs)
+    return [
+        Inputs(portrait, voice, options.idle, options.reference, options.reference_use)
+        for portrait, voice in product(portraits, voices)
+    ]
 
 
 def show_result(result: Result, *, as_json: bool) -> None:
@@ -119,12 +156,14 @@ def report_batch(outcomes: Sequence[Outcome], as_json: bool) -> int:
     else:
         print(f"{len(outcomes) - len(failed)} of {len(outcomes)} videos made")
         for outcome in failed:
-            print(f"failed: {outcome.job.portrait} + {outcome.job.voice}: {outcome.error}")
+            print(f"failed: {outcome.job.name}: {outcome.error}")
     return 2 if failed else 0
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:
-    inputs: dict[str, object] = {"portrait": str(outcome.job.portrait), "voice": str(outcome.job.voice)}
+    made_from = outcome.job.inputs
+    voice = None if made_from.voice is None else str(made_from.voice)
+    inputs: dict[str, object] = {"portrait": str(made_from.portrait), "voice": voice}
     if outcome.result is not None:
         return inputs | outcome.result.to_mapping()
     return inputs | {"error": str(outcome.error), "kind": type(outcome.error).__name__}

@@ -30,12 +30,15 @@ class MotionStyle:
     seed: seeds blink, pose and style; the same seed gives the same motion.
     lids: (N,) float32, how far the eyes of a reference are closed at 25 Hz, 0 open to 1 closed; repeated to the
         length of the speech and taken instead of blinks of the engine's own. None leaves blinking to the engine.
+    expression: (N, E) float32, the face of a reference at 25 Hz, repeated like ``lids``, from which the predictor
+        starts in each frame. None lets it start from the source's. Only for engines that take a reference.
     """
 
     pose_style: str = "0"
     blink: float = 1.0
     seed: int = 0
     lids: NDArray[np.float32] | None = field(default=None, compare=False)
+    expression: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class EngineSpec:
     pose_styles: names of its styles; a style may also be given by its index here.
     expression_columns: columns of Motion.expression that the expression scale applies to (not blinks and gaze).
     weights: catalogue names of the checkpoints it needs; empty when everything ships with the package.
+    references: what it can take from a reference video: eyes, pose, eyes+pose, all; empty when it takes none.
+    parity: it was opened to do as the official code does, faults included; the edits of its motion then do so too.
     """
 
     name: str
@@ -58,6 +63,8 @@ class EngineSpec:
     weights: tuple[str, ...] = ()
     licence: str = "Apache-2.0"
     dtypes: tuple[str, ...] = ("float32",)
+    references: tuple[str, ...] = ()
+    parity: bool = False
 
 
 @runtime_checkable

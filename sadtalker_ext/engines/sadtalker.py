@@ -47,6 +47,7 @@ KNOBS: Final = frozenset(
     {
         "engine", "face", "still", "expression_scale", "head_motion_scale", "blink", "pose_style", "yaw", "pitch",
         "roll", "seed", "frame_rate", "resolution_limit", "quality", "restore", "mode", "size", "parity",
+        "paste",
     }
 )  # fmt: skip
 STYLES: Final = 46
@@ -64,16 +65,18 @@ TRANSLATION_SIGNS: Final = np.array([1.0, -1.0, 1.0], np.float32)
 class SadTalkerOptions:
     """size_px: 256 or 512, side of the rendered square. mode: see :data:`sadtalker_framing.MODES`.
     parity: the official boxes, Poisson paste and idle sound instead of the better ones.
+    seamless: a Poisson paste per frame where the face is put back, without the rest of parity.
     """
 
     size_px: int = 256
     mode: str = "full"
     parity: bool = False
+    seamless: bool = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SadTalkerOptions:
         """The part of the wishes that decides how the engine is built."""
-        return cls(int(settings.size), settings.mode, settings.parity)
+        return cls(int(settings.size), settings.mode, settings.parity, settings.paste == "seamless")
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,8 @@ class SadTalkerEngine:
             pose_styles=tuple(str(style) for style in range(STYLES)),
             expression_columns=tuple(range(rows.EXPRESSION.stop)),
             weights=(PACKAGED[options.size_px].name,),
+            references=("eyes", "pose", "eyes+pose", "all"),
+            parity=options.parity,
         )
 
     def read_face(self, portrait: Portrait) -> Motion:
@@ -136,11 +141,14 @@ class SadTalkerEngine:
         reference = torch.from_numpy(from_motion(source)[:1]).to(self.device)
         frames = speech.frames
         lids = style.blink * blinks(style, frames)
+        known = from_motion(source)[:1, rows.EXPRESSION] if style.expression is None else style.expression
+        faces = rows.loop_to_length(known, frames)
         latents = torch.Generator().manual_seed(style.seed)
         expression = []
         for start, mel in zip(range(0, frames, SOUND_BATCH), self._hear(speech), strict=True):
-            blink = torch.from_numpy(lids[start : start + mel.shape[1]].astype(np.float32)).to(self.device)[None]
-            face = reference[:, None, rows.EXPRESSION].expand(-1, mel.shape[1], -1)
+            part = slice(start, start + mel.shape[1])
+            blink = torch.from_numpy(lids[part].astype(np.float32)).to(self.device)[None]
+            face = torch.from_numpy(faces[part]).to(self.device)[None]
             expression.append(predict_expression(self._exp_net, mel, face, blink)[0].cpu())
         pose = predict_pose(
             self._pose_vae, self._hear(speech), reference[:, rows.POSE], int(style.pose_style),
@@ -199,7 +207,7 @@ class SadTalkerEngine:
             canonical, encoded = self._keypoints(image), self._generator.encode_source(image)
             head = self._mapping(torch.from_numpy(rows.still_window(face.coefficients)).to(self.device))
             keypoints = transform_keypoints(canonical, head)
-            if self.options.parity or not self.mode.pasted:
+            if self.options.parity or self.options.seamless or not self.mode.pasted:
                 finish = official_finisher(face.framing, self.mode)
             else:
                 rest = to_pixels(self._generator.render(encoded, keypoints, keypoints))[0]

@@ -9,15 +9,15 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from sadtalker_ext.engines import engine as engines
+from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
     from sadtalker_ext.engines.engine import Engine
     from sadtalker_ext.runtime import Runtime
-    from sadtalker_ext.settings import Settings
 
     Opener = Callable[[str, Runtime, Settings], Engine]
 
-OPENED_BY = ("mode", "size", "parity")
+OPENED_BY = ("mode", "size", "parity", "paste")
 """Settings that decide how an engine is built; with others it need not be opened again."""
 
 

@@ -7,6 +7,13 @@ From Python::
 
     result = animate("me.png", "voice.mp3", "talking.mp4", Settings(still=True))
     print(result.path, result.realtime_factor)
+
+Without a voice, or with a video to take after, the same story is told by :func:`make_video`::
+
+    from pathlib import Path
+    from sadtalker_ext.pipeline.inputs import Inputs
+
+    make_video(Inputs(Path("me.png"), idle_s=8), "waiting.mp4")
 """
 
 from __future__ import annotations
@@ -14,13 +21,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.ffmpeg import require_file
 from sadtalker_ext.pipeline.edit import Clock, check_knobs, edit_motion, motion_style, video_clock
 from sadtalker_ext.pipeline.frames import Restorer, Watcher, open_restorer
+from sadtalker_ext.pipeline.inputs import Inputs, check_reference
 from sadtalker_ext.pipeline.output import check_output, output_folder
 from sadtalker_ext.pipeline.record import Record
 from sadtalker_ext.pipeline.stages import SideBySide, Stopwatch
@@ -32,9 +40,13 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.engine import Engine, Frame, MotionStyle
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
+    from sadtalker_ext.pipeline.reference import Reference
 
 STAGES = ("engine", "portrait", "voice", "motion", "frames")
 """Opening the engine, reading the portrait and reading the voice happen side by side; the others follow in turn."""
+
+REFERENCE_STAGE = "reference"
+"""Watching a reference, where there is one; between the voice and the motion."""
 
 SILENT_PEAK = 1e-4
 """A sound that never gets louder than this part of full scale (-80 dB) is silence with dither."""
@@ -45,7 +57,7 @@ class Result:
     """What came out.
 
     size: (width, height) of the video in pixels.
-    stage_s: seconds spent in each of :data:`STAGES`; the first three overlap.
+    stage_s: seconds spent in each of :data:`STAGES`, and in a reference; the first three overlap.
     first_frame_s: seconds from the call to the first frame handed to the encoder.
     notes: what the person should know, such as a picture that was shrunk; sentences.
     """
@@ -84,8 +96,7 @@ class Result:
 class Task:
     """What is to be done, who watches it, and how long it has taken."""
 
-    portrait_path: Path
-    voice_path: Path
+    inputs: Inputs
     settings: Settings
     runtime: Runtime
     watcher: Watcher
@@ -100,6 +111,7 @@ class Cast(NamedTuple):
     portrait: Portrait
     speech: Speech
     notes: tuple[str, ...]
+    reference: Reference | None = None
 
 
 def animate(
@@ -115,10 +127,20 @@ def animate(
     portrait_path: a picture, or a video whose first frame is used. voice_path: any sound, or a video with sound.
     out_path: ends in .mp4; an existing file is replaced. watcher: reports progress and stops the work.
     """
+    return make_video(Inputs(Path(portrait_path), Path(voice_path)), out_path, settings, runtime, watcher)
+
+
+def make_video(
+    inputs: Inputs,
+    out_path: str | Path,
+    settings: Settings = Settings(),  # noqa: B008 - frozen
+    runtime: Runtime = Runtime(),  # noqa: B008 - frozen
+    watcher: Watcher = Watcher(),  # noqa: B008 - a silent one, without state
+) -> Result:
+    """Like :func:`animate`, also for a portrait that is idle and for one that takes after a reference."""
     path = Path(out_path)
-    portrait_path, voice_path = require_file(portrait_path, "portrait"), require_file(voice_path, "voice")
-    task = Task(portrait_path, voice_path, settings, runtime, watcher, Stopwatch())
-    check_output(path, (task.portrait_path, task.voice_path))
+    task = Task(inputs.located(), settings, runtime, watcher, Stopwatch())
+    check_output(path, task.inputs.files)
     restorer = open_restorer(settings)
     cast = gather(task)
     clock = video_clock(cast.speech.duration_s, settings)
@@ -134,24 +156,52 @@ def animate(
 
 def gather(task: Task) -> Cast:
     """Open the engine and read portrait and voice side by side; wishes that the engine refuses are refused first."""
-    from sadtalker_ext.audio.speech import open_speech
     from sadtalker_ext.engines.shelf import opener
     from sadtalker_ext.geometry.worker_link import start_worker
     from sadtalker_ext.pipeline.portrait import read_portrait
 
-    settings = task.settings
+    settings, inputs = task.settings, task.inputs
     start_worker()
     with SideBySide(task.watcher, task.stopwatch) as stages:
         opening = stages.begin("engine", opener(), settings.engine, task.runtime, settings)
-        portrait = stages.begin("portrait", read_portrait, task.portrait_path, settings)
-        speech = stages.begin("voice", open_speech, task.voice_path)
+        portrait = stages.begin("portrait", read_portrait, inputs.portrait, settings)
+        speech = stages.begin("voice", hear, inputs)
         engine = stages.result(opening)
         check_knobs(engine.spec, settings)
+        check_reference(engine.spec, inputs)
         style = motion_style(engine.spec, settings)
         prepared, heard = stages.result(portrait), stages.result(speech)
-        if heard.peak < SILENT_PEAK:
-            raise MediaError(f"The voice {task.voice_path} is silent: nothing would move; choose another file")
-        return Cast(engine, style, prepared.portrait, heard, prepared.notes)
+    reference = watch_reference(task, engine, heard.frames)
+    if reference is not None:
+        style = reference.style(style)
+    return Cast(engine, style, prepared.portrait, heard, prepared.notes, reference)
+
+
+def hear(inputs: Inputs) -> Speech:
+    """The voice, or silence as long as the idle clip; a voice in which nothing is heard is a MediaError."""
+    from sadtalker_ext.audio.speech import open_speech, silence
+
+    if inputs.voice is None:
+        return silence(inputs.idle_s or 0.0)
+    speech = open_speech(inputs.voice)
+    if speech.peak < SILENT_PEAK:
+        raise MediaError(f"The voice {inputs.voice} is silent: nothing would move; choose another file")
+    return speech
+
+
+def watch_reference(task: Task, engine: Engine, frames: int) -> Reference | None:
+    """What the reference, if there is one, does in as many frames at 25 Hz as the motion has."""
+    from sadtalker_ext.pipeline.reference import read_reference
+
+    inputs = task.inputs
+    if inputs.reference is None:
+        return None
+
+    def watched(shown: Iterator[Frame]) -> Iterator[Frame]:
+        return task.watcher.watch(islice(shown, frames), REFERENCE_STAGE, frames)
+
+    with task.stopwatch.stage(REFERENCE_STAGE):
+        return read_reference(inputs.reference, inputs.use, engine, watched)
 
 
 class Movement(NamedTuple):
@@ -167,6 +217,8 @@ def move(task: Task, cast: Cast, clock: Clock) -> Movement:
     with task.stopwatch.stage("motion"):
         source = cast.engine.read_face(cast.portrait)
         motion = cast.engine.predict_motion(cast.speech, source, cast.style)
+        if cast.reference is not None:
+            motion = cast.reference.apply(motion, source)
         return Movement(source, edit_motion(motion, source, task.settings, cast.engine.spec, clock))
 
 
@@ -179,11 +231,11 @@ def render(task: Task, cast: Cast, movement: Movement, restorer: Restorer | None
 
 
 def write(frames: Iterator[Frame], path: Path, task: Task, clock: Clock) -> tuple[int, int]:
-    """Write the video with the voice's own sound and the record of what made it; returns its width and height."""
+    """Write the video with the voice's own sound, or none, and the record of what made it; its width and height."""
     from sadtalker_ext.video.write import VideoSpec, write_video
 
     spec = VideoSpec(
-        rate_hz=clock.rate_hz, frame_count=clock.frames, sound=task.voice_path, quality=task.settings.quality,
+        rate_hz=clock.rate_hz, frame_count=clock.frames, sound=task.inputs.voice, quality=task.settings.quality,
         metadata=Record(task.settings).tags(),
     )  # fmt: skip
     with task.stopwatch.stage("frames"):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 from sadtalker_ext.errors import Cancelled, MediaError, SadTalkerError
-from sadtalker_ext.pipeline.animate import Result, animate
+from sadtalker_ext.pipeline.animate import Result, make_video
 from sadtalker_ext.pipeline.frames import Watcher
+from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.output import LONGEST_STEM, free_name
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
@@ -33,9 +33,14 @@ VIDEOS = _endings("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv
 class Job:
     """One video to make."""
 
-    portrait: Path
-    voice: Path
+    inputs: Inputs
     output: Path
+
+    @property
+    def name(self) -> str:
+        """What it is made from, in words."""
+        voice = f"+ {self.inputs.voice}" if self.inputs.voice else f"idle for {self.inputs.idle_s:g} s"
+        return f"{self.inputs.portrait} {voice}"
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,24 @@ def sort_inputs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return portraits, voices
 
 
-def plan(portraits: Sequence[Path], voices: Sequence[Path], folder: Path) -> list[Job]:
-    """A job for each pair, named after both in ``folder``; no name is used twice and no earlier result replaced."""
+def idle_portraits(paths: Sequence[Path]) -> list[Path]:
+    """The portraits of idle clips: one file, or those in one folder; more paths are refused, a voice among them."""
+    if len(paths) != 1:
+        raise MediaError(
+            f"An idle clip takes one portrait, or a folder of them, and no voice; leave out {paths[-1]}, or do not "
+            "ask for an idle clip"
+        )
+    return _files(paths[0], PICTURES, "pictures")
+
+
+def plan(wanted: Iterable[Inputs], folder: Path) -> list[Job]:
+    """A job for each, named after its files in ``folder``; no name is used twice and no earlier result replaced."""
     jobs: list[Job] = []
     taken: set[Path] = set()
-    for portrait, voice in product(portraits, voices):
-        stem = f"{portrait.stem[:LONGEST_STEM]}_{voice.stem[:LONGEST_STEM]}"
-        taken.add(path := free_name(folder, stem, taken))
-        jobs.append(Job(portrait, voice, path))
+    for inputs in wanted:
+        voice = inputs.voice.stem[:LONGEST_STEM] if inputs.voice else "idle"
+        taken.add(path := free_name(folder, f"{inputs.portrait.stem[:LONGEST_STEM]}_{voice}", taken))
+        jobs.append(Job(inputs, path))
     return jobs
 
 
@@ -83,7 +98,7 @@ def run(jobs: Sequence[Job], settings: Settings, runtime: Runtime, watcher: Watc
 
 def _attempt(job: Job, settings: Settings, runtime: Runtime, watcher: Watcher) -> Outcome:
     try:
-        return Outcome(job, animate(job.portrait, job.voice, job.output, settings, runtime, watcher), None)
+        return Outcome(job, make_video(job.inputs, job.output, settings, runtime, watcher), None)
     except Cancelled:
         raise
     except SadTalkerError as error:

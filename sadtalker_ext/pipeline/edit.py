@@ -66,9 +66,12 @@ def edit_motion(motion: Motion, source: Motion, settings: Settings, spec: Engine
 
 
 def scale_expression(motion: Motion, source: Motion, settings: Settings, spec: EngineSpec) -> Motion:
-    """Expression times ``expression_scale`` about the source's, in the columns the engine names."""
+    """Expression times ``expression_scale`` about the source's, in the columns the engine names.
+
+    An engine in parity scales it about zero, as the official code does.
+    """
     columns = list(spec.expression_columns)
-    rest = source.expression[:1, columns]
+    rest = np.zeros((1, len(columns)), np.float32) if spec.parity else source.expression[:1, columns]
     expression = motion.expression.copy()
     expression[:, columns] = rest + settings.expression_scale * (expression[:, columns] - rest)
     return motion.replace(expression=expression)

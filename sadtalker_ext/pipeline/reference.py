@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
-from sadtalker_ext.errors import FaceError, SettingsError
+from sadtalker_ext.errors import FaceError
 from sadtalker_ext.geometry.motion import FRAME_RATE_HZ, Motion
 from sadtalker_ext.geometry.portrait import Portrait
+from sadtalker_ext.pipeline.inputs import ALL, EYES, POSE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float32]
 
-USES = ("eyes", "pose", "eyes and pose", "all")
+T = TypeVar("T")
 LEAST_SEEN = 0.5
 """A face must be found in this share of the frames."""
 OPEN_QUANTILE = 0.8
@@ -32,73 +33,134 @@ CLOSED_PART = 0.35
 OPEN_PART = 0.8
 
 
+class Reference(Protocol):
+    """What was seen in a video, one row per frame at 25 Hz; a shorter one is repeated."""
+
+    def style(self, style: MotionStyle) -> MotionStyle:
+        """The style with what the motion predictor must know of the reference."""
+        ...
+
+    def apply(self, motion: Motion, source: Motion) -> Motion:
+        """Predicted motion (T, 25 Hz) with what is taken from the reference. source: the portrait's own (T = 1)."""
+        ...
+
+
 @dataclass(frozen=True)
-class Reference:
-    """What was seen in a video, one row per frame at 25 Hz.
+class TrackedReference:
+    """Eyes and head as landmarks show them.
 
     lids: (N,) how far the eyes are closed, 0 to 1. rotation: (N, 3) radians since the first frame, as in Motion.
     shift: (N, 3) of the head since the first frame, in face heights, as in Motion.
-    motion: what the engine itself reads, for "all"; None for the other uses.
     """
 
     use: str
     lids: Rows
     rotation: Rows
     shift: Rows
-    motion: Motion | None = None
 
     def style(self, style: MotionStyle) -> MotionStyle:
         """The style with the reference's eyes, where those are wanted."""
-        return replace(style, lids=self.lids) if "eyes" in self.use else style
+        return replace(style, lids=self.lids) if EYES in self.use else style
 
     def apply(self, motion: Motion, source: Motion) -> Motion:
-        """Predicted motion (T, 25 Hz) with what the reference does in its place; a shorter reference is repeated.
-
-        The head moves as the reference's does, from where the portrait's head is.
-        """
-        at = np.arange(len(motion)) % len(self.lids)
-        if self.motion is not None:
-            return self.motion.map_parts(lambda part: part[at])
-        if "pose" not in self.use:
+        """The head moves as the reference's does, from where the portrait's head is."""
+        if POSE not in self.use:
             return motion
+        at = np.arange(len(motion)) % len(self.lids)
         return motion.replace(
             rotation=source.rotation[:1] + self.rotation[at], translation=source.translation[:1] + self.shift[at]
         )
 
 
-def read_reference(path: Path, use: str, engine: Engine | None = None) -> Reference:
-    """Watch a video; its frames are resampled to 25 per second. ``engine`` reads the expression for "all"."""
+@dataclass(frozen=True)
+class CopiedReference:
+    """The whole of the motion that the engine reads, (N, ...), in place of the predicted one."""
+
+    motion: Motion
+
+    def style(self, style: MotionStyle) -> MotionStyle:
+        """Nothing of it is left to the predictor."""
+        return style
+
+    def apply(self, motion: Motion, source: Motion) -> Motion:
+        """The reference's motion."""
+        return _repeated(self.motion, len(motion))
+
+
+@dataclass(frozen=True)
+class OfficialReference:
+    """Eyes and head as the official code takes them from the motion that the engine reads, (N, ...)."""
+
+    use: str
+    motion: Motion
+
+    def style(self, style: MotionStyle) -> MotionStyle:
+        """For the eyes the predictor starts from the reference's whole expression, and adds no blinks."""
+        if EYES not in self.use:
+            return style
+        return replace(style, expression=self.motion.expression, lids=np.zeros(1, np.float32))
+
+    def apply(self, motion: Motion, source: Motion) -> Motion:
+        """The reference's movement since its first frame comes on top of the predicted one."""
+        if POSE not in self.use:
+            return motion
+        moves = _repeated(self.motion, len(motion))
+        return motion.replace(
+            rotation=motion.rotation + moves.rotation - self.motion.rotation[:1],
+            translation=motion.translation + moves.translation - self.motion.translation[:1],
+        )
+
+
+def read_reference(
+    path: Path, use: str, engine: Engine, watched: Callable[[Iterator[Frame]], Iterator[Frame]]
+) -> Reference:
+    """Watch a video, its frames resampled to 25 per second.
+
+    use: see :data:`~sadtalker_ext.pipeline.inputs.USES`. engine: reads the frames where landmarks are not enough.
+    watched: passes the frames on, for progress and an earlier end.
+    """
     from itertools import tee
 
     from sadtalker_ext.geometry.faces import track_faces
     from sadtalker_ext.video.read import read_frames
 
-    if use not in USES:
-        raise SettingsError(f"A reference can be used for {', '.join(USES)}, not {use!r}")
-    frames, seen = tee(read_frames(path, FRAME_RATE_HZ))
-    return follow(zip(frames, track_faces(seen), strict=True), use, str(path), engine)
+    frames, seen = tee(watched(read_frames(path, FRAME_RATE_HZ)))
+    found = zip(frames, track_faces(seen), strict=True)
+    if engine.spec.parity or use == ALL:
+        return copy_motion(found, use, str(path), engine)
+    return follow(found, use, str(path))
 
 
-def follow(found: Iterable[tuple[Frame, Landmarks | None]], use: str, name: str, engine: Engine | None) -> Reference:
-    """The reference of frames and the face in each; between found faces the last one holds. Frames are not kept."""
-    faces: list[Landmarks] = []
-    parts: list[Motion] = []
+def follow(found: Iterable[tuple[Frame, Landmarks | None]], use: str, name: str) -> TrackedReference:
+    """Eyes and head of frames and the face in each."""
+    faces = bridge(found, lambda _, face: face, name)
+    return TrackedReference(use, lid_closing(faces), *head_path(faces))
+
+
+def copy_motion(found: Iterable[tuple[Frame, Landmarks | None]], use: str, name: str, engine: Engine) -> Reference:
+    """What the engine reads in frames and the face in each: everything, or the parts that the official code takes."""
+    parts = bridge(found, lambda frame, face: engine.read_face(Portrait(frame, face)), name)
+    names = ("expression", "rotation", "translation")
+    motion = Motion(*(np.concatenate([getattr(part, part_name) for part in parts]) for part_name in names))
+    return CopiedReference(motion) if use == ALL else OfficialReference(use, motion)
+
+
+def bridge(
+    found: Iterable[tuple[Frame, Landmarks | None]], take: Callable[[Frame, Landmarks], T], name: str
+) -> list[T]:
+    """What ``take`` makes of each frame; where there is no face the last one holds. Frames are not kept."""
+    taken: list[T] = []
     missed = total = 0
     for frame, face in found:
         total += 1
         if face is None:
             missed += 1
-            if not faces:
-                continue
-            faces.append(faces[-1])
-            parts.extend(parts[-1:])
-            continue
-        faces += [face] * (1 if faces else total)
-        if use == "all" and engine is not None:
-            parts += [engine.read_face(Portrait(frame, face))] * (1 if parts else total)
-    if not faces or missed > (1 - LEAST_SEEN) * total:
+            taken += taken[-1:]
+        else:
+            taken += [take(frame, face)] * (1 if taken else total)
+    if not taken or missed > (1 - LEAST_SEEN) * total:
         raise FaceError(f"A face shows in {total - missed} of {total} frames of {name}; give a video with one in view")
-    return Reference(use, lid_closing(faces), *head_path(faces), _joined(parts))
+    return taken
 
 
 def lid_closing(faces: Sequence[Landmarks]) -> Rows:
@@ -122,8 +184,6 @@ def head_path(faces: Sequence[Landmarks]) -> tuple[Rows, Rows]:
     return rotation, shift
 
 
-def _joined(parts: Sequence[Motion]) -> Motion | None:
-    if not parts:
-        return None
-    names = ("expression", "rotation", "translation")
-    return Motion(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+def _repeated(motion: Motion, frames: int) -> Motion:
+    at = np.arange(frames) % len(motion)
+    return motion.map_parts(lambda part: part[at])

@@ -138,6 +138,23 @@ def test_full_disk(program, portrait, voice, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["portrait.png", "voice.wav", "--idle", "3"], "no voice; leave out voice.wav"),
+        (["portrait.png", "--idle", "0.1"], "ask for 0.2 s to 7200 s"),
+        (["portrait.png"], "A portrait and a voice are needed"),
+        (["portrait.png", "--idle", "3", "--reference", "no.mp4"], "The reference no.mp4 does not exist"),
+        (["portrait.png", "--idle", "3", "--reference", "voice.wav"], "The engine starter cannot take eyes+pose"),
+        (["portrait.png", "voice.wav", "--reference-use", "pose"], "no reference to take pose from"),
+        (["portrait.png", "voice.wav", "--reference", "a.mp4", "--reference-use", "nose"], "used for eyes, pose"),
+        (["portrait.png", "voice.wav", "--paste", "seamless"], "The engine starter cannot honour paste"),
+    ],
+)
+def test_idle_and_references_that_cannot_be(program, portrait, voice, words, sentence):
+    assert sentence in program.refused("animate", *words)
+
+
+@pytest.mark.parametrize(
     ("flags", "words"),
     [
         (["--expression-scale", "9"], "takes a number from 0 to 2"),

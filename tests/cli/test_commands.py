@@ -31,6 +31,14 @@ def test_animate_writes_a_video_and_says_so(program, portrait, voice, tmp_path):
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["talking.mp4"]
 
 
+def test_an_idle_portrait_moves_without_sound(program, portrait, tmp_path):
+    assert program("animate", portrait, "--idle", "4", "-o", "idle.mp4", "--json", "--quiet") == 0
+    assert json.loads(program.out)["frames"] == 100
+    assert not probe(tmp_path / "idle.mp4").has_audio
+    frames = np.stack(list(read_frames(tmp_path / "idle.mp4"))).astype(int)
+    assert np.abs(frames - frames[0]).mean(axis=(1, 2, 3)).max() > 0.4
+
+
 def test_json_for_machines(program, portrait, voice, tmp_path):
     assert program("animate", portrait, voice, "--json", "--quiet", "--frame-rate", "10") == 0
     result = json.loads(program.out)

@@ -15,6 +15,7 @@ from sadtalker_ext.engines.sadtalker import SadTalkerEngine, SadTalkerOptions, f
 from sadtalker_ext.engines.sadtalker_framing import MODES, frame_portrait
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
+from sadtalker_ext.geometry.paste import paste_seamless
 from sadtalker_ext.geometry.portrait import Portrait
 from sadtalker_ext.geometry.template import place_in_box
 from sadtalker_ext.models.exp_net import ExpNet
@@ -250,6 +251,45 @@ def test_mode_decides_how_many_coefficients_are_read(open_small):
         engine = open_small(mode=mode)
         face = engine._read(portrait())
         assert len(face.coefficients) == entry.coefficients
+
+
+def test_the_face_of_a_reference_takes_the_place_of_the_sources(open_small, networks):
+    """ExpNet ends in one linear layer on [sound 512, face 64, blink 1]: what another face changes is known."""
+    engine, face = open_small(), portrait()
+    source = engine.read_face(face)
+    other = np.random.default_rng(4).standard_normal((3, 64)).astype(np.float32)
+    own, taken = (
+        engine.predict_motion(noise(40), source, MotionStyle(lids=np.zeros(1, np.float32), expression=expression))
+        for expression in (None, other)
+    )
+    (last,) = [part for part in networks.exp.modules() if isinstance(part, torch.nn.Linear)]
+    looped = other[np.arange(40) % 3]
+    expected = (looped - source.expression) @ last.weight.detach().numpy()[:, 512:576].T
+    np.testing.assert_allclose(taken.expression - own.expression, expected, atol=1e-4)
+    assert np.array_equal(taken.rotation, own.rotation)
+
+
+@pytest.mark.parametrize("mode", ["full", "extfull"])
+@pytest.mark.parametrize("box", [(120, 100, 160, 200), (-30, -20, 160, 200), (290, 340, 160, 200)])
+def test_poisson_cloning_is_an_option_without_parity(open_small, mode, box):
+    """Also where the square touches the picture's border; it is the same square, pasted in another way."""
+    face = portrait(box=box)
+    made = []
+    for seamless in (False, True):
+        engine = open_small(mode=mode, seamless=seamless)
+        source = engine.read_face(face)
+        (frame,) = engine.render(face, source, source)
+        made.append(frame)
+    framing = frame_portrait(face, MODES[mode], 256)
+    assert np.array_equal(made[1], paste_seamless(framing.picture, framing.box, engine_square(engine, face, source)))
+    assert not np.array_equal(*made)
+    assert cv2.absdiff(*made).mean() < 6
+
+
+def engine_square(engine, face, source):
+    scene = engine._set(engine._read(face))
+    driving = sadtalker.rows.drive_coefficients(from_motion(source), scene.face.coefficients, still=False)
+    return engine._squares(scene, sadtalker.rows.coefficient_windows(driving, range(1)))[0]
 
 
 def test_lids_of_a_reference_take_the_place_of_blinks(open_small):

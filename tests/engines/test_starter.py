@@ -85,6 +85,15 @@ def test_blink_zero_never_blinks(engine, portrait, speech):
     assert column(calm, "blink_right").max() == 0.0
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_an_idle_portrait_blinks_like_a_person_and_moves_gently(engine, portrait, seed):
+    idle = engine.predict_motion(silence(20.0), engine.read_face(portrait), MotionStyle(seed=seed))
+    closings = np.count_nonzero(np.diff((column(idle, "blink_left") > 0.4).astype(int)) > 0)
+    assert 3 <= closings <= 14
+    assert 0.5 < np.rad2deg(np.ptp(idle.rotation, axis=0)).max() < 8
+    assert np.abs(np.diff(np.rad2deg(idle.rotation), axis=0)).max() < 1
+
+
 def test_in_silence_the_mouth_rests(engine, portrait, motion):
     quiet = engine.predict_motion(silence(4.0), engine.read_face(portrait), MotionStyle())
     assert len(quiet) == 100

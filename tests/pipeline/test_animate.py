@@ -1,6 +1,7 @@
 """The story from files to a video, with an engine whose every move is known."""
 
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,15 +13,17 @@ from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.cli.demo import demo_voice
 from sadtalker_ext.engines import engine as engine_module
 from sadtalker_ext.engines.engine import EngineSpec
-from sadtalker_ext.errors import Cancelled, FaceError, SettingsError
+from sadtalker_ext.errors import Cancelled, FaceError, MediaError, SettingsError
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.pipeline import frames as frames_module
-from sadtalker_ext.pipeline.animate import STAGES, animate
+from sadtalker_ext.pipeline.animate import STAGES, animate, make_video
 from sadtalker_ext.pipeline.frames import Watcher, register_restorer
+from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.record import Record, read_record
 from sadtalker_ext.pipeline.stages import SideBySide, Stopwatch
 from sadtalker_ext.settings import Settings
-from sadtalker_ext.video.read import read_frames
+from sadtalker_ext.video.read import probe, read_frames
+from sadtalker_ext.video.write import VideoSpec, write_video
 
 
 class GreyEngine:
@@ -151,6 +154,74 @@ def test_a_restorer_gets_every_frame(engine, files, monkeypatch):
     register_restorer("negative", lambda: SimpleNamespace(restore=restore))
     result = animate(*files, Settings(restore="negative"))
     np.testing.assert_allclose(greys(files[2]), 255 - np.arange(result.frames), atol=2.0)
+
+
+def test_an_idle_clip_has_no_sound(engine, files):
+    result = make_video(Inputs(files[0], idle_s=1.2), files[2])
+    assert (result.frames, set(result.stage_s)) == (30, set(STAGES))
+    assert not probe(files[2]).has_audio
+    np.testing.assert_allclose(greys(files[2]), np.arange(30), atol=2.0)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        ({"voice": demo_voice(), "idle_s": 2.0}, "has no voice"),
+        ({}, "give a voice, or the seconds"),
+        ({"idle_s": 2.0, "reference_use": "eyes"}, "no reference to take eyes from"),
+    ],
+)
+def test_inputs_that_contradict_each_other_are_refused(files, wishes, words):
+    with pytest.raises(SettingsError, match=words):
+        Inputs(files[0], **wishes)
+
+
+@pytest.fixture
+def reference(tmp_path):
+    """A face that moves to the right, at 50 frames a second; 40 frames at 25."""
+    path = tmp_path / "reference.mp4"
+    picture = np.asarray(Image.fromarray(astronaut()).resize((256, 256), Image.LANCZOS))
+    write_video((np.roll(picture, i // 2, axis=1) for i in range(80)), path, VideoSpec(50.0))
+    return path
+
+
+def test_a_reference_moves_the_head_and_the_lids(engine, files, reference):
+    engine.spec = replace(engine.spec, references=("eyes+pose",))
+    rendered, stages, seen = [], set(), []
+
+    def render(portrait, source, motion):
+        rendered.append(motion)
+        return (np.zeros(portrait.picture.shape, np.uint8) for _ in range(len(motion)))
+
+    def report(progress):
+        stages.add(progress.stage)
+        seen.extend([progress.done] if progress.stage == "reference" else [])
+
+    engine.render = render
+    make_video(Inputs(files[0], idle_s=1.0, reference=reference), files[2], watcher=Watcher(report))
+    (motion,) = rendered
+    assert stages == {*STAGES, "reference"}
+    assert max(seen) == 25, "no more of it is watched than is used"
+    assert len(engine.style.lids) == 25
+    path = motion.translation[:, 0]
+    assert path[0] == 0
+    assert np.polyfit(np.arange(25), path, 1)[0] == pytest.approx(path[24] / 24, rel=0.15)
+    assert path[24] > 0.1
+
+
+def test_references_that_cannot_be_are_refused(engine, files, reference):
+    idle = Inputs(files[0], idle_s=1.0, reference=reference)
+    with pytest.raises(SettingsError, match=r"grey cannot take eyes\+pose from the reference"):
+        make_video(idle, files[2])
+    engine.spec = replace(engine.spec, references=("eyes+pose",))
+    told = set()
+    watcher = Watcher(lambda progress: told.add(progress.stage), lambda: "reference" in told)
+    with pytest.raises(Cancelled):
+        make_video(idle, files[2], watcher=watcher)
+    for path, words in ((files[1], "has no moving pictures"), (files[1].with_suffix(".none"), "does not exist")):
+        with pytest.raises(MediaError, match=words):
+            make_video(replace(idle, reference=path), files[2])
+    assert not files[2].parent.exists()
 
 
 def test_stages_run_side_by_side():

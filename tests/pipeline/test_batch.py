@@ -7,6 +7,7 @@ import pytest
 from sadtalker_ext.errors import Cancelled, FaceError, MediaError
 from sadtalker_ext.pipeline import batch
 from sadtalker_ext.pipeline.frames import Watcher
+from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 
@@ -59,29 +60,39 @@ def test_inputs_that_make_no_sense_are_refused(files, inputs, words):
 
 def test_names_are_unique_and_replace_nothing(tmp_path):
     (tmp_path / "a_x.mp4").write_bytes(b"earlier")
-    jobs = batch.plan([Path("1/a.png"), Path("2/a.jpg")], [Path("x.wav"), Path("y" * 300 + ".wav")], tmp_path)
+    portraits, voices = [Path("1/a.png"), Path("2/a.jpg")], [Path("x.wav"), Path("y" * 300 + ".wav")]
+    jobs = batch.plan([Inputs(portrait, voice) for portrait in portraits for voice in voices], tmp_path)
     assert names(job.output for job in jobs) == [
         "a_x_2.mp4", f"a_{'y' * 80}.mp4", "a_x_3.mp4", f"a_{'y' * 80}_2.mp4",
     ]  # fmt: skip
-    assert [(job.portrait.name, job.voice.name[0]) for job in jobs] == [
+    assert [(job.inputs.portrait.name, job.inputs.voice.name[0]) for job in jobs] == [
         ("a.png", "x"), ("a.png", "y"), ("a.jpg", "x"), ("a.jpg", "y"),
     ]  # fmt: skip
 
 
+def test_idle_clips_take_one_portrait_or_a_folder(files, tmp_path):
+    assert names(batch.idle_portraits([files / "p"])) == ["a.jpg", "b.PNG"]
+    (job,) = batch.plan([Inputs(portrait, idle_s=3) for portrait in batch.idle_portraits([Path("a.png")])], tmp_path)
+    assert (job.output.name, job.name) == ("a_idle.mp4", "a.png idle for 3 s")
+    with pytest.raises(MediaError, match=r"no voice; leave out b\.wav"):
+        batch.idle_portraits([Path("a.png"), Path("b.wav")])
+
+
 def test_goes_on_after_a_bad_one_and_stops_at_a_cancel(monkeypatch, tmp_path):
-    def pretend(portrait, *_):
+    def pretend(inputs, *_):
+        portrait = inputs.portrait
         error = {"bad": FaceError("no face"), "stop": Cancelled("stopped"), "defect": ZeroDivisionError()}
         if portrait.stem in error:
             raise error[portrait.stem]
         return portrait.stem
 
-    monkeypatch.setattr(batch, "animate", pretend)
-    made = batch.plan([Path("good.png"), Path("bad.png"), Path("fine.png")], [Path("v.wav")], tmp_path)
+    monkeypatch.setattr(batch, "make_video", pretend)
+    made = batch.plan([Inputs(Path(f"{name}.png"), Path("v.wav")) for name in ("good", "bad", "fine")], tmp_path)
     outcomes = list(batch.run(made, Settings(), Runtime(), Watcher()))
     assert [(outcome.result, str(outcome.error)) for outcome in outcomes] == [
         ("good", "None"), (None, "no face"), ("fine", "None"),
     ]  # fmt: skip
     for name, error in (("stop", Cancelled), ("defect", ZeroDivisionError)):
-        jobs = batch.plan([Path(f"{name}.png")], [Path("v.wav")], tmp_path)
+        jobs = batch.plan([Inputs(Path(f"{name}.png"), Path("v.wav"))], tmp_path)
         with pytest.raises(error):
             list(batch.run(jobs, Settings(), Runtime(), Watcher()))

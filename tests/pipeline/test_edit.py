@@ -1,5 +1,7 @@
 """The motion knobs, against numpy's and scipy's own arithmetic."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.interpolate import PchipInterpolator
@@ -45,6 +47,12 @@ def test_expression_scale_is_about_the_source_and_leaves_blinks(motion, source):
     np.testing.assert_array_equal(half.expression[:, 1], motion.expression[:, 1])
     still_face = edited(motion, source, expression_scale=0.0)
     np.testing.assert_array_equal(still_face.expression[:, [0, 2]], 0.5)
+
+
+def test_an_engine_in_parity_scales_the_expression_about_zero(motion, source):
+    """exp *= expression_scale, the official way."""
+    official = edit_motion(motion, source, Settings(expression_scale=0.5), replace(SPEC, parity=True), Clock(40, 25))
+    np.testing.assert_allclose(official.expression[:, [0, 2]], 0.5 * motion.expression[:, [0, 2]], atol=1e-6)
 
 
 def test_head_motion_scale_is_about_the_source_pose(motion, source):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.engines.engine import MotionStyle
-from sadtalker_ext.errors import FaceError, SettingsError
+from sadtalker_ext.engines.sadtalker import from_motion, to_motion
+from sadtalker_ext.errors import FaceError
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.geometry.rotation import euler_to_matrix
 from sadtalker_ext.geometry.template import place_in_box
-from sadtalker_ext.pipeline.reference import follow, read_reference
+from sadtalker_ext.pipeline.reference import copy_motion, follow
 
 FRAME = np.zeros((400, 400, 3), np.uint8)
 UPPER_LIDS, LOWER_LIDS = (160, 158, 159, 385, 387, 386), (144, 153, 145, 380, 373, 374)
@@ -33,20 +34,20 @@ def motion(frames, value=0.5):
 
 
 def test_lids_are_read_against_the_faces_own_open_eye():
-    reference = follow(seen([face(closed=c) for c in (0, 0, 0, 1, 0, 0)]), "eyes", "clip", None)
+    reference = follow(seen([face(closed=c) for c in (0, 0, 0, 1, 0, 0)]), "eyes", "clip")
     assert reference.lids[3] > 0.9
     assert np.delete(reference.lids, 3).max() < 0.1
 
 
 def test_eyes_alone_leave_the_motion_and_come_with_the_style():
-    reference = follow(seen([face(), face(yaw=0.3)]), "eyes", "clip", None)
+    reference = follow(seen([face(), face(yaw=0.3)]), "eyes", "clip")
     assert reference.apply(motion(5), motion(1)) is not None
     assert np.array_equal(reference.apply(motion(5), motion(1)).rotation, motion(5).rotation)
     assert np.array_equal(reference.style(MotionStyle()).lids, reference.lids)
 
 
 def test_pose_replaces_the_head_from_where_the_portrait_is_and_repeats():
-    reference = follow(seen([face(), face(yaw=0.2), face(yaw=0.2, x=20)]), "pose", "clip", None)
+    reference = follow(seen([face(), face(yaw=0.2), face(yaw=0.2, x=20)]), "pose", "clip")
     moved = reference.apply(motion(7), motion(1, 0.1))
     assert moved.rotation[0] == pytest.approx([0.1, 0.1, 0.1], abs=1e-3)
     assert moved.rotation[1, 1] == pytest.approx(0.3, abs=0.03)
@@ -65,18 +66,64 @@ def test_everything_is_what_the_engine_reads():
             self.count += 1
             return motion(1, self.count)
 
-    reference = follow(seen([face(), None, face()]), "all", "clip", Reader())
+    reference = copy_motion(seen([face(), None, face()]), "all", "clip", Reader())
     assert reference.apply(motion(4), motion(1)).expression[:, 0].tolist() == [1, 1, 2, 1]
 
 
 def test_frames_before_the_first_face_are_bridged():
-    reference = follow(seen([None, face(yaw=0.1), face(yaw=0.3), face(yaw=0.3)]), "eyes and pose", "clip", None)
+    reference = follow(seen([None, face(yaw=0.1), face(yaw=0.3), face(yaw=0.3)]), "eyes+pose", "clip")
     assert len(reference.lids) == 4
     assert reference.rotation[0, 1] == pytest.approx(reference.rotation[1, 1])
 
 
-def test_too_few_faces_and_unknown_uses_are_refused(tmp_path):
+def test_too_few_faces_are_refused():
     with pytest.raises(FaceError, match="1 of 3 frames of clip"):
-        follow(seen([None, face(), None]), "pose", "clip", None)
-    with pytest.raises(SettingsError, match="eyes and pose"):
-        read_reference(tmp_path / "x.mp4", "lips")
+        follow(seen([None, face(), None]), "pose", "clip")
+
+
+def official(use, coefficients):
+    """The reference that parity takes from an engine which reads these coefficients (N, 70)."""
+
+    class Reader:
+        def __init__(self):
+            self.waiting = iter(coefficients)
+
+        def read_face(self, _):
+            return to_motion(next(self.waiting)[None])
+
+    return copy_motion(seen([face()] * len(coefficients)), use, "clip", Reader())
+
+
+@pytest.fixture
+def coefficients():
+    draw = np.random.default_rng(2)
+    return draw.normal(size=(7, 70)).astype(np.float32), draw.normal(size=(3, 70)).astype(np.float32)
+
+
+def test_the_official_pose_comes_on_top_of_the_predicted_one(coefficients):
+    """pose += refpose - refpose[0], the reference repeated."""
+    predicted, seen_in_it = coefficients
+    reference = official("pose", seen_in_it)
+    made = from_motion(reference.apply(to_motion(predicted), to_motion(predicted[:1])))
+    looped = np.concatenate([seen_in_it, seen_in_it, seen_in_it[:1]])
+    np.testing.assert_allclose(made[:, 64:], predicted[:, 64:] + looped[:, 64:] - seen_in_it[0, 64:], atol=1e-5)
+    np.testing.assert_allclose(made[:, :64], predicted[:, :64], atol=1e-6)
+    assert reference.style(MotionStyle()) == MotionStyle()
+    assert reference.style(MotionStyle()).expression is None
+
+
+def test_the_official_eyes_are_the_whole_expression_and_no_blink(coefficients):
+    predicted, seen_in_it = coefficients
+    reference = official("eyes", seen_in_it)
+    style = reference.style(MotionStyle(seed=4))
+    np.testing.assert_array_equal(style.expression, seen_in_it[:, :64])
+    assert not style.lids.any()
+    assert style.seed == 4
+    motion = to_motion(predicted)
+    assert reference.apply(motion, motion[:1]) is motion
+
+
+def test_everything_is_the_same_with_parity(coefficients):
+    predicted, seen_in_it = coefficients
+    made = official("all", seen_in_it).apply(to_motion(predicted), to_motion(predicted[:1]))
+    np.testing.assert_allclose(from_motion(made), seen_in_it[[0, 1, 2, 0, 1, 2, 0]], atol=1e-6)
