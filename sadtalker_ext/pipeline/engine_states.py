@@ -88,13 +88,15 @@ def checkpoint_state(entry: Checkpoint, folders: Sequence[Path], deep: bool) -> 
     """Look for one file; without ``deep`` only its place and size are looked at."""
     from sadtalker_ext.errors import WeightsError
     from sadtalker_ext.weights.check import check_checkpoint
-    from sadtalker_ext.weights.files import require_checkpoint
+    from sadtalker_ext.weights.files import find_checkpoint, find_look_alike, require_checkpoint
 
     known = (entry.name, entry.purpose, entry.size_bytes, entry.licence)
     if deep:
         verdict = check_checkpoint(entry, folders)
         return CheckpointState(*known, verdict.path, verdict.problem, verdict.note)
     try:
+        if find_checkpoint(entry, folders) is None and find_look_alike(entry.name, folders) is None:
+            return CheckpointState(*known, None, f"It is missing: {entry.purpose}.")
         path = require_checkpoint(entry, folders)
         size = path.stat().st_size
     except WeightsError as e:

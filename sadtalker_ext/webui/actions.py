@@ -42,7 +42,7 @@ class Actions:
         try:
             settings = settings_of(values)
             state = engine_state(settings.engine, self._studio.checkpoints())
-            if not state.ready:
+            if not state.ready and all(file.path is None for file in state.checkpoints):
                 return "", message(f"{state.words} Open Checkpoints to see which, or choose another engine.", "error")
             output = dated_output(self._studio.results(), stem_of(voice))
             job = self._studio.workshop.submit(Order(Path(portrait), Path(voice), output, settings))

@@ -16,8 +16,8 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Head and eyes": ("pose_style", "yaw", "pitch", "roll", "seed"),
     "Video": ("frame_rate", "quality", "resolution_limit", "restore"),
 }
-OF_SADTALKER: Final = ("mode", "size", "parity")
-"""Knobs that only the engine of that name has; for others they stay at their defaults."""
+OF_SADTALKER: Final = tuple(k.name for k in Settings.knobs() if k.help.startswith("Engine sadtalker:"))
+"""Knobs that only the engine of that name has, as they say themselves; for others they stay at their defaults."""
 ELSEWHERE: Final = ("engine", "face")
 """Knobs that stand with the portrait and the state of the engines."""
 LARGEST_SLIDER: Final = 10_000.0

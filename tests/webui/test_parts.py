@@ -1,0 +1,149 @@
+"""Pieces of the page without a browser: every knob has a widget, strangers' texts are escaped, names stay inside."""
+
+import os
+import threading
+from pathlib import Path
+
+import gradio
+import numpy as np
+import pytest
+
+from sadtalker_ext.errors import SettingsError, WeightsError
+from sadtalker_ext.pipeline.frames import Progress
+from sadtalker_ext.pipeline.jobs import FAILED, RUNNING, Job, Order, Workshop
+from sadtalker_ext.settings import Settings
+from sadtalker_ext.webui import engine_panel, results
+from sadtalker_ext.webui.actions import stem_of
+from sadtalker_ext.webui.engine_panel import Download, panel_view
+from sadtalker_ext.webui.knob_widgets import OF_SADTALKER, settings_of, values_of
+from sadtalker_ext.webui.studio import Studio
+from sadtalker_ext.webui.tab import build_tab
+from sadtalker_ext.webui.words import clock, job_view, message, stage_words
+
+
+@pytest.fixture
+def page(tmp_path):
+    with gradio.Blocks(analytics_enabled=False) as blocks:
+        inputs = build_tab(Studio(Workshop(), lambda: tmp_path, lambda: (tmp_path,)))
+    return blocks, inputs
+
+
+def test_every_knob_has_a_widget_with_its_default(page):
+    _, inputs = page
+    widgets = inputs.knobs.in_order()
+    assert [widget.elem_id for widget in widgets] == [f"sadtalker_{knob.name}" for knob in Settings.knobs()]
+    assert settings_of([widget.value for widget in widgets]) == Settings()
+
+
+def test_ids_are_unique(page):
+    blocks, _ = page
+    ids = [block.elem_id for block in blocks.blocks.values() if getattr(block, "elem_id", None)]
+    assert len(ids) == len(set(ids))
+    assert all(name.startswith("sadtalker_") for name in ids)
+
+
+def test_widgets_and_settings_are_the_same_both_ways():
+    wished = Settings(engine="sadtalker", still=True, yaw="-5,5", seed=9, size="512")
+    assert settings_of(values_of(wished)) == wished
+
+
+def test_knobs_of_another_engine_stay_at_their_defaults():
+    values = dict(zip([knob.name for knob in Settings.knobs()], values_of(Settings()), strict=True))
+    values.update(size="512", mode="crop", engine="starter")
+    assert settings_of(list(values.values())) == Settings()
+    assert {"size", "mode", "parity"} <= set(OF_SADTALKER)
+
+
+def test_a_bad_value_is_refused_in_words():
+    values = dict(zip([knob.name for knob in Settings.knobs()], values_of(Settings()), strict=True))
+    with pytest.raises(SettingsError, match="yaw is '90'"):
+        settings_of(list((values | {"yaw": "90"}).values()))
+
+
+def test_texts_of_strangers_are_escaped():
+    assert "<b>" not in message("<b>&")
+    job = Job(Order(Path("a"), Path("b"), Path("c"), Settings()), state=FAILED, error="<script>alert(1)</script>")
+    assert "<script>" not in job_view(job)
+
+
+def test_a_job_in_work_shows_bar_time_and_picture():
+    frame = np.zeros((40, 30, 3), np.uint8)
+    job = Job(Order(Path("a"), Path("b"), Path("c"), Settings()), state=RUNNING)
+    job.progress = Progress("frames", 25, 100, 12.5, 6.0, frame)
+    shown = job_view(job)
+    assert 'aria-valuenow="25"' in shown
+    assert "25 of 100, 0:06 left" in shown
+    assert "data:image/jpeg;base64" in shown
+    assert stage_words(Progress("voice")) == "Listening to the voice ..."
+    assert (clock(59.6), clock(-1)) == ("1:00", "0:00")
+
+
+@pytest.mark.parametrize("name", ["../secret.mp4", "/etc/passwd", "day/none.mp4", "day/a.txt", "day", "", "\0"])
+def test_only_results_are_shown(tmp_path, name):
+    folder = tmp_path / "videos"
+    (folder / "day").mkdir(parents=True)
+    (folder / "day" / "a.txt").touch()
+    (tmp_path / "secret.mp4").touch()
+    assert results.result_named(name, folder) is None
+
+
+def test_recent_results_are_the_newest_first(tmp_path):
+    (tmp_path / "day").mkdir()
+    for index in range(4):
+        path = tmp_path / "day" / f"{index}.mp4"
+        path.touch()
+        os.utime(path, (index, index))
+    assert [path.stem for path in results.recent(tmp_path, 3)] == ["3", "2", "1"]
+    assert "will be shown here" in results.gallery_view(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("/t/hello.wav", "hello"), ("/t/tmpab12.wav", "talking"), ("/t/audio.wav", "talking"), ("/t/說話.mp3", "說話")],
+)
+def test_a_video_is_named_after_its_voice(name, stem):
+    assert stem_of(name) == stem
+
+
+def test_a_download_reports_and_stops(tmp_path, monkeypatch):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def fetch(entry, folder, options):
+        options.report(1, 4)
+        asked.set()
+        go_on.wait(10)
+        options.report(2, 4)
+        raise AssertionError("the download went on")
+
+    monkeypatch.setattr("sadtalker_ext.weights.fetch.fetch", fetch)
+    download = Download()
+    name = "mapping_00109-model.pth.tar"
+    download.begin([name], tmp_path, "github")
+    assert asked.wait(10)
+    assert download.running
+    shown = panel_view("sadtalker", (tmp_path,), download)
+    assert "data-busy" in shown
+    assert 'aria-valuenow="25"' in shown
+    download.stop()
+    go_on.set()
+    download._thread.join(10)
+    assert "stopped" in download.error
+    assert "stopped" in panel_view("sadtalker", (tmp_path,), download)
+
+
+def test_a_failed_download_says_why(tmp_path, monkeypatch):
+    def fetch(*_):
+        raise WeightsError("The server answered 404; try another mirror")
+
+    monkeypatch.setattr("sadtalker_ext.weights.fetch.fetch", fetch)
+    download = Download()
+    download.begin(["mapping_00109-model.pth.tar"], tmp_path, "github")
+    download._thread.join(10)
+    assert "404" in panel_view("sadtalker", (tmp_path,), download)
+
+
+def test_a_look_alike_is_named_in_the_panel(tmp_path):
+    (tmp_path / "mapping_00109-model.pth.tar.txt").touch()
+    shown = panel_view("sadtalker", (tmp_path,), engine_panel.Download())
+    assert "rename it to exactly mapping_00109-model.pth.tar" in shown
+    assert panel_view("starter", (tmp_path,), engine_panel.Download()) == ""
