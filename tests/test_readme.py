@@ -1,7 +1,9 @@
 """The README says what is true: its commands, flags, settings and limits are those of the program."""
 
+import argparse
 import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -59,14 +61,15 @@ def test_every_command_line_is_understood():
             if hasattr(options, "settings_from"):
                 options.settings_from = None
                 settings_of(options)
-    assert seen == {"animate", "demo", "faces", "show", "bench"}
+    assert seen == {"animate", "demo", "faces", "show", "bench", "ui", "serve"}
 
 
 def test_every_flag_exists():
     known = set()
     for command in build_parser()._subparsers._group_actions[0].choices.values():
         known |= set(command._option_string_actions)
-    known |= {"--version"}
+    runpy.run_path(str(ROOT / "preload.py"))["preload"](host := argparse.ArgumentParser())
+    known |= {"--version", "--api", "--api-auth"} | set(host._option_string_actions)
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - known == set()
 
 
