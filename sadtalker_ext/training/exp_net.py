@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sadtalker_ext.errors import WeightsError
-from sadtalker_ext.models.speech_to_expression import MEL_PER_FRAME, SILENCE_LOG_POWER, Config, SpeechToExpression
+from sadtalker_ext.models.speech_to_expression import MEL_PER_FRAME, Config, SpeechToExpression
+from sadtalker_ext.training.disturb import amplified, at_tempo, disturb, effort, swell_db
 from sadtalker_ext.training.features import MEL_RATE_HZ, Features, is_unseen, padded, split_streams
 from sadtalker_ext.training.judge import judge, predict_stream
 from sadtalker_ext.training.loop import Phase, Plan, train
@@ -40,6 +41,9 @@ _OVERHANG: Final = 150
 """Mel frames that a cut may begin before its stream or end after it, where there is silence and the mouth rests."""
 _MISSED_CLOSURE: Final = 4.0
 """A closure that is missed costs this much more than one that is made up: viewers notice open lips in p, b and m."""
+_SWELL_CHANCE: Final = 0.6
+_TEMPO_SPREAD: Final = 0.12
+_MOVED_BY_EFFORT: Final = [ARTICULATED.index(name) for name in ("jaw_open", "upper_lip_raise", "lower_lip_drop")]
 _SHAPE_WEIGHTS: Final = (6.0, 1.0, 2.0, 1.5, 1.0, 3.0, 3.0)
 _JAW, _CLOSED, _PUCKER, _SPREAD, _TUCK = (ARTICULATED.index(name) for name in (
     "jaw_open", "lips_closed", "pucker", "spread", "lip_tuck",
@@ -69,7 +73,7 @@ class ExpNetRecipe:
 
     name = "exp_net"
     phases: tuple[Phase, ...] = (
-        Phase("reader", {"shape": 10.0, "speed": 2.0, "opening": 0.3, "width": 0.15, "closure": 0.3, "phones": 0.1}),
+        Phase("reader", {"shape": 10.0, "speed": 2.0, "opening": 0.3, "width": 0.15, "closure": 0.4, "phones": 0.15}),
     )
 
     def __init__(
@@ -78,7 +82,7 @@ class ExpNetRecipe:
         self.start = load_speech_to_expression(start) if start else None
         self.config = self.start.config if self.start else config or Config()
         self.train_set = [
-            part for path in sorted(folder.glob("*-round*.npz"))
+            part for path in sorted((*folder.glob("*-round*.npz"), *folder.glob("*-plain.npz")))
             if not (hold_out and is_unseen(path)) for part in split_streams(Features.load(path))
         ]  # fmt: skip
         tests = sorted(folder.glob("*-test.npz"))
@@ -121,16 +125,24 @@ class ExpNetRecipe:
         self, random: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         stream = self.train_set[int(np.searchsorted(self.odds, random.random()))]
-        last = max(0, len(stream.log_mel) - MEL_PER_FRAME * CROP_FRAMES)
+        tempo = float(np.exp(random.normal(0, _TEMPO_SPREAD)))
+        last = max(0, len(stream.log_mel) - round(MEL_PER_FRAME * CROP_FRAMES * tempo))
         start = int(random.integers(-_OVERHANG, last + _OVERHANG))
         before = MEL_PER_FRAME * self.context
-        mel = padded(stream.log_mel, start - before, MEL_PER_FRAME * (CROP_FRAMES + 2 * self.context))
-        wanted = start + MEL_PER_FRAME * np.arange(CROP_FRAMES)
+        count = MEL_PER_FRAME * (CROP_FRAMES + 2 * self.context)
+        source = padded(stream.log_mel, start - round(before * tempo), round(count * tempo) + 1)
+        mel = at_tempo(source, count, tempo)
+        wanted = np.round(start + MEL_PER_FRAME * tempo * np.arange(CROP_FRAMES)).astype(np.int64)
         rows = np.clip(wanted, 0, len(stream.curves) - 1)
         sounding = wanted == rows
         target = stream.curves[rows].astype(np.float32) * sounding[:, None]
         symbol = np.where(sounding, stream.symbols[rows], SYMBOL_INDEX[SILENCE])
-        return _disturb(mel, random).T.copy(), target, symbol.astype(np.int64)
+        if random.random() < _SWELL_CHANCE:
+            gain_db = swell_db(count, random)
+            mel = amplified(mel, gain_db[:, None])
+            inside = gain_db[before:][: MEL_PER_FRAME * CROP_FRAMES : MEL_PER_FRAME]
+            target[:, _MOVED_BY_EFFORT] *= effort(inside)
+        return disturb(mel, random).T.copy(), np.minimum(target, 1.0), symbol.astype(np.int64)
 
     def losses(self, phase: Phase, networks: Mapping[str, nn.Module], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See the module; every one is a mean over the batch."""
@@ -207,23 +219,3 @@ def _disagreement(a: Tensor, b: Tensor) -> Tensor:
     r = (a * b).mean(1) / ((a.square().mean(1) + 1e-5) * (spread + 1e-5)).sqrt()
     alive = (spread > 1e-4).to(a.dtype)
     return ((1 - r) * alive).sum() / alive.sum().clamp(min=1)
-
-
-def _disturb(mel: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """(M, 80): bands shifted as by a longer or shorter throat, steady noise, lost bands, a little jitter."""
-    bands = mel.shape[1]
-    if random.random() < 0.6:
-        at = np.clip(np.arange(bands) * np.exp(random.normal(0, 0.06)) + random.normal(0, 0.7), 0, bands - 1.001)
-        low = at.astype(np.int64)
-        share = (at - low).astype(np.float32)
-        mel = mel[:, low] * (1 - share) + mel[:, low + 1] * share
-    if random.random() < 0.3:
-        loud = np.log(np.exp(mel).mean())
-        shape = np.interp(np.arange(bands), np.linspace(0, bands - 1, 5), random.normal(0, 1.5, 5))
-        mel = np.logaddexp(mel, loud - random.uniform(2, 9) + shape)
-    if random.random() < 0.4:
-        width = int(random.integers(2, 14))
-        first = int(random.integers(bands - width))
-        mel = mel.copy()
-        mel[:, first : first + width] = SILENCE_LOG_POWER
-    return (mel + random.normal(0, random.uniform(0, 0.25), mel.shape)).astype(np.float32)

@@ -65,13 +65,16 @@ class Features:
 
 
 def build_features(corpus: Path, folder: Path, rounds: int, processes: int = 1) -> None:
-    """``rounds`` augmented versions of every shard's training part, and its test part augmented and clean."""
+    """Of every shard: its test part augmented and clean, its training part plain and in ``rounds`` augmented versions.
+
+    The names end in -test, -clean, -plain and -round0, -round1, ...
+    """
     shards = sorted(corpus.glob("*.npz"))
     if not shards:
         raise WeightsError(f"{corpus} holds no corpus; make one with: sadtalker train corpus --out {corpus.parent}")
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(path, folder / f"{path.stem}-{part}.npz", corpus) for part in ("test", "clean") for path in shards]
-    jobs += [(path, folder / f"{path.stem}-round{number}.npz", corpus) for number in range(rounds) for path in shards]
+    parts = ["test", "clean", "plain", *(f"round{number}" for number in range(rounds))]
+    jobs = [(path, folder / f"{path.stem}-{part}.npz", corpus) for part in parts for path in shards]
     todo = [job for job in jobs if not job[1].exists()]
     if processes <= 1:
         for job in todo:
@@ -93,7 +96,7 @@ def _build(job: tuple[Path, Path, Path]) -> None:
     others = sorted(corpus.glob("*.npz"))
     babble = Shard.load(others[int(random.integers(len(others)))]).samples.astype(np.float32) / 32768
     streams = list(make_streams(Shard.load(source), target.stem.endswith(("-test", "-clean")), random))
-    if not target.stem.endswith("-clean"):
+    if not target.stem.endswith(("-clean", "-plain")):
         streams = [augment(stream, babble, random) for stream in streams]
     compute_features(streams, LogMel(Config())).save(target)
     log.info("%s", target.name)
