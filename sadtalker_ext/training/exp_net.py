@@ -26,13 +26,14 @@ from sadtalker_ext.training.judge import judge, predict_stream
 from sadtalker_ext.training.loop import Phase, Plan, train
 from sadtalker_ext.training.phonemes import ARTICULATED, SILENCE, SYMBOL_INDEX, SYMBOLS
 from sadtalker_ext.training.track_plot import write_track_plot
-from sadtalker_ext.weights.starter import load_speech_to_expression, save_speech_to_expression
+from sadtalker_ext.weights.own_file import read_own_file
+from sadtalker_ext.weights.starter import EXP_NET_KIND, load_speech_to_expression, save_speech_to_expression
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PLAN: Final = Plan(
-    steps=5000, batch_size=8, learning_rate=2e-3, warmup_steps=200, weight_decay=0.02, ema_decay=0.999,
+    steps=12000, batch_size=8, learning_rate=2e-3, warmup_steps=200, weight_decay=0.02, ema_decay=0.999,
     validate_every=1000, save_every=100, log_every=100,
 )  # fmt: skip
 """About an hour on two CPU cores."""
@@ -80,6 +81,7 @@ class ExpNetRecipe:
         self, folder: Path, config: Config | None = None, *, hold_out: bool = True, start: Path | None = None
     ) -> None:
         self.start = load_speech_to_expression(start) if start else None
+        self.started_from = json.dumps(read_own_file(start, EXP_NET_KIND).header) if start else "chance"
         self.config = self.start.config if self.start else config or Config()
         self.train_set = [
             part for path in sorted((*folder.glob("*-round*.npz"), *folder.glob("*-plain.npz")))
@@ -194,6 +196,7 @@ def train_exp_net(recipe: ExpNetRecipe, folder: Path, plan: Plan, commit: str = 
     origin = {
         "recipe": recipe.name,
         "plan": json.dumps(asdict(plan)),
+        "started_from": recipe.started_from,
         "data": recipe.description,
         "commit": commit,
         "figures": json.dumps({name: round(value, 4) for name, value in recipe.validate(networks).items()}),

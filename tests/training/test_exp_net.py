@@ -19,6 +19,8 @@ from sadtalker_ext.training.exp_net import ExpNetRecipe, train_exp_net
 from sadtalker_ext.training.features import compute_features
 from sadtalker_ext.training.journal import read_journal
 from sadtalker_ext.training.loop import Plan, train
+from sadtalker_ext.weights.own_file import read_own_file
+from sadtalker_ext.weights.starter import EXP_NET_KIND
 
 SMALL = Config(stem=16, width=24, dilations=(1, 2))
 PLAN = Plan(steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1, log_every=1, validate_every=3, save_every=3)
@@ -41,12 +43,20 @@ def test_three_steps_make_a_file_the_engine_opens(features: Path, tmp_path: Path
     names = {name for _, name, _ in read_journal(tmp_path / "losses.csv")}
     assert {"shape", "speed", "opening", "width", "closure", "phones", "validation_unseen_opening_r"} <= names
     assert len(list((tmp_path / "samples" / "0000003").glob("*.svg"))) == 2
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        header = file.metadata()
+    header = read_own_file(path, EXP_NET_KIND).header
     assert {"recipe", "plan", "data", "commit", "sha256", "config", "kind", "figures"} <= set(header)
     assert json.loads(header["plan"])["steps"] == 3
+
+
+def test_it_starts_from_given_weights(features: Path, tmp_path: Path):
+    first = train_exp_net(ExpNetRecipe(features, SMALL), tmp_path / "a", PLAN, code_version())
+    again = ExpNetRecipe(features, start=first)
+    assert again.config == SMALL
+    begun = again.build()["reader"].exp_net.state_dict()
+    shipped = open_speech_to_motion(first).network.state_dict()
+    assert all(torch.equal(begun[key], shipped[key]) for key in shipped)
+    second = train_exp_net(again, tmp_path / "b", PLAN, code_version())
+    assert json.loads(read_own_file(second, EXP_NET_KIND).header["started_from"])["recipe"] == "exp_net"
 
 
 def test_it_goes_on_exactly(features: Path, tmp_path: Path):
