@@ -48,7 +48,8 @@ def test_cancel_stops_before_the_next_frame_is_made():
     assert reports[-1].done == 1
 
 
-def test_no_restorer_by_default_and_unknown_ones_are_refused():
+def test_no_restorer_by_default_and_unknown_ones_are_refused(monkeypatch):
+    monkeypatch.setattr(frames_module, "_RESTORERS", {})
     assert open_restorer(Settings()) is None
     with pytest.raises(SettingsError, match=r"no face restorer named 'GFPGAN'; none is available here; use none"):
         open_restorer(Settings(restore="GFPGAN"))
