@@ -7,7 +7,6 @@ name alone, so a broken-off build goes on where it stopped.
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.training.parallel import run_jobs
 from sadtalker_ext.training.phonemes import SILENCE, SYMBOL_INDEX, SYMBOLS
 from sadtalker_ext.training.texts import sentences
 from sadtalker_ext.training.voices import (
@@ -99,18 +99,14 @@ def build_corpus(folder: Path, hours: float, processes: int = 1, seed: int = 0) 
     jobs = [(folder / f"{name}.npz", voice, seed) for name, voice in parts]
     jobs.sort(key=lambda job: job[0].stem[-3:])
     todo = [job for job in jobs if not job[0].exists()]
-    if processes <= 1:
-        for job in todo:
-            _build_shard(job)
-        return
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for _ in pool.imap_unordered(_build_shard, todo):
-            pass
+    run_jobs(_build_shard, todo, processes)
 
 
-def _build_shard(job: tuple[Path, Voice | None, int]) -> None:
+def _build_shard(job: tuple[Path, Voice | None, int], attempt: int) -> None:
     path, voice, seed = job
-    random = np.random.default_rng((seed, zlib.crc32(path.name.encode())))
+    if path.exists():
+        return
+    random = np.random.default_rng((seed, attempt, zlib.crc32(path.name.encode())))
     spoken, total_s = [], 0.0
     for utterance in _utterances(voice, random):
         if _is_sane(utterance):

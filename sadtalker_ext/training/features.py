@@ -7,7 +7,6 @@ or music, augmented, and written as one uncompressed .npz per shard and round: s
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.training.articulation import Phones, curves
 from sadtalker_ext.training.augment import RATE_HZ, Stream, augment, coloured_noise, music
 from sadtalker_ext.training.corpus import TEST_EVERY, UNSEEN_VOICES, Shard
+from sadtalker_ext.training.parallel import run_jobs
 from sadtalker_ext.training.phonemes import SILENCE, SYMBOL_INDEX
 
 if TYPE_CHECKING:
@@ -76,16 +76,10 @@ def build_features(corpus: Path, folder: Path, rounds: int, processes: int = 1) 
     parts = ["test", "clean", "plain", *(f"round{number}" for number in range(rounds))]
     jobs = [(path, folder / f"{path.stem}-{part}.npz", corpus) for part in parts for path in shards]
     todo = [job for job in jobs if not job[1].exists()]
-    if processes <= 1:
-        for job in todo:
-            _build(job)
-        return
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for _ in pool.imap_unordered(_build, todo):
-            pass
+    run_jobs(_build, todo, processes)
 
 
-def _build(job: tuple[Path, Path, Path]) -> None:
+def _build(job: tuple[Path, Path, Path], _attempt: int) -> None:
     import torch
 
     from sadtalker_ext.models.speech_to_expression import Config, LogMel
