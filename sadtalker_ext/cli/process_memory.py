@@ -8,19 +8,23 @@ PROC = Path("/proc")
 
 
 def tree_memory_mb(process_id: int) -> float | None:
-    """Resident megabytes of a process and all that it started; None where /proc is not there or it has ended."""
-    kilobytes = _resident_kb(process_id)
+    """Megabytes of a process and all that it started; None where /proc is not there or it has ended.
+
+    Pages that several of them share count once (proportional set size): a child between fork and exec shares all of its
+    parent's, and counting those twice would report memory that nobody uses.
+    """
+    kilobytes = _share_kb(process_id)
     if kilobytes is None:
         return None
-    return (kilobytes + sum(_resident_kb(child) or 0 for child in _descendants(process_id))) / 1024
+    return (kilobytes + sum(_share_kb(child) or 0 for child in _descendants(process_id))) / 1024
 
 
-def _resident_kb(process_id: int) -> int | None:
+def _share_kb(process_id: int) -> int | None:
     try:
-        lines = (PROC / str(process_id) / "status").read_text().splitlines()
+        lines = (PROC / str(process_id) / "smaps_rollup").read_text().splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), None)
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), None)
 
 
 def _descendants(process_id: int) -> list[int]:
