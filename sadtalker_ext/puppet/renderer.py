@@ -148,14 +148,7 @@ def _window(grid: Grid, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tu
 
 def _matte_at(rig: Rig, points: Array32) -> Array32:
     """How much the moving person covers the output at points already turned back into the source."""
-    margin = Grid(
-        rig.stage.x0 - rig.stage.cell,
-        rig.stage.y0 - rig.stage.cell,
-        rig.stage.cell,
-        rig.stage.rows + 2,
-        rig.stage.columns + 2,
-    )
-    return margin.sample(rig.matte, points)
+    return rig.stage.widened(1).sample(rig.matte, points)
 
 
 class _Pose:

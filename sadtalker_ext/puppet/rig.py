@@ -65,7 +65,7 @@ def build_rig(picture: Picture, mesh: Array32, person: Array32 | None, imaging: 
     face_grid = cover(_box(centre, face.axes.down, unit, (0.78, 0.85, 1.05)), FACE_NODES)
     fields = np.ascontiguousarray(build_fields(face, face_grid.nodes().astype(np.float64)).swapaxes(0, 1), np.float32)
     stage = cover(_clip(_box(centre, face.axes.down, unit, (2.1, 2.2, 1.25)), width, height), STAGE_NODES)
-    head = build_head(face, mesh, _widen(stage, 2))
+    head = build_head(face, mesh, stage.widened(2))
     if person is None:
         matte, backdrop = np.ones((stage.rows + 2, stage.columns + 2), np.float32), picture
     else:
@@ -100,17 +100,6 @@ def _box(
 
 def _clip(box: tuple[float, float, float, float], width: int, height: int) -> tuple[float, float, float, float]:
     return max(box[0], 0.0), max(box[1], 0.0), min(box[2], width - 1.0), min(box[3], height - 1.0)
-
-
-def _widen(grid: Grid, cells: int) -> Grid:
-    """The same cells with more around them."""
-    return Grid(
-        grid.x0 - cells * grid.cell,
-        grid.y0 - cells * grid.cell,
-        grid.cell,
-        grid.rows + 2 * cells,
-        grid.columns + 2 * cells,
-    )
 
 
 def _separate(picture: Picture, person: Array32, mesh: Array32, unit: float, stage: Grid) -> tuple[Array32, Picture]:

@@ -38,6 +38,11 @@ class Grid:
         nodes: Array32 = np.stack(np.meshgrid(x, y), axis=-1)
         return nodes
 
+    def widened(self, cells: int) -> Grid:
+        """The same cells with ``cells`` more on every side."""
+        x0, y0 = self.x0 - cells * self.cell, self.y0 - cells * self.cell
+        return Grid(x0, y0, self.cell, self.rows + 2 * cells, self.columns + 2 * cells)
+
     @property
     def width(self) -> int:
         """Pixels covered across."""
