@@ -7,16 +7,16 @@ name alone, so a broken-off build goes on where it stopped.
 from __future__ import annotations
 
 import logging
-import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.training.arrays import load_arrays, save_arrays
 from sadtalker_ext.training.parallel import run_jobs
 from sadtalker_ext.training.phonemes import SILENCE, SYMBOL_INDEX, SYMBOLS
 from sadtalker_ext.training.texts import sentences
@@ -62,19 +62,12 @@ class Shard:
 
     def save(self, path: Path) -> None:
         """Write; the file is whole or absent."""
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            np.savez(file, **{field.name: getattr(self, field.name) for field in fields(self)})
-        part.replace(path)
+        save_arrays(self, path)
 
     @staticmethod
     def load(path: Path) -> Shard:
         """Read; refuses files that are no shards or whose phone table differs from today's."""
-        try:
-            with np.load(path) as arrays:
-                shard = Shard(**{field.name: arrays[field.name] for field in fields(Shard)})
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise WeightsError(f"{path} is not a shard of a corpus ({error}); remove it and build again") from error
+        shard = Shard(**load_arrays(Shard, path, "is not a shard of a corpus"))
         if tuple(shard.table) != SYMBOLS:
             raise WeightsError(f"{path} was made with another phone table; remove the folder and build again")
         return shard

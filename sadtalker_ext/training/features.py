@@ -7,16 +7,16 @@ or music, augmented, and written as one uncompressed .npz per shard and round: s
 from __future__ import annotations
 
 import logging
-import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.training.arrays import load_arrays, save_arrays
 from sadtalker_ext.training.articulation import Phones, curves
 from sadtalker_ext.training.augment import RATE_HZ, Stream, augment, coloured_noise, music
 from sadtalker_ext.training.corpus import TEST_EVERY, UNSEEN_VOICES, Shard
@@ -49,19 +49,12 @@ class Features:
 
     def save(self, path: Path) -> None:
         """Write; the file is whole or absent."""
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            np.savez(file, **{field.name: getattr(self, field.name) for field in fields(self)})
-        part.replace(path)
+        save_arrays(self, path)
 
     @staticmethod
     def load(path: Path) -> Features:
         """Read; refuses what is no file of features."""
-        try:
-            with np.load(path) as arrays:
-                return Features(**{field.name: arrays[field.name] for field in fields(Features)})
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise WeightsError(f"{path} holds no features ({error}); remove it and build again") from error
+        return Features(**load_arrays(Features, path, "holds no features"))
 
 
 def build_features(corpus: Path, folder: Path, rounds: int, processes: int = 1) -> None:
