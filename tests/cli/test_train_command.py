@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.cli import train as train_command
+from sadtalker_ext.cli.train_plan import code_version
 from sadtalker_ext.errors import MissingPackageError, SettingsError
 from sadtalker_ext.models.speech_to_expression import Config, LogMel
 from sadtalker_ext.training import features as features_module
@@ -63,4 +64,4 @@ def test_corpus_names_the_missing_packages(tmp_path: Path, monkeypatch):
 
 
 def test_the_header_names_a_commit():
-    assert len(train_command.code_version()) == 40 or "." in train_command.code_version()
+    assert len(code_version()) == 40 or "." in code_version()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from made_up_speech import made_up_stream
 
-from sadtalker_ext.cli.train import code_version
+from sadtalker_ext.cli.train_plan import code_version
 from sadtalker_ext.engines.speech_motion import open_speech_to_motion
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.speech_to_expression import Config, LogMel
