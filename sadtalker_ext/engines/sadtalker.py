@@ -15,6 +15,7 @@ from sadtalker_ext.audio.windows import IDLE_MEL, stream_windows
 from sadtalker_ext.engines import sadtalker_coefficients as rows
 from sadtalker_ext.engines.engine import EngineSpec, MotionStyle
 from sadtalker_ext.engines.sadtalker_batches import in_batches
+from sadtalker_ext.engines.sadtalker_coefficients import from_motion, to_motion
 from sadtalker_ext.engines.sadtalker_framing import (
     Framing,
     frame_portrait,
@@ -25,7 +26,6 @@ from sadtalker_ext.engines.sadtalker_framing import (
 from sadtalker_ext.engines.sadtalker_networks import predict_expression, predict_pose, source_tensor, to_pixels
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.landmarks import FACE_OVAL
-from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.models.keypoints import transform_keypoints
 from sadtalker_ext.weights.files import search_folders
 from sadtalker_ext.weights.official import PACKAGED, open_mapping, open_official
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.engines.engine import Frame
+    from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.models.generator import EncodedSource
     from sadtalker_ext.runtime import Runtime
@@ -53,12 +54,6 @@ KNOBS: Final = frozenset(
 STYLES: Final = 46
 SOUND_BATCH: Final = 32
 """Frames of sound heard together; the networks' chunk of poses."""
-FACE_HEIGHT_UNITS: Final = 1.9
-"""Height of the mean face, hairline to chin, in units of the 3DMM's translation."""
-ROTATION_SIGNS: Final = np.array([1.0, 1.0, -1.0], np.float32)
-"""3DMM angles are right-handed with y up: its roll leans to the viewer's left, Motion's to the right."""
-TRANSLATION_SIGNS: Final = np.array([1.0, -1.0, 1.0], np.float32)
-"""3DMM translation counts y upwards."""
 
 
 @dataclass(frozen=True)
@@ -229,19 +224,3 @@ def blinks(style: MotionStyle, frames: int) -> Floats:
     if style.lids is not None:
         return rows.loop_to_length(style.lids[:, None], frames)
     return rows.random_blinks(frames, random.Random(style.seed))
-
-
-def to_motion(coefficients: Floats) -> Motion:
-    """Coefficients (T, 70 or more) of the 3DMM as motion; the inverse of :func:`from_motion`."""
-    pose = coefficients[:, rows.POSE]
-    return Motion(
-        np.ascontiguousarray(coefficients[:, rows.EXPRESSION]),
-        pose[:, :3] * ROTATION_SIGNS,
-        pose[:, 3:] * TRANSLATION_SIGNS / np.float32(FACE_HEIGHT_UNITS),
-    )
-
-
-def from_motion(motion: Motion) -> Floats:
-    """Motion as coefficients (T, 70): expression 64, angles 3 (radians), translation 3."""
-    translation = motion.translation * TRANSLATION_SIGNS * np.float32(FACE_HEIGHT_UNITS)
-    return np.concatenate((motion.expression, motion.rotation * ROTATION_SIGNS, translation), axis=1)

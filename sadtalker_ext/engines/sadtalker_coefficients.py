@@ -6,9 +6,11 @@ Pure functions on arrays. What the official code does and users hate is kept onl
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from sadtalker_ext.geometry.motion import Motion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +32,12 @@ REGULAR_BLINK_GAP = 80
 SHORTEST_GAP, LONGEST_GAP = 10, 70
 SHORTEST_CLIP_WITH_BLINK = 22
 """Frames; at 21 the official code fails because its range of gaps is empty, below it never blinks."""
+FACE_HEIGHT_UNITS: Final = 1.9
+"""Height of the mean face, hairline to chin, in units of the 3DMM's translation."""
+ROTATION_SIGNS: Final = np.array([1.0, 1.0, -1.0], np.float32)
+"""3DMM angles are right-handed with y up: its roll leans to the viewer's left, Motion's to the right."""
+TRANSLATION_SIGNS: Final = np.array([1.0, -1.0, 1.0], np.float32)
+"""3DMM translation counts y upwards."""
 
 
 def place_blinks(frames: int, shape: Sequence[float], next_gap: Callable[[], int]) -> Floats:
@@ -124,3 +132,19 @@ def spread_keyframes(keyframes_deg: Sequence[float], frames: int) -> NDArray[np.
     """Angles (T,) in degrees: keyframes spread evenly over the clip, linear between, both ends reached."""
     at = np.linspace(0, 1, len(keyframes_deg))
     return np.interp(np.linspace(0, 1, frames), at, keyframes_deg)
+
+
+def to_motion(coefficients: Floats) -> Motion:
+    """Coefficients (T, 70 or more) of the 3DMM as motion; the inverse of :func:`from_motion`."""
+    pose = coefficients[:, POSE]
+    return Motion(
+        np.ascontiguousarray(coefficients[:, EXPRESSION]),
+        pose[:, :3] * ROTATION_SIGNS,
+        pose[:, 3:] * TRANSLATION_SIGNS / np.float32(FACE_HEIGHT_UNITS),
+    )
+
+
+def from_motion(motion: Motion) -> Floats:
+    """Motion as coefficients (T, 70): expression 64, angles 3 (radians), translation 3."""
+    translation = motion.translation * TRANSLATION_SIGNS * np.float32(FACE_HEIGHT_UNITS)
+    return np.concatenate((motion.expression, motion.rotation * ROTATION_SIGNS, translation), axis=1)
