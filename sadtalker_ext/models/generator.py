@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sadtalker_ext.models.blocks import ConvNorm2d, DownBlock2d, ResBlock3d
-from sadtalker_ext.models.dense_motion import DenseMotion, DenseMotionConfig
-from sadtalker_ext.models.spade import SpadeDecoder
+from sadtalker_ext.models.dense_motion import DenseMotion, DenseMotionConfig, DenseMotionField
+from sadtalker_ext.models.spade import SpadeConfig, SpadeDecoder
 
 THIRD_LEAK = 0.01
 
@@ -26,6 +26,7 @@ class GeneratorConfig:
     depth: int = 16
     resblocks: int = 6
     motion: DenseMotionConfig = field(default_factory=DenseMotionConfig)
+    decoder: SpadeConfig = field(default_factory=SpadeConfig)
 
     @property
     def feature_channels(self) -> int:
@@ -61,7 +62,7 @@ class Generator(nn.Module):
         )
         self.third = ConvNorm2d(top, width, THIRD_LEAK)
         self.fourth = nn.Conv2d(width, width, 1)
-        self.decoder = SpadeDecoder(width, base)
+        self.decoder = SpadeDecoder(width, base, self.config.decoder)
 
     def encode_source(self, image: Tensor) -> EncodedSource:
         """RGB portrait (B, 3, S, S) in [0, 1], S a multiple of 128 -> what every frame of it shares."""
@@ -78,7 +79,10 @@ class Generator(nn.Module):
         """
         batch = driving.shape[0]
         encoded = encoded.expand(batch)
-        motion = self.dense_motion_network(encoded.compressed, source.expand(batch, -1, -1), driving)
+        return self.paint(encoded, self.dense_motion_network(encoded.compressed, source.expand(batch, -1, -1), driving))
+
+    def paint(self, encoded: EncodedSource, motion: DenseMotionField) -> Tensor:
+        """Frames (B, 3, S, S) in (0, 1) of features (B, ...) moved along fields (B, ...)."""
         warped = F.grid_sample(encoded.features, motion.deformation, align_corners=False).flatten(1, 2)
         guide = self.fourth(self.third(warped)) * motion.occlusion
         out: Tensor = self.decoder(guide)

@@ -18,9 +18,14 @@ from sadtalker_ext.models.mapping_net import HeadParameters
 
 @dataclass(frozen=True)
 class HeadEstimatorConfig:
-    """base_channels: of the 7x7 stem; stage widths are fixed by the checkpoint."""
+    """base_channels: of the 7x7 stem. stage_channels: of the four stages. stage_blocks: blocks that keep the size.
+
+    The defaults are those of the official checkpoint.
+    """
 
     base_channels: int = 64
+    stage_channels: tuple[int, ...] = (256, 512, 1024, 2048)
+    stage_blocks: tuple[int, ...] = (3, 3, 5, 2)
     keypoints: int = 15
     angle_bins: int = 66
 
@@ -83,23 +88,24 @@ class HeadEstimator(nn.Module):
     def __init__(self, config: HeadEstimatorConfig | None = None) -> None:
         super().__init__()
         self.config = config or HeadEstimatorConfig()
-        widths = (self.config.base_channels, 256, 512, 1024, 2048)
+        widths = (self.config.base_channels, *self.config.stage_channels)
+        blocks, last = self.config.stage_blocks, widths[-1]
         self.conv1 = nn.Conv2d(3, widths[0], 7, 2, padding=3)
         for i in range(1, 5):
             self.add_module(f"conv{i + 1}", nn.Conv2d(widths[i - 1], widths[i], 1))
         for i in range(5):
             self.add_module(f"norm{i + 1}", nn.BatchNorm2d(widths[i]))
-        self.block1 = _blocks("b1", 3, 256)
-        self.block2 = HalvingBottleneck(512)
-        self.block3 = _blocks("b3", 3, 512)
-        self.block4 = HalvingBottleneck(1024)
-        self.block5 = _blocks("b5", 5, 1024)
-        self.block6 = HalvingBottleneck(2048)
-        self.block7 = _blocks("b7", 2, 2048)
+        self.block1 = _blocks("b1", blocks[0], widths[1])
+        self.block2 = HalvingBottleneck(widths[2])
+        self.block3 = _blocks("b3", blocks[1], widths[2])
+        self.block4 = HalvingBottleneck(widths[3])
+        self.block5 = _blocks("b5", blocks[2], widths[3])
+        self.block6 = HalvingBottleneck(last)
+        self.block7 = _blocks("b7", blocks[3], last)
         bins = self.config.angle_bins
-        self.fc_roll, self.fc_pitch, self.fc_yaw = (nn.Linear(2048, bins) for _ in range(3))
-        self.fc_t = nn.Linear(2048, 3)
-        self.fc_exp = nn.Linear(2048, 3 * self.config.keypoints)
+        self.fc_roll, self.fc_pitch, self.fc_yaw = (nn.Linear(last, bins) for _ in range(3))
+        self.fc_t = nn.Linear(last, 3)
+        self.fc_exp = nn.Linear(last, 3 * self.config.keypoints)
 
     def _stem(self, index: int, x: Tensor) -> Tensor:
         convolved = self.get_submodule(f"conv{index}")(x)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sadtalker_ext.models.upsampled import UpsampledConv
 
-MODULATION_CHANNELS = 128
 LEAK = 0.2
+
+
+@dataclass(frozen=True)
+class SpadeConfig:
+    """middle_blocks: residual blocks at the feature size. modulation_channels: of what scale and shift come from."""
+
+    middle_blocks: int = 6
+    modulation_channels: int = 128
 
 
 class Spade(nn.Module):
     """Instance norm whose scale and shift are predicted per pixel from a guide."""
 
-    def __init__(self, channels: int, guide_channels: int) -> None:
+    def __init__(self, channels: int, guide_channels: int, modulation_channels: int = 128) -> None:
         super().__init__()
-        self.mlp_shared = nn.Sequential(nn.Conv2d(guide_channels, MODULATION_CHANNELS, 3, padding=1), nn.ReLU())
-        self.mlp_gamma = nn.Conv2d(MODULATION_CHANNELS, channels, 3, padding=1)
-        self.mlp_beta = nn.Conv2d(MODULATION_CHANNELS, channels, 3, padding=1)
+        self.mlp_shared = nn.Sequential(nn.Conv2d(guide_channels, modulation_channels, 3, padding=1), nn.ReLU())
+        self.mlp_gamma = nn.Conv2d(modulation_channels, channels, 3, padding=1)
+        self.mlp_beta = nn.Conv2d(modulation_channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """Input (B, C, H, W) and guide (B, G, h, w), H a multiple of h -> (B, C, H, W)."""
@@ -28,7 +37,6 @@ class Spade(nn.Module):
         hidden = self.mlp_shared(guide)
         out: Tensor = F.instance_norm(x) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)
         return out
-
 
     def enlarge_late(self, factor: int) -> None:
         """Work at the guide's own size as far as possible, where the input is ``factor`` times as large."""
@@ -46,17 +54,17 @@ def spectral_conv(channels_in: int, channels_out: int, kernel: int, bias: bool =
 class SpadeBlock(nn.Module):
     """Residual block of two modulated convolutions; the shortcut is learned where the width changes."""
 
-    def __init__(self, channels_in: int, channels_out: int, guide_channels: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, guide_channels: int, modulation_channels: int) -> None:
         super().__init__()
         middle = min(channels_in, channels_out)
         self.conv_0 = spectral_conv(channels_in, middle, 3)
         self.conv_1 = spectral_conv(middle, channels_out, 3)
-        self.norm_0 = Spade(channels_in, guide_channels)
-        self.norm_1 = Spade(middle, guide_channels)
+        self.norm_0 = Spade(channels_in, guide_channels, modulation_channels)
+        self.norm_1 = Spade(middle, guide_channels, modulation_channels)
         self.learned_shortcut = channels_in != channels_out
         if self.learned_shortcut:
             self.conv_s = spectral_conv(channels_in, channels_out, 1, bias=False)
-            self.norm_s = Spade(channels_in, guide_channels)
+            self.norm_s = Spade(channels_in, guide_channels, modulation_channels)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W)."""
@@ -68,18 +76,17 @@ class SpadeBlock(nn.Module):
 
 
 class SpadeDecoder(nn.Module):
-    """Six blocks at the feature size, then two doublings."""
+    """Blocks at the feature size, then two doublings."""
 
-    MIDDLE_BLOCKS = 6
-
-    def __init__(self, channels: int = 256, last_channels: int = 64) -> None:
+    def __init__(self, channels: int = 256, last_channels: int = 64, config: SpadeConfig | None = None) -> None:
         super().__init__()
-        wide = 2 * channels
+        self.config = config or SpadeConfig()
+        wide, hidden = 2 * channels, self.config.modulation_channels
         self.fc = nn.Conv2d(channels, wide, 3, padding=1)
-        for index in range(self.MIDDLE_BLOCKS):
-            self.add_module(f"G_middle_{index}", SpadeBlock(wide, wide, channels))
-        self.up_0 = SpadeBlock(wide, channels, channels)
-        self.up_1 = SpadeBlock(channels, last_channels, channels)
+        for index in range(self.config.middle_blocks):
+            self.add_module(f"G_middle_{index}", SpadeBlock(wide, wide, channels, hidden))
+        self.up_0 = SpadeBlock(wide, channels, channels, hidden)
+        self.up_1 = SpadeBlock(channels, last_channels, channels, hidden)
         self.conv_img = nn.Conv2d(last_channels, 3, 3, padding=1)
 
     def make_lean(self) -> None:
@@ -92,7 +99,7 @@ class SpadeDecoder(nn.Module):
     def forward(self, guide: Tensor) -> Tensor:
         """Warped features (B, 256, h, w) -> RGB picture (B, 3, 4h, 4w) in (0, 1)."""
         x: Tensor = self.fc(guide)
-        for index in range(self.MIDDLE_BLOCKS):
+        for index in range(self.config.middle_blocks):
             x = self.get_submodule(f"G_middle_{index}")(x, guide)
         x = self.up_0(F.interpolate(x, scale_factor=2), guide)
         x = self.up_1(F.interpolate(x, scale_factor=2), guide)
