@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _REACH_S: Final = 0.5
-_SILENCE_EDGE_S: Final = 0.12
+_SILENCE_EDGE_S: Final = 0.17
 """The mouth opens this long before speech and takes this long to come to rest after it."""
 _EXPONENT: Final = 1.5
 _SLUGGISH_S: Final = 0.022
@@ -43,9 +43,9 @@ _PULLS: Final = {
     "upper_lip_raise": _Pull(0.060, 0.060),
     "lower_lip_drop": _Pull(0.060, 0.060),
 }
-_CLOSING_S: Final = 0.070
+_CLOSING_S: Final = 0.060
 _OPENING_S: Final = 0.055
-_SHORTEST_HOLD_S: Final = 0.060
+_SHORTEST_HOLD_S: Final = 0.050
 
 _TARGETS: Final = {
     "jaw_open": np.array([GESTURES[s].jaw for s in SYMBOLS]),
