@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from sadtalker_ext.models.folding import FoldPairs
 
-AUDIO_FEATURES = 512
+AUDIO_WIDTHS = (32, 64, 128, 256, 512)
+"""Channels of the official encoder's five stages; the last are its features."""
 MEL_BANDS = 80
 MEL_COLUMNS = 16
 
@@ -29,15 +30,17 @@ def _residual(channels: int) -> ConvSpec:
     return ConvSpec(channels, channels, residual=True)
 
 
-LAYERS = (
-    ConvSpec(1, 32), _residual(32), _residual(32),
-    ConvSpec(32, 64, stride=(3, 1)), _residual(64), _residual(64),
-    ConvSpec(64, 128, stride=(3, 3)), _residual(128), _residual(128),
-    ConvSpec(128, 256, stride=(3, 2)), _residual(256),
-    ConvSpec(256, AUDIO_FEATURES, padding=0),
-    ConvSpec(AUDIO_FEATURES, AUDIO_FEATURES, kernel=1, padding=0),
-)  # fmt: skip
-"""80x16 -> 27x16 -> 9x6 -> 3x3 -> 1x1."""
+def layer_specs(widths: tuple[int, ...] = AUDIO_WIDTHS) -> tuple[ConvSpec, ...]:
+    """The thirteen layers for five widths: 80x16 -> 27x16 -> 9x6 -> 3x3 -> 1x1."""
+    w0, w1, w2, w3, features = widths
+    return (
+        ConvSpec(1, w0), _residual(w0), _residual(w0),
+        ConvSpec(w0, w1, stride=(3, 1)), _residual(w1), _residual(w1),
+        ConvSpec(w1, w2, stride=(3, 3)), _residual(w2), _residual(w2),
+        ConvSpec(w2, w3, stride=(3, 2)), _residual(w3),
+        ConvSpec(w3, features, padding=0),
+        ConvSpec(features, features, kernel=1, padding=0),
+    )  # fmt: skip
 
 
 class ConvBlock(nn.Module):
@@ -59,20 +62,20 @@ class ConvBlock(nn.Module):
         return F.relu(out + x if self.residual else out)
 
 
-def encoder_layers() -> nn.Sequential:
-    """The thirteen layers: (B, 1, 80, 16) mel windows -> (B, 512, 1, 1)."""
-    return nn.Sequential(*(ConvBlock(spec) for spec in LAYERS))
+def encoder_layers(widths: tuple[int, ...] = AUDIO_WIDTHS) -> nn.Sequential:
+    """The thirteen layers: (B, 1, 80, 16) mel windows -> (B, widths[-1], 1, 1)."""
+    return nn.Sequential(*(ConvBlock(spec) for spec in layer_specs(widths)))
 
 
 class AudioEncoder(nn.Module):
     """The encoder one level deeper, as PoseVAE's checkpoint nests it."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, ...] = AUDIO_WIDTHS) -> None:
         super().__init__()
-        self.audio_encoder = encoder_layers()
+        self.audio_encoder = encoder_layers(widths)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Mel windows (B, T, 1, 80, 16) in [-4, 4] -> features (B, T, 512)."""
+        """Mel windows (B, T, 1, 80, 16) in [-4, 4] -> features (B, T, 512), or as many as the widths end in."""
         batch, frames = mel.shape[:2]
         features: Tensor = self.audio_encoder(mel.flatten(0, 1))
-        return features.reshape(batch, frames, AUDIO_FEATURES)
+        return features.reshape(batch, frames, -1)

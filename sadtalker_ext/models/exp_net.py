@@ -7,14 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sadtalker_ext.models.audio_encoder import AUDIO_FEATURES, encoder_layers
+from sadtalker_ext.models.audio_encoder import AUDIO_WIDTHS, encoder_layers
 
 
 @dataclass(frozen=True)
 class ExpNetConfig:
-    """expression_channels: 3DMM expression coefficients, read from the reference and predicted."""
+    """expression_channels: 3DMM expression coefficients, read from the reference and predicted.
+
+    audio_widths: of the audio encoder's stages.
+    """
 
     expression_channels: int = 64
+    audio_widths: tuple[int, ...] = AUDIO_WIDTHS
 
 
 class ExpNet(nn.Module):
@@ -24,8 +28,8 @@ class ExpNet(nn.Module):
         super().__init__()
         self.config = config or ExpNetConfig()
         expressions = self.config.expression_channels
-        self.audio_encoder = encoder_layers()
-        self.mapping1 = nn.Linear(AUDIO_FEATURES + expressions + 1, expressions)
+        self.audio_encoder = encoder_layers(self.config.audio_widths)
+        self.mapping1 = nn.Linear(self.config.audio_widths[-1] + expressions + 1, expressions)
 
     def forward(self, mel: Tensor, reference: Tensor, blink: Tensor) -> Tensor:
         """Predict expression coefficients (B, T, 64).
@@ -36,6 +40,6 @@ class ExpNet(nn.Module):
         """
         batch, frames = mel.shape[:2]
         features: Tensor = self.audio_encoder(mel.flatten(0, 1))
-        features = features.reshape(batch, frames, AUDIO_FEATURES)
+        features = features.reshape(batch, frames, -1)
         out: Tensor = self.mapping1(torch.cat((features, reference, blink), dim=-1))
         return out

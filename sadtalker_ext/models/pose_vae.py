@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sadtalker_ext.models.audio_encoder import AUDIO_FEATURES, AudioEncoder
+from sadtalker_ext.models.audio_encoder import AUDIO_WIDTHS, AudioEncoder
 from sadtalker_ext.models.res_unet import ResUNet
 
 
@@ -20,6 +20,7 @@ class PoseVAEConfig:
 
     log_variance_head: "linear_means" is what the official code does (both outputs come from the head of the means,
         the other head is never trained); "linear_logvar" is what the paper says.
+    audio_widths: of the audio encoder's stages.
     """
 
     frames: int = 32
@@ -30,6 +31,7 @@ class PoseVAEConfig:
     decoder_widths: tuple[int, ...] = (128, 192)
     discriminator_widths: tuple[int, int, int] = (256, 512, 1024)
     log_variance_head: str = "linear_means"
+    audio_widths: tuple[int, ...] = AUDIO_WIDTHS
 
     @property
     def condition_width(self) -> int:
@@ -70,7 +72,7 @@ class PoseEncoder(nn.Module):
         self.MLP = _mlp(widths, nn.ReLU(), f"A{len(widths) - 2}")
         self.linear_means = nn.Linear(widths[-1], config.latent_channels)
         self.linear_logvar = nn.Linear(widths[-1], config.latent_channels)
-        self.linear_audio = nn.Linear(AUDIO_FEATURES, config.pose_channels)
+        self.linear_audio = nn.Linear(config.audio_widths[-1], config.pose_channels)
         self.classbias = nn.Parameter(torch.randn(config.styles, config.latent_channels))
 
     def forward(self, audio: Tensor, reference: Tensor, style: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +96,7 @@ class PoseDecoder(nn.Module):
         self.resunet = ResUNet()
         self.MLP = _mlp((config.condition_width, *config.decoder_widths), nn.Sigmoid(), "sigmoid")
         self.pose_linear = nn.Linear(config.pose_channels, config.pose_channels)
-        self.linear_audio = nn.Linear(AUDIO_FEATURES, config.pose_channels)
+        self.linear_audio = nn.Linear(config.audio_widths[-1], config.pose_channels)
         self.classbias = nn.Parameter(torch.randn(config.styles, config.latent_channels))
 
     def forward(self, audio: Tensor, reference: Tensor, style: Tensor, latent: Tensor) -> Tensor:
@@ -156,7 +158,7 @@ class PoseVAE(nn.Module):
     def __init__(self, config: PoseVAEConfig | None = None) -> None:
         super().__init__()
         self.config = config or PoseVAEConfig()
-        self.audio_encoder = AudioEncoder()
+        self.audio_encoder = AudioEncoder(self.config.audio_widths)
         self.netG = ConditionalVAE(self.config)
         self.netD_motion = PoseDiscriminator(self.config)
 

@@ -1,0 +1,98 @@
+"""The eyes of a word-level lip reader: pictures of a mouth -> features (Martinez et al. 2020).
+
+A 3D convolution over time and a ResNet-18 per frame, as published for the LRW words; state-dict keys are those of the
+public checkpoints. What follows there (``tcn.``, from features to words) is not needed to compare two mouths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MOUTH_PX = 88
+"""Side of the pictures it was trained on."""
+MEAN, STD = 0.421, 0.165
+"""Of the grey values in [0, 1] that it was trained on."""
+
+
+@dataclass(frozen=True)
+class LipReaderConfig:
+    """widths: of the ResNet's four stages; the first is that of the 3D convolution too.
+
+    activation: relu, prelu or swish, as the published configurations call it (relu_type).
+    """
+
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    activation: str = "prelu"
+
+
+def _activation(width: int, config: LipReaderConfig) -> nn.Module:
+    makers = {"relu": nn.ReLU, "prelu": lambda: nn.PReLU(width), "swish": nn.SiLU}
+    made: nn.Module = makers[config.activation]()
+    return made
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut, which is convolved where the width changes."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, config: LipReaderConfig) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels_out)
+        self.relu1 = _activation(channels_out, config)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels_out)
+        self.relu2 = _activation(channels_out, config)
+        self.downsample = None
+        if channels_in != channels_out or stride != 1:
+            shortcut = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(channels_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W')."""
+        inner = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
+        out: Tensor = self.relu2(inner + (x if self.downsample is None else self.downsample(x)))
+        return out
+
+
+class Trunk(nn.Module):
+    """ResNet-18 without stem and head."""
+
+    def __init__(self, config: LipReaderConfig) -> None:
+        super().__init__()
+        before = config.widths[0]
+        for index, width in enumerate(config.widths):
+            first = BasicBlock(before, width, 1 if index == 0 else 2, config)
+            self.add_module(f"layer{index + 1}", nn.Sequential(first, BasicBlock(width, width, 1, config)))
+            before = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C')."""
+        for stage in self.children():
+            x = stage(x)
+        return F.adaptive_avg_pool2d(x, 1).flatten(1)
+
+
+class LipReader(nn.Module):
+    """Features of a mouth over time."""
+
+    def __init__(self, config: LipReaderConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or LipReaderConfig()
+        width = self.config.widths[0]
+        self.frontend3D = nn.Sequential(
+            nn.Conv3d(1, width, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
+            nn.BatchNorm3d(width),
+            _activation(width, self.config),
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+        )
+        self.trunk = Trunk(self.config)
+
+    def forward(self, mouths: Tensor) -> Tensor:
+        """Grey mouths (B, T, 88, 88) in [0, 1] -> features (B, T, 512)."""
+        batch, frames = mouths.shape[:2]
+        seen = self.frontend3D(((mouths - MEAN) / STD).unsqueeze(1))
+        features: Tensor = self.trunk(seen.transpose(1, 2).flatten(0, 1))
+        return features.reshape(batch, frames, -1)
