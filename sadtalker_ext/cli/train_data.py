@@ -2,8 +2,47 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
+
+from sadtalker_ext.cli.train_plan import log_progress, require_positive
 
 
 def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this type no public name
     """Add the commands that make data to those of ``train``."""
+    practice = recipes.add_parser(
+        "practice", help="sadtalker: render talking clips with known motion, without any data set",
+        description="Render talking clips with exactly known motion from portraits and speech. The same command goes "
+        "on after a stop.",
+    )  # fmt: skip
+    _add_output(practice)
+    practice.add_argument("--clips", type=int, default=96, help="for training; an eighth more is held out (default 96)")
+    practice.add_argument("--portraits", type=Path, metavar="DIR", help="folder of pictures (default: the demo's)")
+    practice.add_argument(
+        "--speech", type=Path, metavar="DIR", help="from train corpus, or sound files (default: what this machine has)"
+    )
+    practice.add_argument("--size", type=int, default=128, metavar="PX", help="side of the pictures (default 128)")
+    practice.add_argument("--seconds", type=float, default=2.0, help="of each clip (default 2)")
+    practice.add_argument("--seed", type=int, default=0, help="of motion and speech (default 0)")
+    practice.set_defaults(run=_practice)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DATA", help="folder for shards and card")
+    parser.add_argument("--processes", type=int, default=1, help="at work at once (default 1)")
+
+
+def _practice(options: argparse.Namespace) -> int:
+    from sadtalker_ext.training.practice import PracticePlan, make_practice
+
+    log_progress()
+    require_positive("--processes", options.processes)
+    plan = PracticePlan(
+        clips=options.clips, size_px=options.size, seconds=options.seconds, portraits=options.portraits,
+        speech=options.speech, seed=options.seed,
+    )  # fmt: skip
+    print(json.dumps(asdict(make_practice(options.output, plan, options.processes))))
+    return 0

@@ -62,6 +62,17 @@ class Puppet:
                 self._draw_eye(canvas, pose, eye, state)
         return self.imaging.to_numpy(canvas)
 
+    def place_points(
+        self, points: Array32, below_mouth: NDArray[np.bool_], motion: tuple[Array32, Array32, Array32]
+    ) -> Array32:
+        """Where skin points (N, 2) of the picture lie in the frame for ``motion`` (the arguments of :meth:`frame`).
+
+        below_mouth: (N,) whether a point belongs to the lower lip or what hangs on it. Lids are not followed.
+        """
+        pose = _Pose(self.rig, *motion)
+        layers = [pose.forward(points[:, None].astype(np.float32), layer)[:, 0] for layer in (UPPER, LOWER)]
+        return np.where(below_mouth[:, None], layers[LOWER], layers[UPPER])
+
     def _warp_stage(self, canvas: Picture, pose: _Pose) -> None:
         rig, imaging = self.rig, self.imaging
         nodes = rig.stage.nodes(margin=1)
@@ -232,13 +243,14 @@ class _Pose:
             ),
         )
 
-    def _forward(self, points: Array32, layer: int) -> Array32:
+    def forward(self, points: Array32, layer: int) -> Array32:
+        """Where points (h, w, 2) of one skin layer go."""
         moved = self.skin[layer].forward(points)
         return self.head.forward(moved) if self.head_moves else moved
 
     def mouth_box(self) -> tuple[float, float, float, float]:
         """Output box (left, top, right, bottom) around both lips."""
-        points = np.concatenate([self._forward(self.rig.outline, layer) for layer in (UPPER, LOWER)]).reshape(-1, 2)
+        points = np.concatenate([self.forward(self.rig.outline, layer) for layer in (UPPER, LOWER)]).reshape(-1, 2)
         pad = max(0.012 * self.rig.face.height_px, 1.6 * self.rig.stage.cell)
         low, high = points.min(0) - pad, points.max(0) + pad
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
@@ -249,6 +261,6 @@ class _Pose:
         axes = eye.frame.axes
         corners = np.array([[a * across, b * up] for a in (-1, 0, 1) for b in (-1, 0, 1)])
         points = axes.origin + corners[:, :1] * axes.along + corners[:, 1:] * axes.down
-        moved = self._forward(points[:, None, :].astype(np.float32), UPPER).reshape(-1, 2)
+        moved = self.forward(points[:, None, :].astype(np.float32), UPPER).reshape(-1, 2)
         low, high = moved.min(0), moved.max(0)
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
