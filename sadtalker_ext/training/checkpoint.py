@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +39,14 @@ class TrainingState:
     """Networks, their averages and optimisers by name, and the record a resumed run must agree with.
 
     There is no random state in it: the loop seeds every step from its number.
+    defaults: what a plan's fields are where a record does not have them yet.
     """
 
     networks: dict[str, nn.Module]
     averages: dict[str, Average]
     optimizers: dict[str, Optimizer]
     record: dict[str, Any]
+    defaults: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path, done: int) -> None:
         """Write the state after ``done`` steps; the file is whole or it is the one before."""
@@ -82,8 +84,8 @@ class TrainingState:
         return int(content["done"])
 
     def _refuse_other_record(self, path: Path, found: dict[str, Any]) -> None:
-        mine = json.loads(json.dumps(self.record))
-        ours, theirs = _flat(mine), _flat(found)
+        mine, defaults = json.loads(json.dumps(self.record)), json.loads(json.dumps(self.defaults))
+        ours, theirs = _flat(mine, defaults), _flat(found, defaults)
         changed = [f"{key} was {theirs.get(key)}, is {ours.get(key)}" for key in ours if ours[key] != theirs.get(key)]
         if changed:
             raise WeightsError(
@@ -91,7 +93,13 @@ class TrainingState:
             )
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """The plan's fields beside the others, without those that change no step."""
+def _flat(record: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The plan's fields beside the others, without those that change no step.
+
+    How a step's examples are split into batches decides memory and the last digits, not what is learnt.
+    """
     harmless = {"log_every", "validate_every", "save_every", "workers"}
-    return {k: v for k, v in {**record, **record.get("plan", {})}.items() if k != "plan" and k not in harmless}
+    flat = {k: v for k, v in {**record, **defaults, **record.get("plan", {})}.items() if k not in {"plan", *harmless}}
+    if "batch_size" in flat:
+        flat["batch_size x accumulate"] = flat.pop("batch_size") * flat.pop("accumulate", 1)
+    return flat

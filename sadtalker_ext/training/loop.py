@@ -5,7 +5,8 @@ does the rest: weights, steps, running averages of the weights (EMA), resume, CS
 devices, processes or machines are Hugging Face accelerate's business: start with ``accelerate launch``.
 
 Everything random at step ``s`` is drawn from ``(seed, s, process)``, so a run that stops and resumes takes exactly
-the same steps as one that did not.
+the same steps as one that did not. Several processes take the steps that one would take with all their examples: the
+losses are means, gradients are averaged, and batch norms see the batches of all (:mod:`.shared_norm`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import numpy as np
 from sadtalker_ext.errors import EngineError, MissingPackageError
 from sadtalker_ext.training.checkpoint import Average, TrainingState
 from sadtalker_ext.training.journal import Journal
+from sadtalker_ext.training.shared_norm import share_batch_norms
+from sadtalker_ext.training.trouble import is_memory, out_of_memory, refuse_nan
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -47,7 +50,9 @@ class Phase:
 class Recipe(Protocol):
     """What one component brings to the loop.
 
-    ``losses`` must call networks through ``forward`` (``networks[name](...)``), which is what accelerate wraps.
+    ``losses`` must call networks through ``forward`` (``networks[name](...)``), which is what accelerate wraps, and
+    the phase's own network once. The batch of a step goes through all phases; what an early phase adds to it, the
+    later ones find.
     """
 
     name: str
@@ -61,7 +66,7 @@ class Recipe(Protocol):
         """``size`` training examples as CPU tensors, drawn with nothing but ``random``."""
         ...
 
-    def losses(self, phase: Phase, networks: Mapping[str, nn.Module], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def losses(self, phase: Phase, networks: Mapping[str, nn.Module], batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One scalar per name in ``phase.weights``, unweighted."""
         ...
 
@@ -79,8 +84,10 @@ class Plan:
     """How long and how fast to train.
 
     steps: length of the whole run; the learning rate falls to zero over it along a cosine.
-    batch_size: examples per step and process.
+    batch_size: examples that a process computes at once.
+    accumulate: batches whose gradients make one step; a step sees batch_size x accumulate examples per process.
     learning_rate: peak, reached after ``warmup_steps``.
+    betas: of Adam, the decays of its averages of gradients and of their squares.
     ema_decay: of the averaged weights that validation, samples and export use.
     clip_norm: gradients are scaled down to this norm.
     workers: processes that prepare batches ahead; 0 prepares them in the training process.
@@ -89,9 +96,11 @@ class Plan:
 
     steps: int
     batch_size: int = 32
+    accumulate: int = 1
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.98)
     clip_norm: float = 1.0
     ema_decay: float = 0.999
     log_every: int = 50
@@ -130,6 +139,10 @@ class _Trainer:
         self.accelerator = _open_accelerator(plan)
         torch.manual_seed(plan.seed)
         self.bare = recipe.build()
+        averages = {name: Average(network, plan.ema_decay) for name, network in self.bare.items()}
+        if self.accelerator.num_processes > 1:
+            for network in self.bare.values():
+                share_batch_norms(network)
         for phase in recipe.phases:
             if phase.network not in self.bare:
                 raise EngineError(
@@ -138,9 +151,10 @@ class _Trainer:
                 )
         self.state = TrainingState(
             networks=self.bare,
-            averages={name: Average(network, plan.ema_decay) for name, network in self.bare.items()},
+            averages=averages,
             optimizers={phase.network: self._optimizer(phase) for phase in recipe.phases},
             record=_record(recipe, plan, self.accelerator.num_processes),
+            defaults=asdict(Plan(plan.steps)),
         )
         self.first = self.state.load_if_there(folder / CHECKPOINT_NAME)
         self.wrapped, self.stepper = self._prepare()
@@ -150,7 +164,7 @@ class _Trainer:
 
         rate = self.plan.learning_rate * phase.learning_rate_scale
         return torch.optim.AdamW(
-            self.bare[phase.network].parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=self.plan.weight_decay
+            self.bare[phase.network].parameters(), lr=rate, betas=self.plan.betas, weight_decay=self.plan.weight_decay
         )
 
     def _prepare(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
@@ -172,9 +186,9 @@ class _Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         with Journal(self.folder, self.first, enabled=self.accelerator.is_main_process) as journal:
             started = time.monotonic()
-            for step, batch in zip(range(self.first, last), self._batches(last), strict=False):
+            for step, batches in zip(range(self.first, last), self._batches(last), strict=False):
                 torch.manual_seed(int(step_random(self.plan.seed, step, self._process).integers(2**62)))
-                row = self._step(step, batch)
+                row = self._step(step, batches)
                 if step % self.plan.log_every == 0 or step + 1 == last:
                     row["seconds"] = time.monotonic() - started
                     row["learning_rate"] = self.plan.learning_rate_at(step)
@@ -188,60 +202,68 @@ class _Trainer:
     def _process(self) -> int:
         return int(self.accelerator.process_index)
 
-    def _batches(self, last: int) -> Iterator[dict[str, Tensor]]:
-        """Batches of the steps to come, on the device, prepared ahead by workers where the plan asks for them."""
+    def _batches(self, last: int) -> Iterator[list[dict[str, Tensor]]]:
+        """The batches of each step to come, on the device, prepared ahead by workers where the plan asks for them."""
         from torch.utils.data import DataLoader
 
         data = _StepBatches(self.recipe, self.plan, range(self.first, last), self._process)
-        loader: DataLoader[dict[str, Tensor]] = DataLoader(
+        loader: DataLoader[list[dict[str, Tensor]]] = DataLoader(
             cast("Any", data), batch_size=None, shuffle=False, num_workers=self.plan.workers
         )
-        for batch in loader:
-            yield {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
+        for batches in loader:
+            yield [{name: tensor.to(self.accelerator.device) for name, tensor in batch.items()} for batch in batches]
 
-    def _step(self, step: int, batch: dict[str, Tensor]) -> dict[str, float]:
+    def _step(self, step: int, batches: list[dict[str, Tensor]]) -> dict[str, float]:
         row: dict[str, float] = {}
         try:
             for phase in self.recipe.phases:
-                row.update(self._learn(step, phase, batch))
-        except RuntimeError as error:
-            if "out of memory" not in str(error) and "can't allocate memory" not in str(error):
+                row.update(self._learn(step, phase, batches))
+        except (RuntimeError, MemoryError) as error:
+            if not is_memory(error):
                 raise
-            raise EngineError(
-                f"training ran out of memory at step {step} with batches of {self.plan.batch_size}; "
-                f"try --batch-size {max(1, self.plan.batch_size // 2)}, the run goes on from its last checkpoint"
-            ) from error
+            raise EngineError(out_of_memory(step, self.plan)) from error
         for name, average in self.state.averages.items():
             average.update(self.bare[name], step)
         return row
 
-    def _learn(self, step: int, phase: Phase, batch: dict[str, Tensor]) -> dict[str, float]:
+    def _learn(self, step: int, phase: Phase, batches: list[dict[str, Tensor]]) -> dict[str, float]:
         """One optimiser step; the other networks are constants in it and reach the recipe unwrapped."""
-        networks = {**self.bare, phase.network: self.wrapped[phase.network]}
+        learner, optimizer = self.wrapped[phase.network], self.stepper[phase.network]
         for name, network in self.bare.items():
             network.requires_grad_(name == phase.network)
             network.train()
-        with self.accelerator.autocast():
-            losses = self.recipe.losses(phase, networks, batch)
-        total = weighted_sum(losses, phase.weights)
-        row = {name: float(value.detach()) for name, value in losses.items()}
-        self._refuse_nan(step, row)
-        optimizer = self.stepper[phase.network]
         for group in optimizer.param_groups:
             group["lr"] = self.plan.learning_rate_at(step) * phase.learning_rate_scale
         optimizer.zero_grad()
-        self.accelerator.backward(total)
-        self.accelerator.clip_grad_norm_(self.wrapped[phase.network].parameters(), self.plan.clip_norm)
+        rows = []
+        for batch in batches[:-1]:
+            with self.accelerator.no_sync(learner):
+                rows.append(self._gradients(step, phase, batch, len(batches)))
+        rows.append(self._gradients(step, phase, batches[-1], len(batches)))
+        norm = self.accelerator.clip_grad_norm_(learner.parameters(), self.plan.clip_norm)
+        row = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        row[f"gradient_{phase.network}"] = float(norm)
+        if self.plan.precision != "fp16":
+            refuse_nan(step, row, self.plan)
         optimizer.step()
-        return {**row, f"total_{phase.network}": float(total.detach())}
+        optimizer.zero_grad()
+        return row
 
-    def _refuse_nan(self, step: int, row: Mapping[str, float]) -> None:
-        bad = [f"{name} = {value}" for name, value in row.items() if not np.isfinite(value)]
-        if bad:
-            raise EngineError(
-                f"training diverged at step {step}: {', '.join(bad)}; lower --learning-rate (now "
-                f"{self.plan.learning_rate:g}) and start again in a new folder, or check the data for bad numbers"
-            )
+    def _gradients(self, step: int, phase: Phase, batch: dict[str, Tensor], parts: int) -> dict[str, float]:
+        """Add one batch's gradients; its losses, as the mean over all processes."""
+        import torch
+
+        networks = {**self.bare, phase.network: self.wrapped[phase.network]}
+        with self.accelerator.autocast():
+            losses = self.recipe.losses(phase, networks, batch)
+        total = weighted_sum(losses, phase.weights)
+        names = [*losses, f"total_{phase.network}"]
+        values = torch.stack([value.detach().float() for value in (*losses.values(), total)])
+        shared = cast("Tensor", self.accelerator.reduce(values, "mean"))
+        row = dict(zip(names, shared.tolist(), strict=True))
+        refuse_nan(step, row, self.plan)
+        self.accelerator.backward(total / parts)
+        return row
 
     def _after(self, done: int, last: int, journal: Journal) -> None:
         """Checkpoint, validation and samples when they are due; always at the end."""
@@ -258,7 +280,7 @@ class _Trainer:
 
 
 class _StepBatches:
-    """Map-style data set: item i is the batch of step ``steps[i]``, whoever prepares it."""
+    """Map-style data set: item i is the list of batches of step ``steps[i]``, whoever prepares it."""
 
     def __init__(self, recipe: Recipe, plan: Plan, steps: range, process: int) -> None:
         self.recipe, self.plan, self.steps, self.process = recipe, plan, steps, process
@@ -266,9 +288,9 @@ class _StepBatches:
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int) -> list[dict[str, Tensor]]:
         random = step_random(self.plan.seed, self.steps[index], self.process)
-        return self.recipe.batch(random, self.plan.batch_size)
+        return [self.recipe.batch(random, self.plan.batch_size) for _ in range(self.plan.accumulate)]
 
 
 def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

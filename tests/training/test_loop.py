@@ -106,9 +106,9 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path):
 
 
 def test_divergence_and_memory_are_sentences(tmp_path: Path):
-    with pytest.raises(EngineError, match=r"square = nan; lower --learning-rate"):
+    with pytest.raises(EngineError, match=r"square = nan, total_fit = nan; lower --learning-rate"):
         train(BrokenRecipe(None), PLAN, tmp_path)
-    with pytest.raises(EngineError, match="try --batch-size 2"):
+    with pytest.raises(EngineError, match="try --batch-size 2 --accumulate 2: a step still sees 4 examples"):
         train(BrokenRecipe(RuntimeError("CUDA out of memory")), PLAN, tmp_path)
     with pytest.raises(RuntimeError, match="something else"):
         train(BrokenRecipe(RuntimeError("something else")), PLAN, tmp_path)
