@@ -84,7 +84,17 @@ class Settings:
         "seamless: colours solved anew in each frame, as with parity; slow, and it may flicker.",
         choices=("feather", "seamless"),
     )  # fmt: skip
-    restore: str = knob(NO_RESTORER, "Face restorer", "Sharpen the face with this restorer; none leaves it alone.")
+    restore: str = knob(
+        NO_RESTORER, "Face restorer", "Sharpen the face with this restorer: a name, or a file such as GFPGANv1.4.pth "
+        "among the checkpoints; none leaves it alone.",
+    )  # fmt: skip
+    restore_strength: float = knob(
+        1.0, "Restorer strength", "How much of the restored face is shown.", low=0.0, high=1.0, step=0.05,
+    )  # fmt: skip
+    upscale: str = knob(
+        NO_RESTORER, "Upscaler", "Make the whole video larger with this upscaler: a name, or a file such as "
+        "RealESRGAN_x2plus.pth among the checkpoints; none keeps its size.",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         for described in self.knobs():

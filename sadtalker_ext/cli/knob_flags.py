@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.knobs import Knob, parse_angles
@@ -14,6 +14,10 @@ from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+FILE_KNOBS: Final = ("restore", "upscale")
+"""Settings that name a file; on the command line its folder may stand before it."""
 
 
 def flag_of(name: str) -> str:
@@ -50,6 +54,10 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", default=AUTO, help="cpu, cuda, cuda:1, mps; auto takes the best that is there")
     group.add_argument("--dtype", default=AUTO, help="float32, or float16 where the engine offers it")
     group.add_argument("--batch-size", type=int, default=0, metavar="N", help="frames computed at once; 0 is automatic")
+    group.add_argument(
+        "--folder", type=Path, action="append", default=[],
+        help="look here first for checkpoints, restorers and upscalers; may be given several times",
+    )  # fmt: skip
     group.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads; 0 is one per core")
 
 
@@ -58,12 +66,20 @@ def settings_of(options: argparse.Namespace) -> Settings:
     given = vars(options)
     base = read_settings(options.settings_from).to_mapping() if options.settings_from else {}
     flags = {described.name: given[described.name] for described in Settings.knobs() if described.name in given}
-    return Settings.from_mapping({**base, **flags})
+    files = {name: path.name for name, path in _files(options).items()}
+    return Settings.from_mapping({**base, **flags, **files})
 
 
 def runtime_of(options: argparse.Namespace) -> Runtime:
-    """The runtime that the flags ask for."""
-    return Runtime(options.device, options.dtype, max(0, options.batch_size), max(0, options.threads))
+    """The runtime that the flags ask for; the folders of files that settings name are searched, too."""
+    folders = (*(path.parent for path in _files(options).values()), *options.folder)
+    return Runtime(options.device, options.dtype, max(0, options.batch_size), max(0, options.threads), folders)
+
+
+def _files(options: argparse.Namespace) -> dict[str, Path]:
+    """Settings given as a path: they keep the file's name, so that no result tells of this machine's folders."""
+    given = {name: Path(getattr(options, name)) for name in FILE_KNOBS if hasattr(options, name)}
+    return {name: path.expanduser() for name, path in given.items() if len(path.parts) > 1}
 
 
 def read_settings(path: Path) -> Settings:

@@ -60,6 +60,20 @@ def track_faces(frames: Iterable[Picture]) -> Iterator[Landmarks | None]:
     return mediapipe_faces.track(frames)
 
 
+class FaceFollower:
+    """One face through a video, looked for where it was; where it is lost, the largest face of the frame."""
+
+    def __init__(self, start: Landmarks | None = None) -> None:
+        self._last = start
+
+    def look(self, frame: Picture) -> Landmarks | None:
+        """The face of the next frame (H, W, 3), None where there is none; may be called from any thread."""
+        known = None if self._last is None else self._last.mesh
+        found = mediapipe_faces.follow(frame, known) or next(mediapipe_faces.track([frame]))
+        self._last = found or self._last
+        return found
+
+
 def search(picture: Picture) -> Search:
     """The faces of a picture by the first provider that sees any; FaceError when no provider can look at all."""
     remarks: list[str] = []

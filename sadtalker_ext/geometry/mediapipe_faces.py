@@ -135,6 +135,14 @@ def track(frames: Iterable[Picture]) -> Iterator[Landmarks | None]:
         yield Landmarks.from_mesh(meshes[0], PROVIDER) if meshes else None
 
 
+def follow(frame: Picture, last: Mesh | None) -> Landmarks | None:
+    """The face of a frame where it was in the frame before (478, 3); None where it is there no longer."""
+    if last is None:
+        return None
+    meshes, presence = measure(Pyramid(frame), [crop_around_mesh(last)])
+    return Landmarks.from_mesh(meshes[0], PROVIDER) if presence[0] >= SURE else None
+
+
 def _tiles(width: int, height: int, side: int) -> list[FaceBox]:
     """Overlapping square tiles over the picture."""
     wide, high = min(side, width), min(side, height)

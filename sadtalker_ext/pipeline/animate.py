@@ -18,7 +18,7 @@ Without a voice, or with a video to take after, the same story is told by :func:
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.pipeline.edit import Clock, check_knobs, edit_motion, motion_style, video_clock
-from sadtalker_ext.pipeline.frames import Restorer, Watcher, open_restorer
+from sadtalker_ext.pipeline.frames import Restorer, Watcher, open_finishers
 from sadtalker_ext.pipeline.inputs import Inputs, check_reference
 from sadtalker_ext.pipeline.output import check_output, output_folder
 from sadtalker_ext.pipeline.record import Record
@@ -141,11 +141,11 @@ def make_video(
     path = Path(out_path)
     task = Task(inputs.located(), settings, runtime, watcher, Stopwatch())
     check_output(path, task.inputs.files)
-    restorer = open_restorer(settings)
+    finishers = open_finishers(settings, runtime)
     cast = gather(task)
     clock = video_clock(cast.speech.duration_s, settings)
     motion = move(task, cast, clock)
-    with closing(render(task, cast, motion, restorer)) as frames, output_folder(path):
+    with closing(render(task, cast, motion, finishers)) as frames, output_folder(path):
         size = write(frames, path, task, clock)
     watch = task.stopwatch
     return Result(
@@ -222,11 +222,13 @@ def move(task: Task, cast: Cast, clock: Clock) -> Movement:
         return Movement(source, edit_motion(motion, source, task.settings, cast.engine.spec, clock))
 
 
-def render(task: Task, cast: Cast, movement: Movement, restorer: Restorer | None) -> Generator[Frame, None, None]:
+def render(
+    task: Task, cast: Cast, movement: Movement, finishers: Sequence[Restorer] = ()
+) -> Generator[Frame, None, None]:
     """Every frame of the video, one at a time."""
     frames = cast.engine.render(cast.portrait, movement.source, movement.motion)
-    if restorer is not None:
-        frames = restorer.restore(frames, cast.portrait)
+    for finisher in finishers:
+        frames = finisher.restore(frames, cast.portrait)
     yield from task.stopwatch.note_first(task.watcher.watch(frames, "frames", len(movement.motion)))
 
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.settings import Settings
 
-PIPELINE_KNOBS = frozenset({"engine", "face", "resolution_limit", "frame_rate", "quality", "restore"})
+PIPELINE_KNOBS = frozenset(
+    {"engine", "face", "resolution_limit", "frame_rate", "quality", "restore", "restore_strength", "upscale"}
+)
 """Settings that the pipeline honours for every engine; the others need the engine's word."""
 
 PITCH, YAW, ROLL = range(3)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import tee
 from typing import TYPE_CHECKING, Protocol
 
-from sadtalker_ext.errors import Cancelled, SettingsError
+from sadtalker_ext.errors import Cancelled
 from sadtalker_ext.settings import NO_RESTORER
 
 if TYPE_CHECKING:
     from sadtalker_ext.engines.engine import Frame
     from sadtalker_ext.geometry.portrait import Portrait
+    from sadtalker_ext.runtime import Runtime
     from sadtalker_ext.settings import Settings
 
 
@@ -79,26 +81,65 @@ def _never() -> bool:
 
 
 class Restorer(Protocol):
-    """Sharpens the face in every frame of one video."""
+    """Works over every frame of one video: sharpens the face, or makes the frames larger."""
 
     def restore(self, frames: Iterator[Frame], portrait: Portrait) -> Iterator[Frame]:
-        """The frames, one for one and of the same size, with the face restored."""
+        """The frames, one for one. Face restorers keep their size, upscalers multiply it."""
         ...
 
 
-_RESTORERS: dict[str, Callable[[], Restorer]] = {}
+Opener = Callable[[], Restorer]
+_RESTORERS: dict[str, Opener] = {}
+_UPSCALERS: dict[str, Opener] = {}
 
 
-def register_restorer(name: str, opener: Callable[[], Restorer]) -> None:
+def register_restorer(name: str, opener: Opener) -> None:
     """Offer a face restorer under ``name``; ``opener`` loads it when a video asks for it. A later one replaces it."""
     _RESTORERS[name] = opener
 
 
-def open_restorer(settings: Settings) -> Restorer | None:
-    """The face restorer a person asked for, None for none; an unknown name is a SettingsError."""
-    if settings.restore == NO_RESTORER:
-        return None
-    if settings.restore not in _RESTORERS:
-        there = f"there are {', '.join(sorted(_RESTORERS))}" if _RESTORERS else "none is available here"
-        raise SettingsError(f"There is no face restorer named {settings.restore!r}; {there}; use {NO_RESTORER}")
-    return _RESTORERS[settings.restore]()
+def register_upscaler(name: str, opener: Opener) -> None:
+    """Offer an upscaler of whole frames, likewise."""
+    _UPSCALERS[name] = opener
+
+
+class Blend:
+    """A face restorer of which only a part, 0 to 1, is shown."""
+
+    def __init__(self, restorer: Restorer, part: float) -> None:
+        self._restorer, self._part = restorer, part
+
+    def restore(self, frames: Iterator[Frame], portrait: Portrait) -> Iterator[Frame]:
+        """The frames, one for one; one that the restorer made larger is passed on as it is."""
+        import cv2
+        import numpy as np
+
+        plain, given = tee(frames)
+        for frame, restored in zip(plain, self._restorer.restore(given, portrait), strict=True):
+            if restored.shape != frame.shape:
+                yield restored
+            else:
+                yield np.asarray(cv2.addWeighted(restored, self._part, frame, 1 - self._part, 0), np.uint8)
+
+
+def open_finishers(settings: Settings, runtime: Runtime) -> list[Restorer]:
+    """What the person wants done to rendered frames, in order: enlarging, then restoring the face within.
+
+    A registered name is taken before a file of that name; SettingsError where there is neither.
+    """
+    finishers = []
+    if settings.upscale != NO_RESTORER:
+        finishers.append(_open(settings.upscale, "upscale", _UPSCALERS, runtime))
+    if settings.restore != NO_RESTORER and settings.restore_strength > 0:
+        restorer = _open(settings.restore, "restore", _RESTORERS, runtime)
+        whole = settings.restore_strength == 1
+        finishers.append(restorer if whole else Blend(restorer, settings.restore_strength))
+    return finishers
+
+
+def _open(name: str, wish: str, known: dict[str, Opener], runtime: Runtime) -> Restorer:
+    if name in known:
+        return known[name]()
+    from sadtalker_ext.pipeline.restorer_choice import open_file
+
+    return open_file(name, wish, sorted(known), runtime)

@@ -5,7 +5,8 @@ import pytest
 
 from sadtalker_ext.errors import Cancelled, SettingsError
 from sadtalker_ext.pipeline import frames as frames_module
-from sadtalker_ext.pipeline.frames import Watcher, open_restorer, register_restorer
+from sadtalker_ext.pipeline.frames import Watcher, open_finishers, register_restorer, register_upscaler
+from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 
 
@@ -48,18 +49,66 @@ def test_cancel_stops_before_the_next_frame_is_made():
     assert reports[-1].done == 1
 
 
-def test_no_restorer_by_default_and_unknown_ones_are_refused(monkeypatch):
+@pytest.fixture
+def registries(monkeypatch, tmp_path):
+    """Nothing registered, and no files but those in the folder given."""
     monkeypatch.setattr(frames_module, "_RESTORERS", {})
-    assert open_restorer(Settings()) is None
+    monkeypatch.setattr(frames_module, "_UPSCALERS", {})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Runtime(folders=(tmp_path,))
+
+
+class Doubling:
+    """A restorer that makes twice as bright, or an upscaler that makes twice as large."""
+
+    def __init__(self, larger=False):
+        self.larger = larger
+
+    def restore(self, frames, portrait):
+        for frame in frames:
+            yield frame.repeat(2, axis=0).repeat(2, axis=1) if self.larger else frame * 2
+
+
+def finish(settings, runtime):
+    frames = count_up([])
+    for finisher in open_finishers(settings, runtime):
+        frames = finisher.restore(frames, None)
+    return list(frames)
+
+
+def test_nothing_is_restored_by_default_and_unknown_names_are_refused(registries):
+    assert open_finishers(Settings(), registries) == []
     with pytest.raises(SettingsError, match=r"no face restorer named 'GFPGAN'; none is available here; use none"):
-        open_restorer(Settings(restore="GFPGAN"))
+        open_finishers(Settings(restore="GFPGAN"), registries)
+    with pytest.raises(SettingsError, match=r"no upscaler named 'ESRGAN'; none is available here; use none"):
+        open_finishers(Settings(upscale="ESRGAN"), registries)
 
 
-def test_a_registered_restorer_is_opened_when_asked_for(monkeypatch):
-    monkeypatch.setattr(frames_module, "_RESTORERS", {})
+def test_a_registered_restorer_is_opened_when_asked_for(registries):
     opened = []
     register_restorer("Sharp", lambda: opened.append(1) or "restorer")
     assert opened == []
-    assert open_restorer(Settings(restore="Sharp")) == "restorer"
+    assert open_finishers(Settings(restore="Sharp"), registries) == ["restorer"]
     with pytest.raises(SettingsError, match="there are Sharp"):
-        open_restorer(Settings(restore="Other"))
+        open_finishers(Settings(restore="Other"), registries)
+
+
+def test_only_the_wished_part_of_a_restorer_is_shown(registries):
+    register_restorer("bright", Doubling)
+    for part, expected in ((1.0, [0, 2, 4, 6, 8]), (0.5, [0, 2, 3, 4, 6]), (0.25, [0, 1, 2, 4, 5])):
+        frames = finish(Settings(restore="bright", restore_strength=part), registries)
+        assert [frame[0, 0, 0] for frame in frames] == expected
+    assert open_finishers(Settings(restore="bright", restore_strength=0), registries) == []
+
+
+def test_frames_are_enlarged_before_the_face_is_restored(registries):
+    register_restorer("bright", Doubling)
+    register_upscaler("large", lambda: Doubling(larger=True))
+    frames = finish(Settings(restore="bright", upscale="large"), registries)
+    assert [frame.shape for frame in frames] == [(4, 4, 3)] * 5
+    assert [frame[0, 0, 0] for frame in frames] == [0, 2, 4, 6, 8]
+
+
+def test_names_lead_to_no_folders(registries):
+    with pytest.raises(SettingsError, match="takes a name without folders; name the folder with --folder"):
+        open_finishers(Settings(restore="../secret.pth"), registries)
