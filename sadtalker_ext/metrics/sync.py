@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
-from sadtalker_ext.puppet.fields import JAW_DROP, LIP_DROP, LIP_RAISE
+from sadtalker_ext.puppet.fields import JAW_DROP, LIP_DROP, LIP_RAISE, TUCK_CLOSES, TUCK_LIFT, TUCK_RAISE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 LARGEST_LAG_S: Final = 0.16
 """Sound and picture are compared at shifts up to this; people notice asynchrony from about 0.08 s (ITU-R BT.1359)."""
-_TUCK_SHARE: Final = 0.15
 _SPREAD_WIDENS: Final = 0.24
 _PUCKER_NARROWS: Final = 0.36
 _STEPS_PER_S: Final = 100
@@ -33,8 +32,9 @@ def mouth_opening(mouth: NDArray[np.floating[Any]]) -> Curve:
     """(T, 8 or more) coefficients in the basis' order -> (T,) opening between the lips; 1 is jaw_open = 1."""
     part = {name: np.asarray(mouth[:, index], np.float64) for name, index in _COLUMN.items()}
     lips = LIP_DROP * part["lower_lip_drop"] + LIP_RAISE * part["upper_lip_raise"]
-    opened = part["jaw_open"] + lips / JAW_DROP - _TUCK_SHARE * part["lip_tuck"]
-    opening: Curve = np.maximum(opened, 0.0) * (1.0 - part["lips_closed"])
+    lips += (TUCK_RAISE - TUCK_LIFT) * part["lip_tuck"]
+    opened = part["jaw_open"] + lips / JAW_DROP
+    opening: Curve = np.maximum(opened, 0.0) * (1.0 - part["lips_closed"]) * (1.0 - TUCK_CLOSES * part["lip_tuck"])
     return opening
 
 

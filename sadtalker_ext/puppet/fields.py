@@ -35,6 +35,10 @@ CORNER_SHARE: Final = 0.36
 """How far the mouth corners follow the jaw."""
 LIP_DROP: Final = 0.045
 LIP_RAISE: Final = 0.038
+TUCK_RAISE: Final = 0.30 * LIP_RAISE
+"""How far the upper lip lifts in f and v, so that the teeth show on the lower lip."""
+TUCK_CLOSES: Final = 0.5
+"""Share of whatever the jaw and the lips opened that the lower lip closes when it rises to the teeth in f and v."""
 TUCK_LIFT: Final = 0.008
 """How much nearer the lower lip comes to the upper one in f and v, besides rolling in."""
 TUCK_ROLL: Final = 0.5
@@ -79,7 +83,7 @@ def field_scalars(expression: Array, source_gap: float, lower_lip: float) -> Arr
     value = {name: expression[:, index] for name, index in SHAPE_INDEX.items()}
     drop = JAW_DROP * value["jaw_open"] + LIP_DROP * value["lower_lip_drop"]
     lower = LIP_DROP * value["lower_lip_drop"] - (TUCK_LIFT + TUCK_ROLL * lower_lip) * value["lip_tuck"]
-    upper = LIP_RAISE * value["upper_lip_raise"] + 0.30 * LIP_RAISE * value["lip_tuck"]
+    upper = LIP_RAISE * value["upper_lip_raise"] + TUCK_RAISE * value["lip_tuck"]
     opened = np.maximum(drop + upper - TUCK_LIFT * value["lip_tuck"], 0.0)
     closed = value["lips_closed"]
     overlap = OVERLAP * smoothstep(0.8, 1.0, closed)
@@ -87,7 +91,7 @@ def field_scalars(expression: Array, source_gap: float, lower_lip: float) -> Arr
         "jaw": JAW_DROP * value["jaw_open"],
         "part_lower": lower,
         "part_upper": upper,
-        "close_opened": closed * opened + overlap,
+        "close_opened": (1.0 - (1.0 - closed) * (1.0 - TUCK_CLOSES * value["lip_tuck"])) * opened + overlap,
         "close_source": 1.0 - (1.0 - closed) * (1.0 - value["mouth_neutral"]) if source_gap > 0.0 else 0.0 * closed,
         "pucker": value["pucker"],
         "spread": value["spread"],

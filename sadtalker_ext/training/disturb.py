@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 _NATS_PER_DB: Final = np.float32(np.log(10) / 10)
 _NONE: Final = np.float32(0.0)
 _MEL_FRAME_S: Final = 0.01
+_TEMPO_SPREAD: Final = 0.12
+_TEMPO_WANDERS: Final = 0.25
+_CONTRAST_SPREAD: Final = 0.25
+_ENVELOPE_BANDS: Final = 9
 
 
 def disturb(mel: Mel, random: np.random.Generator) -> Mel:
-    """(M, 80): another throat, gain, a room, steady noise, lost bands, a little jitter."""
+    """(M, 80): another throat, clearer or duller, gain, a room, steady noise, lost bands, a little jitter."""
     if random.random() < 0.8:
         mel = _another_throat(mel, random)
+    if random.random() < 0.5:
+        mel = _another_clarity(mel, random)
     mel = amplified(mel, np.full((len(mel), 1), random.uniform(-20, 6), np.float32))
     if random.random() < 0.35:
         mel = _in_a_room(mel, random)
@@ -43,9 +49,18 @@ def amplified(mel: Mel, gain_db: Mel) -> Mel:
     return np.maximum(louder, np.float32(SILENCE_LOG_POWER), out=louder)
 
 
-def at_tempo(mel: Mel, count: int, tempo: float) -> Mel:
-    """(count, 80) frames of ``mel`` taken every ``tempo`` frames, linear between them."""
-    at = np.minimum(np.arange(count) * tempo, len(mel) - 1.001)
+def pace(count: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """(count,) places in mel frames, from 0: another speaker's tempo, who hurries and lingers from word to word."""
+    spacing = int(random.integers(15, 60))
+    knots = random.normal(0, random.uniform(0, _TEMPO_WANDERS), count // spacing + 2) + random.normal(0, _TEMPO_SPREAD)
+    tempo = np.exp(np.interp(np.arange(count - 1), np.arange(len(knots)) * spacing, np.clip(knots, -0.5, 0.5)))
+    places: NDArray[np.float64] = np.concatenate([[0.0], np.cumsum(tempo)])
+    return places
+
+
+def taken_at(mel: Mel, places: NDArray[np.float64]) -> Mel:
+    """(M, 80) at (count,) places in frames from 0 to M - 1, linear between them."""
+    at = np.minimum(places, len(mel) - 1.001)
     low = at.astype(np.int64)
     share = (at - low).astype(np.float32)[:, None]
     below: Mel = mel[low]
@@ -84,6 +99,16 @@ def _another_throat(mel: Mel, random: np.random.Generator) -> Mel:
     mixing[low + 1, np.arange(bands)] = at - low
     moved: Mel = mel @ mixing
     return moved
+
+
+def _another_clarity(mel: Mel, random: np.random.Generator) -> Mel:
+    """Peaks of the spectrum higher or lower above its envelope: breathy and dull voices, clear and pressed ones."""
+    from scipy.ndimage import uniform_filter1d
+
+    envelope = uniform_filter1d(mel, int(random.integers(_ENVELOPE_BANDS, 4 * _ENVELOPE_BANDS)), axis=1, mode="nearest")
+    factor = np.float32(np.exp(random.normal(0, _CONTRAST_SPREAD)))
+    clearer: Mel = envelope + factor * (mel - envelope)
+    return np.maximum(clearer, np.float32(SILENCE_LOG_POWER), out=clearer)
 
 
 def _in_a_room(mel: Mel, random: np.random.Generator) -> Mel:

@@ -20,7 +20,8 @@ from torch.nn import functional
 
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.speech_to_expression import MEL_PER_FRAME, Config, SpeechToExpression
-from sadtalker_ext.training.disturb import amplified, at_tempo, disturb, effort, swell_db
+from sadtalker_ext.puppet.fields import TUCK_CLOSES
+from sadtalker_ext.training.disturb import amplified, disturb, effort, pace, swell_db, taken_at
 from sadtalker_ext.training.features import MEL_RATE_HZ, Features, is_unseen, padded, split_streams
 from sadtalker_ext.training.judge import judge, predict_stream
 from sadtalker_ext.training.loop import Phase, Plan, train
@@ -43,7 +44,6 @@ _OVERHANG: Final = 150
 _MISSED_CLOSURE: Final = 4.0
 """A closure that is missed costs this much more than one that is made up: viewers notice open lips in p, b and m."""
 _SWELL_CHANCE: Final = 0.6
-_TEMPO_SPREAD: Final = 0.12
 _MOVED_BY_EFFORT: Final = [ARTICULATED.index(name) for name in ("jaw_open", "upper_lip_raise", "lower_lip_drop")]
 _SHAPE_WEIGHTS: Final = (6.0, 1.0, 2.0, 1.5, 1.0, 3.0, 3.0)
 _JAW, _CLOSED, _PUCKER, _SPREAD, _TUCK = (ARTICULATED.index(name) for name in (
@@ -127,14 +127,14 @@ class ExpNetRecipe:
         self, random: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         stream = self.train_set[int(np.searchsorted(self.odds, random.random()))]
-        tempo = float(np.exp(random.normal(0, _TEMPO_SPREAD)))
-        last = max(0, len(stream.log_mel) - round(MEL_PER_FRAME * CROP_FRAMES * tempo))
-        start = int(random.integers(-_OVERHANG, last + _OVERHANG))
         before = MEL_PER_FRAME * self.context
         count = MEL_PER_FRAME * (CROP_FRAMES + 2 * self.context)
-        source = padded(stream.log_mel, start - round(before * tempo), round(count * tempo) + 1)
-        mel = at_tempo(source, count, tempo)
-        wanted = np.round(start + MEL_PER_FRAME * tempo * np.arange(CROP_FRAMES)).astype(np.int64)
+        places = pace(count, random)
+        target_places = places[before:][: MEL_PER_FRAME * CROP_FRAMES : MEL_PER_FRAME]
+        last = max(0, len(stream.log_mel) - int(target_places[-1] - target_places[0]))
+        begin = int(random.integers(-_OVERHANG, last + _OVERHANG)) - int(target_places[0])
+        mel = taken_at(padded(stream.log_mel, begin, int(places[-1]) + 2), places)
+        wanted = np.round(begin + target_places).astype(np.int64)
         rows = np.clip(wanted, 0, len(stream.curves) - 1)
         sounding = wanted == rows
         target = stream.curves[rows].astype(np.float32) * sounding[:, None]
@@ -208,7 +208,7 @@ def train_exp_net(recipe: ExpNetRecipe, folder: Path, plan: Plan, commit: str = 
 
 def _opening(curves: Tensor) -> Tensor:
     """(B, T, 7) -> (B, T), the part of metrics.sync.mouth_opening that has gradients everywhere."""
-    return curves[..., _JAW] * (1 - curves[..., _CLOSED]) * (1 - 0.5 * curves[..., _TUCK])
+    return curves[..., _JAW] * (1 - curves[..., _CLOSED]) * (1 - TUCK_CLOSES * curves[..., _TUCK])
 
 
 def _width(curves: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ _VOWELS: Final = {
 }
 
 _LABIAL_STOP: Final = Gesture(jaw=0.12, jaw_weight=0.9, closed=1.0)
-_LABIODENTAL: Final = Gesture(jaw=0.11, jaw_weight=1.5, tuck=1.0, upper=0.2, lip_weight=1.0)
+_LABIODENTAL: Final = Gesture(jaw=0.09, jaw_weight=1.5, tuck=1.0, upper=0.1, lip_weight=1.0)
 _DENTAL: Final = Gesture(jaw=0.20, jaw_weight=1.0, lower=0.15, spread=0.12)
 _ALVEOLAR: Final = Gesture(jaw=0.17, jaw_weight=0.8, lower=0.12, spread=0.15, lip_weight=0.35)
 _SIBILANT: Final = Gesture(

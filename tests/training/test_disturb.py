@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.models.speech_to_expression import SILENCE_LOG_POWER
-from sadtalker_ext.training.disturb import amplified, at_tempo, disturb, effort, swell_db
+from sadtalker_ext.training.disturb import amplified, disturb, effort, pace, swell_db, taken_at
 
 
 def ramp(count=200):
@@ -33,8 +33,17 @@ def test_digital_silence_stays_silent_when_amplified():
 
 @pytest.mark.parametrize("tempo", [0.8, 1.0, 1.3])
 def test_tempo_moves_events_in_proportion(tempo):
-    source = ramp(200)
-    assert np.diff(at_tempo(source, round(180 / tempo), tempo).mean(1)).argmax() == pytest.approx(99 / tempo, abs=1)
+    changed = taken_at(ramp(200), tempo * np.arange(round(180 / tempo)))
+    assert np.diff(changed.mean(1)).argmax() == pytest.approx(99 / tempo, abs=1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_pace_wanders_but_never_runs_backwards(seed):
+    steps = np.diff(pace(2000, np.random.default_rng(seed)))
+    assert steps.min() > 0.4
+    assert steps.max() < 2.0
+    assert np.abs(np.diff(steps)).max() < 0.1
+    assert pace(2000, np.random.default_rng(seed))[0] == 0.0
 
 
 def test_louder_opens_further_within_limits():
