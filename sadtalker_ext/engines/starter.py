@@ -11,7 +11,7 @@ import numpy as np
 
 from sadtalker_ext.engines.engine import EngineSpec, MotionStyle
 from sadtalker_ext.geometry.motion import FRAME_RATE_HZ, Motion
-from sadtalker_ext.puppet.basis import MOUTH_SHAPES, SHAPE_INDEX, SHAPES
+from sadtalker_ext.puppet.basis import MOUTH_SHAPES, SCALED_COLUMNS, SHAPE_INDEX, SHAPES
 from sadtalker_ext.puppet.imaging import CpuImaging
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class StarterEngine:
             frame_size_px=None,
             knobs=KNOBS,
             pose_styles=self._pose.config.styles,
-            expression_columns=tuple(SHAPE_INDEX[name] for name in (*MOUTH_SHAPES, "brows_up", "brows_down")),
+            expression_columns=SCALED_COLUMNS,
         )
         self._prepared: tuple[Portrait, Puppet] | None = None
 
@@ -145,11 +145,14 @@ def _keep_eye_contact(motion: Motion, source: Motion) -> NDArray[np.float32]:
 
 
 def speaking_envelope(prosody: Prosody) -> NDArray[np.float32]:
-    """(T,) 0 until somebody speaks, rising to 1 just before, and 1 from then on; all 0 where nobody does."""
+    """(T,) 0 until somebody speaks, rising to 1 just before, and 1 from then on; all 0 where nobody does.
+
+    A voice that speaks at once finds the lips already on their way.
+    """
     if len(prosody.phrase_starts) == 0:
         return np.zeros(len(prosody), np.float32)
     times_s = np.arange(len(prosody)) / FRAME_RATE_HZ
-    begin_s = max(float(prosody.phrase_starts[0]) / FRAME_RATE_HZ - ONSET_S, 0.0)
+    begin_s = float(prosody.phrase_starts[0]) / FRAME_RATE_HZ - ONSET_S
     rise = np.clip((times_s - begin_s) / ONSET_S, 0.0, 1.0)
     eased: NDArray[np.float32] = (rise * rise * (3.0 - 2.0 * rise)).astype(np.float32)
     return eased
