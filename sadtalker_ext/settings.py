@@ -75,7 +75,11 @@ class Settings:
         "crop: the face alone; resize: the whole picture, squeezed to a square; ext...: with a border around the face.",
         choices=("full", "extfull", "crop", "extcrop", "resize"),
     )  # fmt: skip
-    size: str = knob("256", "Render size", "Engine sadtalker: pixels of the square it renders.", choices=("256", "512"))
+    size: str = knob(
+        "256", "Render size", "Engine sadtalker: pixels of the square it renders. Networks of your own (sadtalker "
+        "train export) in the first folder of checkpoints render the size they were trained for.",
+        choices=("256", "512"),
+    )  # fmt: skip
     parity: bool = knob(
         False, "Parity", "Engine sadtalker: cut and paste exactly as the official code does, with its faults.",
     )  # fmt: skip

@@ -14,6 +14,7 @@ from sadtalker_ext.audio.mel import stream_mel
 from sadtalker_ext.audio.windows import IDLE_MEL, stream_windows
 from sadtalker_ext.engines import sadtalker_coefficients as rows
 from sadtalker_ext.engines.engine import EngineSpec, MotionStyle
+from sadtalker_ext.engines.puppet_coefficients import portrait_coefficients
 from sadtalker_ext.engines.sadtalker_batches import in_batches
 from sadtalker_ext.engines.sadtalker_coefficients import from_motion, to_motion
 from sadtalker_ext.engines.sadtalker_framing import (
@@ -27,8 +28,10 @@ from sadtalker_ext.engines.sadtalker_networks import predict_expression, predict
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.landmarks import FACE_OVAL
 from sadtalker_ext.models.keypoints import transform_keypoints
+from sadtalker_ext.puppet.basis import SCALED_COLUMNS
 from sadtalker_ext.weights.files import search_folders
-from sadtalker_ext.weights.official import PACKAGED, open_mapping, open_official
+from sadtalker_ext.weights.official import open_mapping, open_official
+from sadtalker_ext.weights.packaged import PACKAGED, PUPPET, PackagedConfig
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,14 +54,16 @@ KNOBS: Final = frozenset(
         "paste",
     }
 )  # fmt: skip
-STYLES: Final = 46
+REFERENCES: Final = ("eyes", "pose", "eyes+pose", "all")
 SOUND_BATCH: Final = 32
 """Frames of sound heard together; the networks' chunk of poses."""
 
 
 @dataclass(frozen=True)
 class SadTalkerOptions:
-    """size_px: 256 or 512, side of the rendered square. mode: see :data:`sadtalker_framing.MODES`.
+    """size_px: 256 or 512, side of the square that official networks render; trained ones name their own.
+
+    mode: see :data:`sadtalker_framing.MODES`.
     parity: the official boxes, Poisson paste and idle sound instead of the better ones.
     seamless: a Poisson paste per frame where the face is put back, without the rest of parity.
     """
@@ -104,27 +109,18 @@ class SadTalkerEngine:
         self.mode, self.options, self.runtime = mode_named(options.mode), options, runtime
         self.device = runtime.torch_device()
         runtime.torch_dtype(("float32",))
-        folders = search_folders(runtime.folders)
-        official = open_official(options.size_px, folders)
-        self._mapping = open_mapping(self.mode.coefficients, folders).to(self.device)
+        official = open_official(options.size_px, search_folders(runtime.folders))
+        self.config, kind = official.config, official.config.coefficients
+        mapping = open_mapping(self.mode.coefficients, official.mapping_folders, kind)
+        self._mapping = mapping.to(self.device)
         self._exp_net = official.exp_net().to(self.device)
         self._pose_vae = official.pose_vae().to(self.device)
-        self._face_recon = official.face_recon().to(self.device)
+        self._face_recon = None if kind == PUPPET else official.face_recon().to(self.device)
         self._keypoints = official.keypoint_detector().to(self.device)
         self._generator = official.generator().to(self.device)
         self._face: Face | None = None
         self._scene: Scene | None = None
-        self.spec = EngineSpec(
-            name="sadtalker",
-            label=f"SadTalker {options.size_px} (official checkpoints)",
-            frame_size_px=options.size_px,
-            knobs=KNOBS,
-            pose_styles=tuple(str(style) for style in range(STYLES)),
-            expression_columns=tuple(range(rows.EXPRESSION.stop)),
-            weights=(PACKAGED[options.size_px].name,),
-            references=("eyes", "pose", "eyes+pose", "all"),
-            parity=options.parity,
-        )
+        self.spec = engine_spec(self.config, official.name, options)
 
     def read_face(self, portrait: Portrait) -> Motion:
         """The portrait's own 3DMM coefficients as motion (T = 1)."""
@@ -190,15 +186,15 @@ class SadTalkerEngine:
     @torch.inference_mode()
     def _read(self, portrait: Portrait) -> Face:
         if self._face is None or self._face.portrait is not portrait:
-            framing = frame_portrait(portrait, self.mode, self.options.size_px, self.options.parity)
-            self._face = Face(portrait, framing, self._read_coefficients(framing))
+            framing = frame_portrait(portrait, self.mode, self.config.size_px, self.options.parity)
+            self._face = Face(portrait, framing, self._read_coefficients(portrait, framing))
         return self._face
 
     @torch.inference_mode()
     def _set(self, face: Face) -> Scene:
         if self._scene is None or self._scene.face is not face:
             self._scene = None
-            image = source_tensor(face.framing.square, self.options.size_px).to(self.device)
+            image = source_tensor(face.framing.square, self.config.size_px).to(self.device)
             canonical, encoded = self._keypoints(image), self._generator.encode_source(image)
             head = self._mapping(torch.from_numpy(rows.still_window(face.coefficients)).to(self.device))
             keypoints = transform_keypoints(canonical, head)
@@ -210,13 +206,36 @@ class SadTalkerEngine:
             self._scene = Scene(face, canonical, keypoints, encoded, finish)
         return self._scene
 
-    def _read_coefficients(self, framing: Framing) -> Floats:
-        """3DMM coefficients (70 or 73,) of the source: expression, angles, translation, and where the crop lies."""
+    def _read_coefficients(self, portrait: Portrait, framing: Framing) -> Floats:
+        """Coefficients (70 or 73,) of the source: expression, angles, translation, and where the crop lies."""
+        if self._face_recon is None:
+            own = portrait_coefficients(portrait.landmarks.mesh, framing.landmarks68, self.config.size_px)
+            return own[: self.mode.coefficients]
         aligned, transform = framing.aligned()
         parts = self._face_recon(source_tensor(aligned, len(aligned)).to(self.device))
         found = torch.cat((parts.expression, parts.angle, parts.translation), dim=1)[0].cpu().numpy()
         crop = np.array([transform.scale, transform.x_px, transform.y_px], np.float32)
         return np.asarray(np.concatenate((found, crop))[: self.mode.coefficients], dtype=np.float32)
+
+
+def engine_spec(config: PackagedConfig, name: str, options: SadTalkerOptions) -> EngineSpec:
+    """What the engine is with the networks of ``config`` from the file ``name``.
+
+    The puppet's shapes count from the portrait, so whole expressions cannot be copied from another face.
+    """
+    puppet = config.coefficients == PUPPET
+    origin = "trained" if puppet or config != PackagedConfig(config.size_px) else "official checkpoints"
+    return EngineSpec(
+        name="sadtalker",
+        label=f"SadTalker {config.size_px} ({origin})",
+        frame_size_px=config.size_px,
+        knobs=KNOBS,
+        pose_styles=tuple(str(style) for style in range(config.pose_vae.styles)),
+        expression_columns=SCALED_COLUMNS if puppet else tuple(range(rows.EXPRESSION.stop)),
+        weights=(name,),
+        references=REFERENCES[: -1 if puppet else None],
+        parity=options.parity,
+    )
 
 
 def blinks(style: MotionStyle, frames: int) -> Floats:

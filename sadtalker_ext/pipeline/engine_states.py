@@ -72,6 +72,8 @@ def engine_state(name: str, folders: Sequence[Path], deep: bool = False) -> Engi
     label = LABELS.get(name, name)
     if name != "sadtalker":
         return EngineState(name, label, ready=True, words="Ready.")
+    if state := trained_state(name, label, folders):
+        return state
     states = tuple(checkpoint_state(entry, folders, deep) for entry in RECOMMENDED)
     bad = [state for state in states if state.problem]
     missing = [state for state in bad if state.path is None]
@@ -82,6 +84,31 @@ def engine_state(name: str, folders: Sequence[Path], deep: bool = False) -> Engi
     damaged = ", ".join(state.name for state in bad if state.path is not None)
     words += f" These cannot be used: {damaged}." if damaged else ""
     return EngineState(name, label, ready=False, words=words.strip(), checkpoints=states)
+
+
+def trained_state(name: str, label: str, folders: Sequence[Path]) -> EngineState | None:
+    """The state where a trained export comes before published checkpoints; None leaves it to those."""
+    from sadtalker_ext.errors import WeightsError
+    from sadtalker_ext.weights.files import find_checkpoint
+    from sadtalker_ext.weights.official import MAPPINGS
+    from sadtalker_ext.weights.packaged import PACKAGED, find_packaged, read_packaged_config
+
+    official = PACKAGED[min(PACKAGED)].name
+    path = None
+    try:
+        path = find_packaged(min(PACKAGED), folders)
+        config, trained = read_packaged_config(path) if path is not None else (None, False)
+    except WeightsError as e:
+        if path is not None and path.name == official:
+            return None
+        return EngineState(name, label, ready=False, words=str(e))
+    if path is None or config is None or not trained:
+        return None
+    lacking = [entry.converted for entry in MAPPINGS.values() if find_checkpoint(entry, [path.parent]) is None]
+    if lacking:
+        words = f"Beside {path.name} there is no {' and no '.join(lacking)}."
+        return EngineState(name, label, ready=False, words=words)
+    return EngineState(name, label, ready=True, words=f"Trained networks for {config.size_px} pixels: {path}.")
 
 
 def checkpoint_state(entry: Checkpoint, folders: Sequence[Path], deep: bool) -> CheckpointState:

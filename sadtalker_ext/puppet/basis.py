@@ -39,3 +39,5 @@ SHAPES: Final = (
 SHAPE_NAMES: Final = tuple(shape.name for shape in SHAPES)
 SHAPE_INDEX: Final = {name: index for index, name in enumerate(SHAPE_NAMES)}
 MOUTH_SHAPES: Final = SHAPE_NAMES[:8]
+SCALED_COLUMNS: Final = tuple(SHAPE_INDEX[name] for name in (*MOUTH_SHAPES, "brows_up", "brows_down"))
+"""What the expression scale applies to: mouth and brows, not lids and gaze."""

@@ -15,7 +15,11 @@ from sadtalker_ext.weights.files import find_checkpoint, require_checkpoint
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sadtalker_ext.weights.packaged import PackagedConfig
+
 HASH_BLOCK_BYTES = 1 << 20
+RECON = "face_3drecon."
+"""Prefix of the network that exports with the puppet's coefficients do without."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,23 @@ def check_checkpoint(entry: Checkpoint, folders: Sequence[Path], deep: bool = Tr
 def check_content(entry: Checkpoint, path: Path) -> None:
     """Raise a WeightsError unless the file is complete and holds exactly the tensors of its networks."""
     from sadtalker_ext.weights import official
+    from sadtalker_ext.weights.packaged import PACKAGED, PUPPET, read_packaged_config
     from sadtalker_ext.weights.state_dict import read_entry, read_safetensors, split_packaged
 
-    if entry in official.PACKAGED.values():
-        for prefix, tensors in split_packaged(read_safetensors(path), path).items():
-            _check_network(prefix, tensors, path)
+    if entry in PACKAGED.values():
+        config, _ = read_packaged_config(path)
+        parts = split_packaged(read_safetensors(path), path)
+        if config.coefficients == PUPPET and not parts[RECON]:
+            del parts[RECON]
+        for prefix, tensors in parts.items():
+            _check_network(prefix, tensors, path, config)
         return
     for coefficients, mapping in official.MAPPINGS.items():
         if entry == mapping:
             converted = path.name == entry.converted
             tensors = read_safetensors(path) if converted else read_entry(path, official.MAPPING_ENTRY)
-            official.check_mapping(coefficients, tensors, path)
+            config = official.read_mapping_config(path, coefficients)[0] if converted else None
+            official.check_mapping(coefficients, tensors, path, config)
             return
     for prefix, (old, name) in official.OLD_LAYOUT.items():
         if entry == old:
@@ -86,14 +96,17 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _check_network(prefix: str, tensors: Mapping[str, Tensor], path: Path) -> None:
+def _check_network(
+    prefix: str, tensors: Mapping[str, Tensor], path: Path, config: PackagedConfig | None = None
+) -> None:
     import torch
 
     from sadtalker_ext.weights.official import NETWORKS
+    from sadtalker_ext.weights.packaged import PackagedConfig
     from sadtalker_ext.weights.state_dict import NOT_FOR_INFERENCE, check_keys
 
     with torch.device("meta"):
-        wanted = NETWORKS[prefix]().state_dict()
+        wanted = NETWORKS[prefix](config or PackagedConfig()).state_dict()
     optional = tuple(part.removeprefix(prefix) for part in NOT_FOR_INFERENCE if part.startswith(prefix))
     needed = {key: value for key, value in wanted.items() if key in tensors or not key.startswith(optional)}
     check_keys(needed, tensors, path)

@@ -1,12 +1,15 @@
-"""The official checkpoints as networks: which file holds what, in the packaged and in the old layout."""
+"""The official checkpoints as networks: which file holds what, in the packaged and in the old layout.
+
+Trained exports have the same layout; the header of each file names the sizes of its networks.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.exp_net import ExpNet
@@ -18,9 +21,19 @@ from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAE
 from sadtalker_ext.weights import catalog
 from sadtalker_ext.weights.files import find_checkpoint, require_checkpoint
+from sadtalker_ext.weights.packaged import (
+    BFM,
+    CONFIG_KEY,
+    PACKAGED,
+    PackagedConfig,
+    config_from,
+    find_packaged,
+    metadata_of,
+    read_json,
+    read_packaged_config,
+)
 from sadtalker_ext.weights.state_dict import (
     NOT_FOR_INFERENCE,
-    Network,
     check_keys,
     load_strict,
     read_entry,
@@ -30,24 +43,23 @@ from sadtalker_ext.weights.state_dict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from torch import Tensor, nn
 
-    from torch import Tensor
-
-NETWORKS = {
-    "audio2exp.": ExpNet,
-    "audio2pose.": PoseVAE,
-    "face_3drecon.": FaceRecon,
-    "generator.": Generator,
-    "kp_extractor.": KeypointDetector,
+NETWORKS: Mapping[str, Callable[[PackagedConfig], nn.Module]] = {
+    "audio2exp.": lambda config: ExpNet(config.exp_net),
+    "audio2pose.": lambda config: PoseVAE(config.pose_vae),
+    "face_3drecon.": lambda _: FaceRecon(),
+    "generator.": lambda config: Generator(config.generator),
+    "kp_extractor.": lambda config: KeypointDetector(config.keypoint_detector),
 }
-"""Network of each prefix of the packaged file."""
+"""How the network of each prefix of a packaged file is made."""
 
-PACKAGED = {256: catalog.PACKAGED_256, 512: catalog.PACKAGED_512}
 MAPPINGS = {70: catalog.MAPPING_CROP, 73: catalog.MAPPING_FULL}
 """MappingNet checkpoint by number of coefficients."""
 MAPPING_ENTRY = "mapping"
 MAPPING_KIND = "sadtalker-mapping"
+KIND_KEY = "coefficients"
+"""Entry of a mapping file's header that says which kind of coefficients it reads."""
 
 OLD_LAYOUT = {
     "audio2exp.": (catalog.OLD_EXPRESSION, "model"),
@@ -63,46 +75,65 @@ Of the renderer's file the entries he_estimator, discriminator, the optimizers a
 
 
 class OfficialNetworks:
-    """The networks of one packaged file, or of the old files; each is made when it is asked for."""
+    """The networks of one packaged file, or of the old files; each is made when it is asked for.
 
-    def __init__(self, parts: Mapping[str, tuple[Path, Mapping[str, Tensor]]]) -> None:
-        self._parts = parts
+    config: what they are. name: of the file. mapping_folders: where the MappingNet that belongs to them is looked for.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[str, tuple[Path, Mapping[str, Tensor]]],
+        config: PackagedConfig,
+        name: str,
+        mapping_folders: Sequence[Path],
+    ) -> None:
+        self._parts, self.config, self.name, self.mapping_folders = parts, config, name, mapping_folders
 
     def exp_net(self) -> ExpNet:
         """Lean, for inference; so are the others."""
-        return self._network("audio2exp.", ExpNet)
+        return cast("ExpNet", self._network("audio2exp."))
 
     def pose_vae(self) -> PoseVAE:
         """Without the encoder and discriminator that training needs."""
-        return self._network("audio2pose.", PoseVAE)
+        return cast("PoseVAE", self._network("audio2pose."))
 
     def face_recon(self) -> FaceRecon:
         """3DMM regression."""
-        return self._network("face_3drecon.", FaceRecon)
+        return cast("FaceRecon", self._network("face_3drecon."))
 
     def keypoint_detector(self) -> KeypointDetector:
         """Canonical keypoints."""
-        return self._network("kp_extractor.", KeypointDetector)
+        return cast("KeypointDetector", self._network("kp_extractor."))
 
     def generator(self) -> Generator:
         """The renderer."""
-        return self._network("generator.", Generator)
+        return cast("Generator", self._network("generator."))
 
-    def _network(self, prefix: str, make: type[Network]) -> Network:
+    def _network(self, prefix: str) -> nn.Module:
         source, tensors = self._parts[prefix]
+        if not tensors:
+            raise WeightsError(f"{source} holds no tensors {prefix}*; export it again, or fetch the published file")
         skipped = [part.removeprefix(prefix) for part in NOT_FOR_INFERENCE if part.startswith(prefix)]
-        return fold(load_strict(make, tensors, source, skipped))
+        return fold(load_strict(lambda: NETWORKS[prefix](self.config), tensors, source, skipped))
 
 
 def open_official(size_px: int, folders: Sequence[Path]) -> OfficialNetworks:
-    """The networks for 256 or 512 pixels; the packaged file is preferred, the old files serve 256."""
-    packaged = PACKAGED[size_px]
+    """The networks for 256 or 512 pixels; the packaged file is preferred, the old files serve 256.
+
+    The first folder that holds a packaged file decides. Where that is a trained export, it may render another size,
+    and its MappingNet is looked for beside it.
+    """
+    path = find_packaged(size_px, folders)
     old = {prefix: find_checkpoint(entry, folders) for prefix, (entry, _) in OLD_LAYOUT.items()}
-    if find_checkpoint(packaged, folders) is None and size_px == min(PACKAGED) and all(old.values()):
-        return OfficialNetworks(read_old(folders))
-    path = require_checkpoint(packaged, folders)
-    parts = split_packaged(read_safetensors(path), path)
-    return OfficialNetworks({prefix: (path, tensors) for prefix, tensors in parts.items()})
+    if path is None and size_px == min(PACKAGED) and all(old.values()):
+        config = PackagedConfig(size_px)
+        return OfficialNetworks(read_old(folders), config, PACKAGED[size_px].name, folders)
+    if path is None:
+        path = require_checkpoint(PACKAGED[size_px], folders)
+    config, trained = read_packaged_config(path)
+    split = split_packaged(read_safetensors(path), path)
+    parts = {prefix: (path, tensors) for prefix, tensors in split.items()}
+    return OfficialNetworks(parts, config, path.name, [path.parent] if trained else folders)
 
 
 def read_old(folders: Sequence[Path]) -> dict[str, tuple[Path, dict[str, Tensor]]]:
@@ -114,14 +145,33 @@ def read_old(folders: Sequence[Path]) -> dict[str, tuple[Path, dict[str, Tensor]
     return parts
 
 
-def open_mapping(coefficients: int, folders: Sequence[Path]) -> MappingNet:
-    """MappingNet for 70 or 73 coefficients; a pickle is converted once to a safe file beside it, where it can be."""
+def open_mapping(coefficients: int, folders: Sequence[Path], kind: str = BFM) -> MappingNet:
+    """MappingNet for 70 or 73 coefficients; a pickle is converted once to a safe file beside it, where it can be.
+
+    kind: of the coefficients that the other networks speak; a file of another kind is refused.
+    """
     path = require_checkpoint(MAPPINGS[coefficients], folders)
     if path.name == MAPPINGS[coefficients].name:
-        tensors: Mapping[str, Tensor] = convert_mapping(path)[1]
+        config, found, tensors = MappingNetConfig(coefficients), BFM, convert_mapping(path)[1]
     else:
-        tensors = read_safetensors(path)
-    return fold(load_strict(lambda: MappingNet(MappingNetConfig(coefficients)), tensors, path))
+        (config, found), tensors = read_mapping_config(path, coefficients), read_safetensors(path)
+    if found != kind:
+        raise WeightsError(
+            f"{path} maps coefficients of kind {found!r}, the other networks speak {kind!r}; keep the files of one "
+            "export in a folder of their own"
+        )
+    return fold(load_strict(lambda: MappingNet(config), tensors, path))
+
+
+def read_mapping_config(path: Path, coefficients: int) -> tuple[MappingNetConfig, str]:
+    """Sizes of a mapping file and the kind of its coefficients, from its header or, without one, the official."""
+    header = metadata_of(path)
+    if CONFIG_KEY not in header:
+        return MappingNetConfig(coefficients), BFM
+    config = config_from(MappingNetConfig, read_json(header[CONFIG_KEY], path), path)
+    if config.coefficients != coefficients:
+        raise WeightsError(f"{path} maps {config.coefficients} coefficients, not {coefficients}; export it again")
+    return config, header.get(KIND_KEY, BFM)
 
 
 def convert_mapping(path: Path) -> tuple[Path | None, dict[str, Tensor]]:
@@ -144,9 +194,11 @@ def convert_mapping(path: Path) -> tuple[Path | None, dict[str, Tensor]]:
     return target, tensors
 
 
-def check_mapping(coefficients: int, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse tensors that are not exactly a MappingNet for 70 or 73 coefficients."""
+def check_mapping(
+    coefficients: int, tensors: Mapping[str, Tensor], path: Path, config: MappingNetConfig | None = None
+) -> None:
+    """Refuse tensors that are not exactly a MappingNet: of ``config``, else of the official sizes."""
     import torch
 
     with torch.device("meta"):
-        check_keys(MappingNet(MappingNetConfig(coefficients)).state_dict(), tensors, path)
+        check_keys(MappingNet(config or MappingNetConfig(coefficients)).state_dict(), tensors, path)

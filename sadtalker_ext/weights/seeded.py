@@ -113,17 +113,18 @@ def make_seeded(folder: Path) -> list[Path]:
     from sadtalker_ext.errors import WeightsError
     from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
     from sadtalker_ext.weights import official
+    from sadtalker_ext.weights.packaged import PACKAGED, PackagedConfig
     from sadtalker_ext.weights.state_dict import save_safetensors
 
     folder.mkdir(parents=True, exist_ok=True)
-    first, second = (folder / entry.name for entry in official.PACKAGED.values())
+    first, second = (folder / entry.name for entry in PACKAGED.values())
     mappings = {count: folder / entry.name for count, entry in official.MAPPINGS.items()}
     for path in (first, second, *mappings.values()):
         if path.exists():
             raise WeightsError(f"{path} is already there and may hold trained weights; choose an empty folder")
     state: dict[str, Tensor] = {}
     for prefix, make in official.NETWORKS.items():
-        state |= {prefix + key: tensor for key, tensor in seeded_state(prefix, make()).items()}
+        state |= {prefix + key: tensor for key, tensor in seeded_state(prefix, make(PackagedConfig())).items()}
     save_safetensors(state, first)
     os.link(first, second)
     for count, path in mappings.items():

@@ -24,6 +24,7 @@ from sadtalker_ext.models.folding import fold
 from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAE
 from sadtalker_ext.runtime import Runtime
+from sadtalker_ext.weights.packaged import PackagedConfig
 from sadtalker_ext.weights.seeded import seeded_state
 
 CPU = Runtime(device="cpu", batch_size=3)
@@ -53,10 +54,16 @@ def seeded(prefix, network):
 class SmallNetworks:
     """Sound networks as they are, the others small or stubs."""
 
+    config, name, mapping_folders = PackagedConfig(), "SadTalker_V0.0.2_256.safetensors", ()
+
     def __init__(self):
         self.exp = seeded("audio2exp.", ExpNet())
         self.pose = seeded("audio2pose.", PoseVAE())
         self.recon = seeded("face_3drecon.", FaceRecon(FaceReconConfig(blocks=(1, 1), widths=(8, 16))))
+
+    def of_size(self, size):
+        self.config = PackagedConfig(size)
+        return self
 
     def exp_net(self):
         return self.exp
@@ -81,10 +88,10 @@ def networks():
 
 @pytest.fixture
 def open_small(monkeypatch, networks):
-    monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: networks)
+    monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: networks.of_size(size))
     monkeypatch.setattr(
         sadtalker, "open_mapping",
-        lambda count, folders: seeded("mapping.", MappingNet(MappingNetConfig(count, width=32))),
+        lambda count, folders, kind: seeded("mapping.", MappingNet(MappingNetConfig(count, width=32))),
     )  # fmt: skip
     return lambda runtime=CPU, **options: SadTalkerEngine(runtime, SadTalkerOptions(**options))
 

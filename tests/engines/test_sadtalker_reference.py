@@ -45,7 +45,7 @@ def moved(monkeypatch, networks, tmp_path):
     """A function that makes an idle clip with some reference and settings, and returns the motion that was drawn."""
     monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: networks)
     mapping = seeded("mapping.", MappingNet(MappingNetConfig(70, width=32)))
-    monkeypatch.setattr(sadtalker, "open_mapping", lambda count, folders: mapping)
+    monkeypatch.setattr(sadtalker, "open_mapping", lambda count, folders, kind: mapping)
     Image.fromarray(astronaut()).resize((256, 256), Image.LANCZOS).save(tmp_path / "p.png")
     drawn = []
     draw = SadTalkerEngine.render

@@ -5,6 +5,7 @@ import json
 import torch
 
 from sadtalker_ext.weights import official
+from sadtalker_ext.weights.packaged import PackagedConfig
 
 DTYPES = {torch.float32: ("F32", 4), torch.int64: ("I64", 8)}
 
@@ -12,7 +13,7 @@ DTYPES = {torch.float32: ("F32", 4), torch.int64: ("I64", 8)}
 def packaged_template():
     """Keys and shapes of a packaged file, on no device."""
     with torch.device("meta"):
-        networks = {prefix: make().state_dict() for prefix, make in official.NETWORKS.items()}
+        networks = {prefix: make(PackagedConfig()).state_dict() for prefix, make in official.NETWORKS.items()}
     return {prefix + key: value for prefix, state in networks.items() for key, value in state.items()}
 
 

@@ -19,7 +19,7 @@ def test_published_check_values():
 
 
 def test_spectral_vectors_are_those_of_the_largest_singular_value():
-    block = SpadeBlock(256, 64, 256)
+    block = SpadeBlock(256, 64, 256, 128)
     block.load_state_dict(seeded_state("generator.decoder.up_1.", block))
     weight = block.conv_s.weight_orig.flatten(1)
     sigma = block.conv_s.weight_u @ weight @ block.conv_s.weight_v
