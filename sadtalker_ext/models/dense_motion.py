@@ -25,7 +25,12 @@ a few pixels then change by some thousandths. The operations before the cut keep
 
 @dataclass(frozen=True)
 class DenseMotionConfig:
-    """Widths of the hourglass double from ``base_channels`` to ``max_channels``."""
+    """Widths of the hourglass double from ``base_channels`` to ``max_channels``.
+
+    aligned: whether -1 and 1 mean the middles of the first and last cells when features are sampled, as they do in the
+    grid. The official networks take them for the outer edges there, which enlarges what does not move by one cell in
+    all; they have learnt to live with it, networks of few cells should not have to.
+    """
 
     keypoints: int = 15
     feature_channels: int = 32
@@ -34,6 +39,7 @@ class DenseMotionConfig:
     max_channels: int = 1024
     levels: int = 5
     depth: int = 16
+    aligned: bool = False
 
     @property
     def input_channels(self) -> int:
@@ -147,6 +153,6 @@ class DenseMotion(nn.Module):
         motions = torch.cat((grid.expand(len(driving), 1, -1, -1, -1, -1), moved_grids), dim=1)
         count = motions.shape[1]
         repeated = compressed.unsqueeze(1).expand(-1, count, -1, -1, -1, -1).flatten(0, 1)
-        moved = F.grid_sample(repeated, motions.flatten(0, 1), align_corners=False)
+        moved = F.grid_sample(repeated, motions.flatten(0, 1), align_corners=self.config.aligned)
         moved = moved.reshape(-1, count, *moved.shape[1:])
         return torch.cat((heat, moved), dim=2).flatten(1, 2)

@@ -83,7 +83,8 @@ class Generator(nn.Module):
 
     def paint(self, encoded: EncodedSource, motion: DenseMotionField) -> Tensor:
         """Frames (B, 3, S, S) in (0, 1) of features (B, ...) moved along fields (B, ...)."""
-        warped = F.grid_sample(encoded.features, motion.deformation, align_corners=False).flatten(1, 2)
+        aligned = self.config.motion.aligned
+        warped = F.grid_sample(encoded.features, motion.deformation, align_corners=aligned).flatten(1, 2)
         guide = self.fourth(self.third(warped)) * motion.occlusion
         out: Tensor = self.decoder(guide)
         return out

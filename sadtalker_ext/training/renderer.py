@@ -1,0 +1,182 @@
+"""Recipe of the renderer: keypoint detector, head estimator, dense motion and generator against a discriminator.
+
+Self-supervised on pairs of frames of one clip, as in face-vid2vid (Wang et al. 2021) with the weights of SadTalker's
+released configuration. Head angles come with the clips instead of from a pretrained estimator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sadtalker_ext.models.discriminator import Discriminator
+from sadtalker_ext.models.keypoints import predicted_angles
+from sadtalker_ext.training import renderer_losses as losses
+from sadtalker_ext.training.loop import Phase, Plan, train
+from sadtalker_ext.training.recompute import recompute_blocks
+from sadtalker_ext.training.renderer_data import PicturePairs, judge, origin
+from sadtalker_ext.training.renderer_networks import Moved, Renderer, save_renderer
+from sadtalker_ext.training.sample_sheet import write_sheet
+from sadtalker_ext.training.thin_plate import ThinPlate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sadtalker_ext.training.sizes import RendererSize
+
+OFFICIAL_WEIGHTS: Final = {
+    "perceptual": 10.0, "feature_matching": 10.0, "gan": 1.0, "equivariance": 10.0, "spread": 10.0, "depth": 10.0,
+    "head_pose": 20.0, "deformation": 5.0,
+}  # fmt: skip
+"""Of SadTalker's released configuration, where spread and depth are one, keypoint, and the last is expression."""
+SMALL_WEIGHTS: Final = {
+    "perceptual": 2.0, "pixel": 20.0, "feature_matching": 0.5, "gan": 0.05, "equivariance": 2.0, "spread": 0.005,
+    "depth": 1.0, "head_pose": 2.0, "deformation": 0.2, "guide": 20.0, "warp": 10.0,
+}  # fmt: skip
+"""For a short run: pixels count, landmarks show keypoints where to go, and the field must serve without painting."""
+WEIGHTS: Final = {"full": OFFICIAL_WEIGHTS}
+"""By size; the others take :data:`SMALL_WEIGHTS`."""
+PLANS: Final = {
+    "full": Plan(
+        steps=200_000, batch_size=4, accumulate=4, learning_rate=2e-4, warmup_steps=500, weight_decay=0.0,
+        betas=(0.5, 0.999), clip_norm=100.0, validate_every=5000, save_every=1000, log_every=100, workers=4,
+    ),
+    "small": Plan(
+        steps=2500, batch_size=8, learning_rate=1e-3, warmup_steps=50, weight_decay=0.0, betas=(0.5, 0.99),
+        clip_norm=10.0, ema_decay=0.99, validate_every=500, save_every=250, log_every=25,
+    ),
+    "tiny": Plan(
+        steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1, weight_decay=0.0, betas=(0.5, 0.999), log_every=1,
+    ),
+}  # fmt: skip
+SHEET_ROWS: Final = 6
+_DRAWN: Final = "drawn_picture"
+"""Where a step keeps the generator's picture for its discriminator."""
+
+
+class RendererRecipe:
+    """The recipe for :func:`sadtalker_ext.training.loop.train`.
+
+    data: folder of clips. pyramid: frozen network that compares pictures; moved to where the pictures are.
+    recompute: forget what is inside blocks and compute it again in the backward pass; less memory, same numbers.
+    """
+
+    name = "renderer"
+
+    def __init__(self, data: Path, size: RendererSize, pyramid: nn.Module, recompute: bool = False) -> None:
+        self.size, self.pyramid, self.recompute = size, pyramid, recompute
+        self.train_set, self.test_set = (PicturePairs(data, split, size) for split in ("train", "test"))
+        self.phases: tuple[Phase, ...] = (
+            Phase("renderer", WEIGHTS.get(size.name, SMALL_WEIGHTS)),
+            Phase("discriminator", {"hinge": 1.0}),
+        )
+
+    def build(self) -> dict[str, nn.Module]:
+        """The renderer as one module, and its discriminator."""
+        renderer = Renderer(self.size)
+        if self.recompute:
+            recompute_blocks(renderer)
+        return {"renderer": renderer, "discriminator": Discriminator(self.size.discriminator)}
+
+    def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
+        """Pairs of frames, see :meth:`PicturePairs.draw`."""
+        return self.train_set.draw(random, size)
+
+    def losses(self, phase: Phase, networks: Mapping[str, nn.Module], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The renderer's losses by name; then the discriminator's, on the picture that the renderer has just made."""
+        if phase.network == "discriminator":
+            return {"hinge": self._hinge(networks["discriminator"], batch)}
+        warp = ThinPlate(batch["affine"], batch["bend"])
+        moved: Moved = networks["renderer"](batch["source"], batch["driving"], warp.picture(batch["driving"]))
+        batch[_DRAWN] = moved.picture.detach()
+        table = self._picture_losses(networks["discriminator"], moved.picture, batch["driving"])
+        table |= self._keypoint_losses(moved, warp, batch)
+        return {name: table[name]() for name in phase.weights}
+
+    def _picture_losses(
+        self, discriminator: nn.Module, ours: Tensor, real: Tensor
+    ) -> dict[str, Callable[[], Tensor]]:
+        self.pyramid.to(ours.device)
+        ours = ours.float()
+        judged = discriminator(ours)
+
+        def perceptual() -> Tensor:
+            with torch.no_grad():
+                wanted = self.pyramid(real)
+            return losses.perceptual(self.pyramid(ours), wanted)
+
+        def feature_matching() -> Tensor:
+            with torch.no_grad():
+                wanted = discriminator(real)
+            return losses.feature_matching(judged, wanted)
+
+        return {
+            "perceptual": perceptual,
+            "pixel": lambda: functional.l1_loss(ours, real),
+            "feature_matching": feature_matching,
+            "gan": lambda: losses.adversarial(judged),
+        }
+
+    def _keypoint_losses(
+        self, moved: Moved, warp: ThinPlate, batch: Mapping[str, Tensor]
+    ) -> dict[str, Callable[[], Tensor]]:
+        if moved.warped is None:
+            raise TypeError("the equivariance loss needs keypoints of the warped picture")
+        both = torch.cat((moved.source, moved.driving))
+        known, landmarks = (batch[name].transpose(0, 1).flatten(0, 1) for name in ("angles", "guide"))
+        found = warp.points(moved.warped[:, :, :2])
+        return {
+            "equivariance": lambda: functional.l1_loss(found, moved.driving[:, :, :2]),
+            "spread": lambda: losses.spread(moved.driving),
+            "depth": lambda: losses.depth(moved.driving),
+            "head_pose": lambda: losses.head_pose(predicted_angles(moved.heads), known),
+            "deformation": lambda: losses.deformation_prior(moved.heads.deformation),
+            "guide": lambda: losses.guide(both, landmarks),
+            "warp": lambda: self._warp(moved, batch),
+        }
+
+    def _warp(self, moved: Moved, batch: Mapping[str, Tensor]) -> Tensor:
+        aligned = self.size.generator.motion.aligned
+        return functional.l1_loss(
+            losses.unpainted(batch["source"], moved.motion.deformation, aligned), batch["driving"]
+        )
+
+    @staticmethod
+    def _hinge(discriminator: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        """One call for both kinds of pictures: instance norms keep them apart, and processes stay in step."""
+        judged = discriminator(torch.cat((batch["driving"], batch[_DRAWN])))
+        halves = [judgement.scores.chunk(2) for judgement in judged]
+        return losses.hinge([real for real, _ in halves], [ours for _, ours in halves])
+
+    @torch.inference_mode()
+    def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
+        """See :func:`.renderer_data.judge`."""
+        renderer = networks["renderer"]
+        device = next(renderer.parameters()).device
+
+        def draw(batch: Mapping[str, Tensor]) -> Tensor:
+            moved: Moved = renderer(batch["source"].to(device), batch["driving"].to(device))
+            return moved.picture
+
+        return judge(self.test_set, draw)
+
+    @torch.inference_mode()
+    def sample(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
+        """``sheet.png``: source, driving, ours, occlusion and keypoints of some held-out pairs."""
+        renderer = networks["renderer"]
+        batch = self.test_set.pairs(self.test_set.held_out(SHEET_ROWS))
+        device = next(renderer.parameters()).device
+        moved: Moved = renderer(batch["source"].to(device), batch["driving"].to(device))
+        write_sheet(folder / "sheet.png", batch["source"], batch["driving"], moved)
+
+
+def train_renderer(recipe: RendererRecipe, folder: Path, plan: Plan, commit: str = "unknown") -> dict[str, Path]:
+    """Train (or go on) in ``folder`` and write the networks there, see :func:`.save_renderer`; their paths by name."""
+    networks = train(recipe, plan, folder)
+    figures = recipe.validate(networks)
+    return save_renderer(folder, networks, origin(recipe.train_set, figures, recipe.name, plan, commit))

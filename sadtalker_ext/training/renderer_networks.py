@@ -1,0 +1,109 @@
+"""The renderer's networks as one module that learns, and their files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sadtalker_ext.models.dense_motion import DenseMotionConfig, DenseMotionField
+from sadtalker_ext.models.discriminator import Discriminator, DiscriminatorConfig
+from sadtalker_ext.models.generator import EncodedSource, Generator, GeneratorConfig
+from sadtalker_ext.models.head_estimator import HeadEstimator, HeadEstimatorConfig
+from sadtalker_ext.models.keypoint_detector import KeypointDetector, KeypointDetectorConfig
+from sadtalker_ext.models.keypoints import transform_keypoints
+from sadtalker_ext.models.mapping_net import HeadParameters
+from sadtalker_ext.models.spade import SpadeConfig
+from sadtalker_ext.weights.own_file import load_network, save_network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from sadtalker_ext.training.sizes import RendererSize
+
+
+class Moved(NamedTuple):
+    """A source picture moved like a driving one.
+
+    picture: (B, 3, S, S) in (0, 1). motion: the field. source, driving, warped: keypoints (B, K, 3) of the pictures,
+    ``warped`` None where no warped picture was given. heads: parameters of source and driving, (2 B, ...) each.
+    """
+
+    picture: Tensor
+    motion: DenseMotionField
+    source: Tensor
+    driving: Tensor
+    warped: Tensor | None
+    heads: HeadParameters
+
+
+class Renderer(nn.Module):
+    """Keypoint detector, head estimator and generator: everything between two pictures and a third."""
+
+    def __init__(self, size: RendererSize) -> None:
+        super().__init__()
+        self.keypoint_detector = KeypointDetector(size.keypoint_detector)
+        self.head_estimator = HeadEstimator(size.head_estimator)
+        self.generator = Generator(size.generator)
+
+    def forward(self, source: Tensor, driving: Tensor, warped: Tensor | None = None) -> Moved:
+        """RGB pictures (B, 3, S, S) in [0, 1]; ``warped``: driving pictures, warped, to find keypoints in."""
+        count, pictures = len(source), [source, driving] if warped is None else [source, driving, warped]
+        heads = self.head_estimator(torch.cat(pictures))
+        canonical = self.keypoint_detector(source)
+        points = place(canonical.repeat(len(pictures), 1, 1), heads).split(count)
+        picture, motion = self.render(source, points[0], points[1])
+        two = HeadParameters(*(part[: 2 * count] for part in heads))
+        return Moved(picture, motion, points[0], points[1], None if warped is None else points[2], two)
+
+    def render(self, source: Tensor, points: Tensor, driving: Tensor) -> tuple[Tensor, DenseMotionField]:
+        """Frames (B, 3, S, S) and their fields, of source pictures, their keypoints and driving ones (B, K, 3)."""
+        features, compressed = self.generator.encode_source(source)
+        motion = self.generator.dense_motion_network(compressed.float(), points, driving)
+        return self.generator.paint(EncodedSource(features, compressed), motion), motion
+
+
+def place(canonical: Tensor, heads: HeadParameters) -> Tensor:
+    """Keypoints (B, K, 3) of canonical ones in full precision: under autocast a keypoint would jump by pixels."""
+    with torch.autocast(canonical.device.type, enabled=False):
+        return transform_keypoints(canonical.float(), HeadParameters(*(part.float() for part in heads)))
+
+
+def _generator(config: dict[str, Any]) -> Generator:
+    motion, decoder = DenseMotionConfig(**config["motion"]), SpadeConfig(**config["decoder"])
+    return Generator(GeneratorConfig(**{**config, "motion": motion, "decoder": decoder}))
+
+
+COMPONENTS: Final[Mapping[str, Callable[[dict[str, Any]], nn.Module]]] = {
+    "keypoint_detector": lambda config: KeypointDetector(KeypointDetectorConfig(**config)),
+    "head_estimator": lambda config: HeadEstimator(HeadEstimatorConfig(**config)),
+    "generator": _generator,
+    "discriminator": lambda config: Discriminator(DiscriminatorConfig(**config)),
+}
+"""What a run of the recipe writes, one file each: name of file and network to how it is built from its Config."""
+KIND: Final = "sadtalker-training-{}"
+
+
+def save_renderer(folder: Path, networks: Mapping[str, nn.Module], origin: Mapping[str, str]) -> dict[str, Path]:
+    """Write the averaged networks of a run as ``NAME.safetensors``; where each one is, by name."""
+    paths = {name: folder / f"{name}.safetensors" for name in COMPONENTS}
+    for name, path in paths.items():
+        network = networks["discriminator"] if name == "discriminator" else networks["renderer"].get_submodule(name)
+        save_network(path, network, KIND.format(name), origin)
+    return paths
+
+
+def load_component(folder: Path, name: str) -> nn.Module:
+    """One of :data:`COMPONENTS` of a finished run, on the CPU, in eval mode."""
+    return load_network(folder / f"{name}.safetensors", KIND.format(name), COMPONENTS[name])
+
+
+def load_renderer(folder: Path) -> Renderer:
+    """Keypoint detector, head estimator and generator of a finished run, on the CPU, in eval mode."""
+    renderer = Renderer.__new__(Renderer)
+    nn.Module.__init__(renderer)
+    for name in ("keypoint_detector", "head_estimator", "generator"):
+        renderer.add_module(name, load_component(folder, name))
+    return renderer.eval()
