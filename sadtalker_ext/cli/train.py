@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sadtalker_ext.cli import train_data, train_sadtalker, train_starter
+from sadtalker_ext.cli import train_data, train_renderer, train_sadtalker, train_starter
 
-RECIPES = (train_data, train_sadtalker, train_starter)
+RECIPES = (train_data, train_renderer, train_sadtalker, train_starter)
 
 
 def add_command(commands: Any) -> None:  # noqa: ANN401 - argparse gives this type no public name

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.training.loop import Plan
 
 ACCELERATE = "Several devices or machines: accelerate launch $(which sadtalker) train ... with the same options."
-POSITIVE = ("steps", "batch_size", "learning_rate")
+POSITIVE = ("steps", "batch_size", "accumulate", "learning_rate")
 PLAN_FLAGS = (*POSITIVE, "seed", "workers", "precision")
 """Fields of a plan that the command line changes."""
 
@@ -25,7 +25,8 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     """Flags for the folder of a run and its plan; what is left out comes from the recipe's own plan."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoint, losses, samples and result")
     parser.add_argument("--steps", type=int, help="length of the whole run; the same command goes on after a stop")
-    parser.add_argument("--batch-size", type=int, help="examples per step and process")
+    parser.add_argument("--batch-size", type=int, help="examples computed at once, per process")
+    parser.add_argument("--accumulate", type=int, help="batches that make one step, where memory is small")
     parser.add_argument("--learning-rate", type=float, help="peak of the learning rate")
     parser.add_argument("--seed", type=int, help="of weights and batches")
     parser.add_argument("--workers", type=int, help="processes that prepare batches")

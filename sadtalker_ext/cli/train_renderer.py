@@ -1,0 +1,73 @@
+"""``sadtalker train renderer`` and ``mapping_net``: the pictures of the SadTalker engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sadtalker_ext.cli.train_plan import ACCELERATE, add_plan, changed_plan, code_version, log_progress
+from sadtalker_ext.errors import SettingsError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from torch import nn
+
+CONFIGS = ("tiny", "small", "full")
+PERCEPTUAL = ("random", "vgg")
+
+
+def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this type no public name
+    """Add the renderer's two recipes to those of ``train``."""
+    renderer = recipes.add_parser("renderer", help="what moves and paints a portrait, from clips", epilog=ACCELERATE)
+    renderer.add_argument("--recompute", action="store_true", help="less memory for more time; the numbers stay")
+    renderer.set_defaults(run=_renderer)
+    mapping = recipes.add_parser("mapping_net", help="coefficients to the renderer's keypoints", epilog=ACCELERATE)
+    mapping.add_argument("--renderer", type=Path, required=True, metavar="DIR", help="folder of a finished renderer")
+    mapping.add_argument(
+        "--coefficients", type=int, choices=(70, 73), default=70,
+        help="73 for the modes full and extfull, which know where the crop lies; 70 for the others (default)",
+    )  # fmt: skip
+    mapping.set_defaults(run=_mapping)
+    for parser in (renderer, mapping):
+        parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="from train practice or prepare")
+        parser.add_argument("--config", choices=CONFIGS, default="small", help="size of the networks (default small)")
+        parser.add_argument(
+            "--perceptual", choices=PERCEPTUAL,
+            help="what compares pictures: vgg (VGG-19, needs torchvision; default of full) or fixed random filters",
+        )  # fmt: skip
+        add_plan(parser)
+
+
+def _renderer(options: argparse.Namespace) -> int:
+    from sadtalker_ext.training.renderer import PLANS, RendererRecipe, train_renderer
+    from sadtalker_ext.training.sizes import size_named
+
+    log_progress()
+    recipe = RendererRecipe(options.data, size_named(options.config), _pyramid(options), options.recompute)
+    paths = train_renderer(recipe, options.out, changed_plan(PLANS[options.config], options), code_version())
+    print(json.dumps({"weights": {name: str(path) for name, path in paths.items()}}))
+    return 0
+
+
+def _mapping(options: argparse.Namespace) -> int:
+    from sadtalker_ext.training.mapping_net import PLANS, MappingRecipe, train_mapping
+    from sadtalker_ext.training.renderer_networks import load_renderer
+    from sadtalker_ext.training.sizes import size_named
+
+    log_progress()
+    size, renderer = size_named(options.config), load_renderer(options.renderer)
+    if renderer.generator.config != size.generator:
+        raise SettingsError(f"{options.renderer} holds no renderer of the size {options.config}; name its own --config")
+    recipe = MappingRecipe(options.data, size, renderer, _pyramid(options), options.coefficients)
+    path = train_mapping(recipe, options.out, changed_plan(PLANS[options.config], options), code_version())
+    print(json.dumps({"weights": str(path)}))
+    return 0
+
+
+def _pyramid(options: argparse.Namespace) -> nn.Module:
+    from sadtalker_ext.training.perceptual import PYRAMIDS
+
+    chosen = options.perceptual or ("vgg" if options.config == "full" else "random")
+    return PYRAMIDS[chosen]()
