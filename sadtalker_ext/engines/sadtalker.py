@@ -27,7 +27,7 @@ from sadtalker_ext.engines.sadtalker_framing import (
 from sadtalker_ext.engines.sadtalker_networks import predict_expression, predict_pose, source_tensor, to_pixels
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.landmarks import FACE_OVAL
-from sadtalker_ext.models.keypoints import transform_keypoints
+from sadtalker_ext.models.keypoints import HeadAngles, transform_keypoints
 from sadtalker_ext.puppet.basis import SCALED_COLUMNS
 from sadtalker_ext.weights.files import search_folders
 from sadtalker_ext.weights.official import open_mapping, open_official
@@ -155,7 +155,8 @@ class SadTalkerEngine:
         batch = self.runtime.frames_at_once()
 
         def squares(part: range) -> NDArray[np.uint8]:
-            return self._squares(scene, rows.coefficient_windows(driving, part))
+            view = None if motion.view_deg is None else motion.view_deg[part.start : part.stop]
+            return self._squares(scene, rows.coefficient_windows(driving, part), view)
 
         for pixels in in_batches(len(motion), batch, squares):
             for square in pixels:
@@ -177,10 +178,10 @@ class SadTalkerEngine:
             yield torch.from_numpy(windows).to(self.device)[None]
 
     @torch.inference_mode()
-    def _squares(self, scene: Scene, windows: Floats) -> NDArray[np.uint8]:
-        """Rendered squares (B, S, S, 3) of coefficient windows (B, 70 or 73, 27)."""
+    def _squares(self, scene: Scene, windows: Floats, view_deg: Floats | None) -> NDArray[np.uint8]:
+        """Rendered squares (B, S, S, 3) of coefficient windows (B, 70 or 73, 27), seen as Motion.view_deg says."""
         head = self._mapping(torch.from_numpy(windows).to(self.device))
-        driving = transform_keypoints(scene.canonical, head)
+        driving = transform_keypoints(scene.canonical, head, view_angles(view_deg, self.device))
         return to_pixels(self._generator.render(scene.encoded, scene.keypoints, driving))
 
     @torch.inference_mode()
@@ -236,6 +237,17 @@ def engine_spec(config: PackagedConfig, name: str, options: SadTalkerOptions) ->
         references=REFERENCES[: -1 if puppet else None],
         parity=options.parity,
     )
+
+
+def view_angles(view_deg: Floats | None, device: torch.device) -> HeadAngles:
+    """Pitch, yaw and roll (B, 3) in degrees as the renderer takes them; a column of NaN is left to the networks."""
+    if view_deg is None:
+        return HeadAngles()
+    pitch, yaw, roll = (
+        None if np.isnan(column).any() else torch.from_numpy(np.ascontiguousarray(column)).to(device)
+        for column in view_deg.T
+    )
+    return HeadAngles(yaw, pitch, roll)
 
 
 def blinks(style: MotionStyle, frames: int) -> Floats:

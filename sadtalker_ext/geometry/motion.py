@@ -23,11 +23,14 @@ class Motion:
         yaw turns the face to the viewer's right, positive roll leans the head to the viewer's right
         (clockwise as seen in the picture).
     translation: (T, 3) float32, head shift in units of the face height: x right, y down, z towards the camera.
+    view_deg: (T, 3) float32, pitch, yaw and roll in degrees that the renderer takes instead of those it would predict
+        from the rest, a column of NaN where it takes its own; None everywhere but in parity with the official code.
     """
 
     expression: NDArray[np.float32]
     rotation: NDArray[np.float32]
     translation: NDArray[np.float32]
+    view_deg: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         frames = self.expression.shape[0]
@@ -37,6 +40,9 @@ class Motion:
                 f"{self.expression.shape}, {self.rotation.shape}, {self.translation.shape}"
             )
 
+        if self.view_deg is not None and self.view_deg.shape != (frames, 3):
+            raise ValueError(f"the view must be (T, 3) = {(frames, 3)}, got {self.view_deg.shape}")
+
     def __len__(self) -> int:
         return int(self.expression.shape[0])
 
@@ -45,7 +51,8 @@ class Motion:
 
     def map_parts(self, function: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Motion:
         """Apply one function to each part; the result must keep T equal across parts."""
-        return Motion(function(self.expression), function(self.rotation), function(self.translation))
+        view = None if self.view_deg is None else function(self.view_deg)
+        return Motion(function(self.expression), function(self.rotation), function(self.translation), view)
 
     def replace(self, **parts: NDArray[np.float32]) -> Motion:
         """A copy with some parts (expression, rotation, translation) exchanged."""

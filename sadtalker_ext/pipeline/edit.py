@@ -17,6 +17,8 @@ from sadtalker_ext.geometry.motion import FRAME_RATE_HZ
 from sadtalker_ext.knobs import angles_deg
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from sadtalker_ext.engines.engine import EngineSpec
@@ -64,7 +66,7 @@ def video_clock(duration_s: float, settings: Settings) -> Clock:
 def edit_motion(motion: Motion, source: Motion, settings: Settings, spec: EngineSpec, clock: Clock) -> Motion:
     """The predicted motion (T, 25 Hz) as the person wants it, one row per frame of the video."""
     motion = scale_expression(motion, source, settings, spec)
-    return free_view(resample(move_head(motion, source, settings), clock), settings)
+    return free_view(resample(move_head(motion, source, settings), clock), settings, spec)
 
 
 def scale_expression(motion: Motion, source: Motion, settings: Settings, spec: EngineSpec) -> Motion:
@@ -88,15 +90,31 @@ def move_head(motion: Motion, source: Motion, settings: Settings) -> Motion:
     )
 
 
-def free_view(motion: Motion, settings: Settings) -> Motion:
-    """The axes of rotation that have keyframes follow them from the first frame to the last; the others stay."""
+def free_view(motion: Motion, settings: Settings, spec: EngineSpec) -> Motion:
+    """The axes of rotation that have keyframes follow them from the first frame to the last; the others stay.
+
+    An engine in parity turns what it has rendered, not the head that moves, and walks as the official code does.
+    """
+    keyframes = {YAW: angles_deg(settings.yaw), PITCH: angles_deg(settings.pitch), ROLL: angles_deg(settings.roll)}
+    wanted = {column: angles for column, angles in keyframes.items() if angles}
+    if spec.parity:
+        return _official_view(motion, wanted)
     rotation = motion.rotation.copy()
-    for column, text in ((YAW, settings.yaw), (PITCH, settings.pitch), (ROLL, settings.roll)):
-        keyframes_rad = np.deg2rad(np.asarray(angles_deg(text), np.float32))
-        if len(keyframes_rad):
-            at = np.linspace(0.0, len(keyframes_rad) - 1.0, len(motion))
-            rotation[:, column] = interpolate(keyframes_rad[:, None], at)[:, 0]
+    for column, angles in wanted.items():
+        at = np.linspace(0.0, len(angles) - 1.0, len(motion))
+        rotation[:, column] = interpolate(np.deg2rad(np.asarray(angles, np.float32))[:, None], at)[:, 0]
     return motion.replace(rotation=rotation)
+
+
+def _official_view(motion: Motion, wanted: Mapping[int, Sequence[float]]) -> Motion:
+    from sadtalker_ext.engines.sadtalker_coefficients import official_free_view
+
+    if not wanted:
+        return motion
+    view = np.full((len(motion), 3), np.nan, np.float32)
+    for column, angles in wanted.items():
+        view[:, column] = official_free_view(angles, len(motion))
+    return motion.replace(view_deg=view)
 
 
 def resample(motion: Motion, clock: Clock) -> Motion:

@@ -21,6 +21,7 @@ from sadtalker_ext.geometry.template import place_in_box
 from sadtalker_ext.models.exp_net import ExpNet
 from sadtalker_ext.models.face_recon import FaceRecon, FaceReconConfig
 from sadtalker_ext.models.folding import fold
+from sadtalker_ext.models.keypoints import HeadAngles, transform_keypoints
 from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAE
 from sadtalker_ext.runtime import Runtime
@@ -154,7 +155,7 @@ def test_clips_on_which_the_official_code_fails(open_small, frames):
     motion = engine.predict_motion(noise(frames), source, MotionStyle())
     assert len(motion) == frames
     assert np.isfinite(from_motion(motion)).all()
-    assert len(list(engine.render(face, source, motion[:2]))) == min(2, frames)
+    assert len(list(engine.render(face, source, motion))) == frames
 
 
 @pytest.mark.parametrize(
@@ -219,6 +220,27 @@ def test_motion_and_coefficients_are_the_same_thing():
     assert np.array_equal(motion.rotation[:, 2], -coefficients[:, 66])
 
 
+def test_a_view_replaces_the_angles_that_the_networks_predict(open_small, monkeypatch):
+    """Yaw and roll from the view, pitch predicted: keypoints as transform_keypoints makes them of the same angles."""
+    engine, face = open_small(mode="crop"), portrait()
+    source = engine.read_face(face)
+    motion = engine.predict_motion(noise(5), source, MotionStyle())
+    view = np.full((5, 3), np.nan, np.float32)
+    view[:, 1], view[:, 2] = [-20, -10, 0, 10, 20], 7.0
+    shown = []
+    monkeypatch.setattr(
+        engine._generator, "render",
+        lambda encoded, source, driving: shown.append(driving) or encoded.expand(len(driving), -1, -1, -1),
+    )  # fmt: skip
+    list(engine.render(face, source, motion.replace(view_deg=view)))
+    scene = engine._scene
+    driving = sadtalker.rows.drive_coefficients(from_motion(motion), scene.face.coefficients, still=False)
+    head = engine._mapping(torch.from_numpy(sadtalker.rows.coefficient_windows(driving, range(5))))
+    turned = HeadAngles(yaw_deg=torch.from_numpy(view[:, 1]), roll_deg=torch.from_numpy(view[:, 2]))
+    assert torch.allclose(torch.cat(shown), transform_keypoints(scene.canonical, head, turned), atol=1e-5)
+    assert not torch.allclose(torch.cat(shown), transform_keypoints(scene.canonical, head), atol=1e-2)
+
+
 def test_idle_portraits_move_without_sound(open_small):
     engine, face = open_small(), portrait()
     source = engine.read_face(face)
@@ -281,7 +303,7 @@ def test_poisson_cloning_is_an_option_without_parity(open_small, mode, box):
 def engine_square(engine, face, source):
     scene = engine._set(engine._read(face))
     driving = sadtalker.rows.drive_coefficients(from_motion(source), scene.face.coefficients, still=False)
-    return engine._squares(scene, sadtalker.rows.coefficient_windows(driving, range(1)))[0]
+    return engine._squares(scene, sadtalker.rows.coefficient_windows(driving, range(1)), None)[0]
 
 
 def test_lids_of_a_reference_take_the_place_of_blinks(open_small):

@@ -93,6 +93,19 @@ def test_one_frame_takes_the_first_keyframe(motion, source):
     assert np.rad2deg(edited(motion[:1], source, yaw="3,9").rotation[0, 1]) == pytest.approx(3, abs=1e-5)
 
 
+def test_in_parity_the_view_is_turned_not_the_head():
+    """As the official code walks: 1 degree a frame from 0 to 2 and back, the last keyframe never reached."""
+    still = np.zeros((5, 3), np.float32)
+    motion, source = Motion(still, still, still), Motion(still[:1], still[:1], still[:1])
+    turned = edit_motion(motion, source, Settings(yaw="0,2,0", roll="5"), replace(SPEC, parity=True), Clock(5, 25))
+    assert np.array_equal(turned.rotation, still)
+    np.testing.assert_array_equal(turned.view_deg[:, 1], [0, 1, 2, 1, 1])
+    np.testing.assert_array_equal(turned.view_deg[:, 2], 5)
+    assert np.isnan(turned.view_deg[:, 0]).all()
+    assert edit_motion(motion, source, Settings(), replace(SPEC, parity=True), Clock(5, 25)).view_deg is None
+    assert edit_motion(motion, source, Settings(yaw="3"), SPEC, Clock(5, 25)).view_deg is None
+
+
 def test_interpolation_agrees_with_scipy_inside():
     draw = np.random.default_rng(3)
     values = draw.normal(size=(12, 4)).astype(np.float32)
