@@ -28,6 +28,28 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this typ
     practice.add_argument("--seconds", type=float, default=2.0, help="of each clip (default 2)")
     practice.add_argument("--seed", type=int, default=0, help="of motion and speech (default 0)")
     practice.set_defaults(run=_practice)
+    _add_prepare(recipes)
+
+
+def _add_prepare(recipes: Any) -> None:  # noqa: ANN401
+    prepare = recipes.add_parser(
+        "prepare", help="sadtalker: turn videos of talking people into clips",
+        description="Turn videos into clips: plain folders, VoxCeleb (id10270/VIDEO/00001.mp4) or HDTF "
+        "(WDA_Somebody_000.mp4). The same command goes on after a stop; report.md says what was left out and why.",
+    )  # fmt: skip
+    prepare.add_argument("sources", type=Path, nargs="+", metavar="SOURCES", help="videos or folders of videos")
+    _add_output(prepare)
+    prepare.add_argument("--size", type=int, default=256, metavar="PX", help="side of the pictures (default 256)")
+    prepare.add_argument("--seconds", type=float, default=4.0, help="of the longest clip (default 4)")
+    prepare.add_argument("--shortest", type=float, default=2.0, metavar="SECONDS", help="clip that is kept (default 2)")
+    prepare.add_argument(
+        "--coefficients", choices=("auto", "bfm", "puppet"), default="auto",
+        help="bfm: by FaceRecon, whose checkpoint must be there; puppet: from landmarks (default: bfm if it is there)",
+    )  # fmt: skip
+    prepare.add_argument(
+        "--folder", type=Path, action="append", default=[], metavar="DIR", help="look for the checkpoint here first"
+    )
+    prepare.set_defaults(run=_prepare)
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -45,4 +67,20 @@ def _practice(options: argparse.Namespace) -> int:
         speech=options.speech, seed=options.seed,
     )  # fmt: skip
     print(json.dumps(asdict(make_practice(options.output, plan, options.processes))))
+    return 0
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from sadtalker_ext.training.prepare import coefficients_named, prepare
+    from sadtalker_ext.training.prepare_clips import PreparePlan
+    from sadtalker_ext.weights.files import search_folders
+
+    log_progress()
+    require_positive("--processes", options.processes)
+    folders = search_folders(options.folder)
+    plan = PreparePlan(
+        size_px=options.size, shortest_s=options.shortest, longest_s=options.seconds,
+        coefficients=coefficients_named(options.coefficients, folders), folders=folders,
+    )  # fmt: skip
+    print(json.dumps(asdict(prepare(options.sources, options.output, plan, options.processes))))
     return 0
