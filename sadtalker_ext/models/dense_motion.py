@@ -27,6 +27,7 @@ a few pixels then change by some thousandths. The operations before the cut keep
 class DenseMotionConfig:
     """Widths of the hourglass double from ``base_channels`` to ``max_channels``.
 
+    kernel: of the convolutions that make mask and occlusion.
     aligned: whether -1 and 1 mean the middles of the first and last cells when features are sampled, as they do in the
     grid. The official networks take them for the outer edges there, which enlarges what does not move by one cell in
     all; they have learnt to live with it, networks of few cells should not have to.
@@ -39,6 +40,7 @@ class DenseMotionConfig:
     max_channels: int = 1024
     levels: int = 5
     depth: int = 16
+    kernel: int = 7
     aligned: bool = False
 
     @property
@@ -123,12 +125,12 @@ class DenseMotion(nn.Module):
     def __init__(self, config: DenseMotionConfig | None = None) -> None:
         super().__init__()
         self.config = config or DenseMotionConfig()
-        channels = self.config.output_channels
+        channels, kernel = self.config.output_channels, self.config.kernel
         self.hourglass = Hourglass(self.config)
-        self.mask = nn.Conv3d(channels, self.config.keypoints + 1, 7, padding=3)
+        self.mask = nn.Conv3d(channels, self.config.keypoints + 1, kernel, padding=kernel // 2)
         self.compress = nn.Conv3d(self.config.feature_channels, self.config.compressed_channels, 1)
         self.norm = nn.BatchNorm3d(self.config.compressed_channels)
-        self.occlusion = nn.Conv2d(channels * self.config.depth, 1, 7, padding=3)
+        self.occlusion = nn.Conv2d(channels * self.config.depth, 1, kernel, padding=kernel // 2)
 
     def compress_features(self, features: Tensor) -> Tensor:
         """Source features (B, 32, 16, h, w) -> (B, 4, 16, h, w); depends on the portrait alone."""

@@ -47,8 +47,8 @@ PLANS: Final = {
         betas=(0.5, 0.999), clip_norm=100.0, validate_every=5000, save_every=1000, log_every=100, workers=4,
     ),
     "small": Plan(
-        steps=2500, batch_size=8, learning_rate=1e-3, warmup_steps=50, weight_decay=0.0, betas=(0.5, 0.99),
-        clip_norm=10.0, ema_decay=0.99, validate_every=500, save_every=250, log_every=25,
+        steps=1500, batch_size=6, learning_rate=1.5e-3, warmup_steps=30, weight_decay=0.0, betas=(0.5, 0.99),
+        clip_norm=10.0, ema_decay=0.99, validate_every=250, save_every=50, log_every=25,
     ),
     "tiny": Plan(
         steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1, weight_decay=0.0, betas=(0.5, 0.999), log_every=1,

@@ -44,7 +44,7 @@ TINY: Final = RendererSize(
         base_channels=4, max_channels=16, depth=2, resblocks=1,
         motion=DenseMotionConfig(
             keypoints=5, feature_channels=8, compressed_channels=2, base_channels=4, max_channels=8, levels=2, depth=2,
-            aligned=True,
+            kernel=3, aligned=True,
         ),
         decoder=SpadeConfig(middle_blocks=1, modulation_channels=8),
     ),
@@ -55,16 +55,16 @@ TINY: Final = RendererSize(
 
 SMALL: Final = RendererSize(
     name="small",
-    size_px=128,
+    size_px=64,
     keypoint_detector=KeypointDetectorConfig(base_channels=8, max_channels=64, levels=4, depth=4),
     head_estimator=HeadEstimatorConfig(16, (32, 64, 128, 256), (1, 1, 2, 1)),
     generator=GeneratorConfig(
         base_channels=8, max_channels=64, depth=4, resblocks=2,
         motion=DenseMotionConfig(
             feature_channels=16, compressed_channels=1, base_channels=8, max_channels=64, levels=3, depth=4,
-            aligned=True,
+            kernel=3, aligned=True,
         ),
-        decoder=SpadeConfig(middle_blocks=2, modulation_channels=12),
+        decoder=SpadeConfig(middle_blocks=1, modulation_channels=16),
     ),
     discriminator=DiscriminatorConfig(base_channels=8, max_channels=64, levels=3),
     mapping=MappingNetConfig(width=192),
