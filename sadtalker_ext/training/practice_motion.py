@@ -26,6 +26,8 @@ SPOKEN: Final = tuple(SHAPE_INDEX[name] for name in (*MOUTH_SHAPES, "mouth_neutr
 """Columns that follow from the sound alone."""
 LIDS: Final = (SHAPE_INDEX["blink_left"], SHAPE_INDEX["blink_right"])
 EASE_FRAMES: Final = 12
+SPEECH_EASE_FRAMES: Final = 4
+"""A clip that begins at rest leaves it over so many frames; its lips do so faster."""
 STARTS_AT_REST: Final = 0.3
 """Part of the clips that begin with the picture itself."""
 LEAD_S: Final = 1.2
@@ -93,8 +95,8 @@ def practice_motion(engine: StarterEngine, speech: Speech, lead: int, random: np
     rotation = predicted.rotation * np.float32(random.uniform(0.5, 2.0))
     translation = predicted.translation * np.float32(random.uniform(0.5, 2.0))
     frames = len(predicted) - lead
-    ease = _ease_in(frames) if lead == 0 else np.ones((frames, 1))
-    expression = expression[lead:] + ease * extra_expression(frames, random)
+    ease, speech_ease = (_ease_in(frames, over if lead == 0 else 0) for over in (EASE_FRAMES, SPEECH_EASE_FRAMES))
+    expression = speech_ease * expression[lead:] + ease * extra_expression(frames, random)
     turned, shifted = wide_head(frames, random)
     rotation = limited(rotation[lead:] + ease * turned, np.array(ROTATION_LIMITS_RAD))
     translation = limited(translation[lead:] + ease * shifted, np.full(3, TRANSLATION_LIMIT))
@@ -154,8 +156,9 @@ def limited(values: Floats | Array, limits: Array) -> Floats:
     return np.asarray(bent * limits, np.float32)
 
 
-def _ease_in(frames: int) -> Array:
-    ramp = np.clip(np.arange(frames) / EASE_FRAMES, 0.0, 1.0)[:, None]
+def _ease_in(frames: int, over: int) -> Array:
+    """(T, 1) from 0 in the first frame to 1 after ``over`` frames."""
+    ramp = np.clip(np.arange(frames) / over, 0.0, 1.0)[:, None] if over else np.ones((frames, 1))
     eased: Array = ramp * ramp * (3.0 - 2.0 * ramp)
     return eased
 

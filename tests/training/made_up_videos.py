@@ -48,7 +48,8 @@ def write(path: Path, frames, sound: bool = True, rate_hz: float = 25.0):
 def another_scene(frame):
     """The same person mirrored, closer and on another colour: what a cut in a film changes."""
     closer = cv2.resize(frame[:, ::-1], None, fx=1.25, fy=1.25)[: frame.shape[0], : frame.shape[1]]
-    return np.clip(closer.astype(int) + [30, -20, -40], 0, 255).astype(np.uint8)
+    tint = np.array([30, -20, -40])
+    return np.clip(closer.astype(int) + tint, 0, 255).astype(np.uint8)
 
 
 def empty_scene(shape, frames: int):
