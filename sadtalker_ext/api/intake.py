@@ -17,6 +17,7 @@ from starlette.datastructures import UploadFile
 
 from sadtalker_ext.api.remote import fetch_url
 from sadtalker_ext.errors import MediaError, SadTalkerError, SettingsError
+from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.jobs import Order
 from sadtalker_ext.settings import Settings
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from sadtalker_ext.api.doors import Doors
 
 PREFIX = "sadtalker_job_"
-FILES = ("portrait", "voice")
+FILES = ("portrait", "voice", "reference")
+FIELDS = (*FILES, "idle_s", "reference_use", "settings")
 COPY_BYTES = 1 << 20
 
 
@@ -65,18 +67,54 @@ async def read_fields(request: Request) -> dict[str, Any]:
     except ValueError as e:
         raise HTTPException(400, f"The body is not JSON: {e}") from e
     if not isinstance(body, dict):
-        raise HTTPException(400, "The body must be a JSON object with portrait, voice and settings")
+        raise HTTPException(400, f"The body must be a JSON object with some of {', '.join(FIELDS)}")
     return body
 
 
 def _order(fields: Mapping[str, Any], scratch: Path, doors: Doors) -> Order:
     for name in fields:
-        if name not in (*FILES, "settings"):
-            raise HTTPException(422, f"There is no field {name!r}; there are portrait, voice and settings")
+        if name not in FIELDS:
+            raise HTTPException(422, f"There is no field {name[:40]!r}; there are {', '.join(FIELDS)}")
     settings = read_settings(fields.get("settings"))
-    portrait, voice = (take_file(name, fields.get(name), scratch / name, doors) for name in FILES)
-    output = doors.output(portrait.stem) if doors.output else Path(tempfile.gettempdir(), f"{PREFIX}{uuid4().hex}.mp4")
-    return Order(portrait, voice, output, settings, scratch, fleeting=doors.output is None)
+    inputs = read_inputs(fields, scratch, doors)
+    stem = inputs.portrait.stem
+    output = doors.output(stem) if doors.output else Path(tempfile.gettempdir(), f"{PREFIX}{uuid4().hex}.mp4")
+    return Order(inputs, output, settings, scratch, fleeting=doors.output is None)
+
+
+def read_inputs(fields: Mapping[str, Any], scratch: Path, doors: Doors) -> Inputs:
+    """Portrait, voice or seconds without one, and the reference; an empty field of a form is one that was left out."""
+    given = {name: value for name, value in fields.items() if value not in ("", None)}
+    use, idle_s = given.get("reference_use", ""), read_seconds(given.get("idle_s"))
+    if not isinstance(use, str):
+        raise HTTPException(422, "reference_use must be a text")
+    if "voice" in given and idle_s is not None:
+        raise HTTPException(422, "An idle clip has no voice: leave out voice or idle_s")
+    if "voice" not in given and idle_s is None:
+        raise HTTPException(422, "Nothing says how long the video is: give voice, or idle_s for a silent one")
+    wanted = ("portrait", *(name for name in FILES[1:] if name in given))
+    files = {name: take_file(name, given.get(name), scratch / name, doors) for name in wanted}
+    try:
+        return Inputs(idle_s=idle_s, reference_use=use, **files)
+    except SettingsError as e:
+        raise HTTPException(422, str(e)) from e
+
+
+def read_seconds(given: object) -> float | None:
+    """A length in seconds from a number, or from its text in a form."""
+    if given is None:
+        return None
+    try:
+        if isinstance(given, bool) or not isinstance(given, int | float | str):
+            raise TypeError
+        seconds = float(given)
+    except (TypeError, ValueError) as e:
+        raise HTTPException(422, f"idle_s must be a number of seconds, not {str(given)[:40]!r}") from e
+    from sadtalker_ext.audio.speech import LONGEST_S, SHORTEST_S
+
+    if not SHORTEST_S <= seconds <= LONGEST_S:
+        raise HTTPException(422, f"idle_s must be from {SHORTEST_S} to {LONGEST_S:.0f} s, not {seconds:g}")
+    return seconds
 
 
 def read_settings(given: object) -> Settings:

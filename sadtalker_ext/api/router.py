@@ -12,6 +12,7 @@ from sadtalker_ext.api.doors import Doors, check_login
 from sadtalker_ext.api.intake import read_order
 from sadtalker_ext.api.views import EngineView, ErrorView, HealthView, JobView, view_engine, view_job
 from sadtalker_ext.pipeline.engine_states import engine_states
+from sadtalker_ext.pipeline.inputs import EYES_AND_POSE, USES
 from sadtalker_ext.pipeline.jobs import DONE, RUNNING, WAITING, BusyError, Job, Workshop
 from sadtalker_ext.settings import Settings
 
@@ -25,6 +26,20 @@ _SOURCE = {
     "properties": {way: {"type": "string"} for way in ("base64", "path", "url")},
 }  # fmt: skip
 _UPLOAD = {"type": "string", "format": "binary"}
+_WORDS = {
+    "voice": "any sound, or a video with sound; left out where idle_s is given",
+    "reference": "a video with a face to take after, for engines that can",
+}
+_MORE: dict[str, dict[str, Any]] = {
+    "idle_s": {
+        "type": "number", "minimum": 0.2, "maximum": 7200,
+        "description": "instead of a voice: seconds that the portrait blinks and moves without a word",
+    },
+    "reference_use": {
+        "type": "string", "enum": list(USES), "default": EYES_AND_POSE,
+        "description": "what is taken from the reference: the blinks, the head's movement, both, or everything",
+    },
+}  # fmt: skip
 
 
 def make_router(workshop: Workshop, doors: Doors) -> APIRouter:
@@ -89,7 +104,7 @@ def _add_jobs(router: APIRouter, workshop: Workshop, doors: Doors) -> None:
         router.add_api_route(path, endpoint, methods=[method], **words)
 
     add("/jobs", jobs.create, "POST", response_model=JobView, status_code=202, openapi_extra=job_body(),
-        summary="Make a portrait speak")  # fmt: skip
+        summary="Make a portrait speak, or idle")  # fmt: skip
     add("/jobs/{job_id}", jobs.look, "GET", response_model=JobView, summary="How far a job is")
     add("/jobs/{job_id}/video", jobs.video, "GET", response_class=FileResponse, summary="The video of a job")
     add("/jobs/{job_id}", jobs.cancel, "DELETE", response_model=JobView,
@@ -118,12 +133,19 @@ def _add_facts(router: APIRouter, workshop: Workshop, doors: Doors) -> None:
 
 def job_body() -> dict[str, Any]:
     """OpenAPI's description of the body of POST /jobs."""
-    settings = Settings.json_schema()
-    as_json = {"portrait": _SOURCE, "voice": _SOURCE, "settings": settings}
-    as_form = {"portrait": _UPLOAD, "voice": _UPLOAD, "settings": {"type": "string", "description": "a JSON object"}}
-    forms = {"application/json": as_json, "multipart/form-data": as_form}
-    content = {
-        kind: {"schema": {"type": "object", "required": ["portrait", "voice"], "properties": properties}}
-        for kind, properties in forms.items()
+    kinds: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "application/json": (_SOURCE, Settings.json_schema()),
+        "multipart/form-data": (_UPLOAD, {"type": "string", "description": "a JSON object"}),
     }
+    content = {kind: {"schema": _order_schema(*forms)} for kind, forms in kinds.items()}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _order_schema(source: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """What an order is made of, where files are given as ``source`` says and settings as ``settings`` says."""
+    ways = source.get("description", "a file")
+    files = {name: source | {"description": f"{words}: {ways}"} for name, words in _WORDS.items()}
+    return {
+        "type": "object", "required": ["portrait"], "oneOf": [{"required": ["voice"]}, {"required": ["idle_s"]}],
+        "properties": {"portrait": source, **files, **_MORE, "settings": settings},
+    }  # fmt: skip

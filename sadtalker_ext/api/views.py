@@ -18,7 +18,7 @@ class JobView(BaseModel):
 
     id: str = Field(..., description="name of the job in every other route")
     state: str = Field(..., description="waiting, running, done, failed or stopped")
-    stage: str = Field("", description="what is being done: engine, portrait, voice, motion, frames")
+    stage: str = Field("", description="what is being done: engine, portrait, voice, reference, motion, frames")
     frames_done: int = Field(0, description="frames of the video that are finished")
     frames_total: int = Field(0, description="frames of the video, 0 while unknown")
     left_s: Optional[float] = Field(None, description="seconds left at the present speed, null while unknown")  # noqa: UP045
@@ -67,13 +67,15 @@ class ErrorView(BaseModel):
 def view_job(job: Job) -> JobView:
     """A job as it is now."""
     progress, result = job.progress, job.result
-    moving = job.state == RUNNING and progress.done > 0
+    drawn, drawing = progress.done, progress.stage == "frames"
+    moving = job.state == RUNNING and drawing and drawn > 0
     body = result.to_mapping() if result is not None else None
     if body is not None:
         body.pop("path")
     return JobView(
-        id=job.id, state=job.state, stage=progress.stage, frames_done=progress.done, frames_total=progress.total,
-        left_s=round(progress.left_s, 2) if moving else None, error=job.error,
+        id=job.id, state=job.state, stage=progress.stage, error=job.error,
+        frames_done=drawn if drawing else 0, frames_total=progress.total if drawing else 0,
+        left_s=round(progress.left_s, 2) if moving else None,
         notes=list(result.notes) if result is not None else [], result=body,
         settings=job.order.settings.to_mapping(),
     )  # fmt: skip

@@ -20,6 +20,7 @@ from sadtalker_ext.runtime import Runtime
 
 if TYPE_CHECKING:
     from sadtalker_ext.pipeline.animate import Result
+    from sadtalker_ext.pipeline.inputs import Inputs
     from sadtalker_ext.settings import Settings
 
 WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
@@ -31,12 +32,12 @@ DEFECT = "Something went wrong inside the program ({kind}: {words}); the log tel
 class Order:
     """What to make.
 
-    output: the mp4 to write. scratch: a folder with the inputs that is removed when the job has ended, or None.
-    fleeting: whether the video is removed when the job is forgotten.
+    inputs: portrait, voice or seconds of silence, reference. output: the mp4 to write. scratch: a folder with the
+    inputs that is removed when the job has ended, or None. fleeting: whether the video is removed when the job is
+    forgotten.
     """
 
-    portrait: Path
-    voice: Path
+    inputs: Inputs
     output: Path
     settings: Settings
     scratch: Path | None = None
@@ -45,7 +46,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Limits:
-    """waiting: jobs that may wait. job_s: seconds one job may take. voice_s: longest voice, seconds.
+    """waiting: jobs that may wait. job_s: seconds one job may take. voice_s: longest voice or idle clip, seconds.
 
     kept: ended jobs that are remembered. kept_s: seconds after which an ended job is forgotten.
     """
@@ -247,8 +248,7 @@ class BusyError(SadTalkerError):
 
 def make(job: Job, room: Room, limits: Limits) -> Result:
     """The video of one job."""
-    from sadtalker_ext.audio.speech import open_speech
-    from sadtalker_ext.pipeline.animate import animate
+    from sadtalker_ext.pipeline.animate import make_video
 
     order, until_s = job.order, time.monotonic() + limits.job_s
 
@@ -263,9 +263,20 @@ def make(job: Job, room: Room, limits: Limits) -> Result:
 
     watcher = Watcher(report, stopped)
     watcher.check()
-    if limits.voice_s < Limits.voice_s and open_speech(order.voice).duration_s > limits.voice_s:
-        raise MediaError(f"The voice is longer than the {limits.voice_s:.0f} s allowed here; give a shorter one")
-    return animate(order.portrait, order.voice, order.output, order.settings, room.runtime(order.settings), watcher)
+    _check_length(order.inputs, limits.voice_s)
+    return make_video(order.inputs, order.output, order.settings, room.runtime(order.settings), watcher)
+
+
+def _check_length(inputs: Inputs, most_s: float) -> None:
+    """Refuse a clip longer than this service allows; the longest of all is known to the reader of voices."""
+    from sadtalker_ext.audio.speech import open_speech
+
+    if most_s >= Limits.voice_s:
+        return
+    if inputs.voice is not None and open_speech(inputs.voice).duration_s > most_s:
+        raise MediaError(f"The voice is longer than the {most_s:.0f} s allowed here; give a shorter one")
+    if inputs.idle_s is not None and inputs.idle_s > most_s:
+        raise MediaError(f"An idle clip of {inputs.idle_s:g} s is longer than the {most_s:.0f} s allowed here")
 
 
 def _remove(folder: Path | None) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.pipeline.engine_states import engine_state, lacking
+from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.jobs import DONE, Job, Order
 from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.webui.engine_panel import panel_view
@@ -21,8 +22,37 @@ from sadtalker_ext.webui.studio import Studio, open_in_file_manager
 from sadtalker_ext.webui.words import job_view, message
 
 NO_PORTRAIT = "Choose a portrait first: drop a picture into the field Portrait."
-NO_VOICE = "Choose a voice first: drop a sound into the field Voice, or record one."
+NO_VOICE = (
+    "Choose a voice first: drop a sound into the field Voice, or record one. For a silent video, give its length under "
+    "Without a voice."
+)
+VOICE_AND_IDLE = "There is a voice, and a length for a video without one: remove the voice, or set the length to 0."
 _NAMELESS = re.compile(r"^(tmp|audio|image|blob|[0-9a-f]{16,})", re.IGNORECASE)
+
+
+class Wish(NamedTuple):
+    """What is chosen on the page besides the settings: paths of files, seconds without a voice (0: with one)."""
+
+    portrait: str | None
+    voice: str | None
+    idle_s: float | None
+    reference: str | None
+    reference_use: str
+
+    @property
+    def lack(self) -> str:
+        """What must be changed before a video can be made, a sentence; empty where nothing must."""
+        if not self.portrait:
+            return NO_PORTRAIT
+        if self.voice and self.idle_s:
+            return VOICE_AND_IDLE
+        return "" if self.voice or self.idle_s else NO_VOICE
+
+    def inputs(self, with_reference: bool) -> Inputs:
+        """The same for the work; a reference counts only where the page shows it."""
+        reference = Path(self.reference) if self.reference and with_reference else None
+        voice, idle_s = (Path(self.voice), None) if self.voice else (None, self.idle_s)
+        return Inputs(Path(self.portrait or ""), voice, idle_s, reference, self.reference_use if reference else "")
 
 
 class Actions:
@@ -35,17 +65,20 @@ class Actions:
         """Show the faces of a picture."""
         return faces_view(portrait, face)
 
-    def generate(self, portrait: str | None, voice: str | None, *values: object) -> tuple[str, str]:
-        """Order a video: the job's id and what is shown of it."""
-        if not portrait or not voice:
-            return "", message(NO_VOICE if portrait else NO_PORTRAIT, "error")
+    def generate(self, *values: Any) -> tuple[str, str]:  # noqa: ANN401 - what the widgets hold
+        """Order a video: the job's id and what is shown of it. The values are those of a Wish, then the settings."""
+        count = len(Wish._fields)
+        wish = Wish(*values[:count])
+        if wish.lack:
+            return "", message(wish.lack, "error")
         try:
-            settings = settings_of(values)
+            settings = settings_of(values[count:])
             state = engine_state(settings.engine, self._studio.checkpoints())
             if not state.ready and all(file.path is None for file in state.checkpoints):
                 return "", message(f"{state.words} Open Checkpoints to see which, or choose another engine.", "error")
-            output = dated_output(self._studio.results(), stem_of(voice))
-            job = self._studio.workshop.submit(Order(Path(portrait), Path(voice), output, settings))
+            output = dated_output(self._studio.results(), stem_of(wish.voice) if wish.voice else "idle")
+            inputs = wish.inputs(has_reference(settings.engine))
+            job = self._studio.workshop.submit(Order(inputs, output, settings))
         except (SadTalkerError, OSError) as e:
             return "", message(str(e), "error")
         return job.id, job_view(job)
@@ -151,7 +184,12 @@ def stem_of(voice: str) -> str:
     return "talking" if _NAMELESS.match(stem) else stem
 
 
+def has_reference(engine: str) -> bool:
+    """Whether an engine can take after a video."""
+    return engine == "sadtalker"
+
+
 def switch_engine(engine: str) -> Sequence[Any]:
-    """Which parts of the page belong to the chosen engine: the part of knobs, the part of checkpoints."""
+    """Which parts belong to the chosen engine: the part of knobs, the part of checkpoints, the reference."""
     own = engine == "sadtalker"
-    return gr.update(visible=own), gr.update(visible=own)
+    return gr.update(visible=own), gr.update(visible=own), gr.update(visible=has_reference(engine))

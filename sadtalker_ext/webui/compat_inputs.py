@@ -41,6 +41,12 @@ def sound_input(elem_id: str) -> gr.Audio:
     return sound
 
 
+def video_input(label: str, elem_id: str) -> gr.Video:
+    """A video by upload; its value is the path of the file as it came."""
+    sources: dict[str, Any] = {"source": "upload"} if gradio_3() else {"sources": ["upload"]}
+    return gr.Video(label=label, elem_id=elem_id, height=220, include_audio=True, **sources)
+
+
 def gradio_3() -> bool:
     """Whether this is Gradio 3."""
     return bool(gr.__version__.startswith("3."))

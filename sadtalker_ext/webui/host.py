@@ -17,6 +17,7 @@ from modules.ui_components import InputAccordion, ToolButton
 
 from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.pipeline.frames import Progress
+from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.jobs import Job, Order, Room, Workshop
 from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.runtime import AUTO, Runtime
@@ -268,7 +269,7 @@ def animate_all(workshop: Workshop, processed: Any, voice: Path, settings: Setti
             image.convert("RGB").save(portrait)
             seeds = getattr(processed, "all_seeds", None) or [0]
             output = dated_output(results_folder(), f"{voice.stem[:20]}_{seeds[min(index, len(seeds) - 1)]}")
-            yield workshop.work_on(Job(Order(portrait, voice, output, settings))).path
+            yield workshop.work_on(Job(Order(Inputs(portrait, voice), output, settings))).path
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         with suppress(AttributeError):

@@ -7,8 +7,9 @@ from typing import Any
 
 import gradio as gr
 
+from sadtalker_ext.pipeline.inputs import ALL, EYES, EYES_AND_POSE, POSE
 from sadtalker_ext.webui.actions import Actions, switch_engine
-from sadtalker_ext.webui.compat_inputs import picture_input, sound_input
+from sadtalker_ext.webui.compat_inputs import picture_input, sound_input, video_input
 from sadtalker_ext.webui.knob_widgets import COMMON, GROUPS, OF_SADTALKER, KnobWidgets, unplaced
 from sadtalker_ext.webui.studio import Studio
 from sadtalker_ext.webui.words import message
@@ -16,6 +17,9 @@ from sadtalker_ext.webui.words import message
 HIDDEN = "st-hidden"
 """Part of the page for our script, not for the eye."""
 QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False}
+LONGEST_IDLE_S = 120
+"""The page's own end of the slider; REST and the command line go further."""
+TAKEN = (("Blinks and head", EYES_AND_POSE), ("Blinks", EYES), ("Head", POSE), ("Everything", ALL))
 GREETING = "Drop a portrait and a voice on the left, then press Generate."
 
 
@@ -26,6 +30,10 @@ class Inputs:
     portrait: Any
     faces: Any
     voice: Any
+    idle: Any
+    reference: Any
+    reference_use: Any
+    reference_part: Any
     knobs: KnobWidgets
     own_knobs: Any
     checkpoints: Any
@@ -73,8 +81,10 @@ def _inputs(studio: Studio) -> Inputs:
     faces = gr.HTML("", elem_id="sadtalker_faces")
     knobs.add("face")
     voice = sound_input("sadtalker_voice")
+    idle = _idle()
     knobs.add("engine")
     parts = _checkpoints()
+    reference = _reference()
     with gr.Group(elem_id="sadtalker_common"):
         for name in COMMON:
             knobs.add(name)
@@ -86,7 +96,22 @@ def _inputs(studio: Studio) -> Inputs:
     with gr.Accordion("SadTalker engine", open=False, visible=False, elem_id="sadtalker_part_official") as own_knobs:
         for name in OF_SADTALKER:
             knobs.add(name)
-    return Inputs(portrait, faces, voice, knobs, own_knobs, *parts)
+    return Inputs(portrait, faces, voice, idle, *reference, knobs, own_knobs, *parts)
+
+
+def _idle() -> Any:  # noqa: ANN401 - a Gradio component
+    with gr.Accordion("Without a voice", open=False, elem_id="sadtalker_idle_part"):
+        return gr.Slider(
+            0, LONGEST_IDLE_S, 0, step=1, label="Length of a silent video (seconds)", elem_id="sadtalker_idle",
+            info="The portrait blinks and moves a little. 0: it speaks with the voice above.",
+        )  # fmt: skip
+
+
+def _reference() -> tuple[Any, Any, Any]:
+    with gr.Accordion("Reference video", open=False, visible=False, elem_id="sadtalker_reference_part") as part:
+        video = video_input("Video of a face to take after", "sadtalker_reference")
+        use = gr.Radio(list(TAKEN), value=EYES_AND_POSE, label="Take from it", elem_id="sadtalker_reference_use")
+    return video, use, part
 
 
 def _checkpoints() -> tuple[Any, ...]:
@@ -131,7 +156,8 @@ def _wire(inputs: Inputs, outputs: Outputs, actions: Actions) -> None:
     knobs, out = inputs.knobs, outputs
     engine, face = knobs.by_name["engine"], knobs.by_name["face"]
     inputs.portrait.change(actions.look, [inputs.portrait, face], inputs.faces, **QUIET)
-    values = [inputs.portrait, inputs.voice, *knobs.in_order()]
+    wish = [inputs.portrait, inputs.voice, inputs.idle, inputs.reference, inputs.reference_use]
+    values = [*wish, *knobs.in_order()]
     out.generate.click(actions.generate, values, [out.job, out.progress], **QUIET)
     out.interrupt.click(actions.interrupt, out.job, out.progress, **QUIET)
     shown = [out.job, out.progress, out.video, out.details, out.gallery, out.current, inputs.panel]
@@ -140,7 +166,7 @@ def _wire(inputs: Inputs, outputs: Outputs, actions: Actions) -> None:
     out.show.click(actions.show, out.pick, [out.progress, out.video, out.details, out.current], **QUIET)
     out.send_back.click(actions.send_back, out.current, [*knobs.in_order(), out.progress], **QUIET)
     out.open_folder.click(actions.open_folder, None, out.progress, **QUIET)
-    engine.change(switch_engine, engine, [inputs.own_knobs, inputs.checkpoints], **QUIET)
+    engine.change(switch_engine, engine, [inputs.own_knobs, inputs.checkpoints, inputs.reference_part], **QUIET)
     engine.change(actions.panel, engine, inputs.panel, **QUIET)
     inputs.check.click(actions.check, engine, inputs.panel, queue=False)
     inputs.download.click(actions.fetch, [engine, inputs.mirror], inputs.panel, **QUIET)

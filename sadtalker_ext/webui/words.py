@@ -23,6 +23,7 @@ STAGES = {
     "engine": "Opening the engine",
     "portrait": "Reading the portrait",
     "voice": "Listening to the voice",
+    "reference": "Watching the reference",
     "motion": "Working out the movement",
     "frames": "Drawing frames",
 }

@@ -7,6 +7,7 @@ import time
 import jsonschema
 import pytest
 
+from sadtalker_ext.errors import MediaError
 from sadtalker_ext.pipeline.jobs import Limits
 from sadtalker_ext.pipeline.record import read_record
 from sadtalker_ext.settings import Settings
@@ -114,6 +115,15 @@ def test_a_running_job_stops_at_once_and_the_next_works(serve, portrait_file, vo
         ({"portrait": {"ftp": "x"}}, 422, "not by 'ftp'"),
         ({"voice": {"url": "http://example.com/a.wav"}}, 403, "not fetched here"),
         ({"colour": 1}, 422, "There is no field 'colour'"),
+        ({"idle_s": 3}, 422, "leave out voice or idle_s"),
+        ({"voice": None}, 422, "Nothing says how long"),
+        ({"voice": None, "idle_s": "long"}, 422, "a number of seconds, not 'long'"),
+        ({"voice": None, "idle_s": True}, 422, "a number of seconds"),
+        ({"voice": None, "idle_s": 1e9}, 422, "from 0.2 to 7200 s"),
+        ({"voice": None, "idle_s": "nan"}, 422, "from 0.2 to 7200 s"),
+        ({"reference_use": "eyes"}, 422, "no reference to take eyes from"),
+        ({"reference": {"base64": "AAAA"}, "reference_use": "nose"}, 422, "not 'nose'"),
+        ({"reference": {"path": "/etc/passwd"}}, 403, "no folder that this service may read"),
     ],
 )
 def test_refusals_are_sentences(serve, portrait_file, voice_file, fields, code, words):
@@ -140,10 +150,56 @@ def test_a_file_that_is_no_picture_fails_in_a_sentence(serve, voice_file):
     assert service.left_behind() == []
 
 
+def test_a_portrait_without_a_voice_is_idle(serve, portrait_file, tmp_path):
+    service = serve()
+    body = {"portrait": encoded(portrait_file), "idle_s": 0.4}
+    view = service.wait(service.client.post(JOBS, json=body).json()["id"])
+    assert (view["state"], view["error"], view["result"]["frames"]) == ("done", "", 10)
+    with open(portrait_file, "rb") as picture:
+        form = service.client.post(JOBS, files={"portrait": picture}, data={"idle_s": "0.8", "voice": ""})
+    view = service.wait(form.json()["id"])
+    assert (view["state"], view["error"], view["result"]["frames"]) == ("done", "", 20)
+    film = tmp_path / "film.mp4"
+    film.write_bytes(service.client.get(f"{JOBS}/{view['id']}/video").content)
+    assert not probe(film).sound
+
+
+@pytest.mark.parametrize("use", ["", "pose"])
+def test_a_reference_and_its_use_reach_the_work(serve, portrait_file, voice_file, monkeypatch, use):
+    arrived = []
+
+    def make_video(inputs, *_):
+        arrived.append((inputs.use, inputs.reference.read_bytes()))
+        raise MediaError("as far as this test goes")
+
+    monkeypatch.setattr("sadtalker_ext.pipeline.animate.make_video", make_video)
+    service = serve(folders=(portrait_file.parent,))
+    fields = {"reference_use": use, "idle_s": 1}
+    for way in (encoded(portrait_file), {"path": str(portrait_file)}):
+        body = {"portrait": encoded(portrait_file), "reference": way, **fields}
+        assert "as far" in service.wait(service.client.post(JOBS, json=body).json()["id"])["error"]
+    with open(portrait_file, "rb") as picture, open(voice_file, "rb") as sound, open(portrait_file, "rb") as film:
+        files = {"portrait": picture, "voice": sound, "reference": film}
+        job = service.client.post(JOBS, files=files, data={"reference_use": use}).json()
+    service.wait(job["id"])
+    assert arrived == 3 * [(use or "eyes+pose", portrait_file.read_bytes())]
+    assert service.left_behind() == []
+
+
+def test_an_engine_that_takes_no_reference_says_so(serve, portrait_file):
+    body = {"portrait": encoded(portrait_file), "reference": encoded(portrait_file), "idle_s": 1}
+    service = serve()
+    view = service.wait(service.client.post(JOBS, json=body | {"settings": {"engine": "starter"}}).json()["id"])
+    assert view["state"] == "failed"
+    assert "cannot take eyes+pose from the reference" in view["error"]
+
+
 def test_limits(serve, portrait_file, voice_file, make_buzz):
     service = serve(limits=Limits(waiting=1, voice_s=1.0))
     long = make_buzz(3)
     assert "longer than the 1 s" in service.wait(service.upload(portrait_file, long).json()["id"])["error"]
+    idle = {"portrait": encoded(portrait_file), "idle_s": 3}
+    assert "longer than the 1 s" in service.wait(service.client.post(JOBS, json=idle).json()["id"])["error"]
     service = serve(limits=Limits(waiting=0))
     answer = service.upload(portrait_file, voice_file)
     assert "waiting" in sentence(answer, 503)
@@ -179,6 +235,14 @@ def test_openapi_tells_what_may_be_sent(serve):
     post = paths[JOBS]["post"]
     kinds = post["requestBody"]["content"]
     assert set(kinds) == {"application/json", "multipart/form-data"}
+    for kind in kinds.values():
+        schema = {**kind["schema"], "additionalProperties": False}
+        file = {"path": "x"} if kind is kinds["application/json"] else "x"
+        files = {"portrait": file, "reference": file}
+        jsonschema.validate({**files, "idle_s": 2, "reference_use": "pose"}, schema)
+        for wrong in ({}, {"idle_s": 0}, {"idle_s": 2, "voice": file}, {"idle_s": 2, "reference_use": "x"}):
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate({**files, **wrong}, schema)
     settings = kinds["application/json"]["schema"]["properties"]["settings"]
     assert settings["properties"]["blink"]["maximum"] == 2.0
     assert {"202", "413", "422", "503"} <= set(post["responses"])

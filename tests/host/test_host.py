@@ -7,6 +7,7 @@ import threading
 import time
 import types
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from fastapi.testclient import TestClient
 from pretend_webui import ROOT, Pretend
 
 from sadtalker_ext.cli.demo import demo_portrait
+from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.jobs import Order
 from sadtalker_ext.pipeline.record import read_record
 from sadtalker_ext.settings import Settings
@@ -69,7 +71,8 @@ def order(tmp_path):
     Image.open(demo_portrait()).convert("RGB").resize((192, 192)).save(portrait)
 
     def make(seconds):
-        return Order(portrait, buzz(tmp_path / "voice.wav", seconds), tmp_path / "out" / "a.mp4", Settings())
+        inputs = Inputs(portrait, buzz(tmp_path / "voice.wav", seconds))
+        return Order(inputs, tmp_path / "out" / "a.mp4", Settings())
 
     return make
 
@@ -200,7 +203,7 @@ def test_a_job_over_rest_ends_in_the_hosts_outputs(host, order):
     client, wish = TestClient(app), order(0.4)
     files = {
         name: {"base64": base64.b64encode(path.read_bytes()).decode()}
-        for name, path in (("portrait", wish.portrait), ("voice", wish.voice))
+        for name, path in (("portrait", wish.inputs.portrait), ("voice", wish.inputs.voice))
     }
     job = client.post("/sadtalker/v1/jobs", json=files).json()
     found = guest(host).workshop.find(job["id"])
@@ -238,10 +241,10 @@ class Processed:
 
 def test_the_script_animates_every_result_but_the_grid(host, order):
     script = host.scripts.scripts_data[0].script_class()
-    processed, wish = Processed(order(0.4).portrait), order(0.4)
+    processed, wish = Processed(order(0.4).inputs.portrait), order(0.4)
     generation = types.SimpleNamespace(sadtalker_wishes={"seed": 5})
     with host.call_queue.queue_lock:
-        script.postprocess(generation, processed, True, str(wish.voice), "starter", True, 1.2, 1.0, 1.0)
+        script.postprocess(generation, processed, True, str(wish.inputs.voice), "starter", True, 1.2, 1.0, 1.0)
     films = sorted((host.data_path / "outputs" / "SadTalker").glob("*/*.mp4"))
     assert len(films) == 2
     assert {read_record(film).settings for film in films} == {Settings(still=True, expression_scale=1.2, seed=5)}
@@ -250,7 +253,7 @@ def test_the_script_animates_every_result_but_the_grid(host, order):
 
 
 def test_the_script_says_what_is_missing(host, order):
-    script, processed = host.scripts.scripts_data[0].script_class(), Processed(order(0.4).portrait)
+    script, processed = host.scripts.scripts_data[0].script_class(), Processed(order(0.4).inputs.portrait)
     script.postprocess(types.SimpleNamespace(), processed, True, None, "starter")
     assert "needs a voice" in processed.comments
     script.postprocess(types.SimpleNamespace(), processed, False)
@@ -295,7 +298,7 @@ def test_restorers_and_upscalers_are_offered_by_name(host, order):
     names = [choice[0] if isinstance(choice, tuple) else choice for choice in choice.choices]
     assert names == ["none", "CodeFormer", "upscale: Lanczos"]
     wish = order(0.4)
-    larger = Order(wish.portrait, wish.voice, wish.output, Settings(restore="upscale: Lanczos"))
+    larger = replace(wish, settings=Settings(restore="upscale: Lanczos"))
     job = guest(host).workshop.submit(larger)
     assert job.over.wait(60)
     assert (job.error, job.result.size) == ("", (384, 384))

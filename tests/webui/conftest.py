@@ -10,6 +10,7 @@ from browser_pages import Visitor, serve
 from PIL import Image
 
 from sadtalker_ext.cli.demo import demo_portrait
+from sadtalker_ext.video.write import VideoSpec, write_video
 
 pytest.importorskip("gradio", reason="gradio is not installed")
 
@@ -22,10 +23,14 @@ FLAGS = (
 
 @pytest.fixture(scope="session")
 def browser():
-    """Debian's or anyone's Chromium, driven by playwright."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    """Debian's or anyone's Chromium, driven by playwright; where CHROMIUM names one, nothing is skipped."""
+    program = os.environ.get("CHROMIUM")
+    if program:
+        import playwright.sync_api as playwright
+    else:
+        playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+        names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+        program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
         pytest.skip("there is no Chromium on the path, and CHROMIUM names none")
     with playwright.sync_playwright() as driver:
@@ -45,7 +50,7 @@ def alone(browser, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory):
-    """Files to upload: a portrait, two of it side by side, a picture without a face, and voices by their length."""
+    """Files to upload: a portrait, two of it side by side, one without a face, a video, voices by their length."""
     folder = tmp_path_factory.mktemp("uploads")
     portrait = Image.open(demo_portrait()).convert("RGB").resize((256, 256), Image.LANCZOS)
     portrait.save(folder / "portrait.png")
@@ -54,6 +59,7 @@ def inputs(tmp_path_factory):
     both.paste(portrait, (256, 0))
     both.save(folder / "both.png")
     Image.new("RGB", (256, 256), (40, 120, 200)).save(folder / "empty.png")
+    write_video([np.full((64, 64, 3), level, np.uint8) for level in (40, 90)], folder / "dancer.mp4", VideoSpec())
     for seconds in (1, 90):
         time_s = np.arange(seconds * RATE_HZ) / RATE_HZ
         buzz = 0.3 * np.sin(2 * np.pi * 4 * time_s) ** 2 * np.sign(np.sin(2 * np.pi * 140 * time_s))

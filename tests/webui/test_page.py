@@ -114,6 +114,37 @@ def test_interrupt_leaves_nothing_and_the_next_video_works(alone, visit):
     assert len(videos(alone)) == len(before) + 1
 
 
+def test_a_portrait_without_a_voice_is_idle(alone, visit):
+    visitor = visit(alone.address)
+    page = visitor.page
+    visitor.portrait()
+    page.click("#sadtalker_idle_part .label-wrap")
+    page.fill("#sadtalker_idle input[type=number]", "2")
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(300)
+    visitor.press("generate")
+    assert abs(visitor.film() - 2.0) < 0.09
+    assert "Done: idle_" in visitor.progress_says("Done")
+    visitor.voice()
+    visitor.press("generate")
+    visitor.progress_says("remove the voice, or set the length to 0")
+
+
+def test_a_reference_is_asked_for_where_it_counts(alone, visit):
+    visitor = visit(alone.address)
+    page = visitor.page
+    assert page.is_hidden("#sadtalker_reference_part")
+    page.click("#sadtalker_engine label:has-text('sadtalker')")
+    page.wait_for_selector("#sadtalker_reference_part .label-wrap")
+    page.click("#sadtalker_reference_part .label-wrap")
+    assert page.is_checked("#sadtalker_reference_use label:has-text('Blinks and head') input")
+    page.set_input_files("#sadtalker_reference input[type=file]", visitor.inputs / "dancer.mp4")
+    page.wait_for_selector("#sadtalker_reference video")
+    page.click("#sadtalker_engine label:has-text('starter')")
+    page.wait_for_selector("#sadtalker_reference_part", state="hidden")
+    assert visitor.errors == []
+
+
 def test_an_engine_without_its_checkpoints_says_which(alone, visit):
     visitor = visit(alone.address)
     page = visitor.page

@@ -9,16 +9,20 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import SettingsError, WeightsError
+from sadtalker_ext.pipeline.animate import REFERENCE_STAGE, STAGES
 from sadtalker_ext.pipeline.frames import Progress
+from sadtalker_ext.pipeline.inputs import USES, Inputs
 from sadtalker_ext.pipeline.jobs import FAILED, RUNNING, Job, Order, Workshop
 from sadtalker_ext.settings import Settings
-from sadtalker_ext.webui import engine_panel, results
-from sadtalker_ext.webui.actions import stem_of
+from sadtalker_ext.webui import engine_panel, results, words
+from sadtalker_ext.webui.actions import Wish, stem_of
 from sadtalker_ext.webui.engine_panel import Download, panel_view
 from sadtalker_ext.webui.knob_widgets import OF_SADTALKER, settings_of, values_of
 from sadtalker_ext.webui.studio import Studio
-from sadtalker_ext.webui.tab import build_tab
+from sadtalker_ext.webui.tab import TAKEN, build_tab
 from sadtalker_ext.webui.words import clock, job_view, message, stage_words
+
+ORDER = Order(Inputs(Path("a"), Path("b")), Path("c"), Settings())
 
 
 @pytest.fixture
@@ -62,13 +66,13 @@ def test_a_bad_value_is_refused_in_words():
 
 def test_texts_of_strangers_are_escaped():
     assert "<b>" not in message("<b>&")
-    job = Job(Order(Path("a"), Path("b"), Path("c"), Settings()), state=FAILED, error="<script>alert(1)</script>")
+    job = Job(ORDER, state=FAILED, error="<script>alert(1)</script>")
     assert "<script>" not in job_view(job)
 
 
 def test_a_job_in_work_shows_bar_time_and_picture():
     frame = np.zeros((40, 30, 3), np.uint8)
-    job = Job(Order(Path("a"), Path("b"), Path("c"), Settings()), state=RUNNING)
+    job = Job(ORDER, state=RUNNING)
     job.progress = Progress("frames", 25, 100, 12.5, 6.0, frame)
     shown = job_view(job)
     assert 'aria-valuenow="25"' in shown
@@ -147,3 +151,23 @@ def test_a_look_alike_is_named_in_the_panel(tmp_path):
     shown = panel_view("sadtalker", (tmp_path,), engine_panel.Download())
     assert "rename it to exactly mapping_00109-model.pth.tar" in shown
     assert panel_view("starter", (tmp_path,), engine_panel.Download()) == ""
+
+
+def test_a_wish_becomes_inputs_or_a_sentence():
+    assert "portrait first" in Wish(None, "v.wav", 0, None, "eyes").lack
+    assert "voice first" in Wish("p.png", None, 0, None, "eyes").lack
+    assert "remove the voice" in Wish("p.png", "v.wav", 3, None, "eyes").lack
+    spoken, idle = Wish("p.png", "v.wav", 0, "r.mp4", "eyes"), Wish("p.png", None, 3, "r.mp4", "eyes")
+    assert (spoken.lack, idle.lack) == ("", "")
+    assert spoken.inputs(True) == Inputs(Path("p.png"), Path("v.wav"), None, Path("r.mp4"), "eyes")
+    assert idle.inputs(True) == Inputs(Path("p.png"), None, 3, Path("r.mp4"), "eyes")
+    assert idle.inputs(False) == Inputs(Path("p.png"), None, 3)
+
+
+def test_every_use_of_a_reference_can_be_chosen():
+    assert sorted(use for _, use in TAKEN) == sorted(USES)
+
+
+def test_every_stage_has_words():
+    for stage in (*STAGES, REFERENCE_STAGE):
+        assert stage in words.STAGES
