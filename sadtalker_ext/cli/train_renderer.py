@@ -45,7 +45,7 @@ def _renderer(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.sizes import size_named
 
     log_progress()
-    recipe = RendererRecipe(options.data, size_named(options.config), _pyramid(options), options.recompute)
+    recipe = RendererRecipe(options.data, size_named(options.config), pyramid_of(options), options.recompute)
     paths = train_renderer(recipe, options.out, changed_plan(PLANS[options.config], options), code_version())
     print(json.dumps({"weights": {name: str(path) for name, path in paths.items()}}))
     return 0
@@ -60,13 +60,14 @@ def _mapping(options: argparse.Namespace) -> int:
     size, renderer = size_named(options.config), load_renderer(options.renderer)
     if renderer.generator.config != size.generator:
         raise SettingsError(f"{options.renderer} holds no renderer of the size {options.config}; name its own --config")
-    recipe = MappingRecipe(options.data, size, renderer, _pyramid(options), options.coefficients)
+    recipe = MappingRecipe(options.data, size, renderer, pyramid_of(options), options.coefficients)
     path = train_mapping(recipe, options.out, changed_plan(PLANS[options.config], options), code_version())
     print(json.dumps({"weights": str(path)}))
     return 0
 
 
-def _pyramid(options: argparse.Namespace) -> nn.Module:
+def pyramid_of(options: argparse.Namespace) -> nn.Module:
+    """What compares pictures, as the flags --perceptual and --config say."""
     from sadtalker_ext.training.perceptual import PYRAMIDS
 
     chosen = options.perceptual or ("vgg" if options.config == "full" else "random")

@@ -145,6 +145,19 @@ def read_old(folders: Sequence[Path]) -> dict[str, tuple[Path, dict[str, Tensor]
     return parts
 
 
+def recon_tensors(folders: Sequence[Path]) -> dict[str, Tensor]:
+    """The tensors of FaceRecon, from a packaged file or from its own of the old layout."""
+    entry, name = OLD_LAYOUT["face_3drecon."]
+    for size_px in PACKAGED:
+        path = find_packaged(size_px, folders)
+        if path is not None and (tensors := split_packaged(read_safetensors(path), path)["face_3drecon."]):
+            return tensors
+    if old := find_checkpoint(entry, folders):
+        return read_entry(old, name)
+    require_checkpoint(PACKAGED[min(PACKAGED)], folders)
+    raise WeightsError(f"none of {', '.join(map(str, folders))} has FaceRecon; fetch {PACKAGED[min(PACKAGED)].name}")
+
+
 def open_mapping(coefficients: int, folders: Sequence[Path], kind: str = BFM) -> MappingNet:
     """MappingNet for 70 or 73 coefficients; a pickle is converted once to a safe file beside it, where it can be.
 
