@@ -17,10 +17,13 @@ from pathlib import Path
 from sadtalker_ext.cli.demo import demo_portrait, demo_voice
 from sadtalker_ext.cli.process_memory import tree_memory_mb
 from sadtalker_ext.errors import EngineError
+from sadtalker_ext.geometry.motion import FRAME_RATE_HZ
 
 SPEED_VOICE_S = 30.0
 SHORT_VOICE_S = 10.0
 LONG_VOICE_S = 600.0
+REHEARSAL_S = 20.0
+REHEARSED_FRAMES = (100, 1500)
 SAMPLE_EVERY_S = 0.05
 MEGABYTE = 1e6
 
@@ -112,21 +115,54 @@ def first_frame(folder: Path) -> list[Measure]:
     return [Measure("first frame after start", runs[1].first_frame_s, "s", 4.0, at_most=True)]
 
 
+def pipeline(folder: Path) -> list[Measure]:
+    """Milliseconds a frame that the engine sadtalker costs besides its networks, face put back at 1024 x 1024."""
+    done = rehearse(folder, 1024, REHEARSAL_S).result
+    wall_s = done["stage_s"]["frames"]  # type: ignore[index] # the one nested value
+    milliseconds = {name: 1000 * seconds / done["frames"] for name, seconds in
+                    (("wall", wall_s), ("own", done["own_cpu_s"]), ("ffmpeg", done["ffmpeg_cpu_s"]))}  # fmt: skip
+    return [
+        Measure("all but the networks at 1024x1024", milliseconds["wall"], "ms/frame", 12.0, at_most=True),
+        Measure("of that, processor time of our own", milliseconds["own"], "ms/frame", 12.0, at_most=True),
+        Measure("of that, processor time of ffmpeg", milliseconds["ffmpeg"], "ms/frame", 24.0, at_most=True),
+    ]
+
+
+def pipeline_memory(folder: Path) -> list[Measure]:
+    """Megabytes that 1500 frames of the engine sadtalker cost more than 100, networks aside."""
+    peaks = [rehearse(folder, 512, frames / FRAME_RATE_HZ).peak_mb for frames in REHEARSED_FRAMES]
+    more = None if peaks[0] is None or peaks[1] is None else peaks[1] - peaks[0]
+    return [Measure("more for 1500 frames than for 100", more, "MB", 30.0, at_most=True)]
+
+
 MEASURES: dict[str, Callable[[Path], list[Measure]]] = {
     "first-frame": first_frame,
     "speed-512": lambda folder: speed(folder, 512, 50.0),
     "speed-1024": lambda folder: speed(folder, 1024, 20.0),
     "memory": memory,
+    "pipeline": pipeline,
+    "pipeline-memory": pipeline_memory,
 }
 
 
 def measure(picture: Path, sound: Path, folder: Path) -> Run:
     """Run ``sadtalker animate`` as a person would, and watch it from outside."""
-    command = [sys.executable, "-m", "sadtalker_ext", "animate", str(picture), str(sound)]
-    output, log = folder / "bench.mp4", folder / "bench.log"
+    output = folder / "bench.mp4"
+    return watch(["sadtalker_ext", "animate", str(picture), str(sound), "-o", str(output), "--json"], folder)
+
+
+def rehearse(folder: Path, side_px: int, voice_s: float) -> Run:
+    """The same with the engine sadtalker and stand-ins for its networks."""
+    files = portrait(folder, side_px), voice(folder, voice_s), folder / "bench.mp4"
+    return watch(["sadtalker_ext.cli.bench_rehearsal", *map(str, files)], folder)
+
+
+def watch(module: list[str], folder: Path) -> Run:
+    """Run a module with its arguments that prints a result as JSON, and watch it from outside."""
+    command, log = [sys.executable, "-m", *module], folder / "bench.log"
     with log.open("w") as stderr, (folder / "bench.json").open("w+") as stdout:
         began_s = time.perf_counter()
-        child = subprocess.Popen([*command, "-o", str(output), "--json"], stdout=stdout, stderr=stderr)
+        child = subprocess.Popen(command, stdout=stdout, stderr=stderr)
         first_s, peak_mb = 0.0, None
         try:
             while child.poll() is None:

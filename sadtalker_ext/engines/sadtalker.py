@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +34,8 @@ from sadtalker_ext.weights.official import open_mapping, open_official
 from sadtalker_ext.weights.packaged import PACKAGED, PUPPET, PackagedConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -42,10 +44,13 @@ if TYPE_CHECKING:
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.models.generator import EncodedSource
+    from sadtalker_ext.models.mapping_net import MappingNet
     from sadtalker_ext.runtime import Runtime
     from sadtalker_ext.settings import Settings
+    from sadtalker_ext.weights.official import OfficialNetworks
 
     Floats = NDArray[np.float32]
+    Networks = tuple[OfficialNetworks, MappingNet]
 
 KNOBS: Final = frozenset(
     {
@@ -102,16 +107,18 @@ class Scene:
 class SadTalkerEngine:
     """Holds the networks and one prepared portrait at a time."""
 
-    def __init__(self, runtime: Runtime, options: SadTalkerOptions = SadTalkerOptions()) -> None:
+    def __init__(
+        self, runtime: Runtime, options: SadTalkerOptions = SadTalkerOptions(), networks: Networks | None = None
+    ) -> None:
+        """networks: taken instead of those in the checkpoints."""
         if options.size_px not in PACKAGED:
             sizes = " or ".join(str(size) for size in PACKAGED)
             raise EngineError(f"The engine sadtalker renders {sizes} pixels, not {options.size_px}")
         self.mode, self.options, self.runtime = mode_named(options.mode), options, runtime
         self.device = runtime.torch_device()
         runtime.torch_dtype(("float32",))
-        official = open_official(options.size_px, search_folders(runtime.folders))
+        official, mapping = networks or open_networks(options, search_folders(runtime.folders))
         self.config, kind = official.config, official.config.coefficients
-        mapping = open_mapping(self.mode.coefficients, official.mapping_folders, kind)
         self._mapping = mapping.to(self.device)
         self._exp_net = official.exp_net().to(self.device)
         self._pose_vae = official.pose_vae().to(self.device)
@@ -217,6 +224,13 @@ class SadTalkerEngine:
         found = torch.cat((parts.expression, parts.angle, parts.translation), dim=1)[0].cpu().numpy()
         crop = np.array([transform.scale, transform.x_px, transform.y_px], np.float32)
         return np.asarray(np.concatenate((found, crop))[: self.mode.coefficients], dtype=np.float32)
+
+
+def open_networks(options: SadTalkerOptions, folders: Sequence[Path]) -> Networks:
+    """The networks of the checkpoints in these folders, and the MappingNet that belongs to them."""
+    official = open_official(options.size_px, folders)
+    coefficients = mode_named(options.mode).coefficients
+    return official, open_mapping(coefficients, official.mapping_folders, official.config.coefficients)
 
 
 def engine_spec(config: PackagedConfig, name: str, options: SadTalkerOptions) -> EngineSpec:
