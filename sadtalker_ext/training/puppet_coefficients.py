@@ -51,7 +51,8 @@ _WEIGHTS: Final = {
     "jaw": (JAW_DROP, 0.0, 1.0, 1.0),
     "part_lower": (LIP_DROP, -1.0, 1.0, 30.0),
     "part_upper": (LIP_RAISE, 0.0, 1.0, 30.0),
-    "close_opened": (JAW_DROP, 0.0, 1.0, 10.0),
+    "close_opened": (JAW_DROP, 0.0, 1.0, 100.0),
+    "close_source": (1.0, 0.0, 1.0, 1.0),
     "pucker": (1.0, 0.0, 1.0, 1.0),
     "spread": (1.0, 0.0, 1.0, 1.0),
     "smile": (1.0, -0.5, 1.0, 1.0),
@@ -148,6 +149,7 @@ class PuppetReader:
         opened = JAW_DROP * value["jaw"] + LIP_DROP * drop + LIP_RAISE * value["part_upper"]
         held = np.clip(value["close_opened"] * JAW_DROP / np.maximum(opened, OPENED), 0.0, 1.0)
         found = {
+            "mouth_neutral": np.clip(1.0 - (1.0 - value["close_source"]) / np.maximum(1.0 - held, 0.1), 0.0, 1.0),
             "jaw_open": value["jaw"],
             "lips_closed": held,
             "lower_lip_drop": drop,
