@@ -6,11 +6,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sadtalker_ext.cli import bench
 from sadtalker_ext.cli.process_memory import tree_memory_mb
 from sadtalker_ext.errors import EngineError
+from sadtalker_ext.video.read import read_frames
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 HELPER = "import sys; held = bytearray(b'x') * {size}; print(flush=True); sys.stdin.read()"
@@ -67,7 +70,12 @@ def test_all_figures_are_printed(program, monkeypatch):
         result = {"frames": 750, "total_s": 10.0, "stage_s": {"frames": 8.0}}
         return bench.Run(result, 3.0 + len(voices), 11.0, 400.0 + len(voices))
 
+    def rehearsed(folder, side_px, voice_s):
+        seconds = {"own_cpu_s": 1.5, "ffmpeg_cpu_s": 5.0, "stage_s": {"frames": 4.0}}
+        return bench.Run({"frames": 500} | seconds, 1.0, 9.0, 300.0 + voice_s)
+
     monkeypatch.setattr(bench, "measure", pretend)
+    monkeypatch.setattr(bench, "rehearse", rehearsed)
     monkeypatch.setattr(bench, "LONG_VOICE_S", 20.0)
     assert program("bench", "--json") == 0
     figures = {name: figure["value"] for name, figure in json.loads(program.out).items()}
@@ -79,10 +87,26 @@ def test_all_figures_are_printed(program, monkeypatch):
         "render and encode alone at 1024x1024": 93.75,
         "peak memory of a 10-second clip": 405.0,
         "more for a 10-minute clip": 1.0,
+        "all but the networks at 1024x1024": 8.0,
+        "of that, processor time of our own": 3.0,
+        "of that, processor time of ffmpeg": 10.0,
+        "more for 1500 frames than for 100": 56.0,
     }
     assert voices == ["voice_10.wav", "voice_10.wav", "voice_30.wav", "voice_30.wav", "voice_10.wav", "voice_20.wav"]
     assert program("bench", "speed-512") == 0
     assert program.out.splitlines()[0].split()[-4:] == ["frames/s", ">=", "50", "met"]
+
+
+def test_a_rehearsal_makes_a_whole_video_without_checkpoints(tmp_path):
+    """The face put back into the portrait: its size, its frames, and processor time that somebody has spent."""
+    done = bench.rehearse(tmp_path, 256, 0.48)
+    assert (done.result["frames"], done.result["width"], done.result["height"]) == (12, 256, 256)
+    assert 0 < done.result["own_cpu_s"] < done.wall_s * os.cpu_count()
+    assert 0 < done.result["ffmpeg_cpu_s"] < done.wall_s * os.cpu_count()
+    frames = np.stack(list(read_frames(tmp_path / "bench.mp4"))).astype(int)
+    source = np.asarray(Image.open(tmp_path / "astronaut_256.png")).astype(int)
+    assert np.abs(frames - source).mean() < 4
+    assert np.abs(np.diff(frames, axis=0)).max() > 20
 
 
 def test_voice_has_the_length_asked_for(tmp_path):
