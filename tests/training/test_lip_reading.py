@@ -75,9 +75,9 @@ def test_reading_costs_nothing_where_the_mouth_is_the_same_and_leads_there(model
     predicted[..., 0] = 0.2
     predicted.requires_grad_()
     value = loss(predicted, shown, pictures, landmarks)
-    assert float(value) > 1e-5
+    assert value.item() > 1e-5
     value.backward()
     downhill = predicted - 1e-2 * predicted.grad / predicted.grad.norm()
-    assert float(loss(downhill, shown, pictures, landmarks)) < float(value)
+    assert loss(downhill, shown, pictures, landmarks).item() < value.item()
     assert predicted.grad[..., 10].abs().max() == 0, "lids are no part of the mouth"
     assert all(parameter.grad is None for parameter in loss.reader.parameters())

@@ -102,7 +102,7 @@ def test_three_steps_and_the_file_they_write(recipe, tmp_path):
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(recipe, tmp_path):
-    plan = replace(PLANS["tiny"], steps=4, batch_size=2, save_every=1, validate_every=100)
+    plan = replace(PLANS["tiny"], steps=4, batch_size=2, save_every=2, validate_every=100)
     whole = train(recipe, plan, tmp_path / "whole")
     train(recipe, plan, tmp_path / "parts", stop_after=2)
     parts = train(recipe, plan, tmp_path / "parts")
@@ -114,7 +114,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(recipe, tmp_path):
 def test_learning_rebuilds_better(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(recipe, "validate", lambda networks: {}, raising=False)
     monkeypatch.setattr(recipe, "sample", lambda networks, folder: None, raising=False)
-    plan = replace(PLANS["tiny"], steps=30, batch_size=4, learning_rate=3e-3, validate_every=100, save_every=100)
+    plan = replace(PLANS["tiny"], steps=20, batch_size=2, learning_rate=5e-3, validate_every=100, save_every=100)
     train(recipe, plan, tmp_path)
     errors = [value for _, name, value in read_journal(tmp_path / "losses.csv") if name == "reconstruction"]
     assert np.mean(errors[-3:]) < 0.5 * np.mean(errors[:3])
