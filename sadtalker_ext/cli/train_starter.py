@@ -23,6 +23,9 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this typ
     corpus.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for shards and features")
     corpus.add_argument("--hours", type=float, default=12.0, help="of speech before augmentation (default 12)")
     corpus.add_argument("--rounds", type=int, default=2, help="augmented versions of each hour (default 2)")
+    corpus.add_argument(
+        "--recordings", type=Path, metavar="DIR", help="English speech of people besides, with NAME.txt beside NAME.wav"
+    )
     corpus.add_argument("--processes", type=int, default=1, help="programs at work at once (default 1)")
     corpus.set_defaults(run=_corpus)
     exp_net = recipes.add_parser("exp_net", help="starter: speech to lips, from a corpus", epilog=ACCELERATE)
@@ -39,10 +42,13 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this typ
 def _corpus(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.corpus import build_corpus
     from sadtalker_ext.training.features import build_features
+    from sadtalker_ext.training.recordings import build_recordings
 
     log_progress()
     for name, value in (("--hours", options.hours), ("--rounds", options.rounds), ("--processes", options.processes)):
         require_positive(name, value)
+    if options.recordings is not None:
+        build_recordings(options.recordings, options.out / "shards", options.processes)
     build_corpus(options.out / "shards", options.hours, options.processes)
     build_features(options.out / "shards", options.out / "features", options.rounds, options.processes)
     print(json.dumps({"features": str(options.out / "features")}))

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHARD_S: Final = 600.0
+RECORDED: Final = "recorded"
+"""How the names of shards of recorded people begin."""
 UNSEEN_VOICES: Final = frozenset({"ked_diphone", "suo_fi_lj_diphone"})
 """Never trained on: they tell how well a network reads a speaker it has not heard."""
 TEST_EVERY: Final = 8

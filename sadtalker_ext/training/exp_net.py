@@ -22,7 +22,7 @@ from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.speech_to_expression import MEL_PER_FRAME, Config, SpeechToExpression
 from sadtalker_ext.puppet.fields import TUCK_CLOSES
 from sadtalker_ext.training.disturb import amplified, disturb, effort, pace, swell_db, taken_at
-from sadtalker_ext.training.features import MEL_RATE_HZ, Features, is_unseen, padded, split_streams
+from sadtalker_ext.training.features import MEL_RATE_HZ, Features, is_recorded, is_unseen, padded, split_streams
 from sadtalker_ext.training.judge import judge, predict_stream
 from sadtalker_ext.training.loop import Phase, Plan, train
 from sadtalker_ext.training.phonemes import ARTICULATED, SILENCE, SYMBOL_INDEX, SYMBOLS
@@ -41,6 +41,8 @@ PLAN: Final = Plan(
 CROP_FRAMES: Final = 200
 _OVERHANG: Final = 150
 """Mel frames that a cut may begin before its stream or end after it, where there is silence and the mouth rests."""
+RECORDED_SHARE: Final = 0.4
+"""Of the training, at least this much is on recordings of people, where there are any: they are few but true."""
 _MISSED_CLOSURE: Final = 4.0
 """A closure that is missed costs this much more than one that is made up: viewers notice open lips in p, b and m."""
 _SWELL_CHANCE: Final = 0.6
@@ -83,10 +85,10 @@ class ExpNetRecipe:
         self.start = load_speech_to_expression(start) if start else None
         self.started_from = json.dumps(read_own_file(start, EXP_NET_KIND).header) if start else "chance"
         self.config = self.start.config if self.start else config or Config()
-        self.train_set = [
-            part for path in sorted((*folder.glob("*-round*.npz"), *folder.glob("*-plain.npz")))
-            if not (hold_out and is_unseen(path)) for part in split_streams(Features.load(path))
-        ]  # fmt: skip
+        paths = sorted((*folder.glob("*-round*.npz"), *folder.glob("*-plain.npz")))
+        files = [(path, split_streams(Features.load(path))) for path in paths if not (hold_out and is_unseen(path))]
+        self.train_set = [part for _, parts in files for part in parts]
+        recorded = np.array([is_recorded(path) for path, parts in files for _ in parts], bool)
         tests = sorted(folder.glob("*-test.npz"))
         self.unseen = [part for path in tests if is_unseen(path) for part in split_streams(Features.load(path))][:24]
         seen = [part for path in tests if not is_unseen(path) for part in split_streams(Features.load(path))]
@@ -94,15 +96,19 @@ class ExpNetRecipe:
         if not self.train_set or not (self.seen or self.unseen):
             raise WeightsError(f"{folder} holds no features to train on; make them with: sadtalker train corpus")
         lengths = np.array([len(part.log_mel) for part in self.train_set], np.float64)
-        self.odds = np.cumsum(lengths / lengths.sum())
+        self.recorded_hours = float(lengths[recorded].sum() / MEL_RATE_HZ / 3600)
+        self.odds = np.cumsum(shared_odds(lengths, recorded))
         self.context = SpeechToExpression(self.config).context
 
     @property
     def description(self) -> str:
         """What the network learned from, in a sentence."""
         hours = sum(len(part.log_mel) for part in self.train_set) / MEL_RATE_HZ / 3600
+        people = self.recorded_hours
+        spoken = f"{people:.1f} h of people, their phones found by pocketsphinx, and " if people else ""
         return (
-            f"{hours:.1f} h of augmented synthetic speech of flite, festival and espeak-ng voices of Debian with exact "
+            f"{spoken}{hours - people:.1f} h of augmented synthetic speech of flite, festival and espeak-ng voices of "
+            "Debian with exact "
             "phone times, in about 25 languages; no recording of a real speaker's lips"
         )
 
@@ -180,6 +186,15 @@ class ExpNetRecipe:
                 name: np.stack([target[:250, i], predicted[:250, i]], 1) for i, name in enumerate(ARTICULATED)
             }
             write_track_plot(folder / f"stream{number}.svg", rows, low=0.0, high=1.0)
+
+
+def shared_odds(lengths: NDArray[np.float64], recorded: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Chance of each stream: by its length, but recordings together have at least :data:`RECORDED_SHARE`."""
+    odds = lengths / lengths.sum()
+    share = float(odds[recorded].sum())
+    if 0.0 < share < RECORDED_SHARE:
+        odds = np.where(recorded, odds * RECORDED_SHARE / share, odds * (1 - RECORDED_SHARE) / (1 - share))
+    return odds
 
 
 def shipped_part(networks: Mapping[str, nn.Module]) -> SpeechToExpression:

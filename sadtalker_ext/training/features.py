@@ -19,7 +19,7 @@ from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.training.arrays import load_arrays, save_arrays
 from sadtalker_ext.training.articulation import Phones, curves
 from sadtalker_ext.training.augment import RATE_HZ, Stream, augment, coloured_noise, music
-from sadtalker_ext.training.corpus import TEST_EVERY, UNSEEN_VOICES, Shard
+from sadtalker_ext.training.corpus import RECORDED, TEST_EVERY, UNSEEN_VOICES, Shard
 from sadtalker_ext.training.parallel import run_jobs
 from sadtalker_ext.training.phonemes import SILENCE, SYMBOL_INDEX
 
@@ -160,6 +160,11 @@ def _one(
     index = np.clip(np.searchsorted(stream.phones.start_s, times, "right") - 1, 0, None)
     targets = curves(stream.phones, len(mel), MEL_RATE_HZ)
     return mel.astype(np.float16), targets.astype(np.float16), stream.phones.symbol[index].astype(np.uint8)
+
+
+def is_recorded(path: Path) -> bool:
+    """Whether a file of features is of recordings of people."""
+    return path.stem.startswith(f"{RECORDED}-")
 
 
 def is_unseen(path: Path) -> bool:
