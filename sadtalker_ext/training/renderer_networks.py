@@ -71,6 +71,11 @@ def place(canonical: Tensor, heads: HeadParameters) -> Tensor:
         return transform_keypoints(canonical.float(), HeadParameters(*(part.float() for part in heads)))
 
 
+def _frozen(config: dict[str, Any]) -> dict[str, Any]:
+    """Tuples again where a file could only write lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+
+
 def _generator(config: dict[str, Any]) -> Generator:
     motion, decoder = DenseMotionConfig(**config["motion"]), SpadeConfig(**config["decoder"])
     return Generator(GeneratorConfig(**{**config, "motion": motion, "decoder": decoder}))
@@ -78,9 +83,9 @@ def _generator(config: dict[str, Any]) -> Generator:
 
 COMPONENTS: Final[Mapping[str, Callable[[dict[str, Any]], nn.Module]]] = {
     "keypoint_detector": lambda config: KeypointDetector(KeypointDetectorConfig(**config)),
-    "head_estimator": lambda config: HeadEstimator(HeadEstimatorConfig(**config)),
+    "head_estimator": lambda config: HeadEstimator(HeadEstimatorConfig(**_frozen(config))),
     "generator": _generator,
-    "discriminator": lambda config: Discriminator(DiscriminatorConfig(**config)),
+    "discriminator": lambda config: Discriminator(DiscriminatorConfig(**_frozen(config))),
 }
 """What a run of the recipe writes, one file each: name of file and network to how it is built from its Config."""
 KIND: Final = "sadtalker-training-{}"

@@ -31,7 +31,7 @@ class SharedBatchNorm(_BatchNorm):
         if not self.training:
             return super().forward(x)
         axes = [0, *range(2, x.ndim)]
-        full = x.float()
+        full = x.to(torch.promote_types(x.dtype, torch.float32))
         count = full.new_full((1,), full.numel() / full.shape[1])
         sums = torch.cat((full.sum(axes), count))
         sums = _sum_over_processes(sums)

@@ -30,7 +30,8 @@ def run(renderer):
     loss = (moved.picture - driving).abs().mean() + moved.warped.square().mean()
     loss.backward()
     gradients = {name: p.grad.clone() for name, p in renderer.named_parameters() if p.grad is not None}
-    return float(loss.detach()), gradients, {name: b.clone() for name, b in renderer.named_buffers()}, sum(kept.values())
+    buffers = {name: buffer.clone() for name, buffer in renderer.named_buffers()}
+    return float(loss.detach()), gradients, buffers, sum(kept.values())
 
 
 def test_numbers_stay_and_memory_shrinks():
