@@ -49,6 +49,9 @@ def _add_prepare(recipes: Any) -> None:  # noqa: ANN401
     prepare.add_argument(
         "--folder", type=Path, action="append", default=[], metavar="DIR", help="look for the checkpoint here first"
     )
+    prepare.add_argument(
+        "--wav2lip", type=Path, metavar="FILE", help="render lip-only targets by this checkpoint (wav2lip_gan.pth)"
+    )
     prepare.set_defaults(run=_prepare)
 
 
@@ -81,6 +84,7 @@ def _prepare(options: argparse.Namespace) -> int:
     plan = PreparePlan(
         size_px=options.size, shortest_s=options.shortest, longest_s=options.seconds,
         coefficients=coefficients_named(options.coefficients, folders), folders=folders,
+        wav2lip=options.wav2lip,
     )  # fmt: skip
     print(json.dumps(asdict(prepare(options.sources, options.output, plan, options.processes))))
     return 0

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from sadtalker_ext.errors import MediaError, SettingsError, WeightsError
+from sadtalker_ext.ffmpeg import require_file
 from sadtalker_ext.training.clips import BFM, PUPPET, Card, ClipWriter, count_clips
 from sadtalker_ext.training.parallel import run_jobs
-from sadtalker_ext.training.prepare_clips import RATE_HZ, RECON_SIZE_PX, PreparePlan, VideoReport, read_video
+from sadtalker_ext.training.prepare_clips import RATE_HZ, PreparePlan, VideoReport, read_video
+from sadtalker_ext.training.prepare_motion import RECON_SIZE_PX
 from sadtalker_ext.training.prepare_report import write_report
 from sadtalker_ext.training.prepare_sources import Video, find_videos
 from sadtalker_ext.training.shards import write_json
@@ -35,6 +37,7 @@ LIPS: Final = {
     BFM: "the expression as measured: the mouth cannot be told from the rest of the Basel model's expression, and no "
     "lips were rendered anew by Wav2Lip",
 }
+REDRAWN: Final = "read from each clip's first frame, whose lips Wav2Lip made to say the clip's sound"
 LICENCE: Final = "that of the videos; whoever is seen must have agreed to this use"
 
 
@@ -56,6 +59,8 @@ class Piece:
 def prepare(sources: Sequence[Path], folder: Path, plan: PreparePlan, processes: int = 1) -> Card:
     """Turn the videos in ``sources`` into a data set in ``folder``; the same call goes on after a stop."""
     _check(plan)
+    if plan.wav2lip is not None:
+        require_file(plan.wav2lip, "checkpoint of Wav2Lip")
     videos = find_videos(sources)
     pieces = split_work(folder, plan, videos)
     (folder / WORK).mkdir(parents=True, exist_ok=True)
@@ -74,7 +79,7 @@ def prepare(sources: Sequence[Path], folder: Path, plan: PreparePlan, processes:
         hours=frames / RATE_HZ / 3600,
         sources=f"{len(videos)} videos, {sum(bool(report.clips) for report in reports)} of them used",
         split="the ends of long videos, and one of every eight short ones of a person",
-        lips=LIPS[plan.coefficients],
+        lips=LIPS[plan.coefficients] if plan.wav2lip is None else REDRAWN,
         licence=LICENCE,
     )
     card.save(folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,14 +12,13 @@ import numpy as np
 
 from sadtalker_ext.audio.mel import mel_spectrogram
 from sadtalker_ext.audio.speech import SAMPLE_RATE_HZ, open_speech
-from sadtalker_ext.engines.sadtalker_coefficients import EXPRESSION
 from sadtalker_ext.engines.sadtalker_framing import MODES, frame_portrait
 from sadtalker_ext.errors import FaceError, MediaError
-from sadtalker_ext.geometry.align5 import align_picture, align_transform, flip_y
+from sadtalker_ext.geometry.align5 import align_transform, flip_y
 from sadtalker_ext.geometry.landmarks import Landmarks, subset_68
 from sadtalker_ext.geometry.portrait import Portrait
-from sadtalker_ext.puppet.basis import MOUTH_SHAPES, SHAPE_INDEX
-from sadtalker_ext.training.clips import BFM, Clip, encode_picture
+from sadtalker_ext.training.clips import Clip, encode_picture
+from sadtalker_ext.training.prepare_motion import Shown, read_motion
 from sadtalker_ext.training.prepare_sources import held_out
 from sadtalker_ext.training.prepare_tracking import (
     LEAVES,
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sadtalker_ext.geometry.crop import Box
-    from sadtalker_ext.models.face_recon import FaceRecon
     from sadtalker_ext.training.prepare_sources import Video
     from sadtalker_ext.training.prepare_tracking import FaceTrack
 
@@ -52,15 +49,12 @@ MOST_OUTSIDE: Final = 0.02
 NEUTRAL_FRAMES: Final = 500
 """A neutral face is looked for in about so many frames, evenly spread."""
 MISSING_S: Final = 0.1
-RECON_BATCH: Final = 16
-RECON_SIZE_PX: Final = 256
-"""Of the packaged file that FaceRecon is taken from; those of other sizes hold the same one."""
 
 
 @dataclass(frozen=True)
 class PreparePlan:
     """size_px: side of the pictures. shortest_s, longest_s: of a clip. coefficients: "bfm" or "puppet".
-    folders: where the checkpoint of FaceRecon is.
+    folders: where the checkpoint of FaceRecon is. wav2lip: the file that renders lips anew, or None for measured ones.
     """
 
     size_px: int = 256
@@ -68,6 +62,7 @@ class PreparePlan:
     longest_s: float = 4.0
     coefficients: str = "puppet"
     folders: tuple[Path, ...] = ()
+    wav2lip: Path | None = None
 
 
 @dataclass
@@ -127,12 +122,13 @@ def clips_of(video: Video, plan: PreparePlan, report: VideoReport) -> Iterator[t
     for number, (span, pictures) in enumerate(zip(spans, cut, strict=True)):
         name = f"{video.identity}-{video.number:06d}-{number:04d}"
         heard = sound[span.sound]
-        coefficients, lips, lids = _motion(track, span, pictures, reader, plan)
+        mel = np.ascontiguousarray(mel_spectrogram(heard / np.float32(32768)).T)
+        shown = Shown(pictures, np.stack(_meshes(track, span)), span.landmarks68, span.crop, mel)
+        coefficients, lips, lids = read_motion(shown, reader, plan)
         report.clips, report.used_s = report.clips + 1, round(report.used_s + len(pictures) / RATE_HZ, 2)
         clip = Clip(
-            name, video.identity, tuple(map(encode_picture, pictures)), coefficients, lips, lids, span.landmarks68,
-            np.ascontiguousarray(mel_spectrogram(heard / np.float32(32768)).T), heard,
-            f"{video.path.name} from {span.start / RATE_HZ:.2f} s",
+            name, video.identity, tuple(map(encode_picture, pictures)), coefficients, lips, lids, span.landmarks68, mel,
+            heard, f"{video.path.name} from {span.start / RATE_HZ:.2f} s",
         )  # fmt: skip
         yield clip, held_out(video, number, len(spans))
 
@@ -203,49 +199,6 @@ def _cut_pictures(path: Path, spans: list[Span], size_px: int) -> Iterator[list[
             if len(pictures) != span.end - span.start:
                 raise MediaError(f"{path} gave other frames when it was read again: convert it to MP4")
             yield pictures
-
-
-def _motion(
-    track: FaceTrack, span: Span, pictures: list[Picture], reader: PuppetReader, plan: PreparePlan
-) -> tuple[Floats, Floats, Floats]:
-    """Coefficients (T, 73), lip targets (T, 64) and lids (T,) of a clip."""
-    puppet = reader.coefficients(np.stack(_meshes(track, span)), span.crop)
-    lids = puppet[:, [SHAPE_INDEX["blink_left"], SHAPE_INDEX["blink_right"]]].mean(axis=1)
-    if plan.coefficients == BFM:
-        measured = _reconstruct(_face_recon(plan.folders), pictures, span)
-        return measured, measured[:, EXPRESSION], lids
-    mouth = [SHAPE_INDEX[name] for name in MOUTH_SHAPES if name != "smile"]
-    lips = np.repeat(puppet[:1, EXPRESSION], len(puppet), axis=0)
-    lips[:, mouth] = puppet[:, mouth]
-    return puppet, lips, lids
-
-
-@lru_cache(maxsize=1)
-def _face_recon(folders: tuple[Path, ...]) -> FaceRecon:
-    from sadtalker_ext.weights.official import open_official
-
-    return open_official(RECON_SIZE_PX, folders).face_recon().eval()
-
-
-def _reconstruct(network: FaceRecon, pictures: list[Picture], span: Span) -> Floats:
-    """3DMM coefficients (T, 73) as the engine reads them of a portrait, frame by frame."""
-    import torch
-
-    from sadtalker_ext.engines.sadtalker_networks import source_tensor
-
-    found = []
-    for start in range(0, len(pictures), RECON_BATCH):
-        part = range(start, min(start + RECON_BATCH, len(pictures)))
-        side = len(pictures[0])
-        transforms = [align_transform(flip_y(span.landmarks68[index], side), side, side) for index in part]
-        aligned = [align_picture(pictures[index], how) for index, how in zip(part, transforms, strict=True)]
-        with torch.inference_mode():
-            parts = network(torch.cat([source_tensor(face, len(face)) for face in aligned]))
-            rows = torch.cat((parts.expression, parts.angle, parts.translation), dim=1).numpy()
-        crop = np.array([(how.scale, how.x_px, how.y_px) for how in transforms], np.float32)
-        found.append(np.concatenate((rows, crop), axis=1))
-    coefficients: Floats = np.concatenate(found).astype(np.float32)
-    return coefficients
 
 
 def read_video(video: Video, plan: PreparePlan) -> Iterator[tuple[Clip, bool] | VideoReport]:

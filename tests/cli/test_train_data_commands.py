@@ -1,4 +1,4 @@
-"""``sadtalker train practice`` and ``prepare`` from the command line, with several processes, and refused in a sentence."""
+"""``sadtalker train practice`` and ``prepare``: from the command line, with several processes, refused in words."""
 
 from __future__ import annotations
 

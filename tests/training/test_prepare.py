@@ -15,7 +15,7 @@ from sadtalker_ext.geometry.faces import track_faces
 from sadtalker_ext.geometry.landmarks import subset_68
 from sadtalker_ext.geometry.template import template_mesh
 from sadtalker_ext.training import prepare as prepare_module
-from sadtalker_ext.training import prepare_clips
+from sadtalker_ext.training import prepare_clips, prepare_motion
 from sadtalker_ext.training.clips import ClipStore
 from sadtalker_ext.training.prepare import coefficients_named, prepare, split_work
 from sadtalker_ext.training.prepare_clips import PreparePlan, VideoReport, find_spans, frame_span
@@ -181,7 +181,7 @@ def test_facerecon_reads_each_frame_as_the_engine_reads_a_portrait(videos, tmp_p
 
     torch.manual_seed(0)
     network = FaceRecon().eval()
-    monkeypatch.setattr(prepare_clips, "_face_recon", lambda folders: network)
+    monkeypatch.setattr(prepare_motion, "_face_recon", lambda folders: network)
     plan = PreparePlan(size_px=SIZE, shortest_s=0.8, longest_s=1.2, coefficients="bfm")
     video = Video(videos[0] / "WDA_Astro_000.mp4", "astro", 0, 0, 1)
     seen, real = [], prepare_clips.encode_picture
@@ -201,6 +201,30 @@ def test_facerecon_reads_each_frame_as_the_engine_reads_a_portrait(videos, tmp_p
     np.testing.assert_allclose(clip.coefficients[0, :70], wanted, atol=1e-4)
     np.testing.assert_allclose(clip.coefficients[0, 70:], transform[2:], rtol=1e-5)
     assert np.ptp(clip.coefficients[:, 70:], axis=0).min() > 0  # measured in each frame, as the official code does
+
+
+def test_lips_are_rendered_anew_where_wav2lip_is_there(videos, tmp_path, monkeypatch):
+    asked = []
+
+    def spoken(network, picture, landmarks, mel, frames):
+        asked.append((network, picture.copy(), landmarks, len(mel), frames))
+        return iter([picture] * frames)
+
+    monkeypatch.setattr("sadtalker_ext.training.lip_targets.spoken_frames", spoken)
+    monkeypatch.setattr(prepare_motion, "_wav2lip", lambda path: path)
+    plan = PreparePlan(size_px=SIZE, shortest_s=0.8, longest_s=1.2, wav2lip=tmp_path / "lips.pth")
+    video = Video(videos[0] / "WDA_Astro_000.mp4", "astro", 0, 0, 1)
+    clip, _ = next(prepare_clips.clips_of(video, plan, VideoReport("", "")))
+    (network, picture, landmarks, columns, frames), *_ = asked
+    assert (network, columns, frames) == (plan.wav2lip, len(clip.mel), len(clip))
+    assert np.abs(picture.astype(int) - clip.picture(0)).mean() < 3
+    np.testing.assert_array_equal(landmarks, clip.landmarks[0])
+    # a face whose lips were left as they are has the first frame's lips all the time
+    assert np.ptp(clip.lip_expression, axis=0).max() < 0.15
+    assert np.ptp(clip.lip_expression, axis=0).max() < np.ptp(clip.coefficients[:, :64], axis=0).max() / 3
+    assert np.abs(clip.lip_expression[0] - clip.coefficients[0, :64]).max() < 0.35
+    with pytest.raises(MediaError, match=r"lips\.pth does not exist"):
+        prepare([videos[0]], tmp_path / "data", plan)
 
 
 @pytest.mark.parametrize(
