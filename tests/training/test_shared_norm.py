@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,11 +69,11 @@ def test_a_shared_norm_can_be_folded():
     assert torch.allclose(fold(copy.deepcopy(pair))(x), pair.eval()(x), atol=1e-6)
 
 
-def half_of_it(folder: str) -> None:
+def half_of_it(rank: int, folder: str) -> None:
     from torch import distributed
 
-    rank = int(os.environ["RANK"])
-    distributed.init_process_group("gloo", rank=rank, world_size=2)
+    meeting = (Path(folder) / "meeting").as_uri()
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
     network = norms()
     share_batch_norms(network)
     x = torch.load(Path(folder) / "x.pt").chunk(2)[rank]
@@ -85,15 +84,16 @@ def half_of_it(folder: str) -> None:
 def test_two_processes_are_one(tmp_path: Path):
     x = 3 + 2 * torch.randn(6, 3, 4, 4, dtype=torch.float64)
     torch.save(x, tmp_path / "x.pt")
-    program = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from accelerate import debug_launcher\n"
-        "from test_shared_norm import half_of_it\n"
-        "debug_launcher(half_of_it, args=(sys.argv[2],), num_processes=2)\n"
-    )
-    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert result.returncode == 0, result.stderr
+    program = "import sys; from test_shared_norm import half_of_it; half_of_it(int(sys.argv[1]), sys.argv[2])"
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(rank), str(tmp_path)], cwd=Path(__file__).parent, stderr=subprocess.PIPE
+        )
+        for rank in (0, 1)
+    ]
+    for process in running:
+        _, words = process.communicate(timeout=300)
+        assert process.returncode == 0, words.decode()
     (gx0, w0, b0, *kept0), (gx1, w1, b1, *kept1) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     gx, w, b, *kept = passed(norms(), x)
     # Each process's loss is the mean over its half; their mean is the whole's.
