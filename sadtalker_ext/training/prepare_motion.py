@@ -1,4 +1,4 @@
-"""Coefficients, lip targets and lids of a clip: by FaceRecon or from landmarks, with Wav2Lip's lips or measured ones."""
+"""Coefficients, lip targets and lids of a clip: by FaceRecon or from landmarks, with Wav2Lip's or measured lips."""
 
 from __future__ import annotations
 
