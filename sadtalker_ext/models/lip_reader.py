@@ -29,9 +29,9 @@ class LipReaderConfig:
 
 
 def _activation(width: int, config: LipReaderConfig) -> nn.Module:
-    makers = {"relu": nn.ReLU, "prelu": lambda: nn.PReLU(width), "swish": nn.SiLU}
-    made: nn.Module = makers[config.activation]()
-    return made
+    if config.activation == "prelu":
+        return nn.PReLU(width)
+    return {"relu": nn.ReLU, "swish": nn.SiLU}[config.activation]()
 
 
 class BasicBlock(nn.Module):

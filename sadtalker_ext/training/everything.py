@@ -117,8 +117,8 @@ def stages(wishes: Wishes, folder: Path, data: Path, commit: str) -> list[Stage]
         return work
 
     found = [
-        Stage(exported.EXP_NET, exported.EXP_NET_FILE, wishes.plan(sadtalker_exp_net.PLANS), exp_net),
-        Stage(exported.POSE_VAE, exported.POSE_VAE_FILE, wishes.plan(sadtalker_pose_vae.PLANS), pose_vae),
+        Stage(exported.EXP_NET, sadtalker_exp_net.FILE_NAME, wishes.plan(sadtalker_exp_net.PLANS), exp_net),
+        Stage(exported.POSE_VAE, sadtalker_pose_vae.FILE_NAME, wishes.plan(sadtalker_pose_vae.PLANS), pose_vae),
         Stage(exported.RENDERER, exported.RENDERER_FILE, wishes.plan(renderer.PLANS), pictures),
     ]
     for count in MAPPINGS:

@@ -84,7 +84,8 @@ class LandmarkModel(nn.Module):
         """How far the eyes are closed: 0 as open as those of the reference (both (..., 64)), 1 closed."""
         rest = self.eye_opening(torch.zeros_like(reference))
         known = torch.maximum(self.eye_opening(reference), NARROWEST_EYE * rest)
-        return 1 - self.eye_opening(expression) / known
+        closed: Tensor = 1 - self.eye_opening(expression) / known
+        return closed
 
 
 def landmark_loss(model: LandmarkModel, predicted: Tensor, target: Tensor) -> Tensor:

@@ -42,8 +42,11 @@ if TYPE_CHECKING:
 
 OFFICIAL_WEIGHTS: Final = {"distillation": 2.0, "landmarks": 0.01, "reading": 0.01, "blink": 4.0}
 """Of SadTalker's released configuration."""
-PUPPET_WEIGHTS: Final = {"distillation": 40.0, "landmarks": 0.01, "reading": 0.01, "blink": 1.0}
-"""For the puppet's coefficients, of which 15 of the 64 are used and each alone has a meaning."""
+PUPPET_WEIGHTS: Final = {"distillation": 20.0, "landmarks": 0.01, "reading": 0.01, "blink": 4.0}
+"""For the puppet's coefficients, of which 15 of the 64 are used and each alone has a meaning.
+
+Blinks must outweigh the distillation, whose targets keep the eyes as they are in the reference.
+"""
 FRAMES: Final = 5
 """Neighbouring frames in an example, as many as Wav2Lip looks at together."""
 OPEN_CHANCE: Final = 0.5
@@ -134,9 +137,9 @@ class SadTalkerExpNetRecipe:
         lips, apart, blink = [], [], []
         for piece in self.test_set.whole(JUDGED_CLIPS):
             said, wanted, closing, told = self._speak(networks["exp_net"], piece)
-            gaps = [self.landmarks.lip_gap(track).numpy() for track in (said, wanted)]
-            if min(gap.std() for gap in gaps) > 1e-3 * FACE_PX:
-                lips.append(float(np.corrcoef(*gaps)[0, 1]))
+            ours, theirs = (self.landmarks.lip_gap(track).numpy() for track in (said, wanted))
+            if min(ours.std(), theirs.std()) > 1e-3 * FACE_PX:
+                lips.append(float(np.corrcoef(ours, theirs)[0, 1]))
             apart.append(float(landmark_loss(self.landmarks, said, wanted)))
             blink.append(float((closing - told).abs().mean()))
         return {

@@ -79,8 +79,8 @@ def check_content(entry: Checkpoint, path: Path) -> None:
         if entry == mapping:
             converted = path.name == entry.converted
             tensors = read_safetensors(path) if converted else read_entry(path, official.MAPPING_ENTRY)
-            config = official.read_mapping_config(path, coefficients)[0] if converted else None
-            official.check_mapping(coefficients, tensors, path, config)
+            sizes = official.read_mapping_config(path, coefficients)[0] if converted else None
+            official.check_mapping(coefficients, tensors, path, sizes)
             return
     for prefix, (old, name) in official.OLD_LAYOUT.items():
         if entry == old:

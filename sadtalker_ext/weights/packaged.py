@@ -117,7 +117,7 @@ def config_from(make: type[ConfigT], values: Mapping[str, Any], source: object) 
     made: dict[str, Any] = {}
     for name, value in values.items():
         if is_dataclass(hints[name]):
-            made[name] = config_from(hints[name], value, source)  # type: ignore[arg-type] # a Config's type
+            made[name] = config_from(hints[name], value, source)
         else:
             made[name] = tuple(value) if isinstance(value, list) else value
     return make(**made)
