@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 _REACH_S: Final = 0.5
 _SILENCE_EDGE_S: Final = 0.17
 """The mouth opens this long before speech and takes this long to come to rest after it."""
+_READY_JAW: Final = 0.16
+_READY_S, _RESTING_S = 0.20, 0.42
+"""In pauses up to the first length the lips stay parted, ready to go on; from the second the mouth comes to rest.
+
+The posture between utterances is not that of rest: Gick, Wilson, Koch and Cook, "Language-specific articulatory
+settings: Evidence from inter-utterance rest position" (Phonetica 61, 2004).
+"""
 _EXPONENT: Final = 1.5
 _SLUGGISH_S: Final = 0.022
 _CORE: Final = 0.35
@@ -106,10 +113,18 @@ def _cores(phones: Phones) -> tuple[NDArray[np.float64], NDArray[np.float64], ND
     return centre - half, centre + half, share
 
 
+def _ready_jaw(pause_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the jaw stays open in pauses of these lengths."""
+    share: NDArray[np.float64] = np.clip((_RESTING_S - pause_s) / (_RESTING_S - _READY_S), 0.0, 1.0)
+    return _READY_JAW * share
+
+
 def _dominance(
     phones: Phones, name: str, times: NDArray[np.float64], effort: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     target = _TARGETS[name][phones.symbol] * (effort if name != "pucker" else 1.0)
+    if name == "jaw_open":
+        target = np.where(_IS_SILENCE[phones.symbol], _ready_jaw(phones.end_s - phones.start_s), target)
     begins, ends, share = _cores(phones)
     weight = _WEIGHTS[name][phones.symbol] * share
     pull = _PULLS[name]

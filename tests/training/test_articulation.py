@@ -105,3 +105,12 @@ def test_an_unknown_phone_is_named():
 
 def test_ipa_without_known_letters_is_nothing():
     assert split_ipa("ˈː˥") == ()
+
+
+@pytest.mark.parametrize(("pause_s", "parted"), [(0.15, True), (0.6, False)])
+def test_lips_rest_only_in_pauses_long_enough(pause_s, parted):
+    phones = phones_of(("a", 0.0, 0.3), ("", 0.3, 0.3 + pause_s), ("a", 0.3 + pause_s, 0.9))
+    middle = round(100 * (0.3 + pause_s / 2))
+    assert (curves(phones, 90, 100)[middle, JAW] > 0.1) == parted
+    if not parted:
+        assert curves(phones, 90, 100)[55, JAW] < 0.03  # a quarter of a second after the voice
