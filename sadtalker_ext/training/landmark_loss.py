@@ -91,7 +91,7 @@ class LandmarkModel(nn.Module):
 def landmark_loss(model: LandmarkModel, predicted: Tensor, target: Tensor) -> Tensor:
     """Mean square distance in pixels, of all points but those of the eyes, whose lids follow the command."""
     kept = [point for point in range(POINTS) if point not in EYES]
-    apart = (model(predicted) - model(target))[..., kept, :]
+    apart: Tensor = (model(predicted) - model(target))[..., kept, :]
     return apart.square().sum(dim=-1).mean()
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sadtalker_ext.engines.sadtalker_coefficients import coefficient_windows, still_window
+from sadtalker_ext.engines.sadtalker_coefficients import CROP, coefficient_windows, still_window
 from sadtalker_ext.engines.sadtalker_networks import to_pixels
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.metrics.image import psnr_db
@@ -83,7 +83,8 @@ class PicturePairs:
             pictures.append(self.store.pictures(clip, (first, second)))
             angles.append(head_angles(tracks.coefficients[[first, second]]))
             still = still_window(tracks.coefficients[first])
-            windows.append(np.concatenate((still, coefficient_windows(tracks.coefficients, [second]))))
+            seen = np.concatenate((still, coefficient_windows(tracks.coefficients, [second])))
+            windows.append(resized_crop(seen, self.size_px / self.store.card.size_px))
             guides.append(self._guide(tracks, (first, second)))
             mouths.append(mouth_box(tracks.landmarks[second]) * (self.size_px / self.store.card.size_px))
         frames = torch.from_numpy(np.stack(pictures)).permute(1, 0, 4, 2, 3).float() / 255
@@ -110,6 +111,16 @@ class PicturePairs:
 def head_angles(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, 70 or 73) -> yaw, pitch and roll (N, 3) in radians as keypoints are turned."""
     return np.asarray(coefficients[:, [YAW, PITCH, ROLL]] * HEAD_SIGNS, np.float32)
+
+
+def resized_crop(windows: NDArray[np.float32], ratio: float) -> NDArray[np.float32]:
+    """Windows (..., 73, 27) of a picture that is made ``ratio`` times as large: where its crop lies changes along.
+
+    The crop's y counts upwards from the last row, see :mod:`sadtalker_ext.geometry.align5`.
+    """
+    scale, x_px, y_px = np.moveaxis(windows[..., CROP, :], -2, 0)
+    crop = np.stack((scale / ratio, x_px * ratio, (y_px + 1) * ratio - 1), axis=-2)
+    return np.concatenate((windows[..., : CROP.start, :], crop), axis=-2).astype(np.float32)
 
 
 def mouth_box(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
