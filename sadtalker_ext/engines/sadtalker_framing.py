@@ -60,7 +60,8 @@ def mode_named(name: str) -> Mode:
 @dataclass(frozen=True)
 class Framing:
     """picture: (H, W, 3) in which ``box`` lies. square: (S, S, 3), what the box shows. landmarks68: (68, 2) in it.
-    output_px: (width, height) of the video's frames.
+    output_px: (width, height) of the video's frames. between_px: (width, height) that the official code brings a square
+    to before it pastes it; None where that detour is left out.
     """
 
     picture: Picture
@@ -68,6 +69,7 @@ class Framing:
     square: Picture
     landmarks68: NDArray[np.float32]
     output_px: tuple[int, int]
+    between_px: tuple[int, int] | None = None
 
     def aligned(self) -> tuple[Picture, AlignTransform]:
         """The face as FaceRecon wants it, (224, 224, 3), and how it was aligned."""
@@ -97,11 +99,10 @@ def frame_portrait(portrait: Portrait, mode: Mode, size_px: int, official: bool 
     scale = np.array([size_px / box.width, size_px / box.height], np.float32)
     landmarks = ((points - [box.left, box.top]) * scale).astype(np.float32)
     shown = inner if official else box
-    if mode.pasted:
-        output = (picture.shape[1], picture.shape[0])
-    else:
-        output = (size_px, max(EVEN, int(size_px * shown.height / shown.width)))
-    return Framing(picture, box, np.asarray(square, dtype=np.uint8), landmarks, output)
+    shaped = (size_px, max(EVEN, int(size_px * shown.height / shown.width)))
+    output = (picture.shape[1], picture.shape[0]) if mode.pasted else shaped
+    between = shaped if official and mode.pasted else None
+    return Framing(picture, box, np.asarray(square, dtype=np.uint8), landmarks, output, between)
 
 
 def paster(framing: Framing, oval: NDArray[np.float32], rest: Picture) -> Callable[[Picture], Picture]:
@@ -121,9 +122,12 @@ def official_finisher(framing: Framing, mode: Mode) -> Callable[[Picture], Pictu
     """As the official code does it: cropped squares get their shape back, others a Poisson solve per frame."""
     import cv2
 
+    def resized(square: Picture, size: tuple[int, int] | None) -> Picture:
+        return square if size is None else np.asarray(cv2.resize(square, size), dtype=np.uint8)
+
     if mode.pasted:
-        return lambda square: paste_seamless(framing.picture, framing.box, square)
-    return lambda square: np.asarray(cv2.resize(square, framing.output_px), dtype=np.uint8)
+        return lambda square: paste_seamless(framing.picture, framing.box, resized(square, framing.between_px))
+    return lambda square: resized(square, framing.output_px)
 
 
 def _inside(box: Box, size: tuple[int, int]) -> Box:

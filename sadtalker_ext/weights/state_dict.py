@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ NOT_FOR_INFERENCE = ("audio2pose.netG.encoder.", "audio2pose.netD_motion.")
 """Parts of a packaged file that only training needs; they may be missing."""
 NAMED_AT_MOST = 5
 HEADER_LENGTH_BYTES = 8
+ZIP_START = b"PK\x03\x04"
 LONGEST_HEADER_BYTES = 100_000_000
 
 
@@ -86,8 +88,13 @@ def split_packaged(tensors: Mapping[str, Tensor], source: Path) -> dict[str, dic
 def read_pickle(path: Path) -> dict[str, Any]:
     """A torch checkpoint (zip or old format) of tensors, numbers, strings and containers; anything else is refused."""
     mapped = zipfile.is_zipfile(path)
+    with path.open("rb") as file:
+        if file.read(len(ZIP_START)) == ZIP_START and not mapped:
+            raise WeightsError(f"{path} is cut short, its end is missing; fetch it again")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch's own words on pickles that are refused below
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as e:
         raise WeightsError(
             f"{path} was not loaded: it holds more than tensors, or is damaged ({_first_line(e)}); "

@@ -12,6 +12,7 @@ from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.weights import official
 from sadtalker_ext.weights.catalog import PACKAGED_SIZE_BYTES
 from sadtalker_ext.weights.check import check_checkpoint
+from sadtalker_ext.weights.state_dict import read_pickle
 
 
 def verdict(path, count=None):
@@ -104,6 +105,18 @@ class Attack:
 
     def __reduce__(self):
         return open, (str(self.target), "w")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_pickle_cut_short_and_an_old_one_are_told_without_noise(tmp_path):
+    path = tmp_path / official.MAPPINGS[70].name
+    torch.save({"mapping": {"a": torch.zeros(20000)}}, path)
+    path.write_bytes(path.read_bytes()[:50000])
+    with pytest.raises(WeightsError, match="cut short, its end is missing"):
+        read_pickle(path)
+    path.write_bytes(pickle.dumps({"mapping": slice(1)}))
+    with pytest.raises(WeightsError, match="nothing in it was executed"):
+        read_pickle(path)
 
 
 @pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
