@@ -60,7 +60,7 @@ PLANS: Final = {
         log_every=100, workers=2,
     ),
     "small": Plan(
-        steps=600, batch_size=24, learning_rate=2e-3, warmup_steps=40, ema_decay=0.98, validate_every=300,
+        steps=600, batch_size=24, learning_rate=6e-3, warmup_steps=40, ema_decay=0.98, validate_every=300,
         save_every=150, log_every=25,
     ),
     "tiny": Plan(steps=3, batch_size=4, learning_rate=1e-3, warmup_steps=1, log_every=1),
@@ -115,14 +115,17 @@ class SadTalkerExpNetRecipe:
         }
 
     def losses(self, phase: Phase, networks: Mapping[str, nn.Module], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """See the module. Landmarks are compared in pixels of the official aligned picture."""
-        reference, target, ratio = batch["reference"], batch["target"], batch["ratio"]
-        predicted = networks[phase.network](batch["mel"], reference, ratio)
-        model = self.landmarks.to(predicted.device)
+        """See the module. Landmarks are compared in full precision, in pixels of the official aligned picture."""
+        predicted = networks[phase.network](batch["mel"], batch["reference"], batch["ratio"]).float()
+        with torch.autocast(predicted.device.type, enabled=False):
+            return self._compare(predicted, batch)
+
+    def _compare(self, predicted: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        model, target = self.landmarks.to(predicted.device), batch["target"]
         table = {
             "distillation": functional.mse_loss(predicted, target),
             "landmarks": landmark_loss(model, predicted, target),
-            "blink": blink_loss(model, predicted, reference, ratio),
+            "blink": blink_loss(model, predicted, batch["reference"], batch["ratio"]),
         }
         if self.reading is not None:
             reading = self.reading.to(predicted.device)
