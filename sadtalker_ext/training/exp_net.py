@@ -76,7 +76,7 @@ class ExpNetRecipe:
 
     name = "exp_net"
     phases: tuple[Phase, ...] = (
-        Phase("reader", {"shape": 10.0, "speed": 2.0, "opening": 0.3, "width": 0.15, "closure": 0.4, "phones": 0.15}),
+        Phase("reader", {"shape": 10.0, "speed": 2.0, "opening": 0.3, "width": 0.15, "closure": 0.8, "phones": 0.15}),
     )
 
     def __init__(
@@ -190,7 +190,7 @@ class ExpNetRecipe:
 
 def shared_odds(lengths: NDArray[np.float64], recorded: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Chance of each stream: by its length, but recordings together have at least :data:`RECORDED_SHARE`."""
-    odds = lengths / lengths.sum()
+    odds: NDArray[np.float64] = lengths / lengths.sum()
     share = float(odds[recorded].sum())
     if 0.0 < share < RECORDED_SHARE:
         odds = np.where(recorded, odds * RECORDED_SHARE / share, odds * (1 - RECORDED_SHARE) / (1 - share))
