@@ -12,6 +12,8 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 CSV_NAME = "losses.csv"
+VALIDATION = "validation_"
+"""What the names of held-out figures begin with."""
 _COLUMNS = ("step", "name", "value")
 
 
@@ -61,6 +63,13 @@ def read_journal(path: Path) -> list[tuple[int, str, float]]:
         return []
     with path.open(newline="") as file:
         return [(int(row["step"]), row["name"], float(row["value"])) for row in csv.DictReader(file)]
+
+
+def last_figures(folder: Path) -> dict[str, float]:
+    """The newest validation of the run in ``folder``, by the names of the recipe; empty where there is none."""
+    rows = [row for row in read_journal(folder / CSV_NAME) if row[1].startswith(VALIDATION)]
+    newest = max((step for step, _, _ in rows), default=0)
+    return {name.removeprefix(VALIDATION): value for step, name, value in rows if step == newest}
 
 
 def _open_board(folder: Path, first: int) -> Any:  # noqa: ANN401 - the writer's type needs the package

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from sadtalker_ext.errors import EngineError, MissingPackageError
+from sadtalker_ext.errors import EngineError
 from sadtalker_ext.training.checkpoint import Average, TrainingState
-from sadtalker_ext.training.journal import Journal
+from sadtalker_ext.training.journal import VALIDATION, Journal
+from sadtalker_ext.training.processes import open_accelerator
 from sadtalker_ext.training.shared_norm import share_batch_norms
+from sadtalker_ext.training.steps import StepBatches, step_random
 from sadtalker_ext.training.trouble import is_memory, out_of_memory, refuse_nan
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
@@ -126,17 +127,12 @@ def train(recipe: Recipe, plan: Plan, folder: Path, stop_after: int | None = Non
     return _Trainer(recipe, plan, folder).run(plan.steps if stop_after is None else min(stop_after, plan.steps))
 
 
-def step_random(seed: int, step: int, process: int) -> np.random.Generator:
-    """The generator of one step of one process; nothing else is random in a batch."""
-    return np.random.default_rng((seed, step, process))
-
-
 class _Trainer:
     def __init__(self, recipe: Recipe, plan: Plan, folder: Path) -> None:
         import torch
 
         self.recipe, self.plan, self.folder = recipe, plan, folder
-        self.accelerator = _open_accelerator(plan)
+        self.accelerator = open_accelerator(plan.precision)
         torch.manual_seed(plan.seed)
         self.bare = recipe.build()
         averages = {name: Average(network, plan.ema_decay) for name, network in self.bare.items()}
@@ -206,7 +202,7 @@ class _Trainer:
         """The batches of each step to come, on the device, prepared ahead by workers where the plan asks for them."""
         from torch.utils.data import DataLoader
 
-        data = _StepBatches(self.recipe, self.plan, range(self.first, last), self._process)
+        data = StepBatches(self.recipe, self.plan, range(self.first, last), self._process)
         loader: DataLoader[list[dict[str, Tensor]]] = DataLoader(
             cast("Any", data), batch_size=None, shuffle=False, num_workers=self.plan.workers
         )
@@ -271,26 +267,12 @@ class _Trainer:
             return
         if done % self.plan.validate_every == 0 or done == last:
             networks = {name: average.network.eval() for name, average in self.state.averages.items()}
-            journal.write(done - 1, {f"validation_{k}": v for k, v in self.recipe.validate(networks).items()})
+            journal.write(done - 1, {f"{VALIDATION}{k}": v for k, v in self.recipe.validate(networks).items()})
             samples = self.folder / "samples" / f"{done:07d}"
             samples.mkdir(parents=True, exist_ok=True)
             self.recipe.sample(networks, samples)
         if done % self.plan.save_every == 0 or done == last:
             self.state.save(self.folder / CHECKPOINT_NAME, done)
-
-
-class _StepBatches:
-    """Map-style data set: item i is the list of batches of step ``steps[i]``, whoever prepares it."""
-
-    def __init__(self, recipe: Recipe, plan: Plan, steps: range, process: int) -> None:
-        self.recipe, self.plan, self.steps, self.process = recipe, plan, steps, process
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __getitem__(self, index: int) -> list[dict[str, Tensor]]:
-        random = step_random(self.plan.seed, self.steps[index], self.process)
-        return [self.recipe.batch(random, self.plan.batch_size) for _ in range(self.plan.accumulate)]
 
 
 def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
@@ -306,13 +288,3 @@ def _record(recipe: Recipe, plan: Plan, processes: int) -> dict[str, Any]:
     """What decides every step of a run; a resumed run must agree with all of it."""
     tables = {phase.network: dict(phase.weights) for phase in recipe.phases}
     return {"recipe": recipe.name, "losses": tables, "plan": asdict(plan), "processes": processes}
-
-
-def _open_accelerator(plan: Plan) -> Accelerator:
-    try:
-        from accelerate import Accelerator
-    except ImportError as error:
-        raise MissingPackageError(
-            "training needs the package accelerate; install it with: pip install accelerate"
-        ) from error
-    return Accelerator(mixed_precision=plan.precision)

@@ -16,7 +16,9 @@ from torch.nn import functional
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.models.mapping_net import HeadParameters, MappingNet
 from sadtalker_ext.training import renderer_losses as losses
+from sadtalker_ext.training.journal import last_figures
 from sadtalker_ext.training.loop import Phase, Plan, train
+from sadtalker_ext.training.processes import is_main_process
 from sadtalker_ext.training.renderer_data import PicturePairs, judge, origin
 from sadtalker_ext.training.renderer_networks import Moved, Renderer, place
 from sadtalker_ext.training.sample_sheet import write_sheet
@@ -121,7 +123,8 @@ class MappingRecipe:
 def train_mapping(recipe: MappingRecipe, folder: Path, plan: Plan, commit: str = "unknown") -> Path:
     """Train (or go on) in ``folder`` and write ``mapping_70.safetensors`` or ``mapping_73`` there; its path."""
     network = cast("MappingNet", train(recipe, plan, folder)["mapping"])
-    figures = recipe.validate({"mapping": network})
     path = folder / f"{recipe.name}.safetensors"
-    save_network(path, network, MAPPING_KIND, origin(recipe.train_set, figures, recipe.name, plan, commit))
+    if is_main_process():
+        figures = last_figures(folder)
+        save_network(path, network, MAPPING_KIND, origin(recipe.train_set, figures, recipe.name, plan, commit))
     return path

@@ -17,10 +17,12 @@ from torch.nn import functional
 from sadtalker_ext.models.discriminator import Discriminator
 from sadtalker_ext.models.keypoints import predicted_angles
 from sadtalker_ext.training import renderer_losses as losses
+from sadtalker_ext.training.journal import last_figures
 from sadtalker_ext.training.loop import Phase, Plan, train
+from sadtalker_ext.training.processes import is_main_process
 from sadtalker_ext.training.recompute import recompute_blocks
 from sadtalker_ext.training.renderer_data import PicturePairs, judge, origin
-from sadtalker_ext.training.renderer_networks import Moved, Renderer, save_renderer
+from sadtalker_ext.training.renderer_networks import Moved, Renderer, renderer_files, save_renderer
 from sadtalker_ext.training.sample_sheet import write_sheet
 from sadtalker_ext.training.thin_plate import ThinPlate
 
@@ -176,7 +178,8 @@ class RendererRecipe:
 
 
 def train_renderer(recipe: RendererRecipe, folder: Path, plan: Plan, commit: str = "unknown") -> dict[str, Path]:
-    """Train (or go on) in ``folder`` and write the networks there, see :func:`.save_renderer`; their paths by name."""
+    """Train (or go on) in ``folder`` and write the networks there, see :data:`.COMPONENTS`; their paths by name."""
     networks = train(recipe, plan, folder)
-    figures = recipe.validate(networks)
-    return save_renderer(folder, networks, origin(recipe.train_set, figures, recipe.name, plan, commit))
+    if is_main_process():
+        save_renderer(folder, networks, origin(recipe.train_set, last_figures(folder), recipe.name, plan, commit))
+    return renderer_files(folder)

@@ -91,18 +91,21 @@ COMPONENTS: Final[Mapping[str, Callable[[dict[str, Any]], nn.Module]]] = {
 KIND: Final = "sadtalker-training-{}"
 
 
-def save_renderer(folder: Path, networks: Mapping[str, nn.Module], origin: Mapping[str, str]) -> dict[str, Path]:
-    """Write the averaged networks of a run as ``NAME.safetensors``; where each one is, by name."""
-    paths = {name: folder / f"{name}.safetensors" for name in COMPONENTS}
-    for name, path in paths.items():
+def renderer_files(folder: Path) -> dict[str, Path]:
+    """Where each of :data:`COMPONENTS` lies in the folder of a run."""
+    return {name: folder / f"{name}.safetensors" for name in COMPONENTS}
+
+
+def save_renderer(folder: Path, networks: Mapping[str, nn.Module], origin: Mapping[str, str]) -> None:
+    """Write the averaged networks of a run."""
+    for name, path in renderer_files(folder).items():
         network = networks["discriminator"] if name == "discriminator" else networks["renderer"].get_submodule(name)
         save_network(path, network, KIND.format(name), origin)
-    return paths
 
 
 def load_component(folder: Path, name: str) -> nn.Module:
     """One of :data:`COMPONENTS` of a finished run, on the CPU, in eval mode."""
-    return load_network(folder / f"{name}.safetensors", KIND.format(name), COMPONENTS[name])
+    return load_network(renderer_files(folder)[name], KIND.format(name), COMPONENTS[name])
 
 
 def load_renderer(folder: Path) -> Renderer:

@@ -136,7 +136,7 @@ def test_three_steps_on_two_cpu_processes(tmp_path: Path):
         "debug_launcher(two_process_run, args=(sys.argv[2],), num_processes=2)\n"
     )
     command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert result.returncode == 0, result.stderr
     first, second = (torch.load(tmp_path / f"process{rank}.pt")["fit"] for rank in (0, 1))
     assert all(torch.equal(first[key], second[key]) for key in first)
