@@ -39,6 +39,8 @@ JUDGE_UNIT: Final = (0.1, 0.1, 0.1, 0.2, 0.2, 0.2)
 """Movement of 1 to the discriminator."""
 _IMAGINED: Final = "imagined"
 """Where a step keeps the VAE's movement for the discriminator."""
+FIRST_REACH: Final = 0.1
+"""Of the usual first weights: movement of some degrees, not of a quarter turn."""
 DRAWS: Final = 4
 JUDGED_CLIPS: Final = 16
 KIND: Final = "sadtalker-training-pose_vae"
@@ -72,6 +74,7 @@ class LearningPose(nn.Module):
         super().__init__()
         self.pose_vae = PoseVAE(config)
         del self.pose_vae.netD_motion
+        start_still(self.pose_vae.netG.decoder.pose_linear)
 
     def forward(self, mel: Tensor, reference: Tensor, style: Tensor, motion: Tensor) -> Rebuilt:
         """Mel (B, 32, 1, 80, 16), first pose (B, 6), style (B,), movement since then (B, 32, 6)."""
@@ -81,6 +84,13 @@ class LearningPose(nn.Module):
         noise = torch.randn(2, *mean.shape, device=mean.device)
         rebuilt = network.decode(sound, reference, style, mean + noise[0] * torch.exp(0.5 * log_variance))
         return Rebuilt(rebuilt, network.decode(sound, reference, style, noise[1]), mean, log_variance)
+
+
+def start_still(last: nn.Linear) -> None:
+    """Let the decoder's last layer, which reads values about a half, begin with heads that hardly move."""
+    with torch.no_grad():
+        last.weight.mul_(FIRST_REACH)
+        last.bias.copy_(-0.5 * last.weight.sum(dim=1))
 
 
 class SadTalkerPoseVaeRecipe:

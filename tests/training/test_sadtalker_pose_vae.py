@@ -56,6 +56,15 @@ def test_examples_count_from_the_first_pose_and_name_the_person(recipe, data):
     assert SadTalkerPoseVaeRecipe(data[0], sound_size("full")).config.styles == 46
 
 
+def test_it_begins_with_heads_that_hardly_move(recipe):
+    torch.manual_seed(0)
+    learner = recipe.build()["pose"].eval()
+    batch = recipe.batch(np.random.default_rng(0), 4)
+    with torch.no_grad():
+        imagined = learner(*(batch[name] for name in ("mel", "reference", "style", "motion"))).imagined
+    assert float(imagined.abs().max()) < 0.1
+
+
 class Fixed(nn.Module):
     """A VAE that rebuilds with one noise too much, imagines stillness, and encodes to a fixed place."""
 
@@ -114,7 +123,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(recipe, tmp_path):
 def test_learning_rebuilds_better(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(recipe, "validate", lambda networks: {}, raising=False)
     monkeypatch.setattr(recipe, "sample", lambda networks, folder: None, raising=False)
-    plan = replace(PLANS["tiny"], steps=20, batch_size=2, learning_rate=5e-3, validate_every=100, save_every=100)
+    plan = replace(PLANS["tiny"], steps=40, batch_size=6, learning_rate=5e-3, validate_every=100, save_every=100)
     train(recipe, plan, tmp_path)
     errors = [value for _, name, value in read_journal(tmp_path / "losses.csv") if name == "reconstruction"]
-    assert np.mean(errors[-3:]) < 0.5 * np.mean(errors[:3])
+    assert np.mean(errors[-5:]) < 0.7 * np.mean(errors[:5])
