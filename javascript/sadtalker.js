@@ -7,9 +7,10 @@
     window.sadtalkerPage = true;
 
     const EVERY_MS = 400;
-    const LATE_MS = 5000;
-    let askedAt = 0;
-    let shownHtml = "";
+    const LATE_MS = 15000;
+    let asked = 0;
+    let answered = 0;
+    let shown = "";
 
     function page() {
         return typeof gradioApp === "function" ? gradioApp() : document;
@@ -52,7 +53,22 @@
         requestProgress(followed, part("sadtalker_progress"), null, function () {}, function () {});
     }
 
-    /* While something is being made the page looks how far it is, one question at a time. */
+    /* While something is being made the page looks how far it is, one question at a time: every answer bears another
+       stamp. A page that takes long over an answer, as a large one on a busy machine does, gets as long to rest. */
+    function look(busy) {
+        const now = Date.now();
+        if (busy.dataset.busy !== shown) {
+            shown = busy.dataset.busy;
+            answered = now;
+        }
+        const waiting = asked > answered;
+        const took = Math.min(Math.max(answered - asked, 0), LATE_MS);
+        if (waiting ? now - asked > LATE_MS : !asked || now - answered >= Math.min(took, EVERY_MS * 5)) {
+            asked = now;
+            press("sadtalker_poll");
+        }
+    }
+
     function tick() {
         const tab = part("tab_sadtalker");
         if (!tab) {
@@ -63,14 +79,11 @@
             press("sadtalker_refresh");
         }
         follow(tab);
-        if (tab.querySelector("[data-busy]")) {
-            const html = tab.querySelector("[data-busy]").innerHTML;
-            const now = Date.now();
-            if (html !== shownHtml || now - askedAt > LATE_MS || (now - askedAt > 3 * EVERY_MS)) {
-                shownHtml = html;
-                askedAt = now;
-                press("sadtalker_poll");
-            }
+        const busy = tab.querySelector("[data-busy]");
+        if (busy) {
+            look(busy);
+        } else {
+            asked = answered = 0;
         }
         for (const view of tab.querySelectorAll(".st-faces:not([data-ready])")) {
             prepareFaces(view);
@@ -163,6 +176,16 @@
             face.classList.toggle("st-chosen", !byHand && face.dataset.face === index);
         }
     }
+
+    /* Interrupt is seen at once, before the answer comes. */
+    document.addEventListener("click", function (event) {
+        const button = event.target.closest && event.target.closest("#sadtalker_interrupt");
+        const busy = button && part("sadtalker_progress").querySelector("[data-stopping]");
+        if (busy) {
+            busy.dataset.stopped = "1";
+            busy.querySelector(".st-words").textContent = busy.dataset.stopping;
+        }
+    });
 
     document.addEventListener("click", function (event) {
         const card = event.target.closest && event.target.closest("button.st-result");

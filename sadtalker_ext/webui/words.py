@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PREVIEW_PX = 384
 JPEG_QUALITY = 80
+STOPPING = "Stopping ..."
 STAGES = {
     "": "Starting",
     "engine": "Opening the engine",
@@ -50,6 +52,8 @@ def job_view(job: Job) -> str:
     progress = job.progress
     if job.state == WAITING:
         return busy("Waiting for its turn", 0.0)
+    if job.stop.is_set():
+        return busy(STOPPING, 0.0)
     share = progress.done / progress.total if progress.total else 0.0
     left = f", {clock(progress.left_s)} left" if progress.done else ""
     return busy(stage_words(progress) + left, share, preview(progress.frame))
@@ -64,13 +68,17 @@ def stage_words(progress: Progress) -> str:
 
 
 def busy(words: str, share: float, picture: str = "") -> str:
-    """A progress bar; ``share`` of the work, 0 to 1, is done. The page looks again while this is shown."""
+    """A progress bar; ``share`` of the work, 0 to 1, is done. The page looks again while this is shown.
+
+    Each bears a stamp of its own, by which the page tells a new answer from the one that it shows.
+    """
     percent = round(100 * min(1.0, max(0.0, share)))
     bar = (
         f'<div class="st-bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{percent}"><div style="width:{percent}%"></div></div>'
     )
-    return f'<div class="st-progress" data-busy="1">{bar}<div class="st-words">{escape(words)}</div>{picture}</div>'
+    stamp = f'data-busy="{time.monotonic_ns()}" data-stopping="{STOPPING}"'
+    return f'<div class="st-progress" {stamp}>{bar}<div class="st-words">{escape(words)}</div>{picture}</div>'
 
 
 def preview(frame: NDArray[np.uint8] | None) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 START_S = 180
+WAIT_S = 180
+"""Longest wait for anything on a page: a machine may be busy with other work."""
 
 
 class Server:
@@ -63,7 +65,7 @@ class Visitor:
     def __init__(self, page, inputs):
         self.page, self.inputs, self.errors = page, inputs, []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(WAIT_S * 1000)
 
     def portrait(self, name="portrait.png"):
         self.page.set_input_files("#sadtalker_portrait input[type=file]", self.inputs / name)

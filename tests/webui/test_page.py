@@ -102,7 +102,9 @@ def test_interrupt_leaves_nothing_and_the_next_video_works(alone, visit):
     visitor.press("generate")
     page.wait_for_selector("#sadtalker_progress .st-preview")
     assert "left" in page.inner_text("#sadtalker_progress")
-    visitor.press("interrupt")
+    words = "document.querySelector('#sadtalker_progress').innerText"
+    at_once = page.evaluate(f"() => {{ document.querySelector('#sadtalker_interrupt').click(); return {words}; }}")
+    assert "Stopping ..." in at_once
     visitor.progress_says("nothing was kept")
     page.wait_for_selector("#sadtalker_progress [data-busy]", state="detached")
     assert videos(alone) == before

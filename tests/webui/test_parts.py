@@ -1,6 +1,7 @@
 """Pieces of the page without a browser: every knob has a widget, strangers' texts are escaped, names stay inside."""
 
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -79,6 +80,10 @@ def test_a_job_in_work_shows_bar_time_and_picture():
     assert "25 of 100, 0:06 left" in shown
     assert "data:image/jpeg;base64" in shown
     assert stage_words(Progress("voice")) == "Listening to the voice ..."
+    stamps = {re.search(r'data-busy="(\d+)"', job_view(job))[1] for _ in range(3)}
+    assert len(stamps) == 3
+    job.stop.set()
+    assert "Stopping ..." in job_view(job)
     assert (clock(59.6), clock(-1)) == ("1:00", "0:00")
 
 
