@@ -62,7 +62,7 @@ class Generator(nn.Module):
         )
         self.third = ConvNorm2d(top, width, THIRD_LEAK)
         self.fourth = nn.Conv2d(width, width, 1)
-        self.decoder = SpadeDecoder(width, base, self.config.decoder)
+        self.decoder = SpadeDecoder(width, base, self.config.decoder, halvings)
 
     def encode_source(self, image: Tensor) -> EncodedSource:
         """RGB portrait (B, 3, S, S) in [0, 1], S a multiple of 128 -> what every frame of it shares."""

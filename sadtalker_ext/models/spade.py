@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -76,32 +77,35 @@ class SpadeBlock(nn.Module):
 
 
 class SpadeDecoder(nn.Module):
-    """Blocks at the feature size, then two doublings."""
+    """Blocks at the feature size, then doublings, as many as the encoder has halvings."""
 
-    def __init__(self, channels: int = 256, last_channels: int = 64, config: SpadeConfig | None = None) -> None:
+    def __init__(
+        self, channels: int = 256, last_channels: int = 64, config: SpadeConfig | None = None, doublings: int = 2
+    ) -> None:
         super().__init__()
-        self.config = config or SpadeConfig()
+        self.config, self.doublings = config or SpadeConfig(), doublings
         wide, hidden = 2 * channels, self.config.modulation_channels
         self.fc = nn.Conv2d(channels, wide, 3, padding=1)
         for index in range(self.config.middle_blocks):
             self.add_module(f"G_middle_{index}", SpadeBlock(wide, wide, channels, hidden))
-        self.up_0 = SpadeBlock(wide, channels, channels, hidden)
-        self.up_1 = SpadeBlock(channels, last_channels, channels, hidden)
+        widths = [wide, *(channels >> level for level in range(doublings - 1)), last_channels]
+        for index, (before, after) in enumerate(itertools.pairwise(widths)):
+            self.add_module(f"up_{index}", SpadeBlock(before, after, channels, hidden))
         self.conv_img = nn.Conv2d(last_channels, 3, 3, padding=1)
 
     def make_lean(self) -> None:
         """Write the convolutions that see an enlarged guide as convolutions of the guide."""
-        for block, factor in ((self.up_0, 2), (self.up_1, 4)):
-            for module in block.modules():
+        for index in range(self.doublings):
+            for module in self.get_submodule(f"up_{index}").modules():
                 if isinstance(module, Spade):
-                    module.enlarge_late(factor)
+                    module.enlarge_late(2 << index)
 
     def forward(self, guide: Tensor) -> Tensor:
-        """Warped features (B, 256, h, w) -> RGB picture (B, 3, 4h, 4w) in (0, 1)."""
+        """Warped features (B, 256, h, w) -> RGB picture (B, 3, 4h, 4w) in (0, 1), with the official two doublings."""
         x: Tensor = self.fc(guide)
         for index in range(self.config.middle_blocks):
             x = self.get_submodule(f"G_middle_{index}")(x, guide)
-        x = self.up_0(F.interpolate(x, scale_factor=2), guide)
-        x = self.up_1(F.interpolate(x, scale_factor=2), guide)
+        for index in range(self.doublings):
+            x = self.get_submodule(f"up_{index}")(F.interpolate(x, scale_factor=2), guide)
         out: Tensor = self.conv_img(F.leaky_relu(x, LEAK))
         return out.sigmoid()

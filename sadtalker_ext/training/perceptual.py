@@ -39,7 +39,8 @@ class FeaturePyramid(nn.Module):
 
     def __init__(self, layers: nn.Sequential, taps: Sequence[int], scales: Sequence[float] = SCALES) -> None:
         super().__init__()
-        self.layers = layers[: max(taps) + 1].eval().requires_grad_(requires_grad=False)
+        kept = list(layers)[: max(taps) + 1]
+        self.layers = nn.ModuleList(kept).eval().requires_grad_(requires_grad=False)
         self.taps, self.scales = tuple(taps), tuple(scales)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(1, 3, 1, 1))

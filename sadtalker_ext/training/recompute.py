@@ -46,7 +46,8 @@ class _Forgetting:
 def holding_still(module: nn.Module) -> Iterator[None]:
     """Within it a forward pass in training mode changes no buffer of ``module``."""
     norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-    spectral = [hook for part in module.modules() for hook in part._forward_pre_hooks.values() if _is_spectral(hook)]
+    hooks: list[Any] = [hook for part in module.modules() for hook in part._forward_pre_hooks.values()]
+    spectral = [hook for hook in hooks if hasattr(hook, "n_power_iterations")]
     momenta = [norm.momentum for norm in norms]
     counts = [None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone() for norm in norms]
     rounds = [hook.n_power_iterations for hook in spectral]
@@ -63,7 +64,3 @@ def holding_still(module: nn.Module) -> Iterator[None]:
                 norm.num_batches_tracked.copy_(count)
         for hook, number in zip(spectral, rounds, strict=True):
             hook.n_power_iterations = number
-
-
-def _is_spectral(hook: Any) -> bool:  # noqa: ANN401 - hooks have no common type
-    return hasattr(hook, "n_power_iterations")

@@ -34,8 +34,8 @@ PITCH, YAW, ROLL = 64, 65, 66
 HEAD_SIGNS: Final = np.array([1.0, -1.0, -1.0], np.float32)
 """Of yaw, pitch and roll: a keypoint's y counts downwards and its z towards the viewer, unlike the 3DMM's axes."""
 MOUTH: Final = slice(48, 68)
-EXAMPLES: Final = 64
-"""Held-out pairs that validation looks at."""
+EXAMPLES, EXAMPLES_PER_CLIP = 64, 4
+"""Held-out pairs that validation looks at, at most."""
 BATCH: Final = 8
 
 
@@ -64,7 +64,7 @@ class PicturePairs:
 
     def held_out(self, count: int = EXAMPLES) -> list[tuple[int, int, int]]:
         """The same (clip, source frame, driving frame) each time: its first frame is moved like another."""
-        rounds = -(-count // len(self.store))
+        rounds = min(-(-count // len(self.store)), EXAMPLES_PER_CLIP)
         random = np.random.default_rng(20211130)
         pairs = []
         for _ in range(rounds):
@@ -120,14 +120,14 @@ def resized_crop(windows: NDArray[np.float32], ratio: float) -> NDArray[np.float
     """
     scale, x_px, y_px = np.moveaxis(windows[..., CROP, :], -2, 0)
     crop = np.stack((scale / ratio, x_px * ratio, (y_px + 1) * ratio - 1), axis=-2)
-    return np.concatenate((windows[..., : CROP.start, :], crop), axis=-2).astype(np.float32)
+    return np.asarray(np.concatenate((windows[..., : CROP.start, :], crop), axis=-2), np.float32)
 
 
 def mouth_box(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Box (left, top, right, bottom) in pixels of the mouth of landmarks (68, 2), a quarter of its width around it."""
     points = landmarks[MOUTH]
     margin = 0.25 * np.ptp(points[:, 0])
-    return np.concatenate((points.min(axis=0) - margin, points.max(axis=0) + margin)).astype(np.float32)
+    return np.asarray(np.concatenate((points.min(axis=0) - margin, points.max(axis=0) + margin)), np.float32)
 
 
 def judge(pairs: PicturePairs, draw: Callable[[dict[str, Tensor]], Tensor]) -> dict[str, float]:

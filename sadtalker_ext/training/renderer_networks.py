@@ -53,7 +53,7 @@ class Renderer(nn.Module):
         count, pictures = len(source), [source, driving] if warped is None else [source, driving, warped]
         heads = self.head_estimator(torch.cat(pictures))
         canonical = self.keypoint_detector(source)
-        points = place(canonical.repeat(len(pictures), 1, 1), heads).split(count)
+        points = place(canonical.repeat(len(pictures), 1, 1), heads).chunk(len(pictures))
         picture, motion = self.render(source, points[0], points[1])
         two = HeadParameters(*(part[: 2 * count] for part in heads))
         return Moved(picture, motion, points[0], points[1], None if warped is None else points[2], two)

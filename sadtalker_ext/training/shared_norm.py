@@ -75,5 +75,5 @@ def _sum_over_processes(values: Tensor) -> Tensor:
         return values
     from torch.distributed.nn.functional import all_reduce
 
-    summed: Tensor = all_reduce(values)
+    summed: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
     return summed

@@ -59,12 +59,12 @@ SMALL: Final = RendererSize(
     keypoint_detector=KeypointDetectorConfig(base_channels=8, max_channels=64, levels=4, depth=4),
     head_estimator=HeadEstimatorConfig(16, (32, 64, 128, 256), (1, 1, 2, 1)),
     generator=GeneratorConfig(
-        base_channels=8, max_channels=64, depth=4, resblocks=2,
+        base_channels=16, max_channels=64, halvings=1, depth=4, resblocks=1,
         motion=DenseMotionConfig(
             feature_channels=16, compressed_channels=1, base_channels=8, max_channels=64, levels=3, depth=4,
             kernel=3, aligned=True,
         ),
-        decoder=SpadeConfig(middle_blocks=1, modulation_channels=16),
+        decoder=SpadeConfig(middle_blocks=0, modulation_channels=16),
     ),
     discriminator=DiscriminatorConfig(base_channels=8, max_channels=64, levels=3),
     mapping=MappingNetConfig(width=192),
