@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from sadtalker_ext.geometry.align5 import five_points
 from sadtalker_ext.geometry.landmarks import FACE_OVAL, subset_68
+from sadtalker_ext.geometry.steady import SteadyPoints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,11 @@ TEMPLATE = np.array(
 )
 """Left eye, right eye (as seen), nose tip, mouth corners: the five points that facexlib aligns to for GFPGAN,
 CodeFormer and RestoreFormer."""
+BONES: Final = (
+    10, 151, 9, 8, 168, 6, 197, 195, 67, 297, 109, 338, 103, 332, 54, 284, 21, 251, 162, 389,
+    33, 133, 362, 263, 127, 356, 122, 351, 188, 412, 114, 343,
+)  # fmt: skip
+"""Points of the mesh that neither speech nor a blink moves: forehead, temples, corners of the eyes, bridge of nose."""
 OVAL_GROWTH = 1.08
 """The face oval, grown by this about its centre, is restored entirely."""
 FEATHER_PX = 22.0
@@ -42,11 +48,6 @@ ALIASING = 1.25
 """Shrinking by more than this needs a blur first."""
 
 
-def anchor_points(mesh: Floats) -> Points:
-    """What the square and its mask follow, (5 + 36, 2), from a mesh (478, 3): the five points, then the face oval."""
-    return np.concatenate((five_points(subset_68(mesh)), mesh[list(FACE_OVAL), :2].astype(np.float64)))
-
-
 def fit_similarity(points: Points, targets: Points) -> Points:
     """The turn, scale and shift (2, 3) that bring points (N, 2) nearest to targets (N, 2), least squares."""
     mean, target_mean = points.mean(axis=0), targets.mean(axis=0)
@@ -57,9 +58,31 @@ def fit_similarity(points: Points, targets: Points) -> Points:
     return np.concatenate((turn, (target_mean - turn @ mean)[:, None]), axis=1)
 
 
-def square_transform(anchors: Points) -> Points:
-    """The map (2, 3) from pixels of the picture to pixels of the square, both as OpenCV counts them."""
-    return fit_similarity(anchors[: len(TEMPLATE)] - PIXEL_CENTRE, TEMPLATE)
+def square_transform(mesh: Floats) -> Points:
+    """The map (2, 3) from pixels of the picture to pixels of the square, both as OpenCV counts them, of a mesh."""
+    return fit_similarity(five_points(subset_68(mesh)) - PIXEL_CENTRE, TEMPLATE)
+
+
+def face_oval(mesh: Floats) -> Points:
+    """The face's outline (36, 2) in the picture, as OpenCV counts pixels, of a mesh (478, 3)."""
+    return mesh[list(FACE_OVAL), :2].astype(np.float64) - PIXEL_CENTRE
+
+
+class SquareTracker:
+    """Lays the square by five points once, then holds it to the bones of the face: speech does not move it."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self._steady = SteadyPoints(rate_hz)
+        self._places: Points | None = None
+
+    def place(self, mesh: Floats) -> tuple[Points, Points]:
+        """The map (2, 3) to the square and the face's outline (36, 2) in the picture, for the next frame's mesh."""
+        bones = mesh[list(BONES), :2].astype(np.float64) - PIXEL_CENTRE
+        if self._places is None:
+            first = square_transform(mesh)
+            self._places = bones @ first[:, :2].T + first[:, 2]
+        points = self._steady.smooth(np.concatenate((bones, face_oval(mesh))))
+        return fit_similarity(points[: len(BONES)], self._places), points[len(BONES) :]
 
 
 def scale_of(transform: Points) -> float:
@@ -82,11 +105,14 @@ def cut_square(picture: Picture, transform: Points) -> Picture:
     return np.asarray(cut, np.uint8)
 
 
-def square_mask(anchors: Points, transform: Points) -> Floats:
-    """Weights (512, 512) in [0, 1] in the square: 1 on the face, soft beyond its oval, 0 at the square's edge."""
+def square_mask(outline: Points, transform: Points) -> Floats:
+    """Weights (512, 512) in [0, 1] in the square: 1 on the face, soft beyond its outline, 0 at the square's edge.
+
+    outline: (36, 2) in the picture, see :func:`face_oval`.
+    """
     import cv2
 
-    oval = (anchors[len(TEMPLATE) :] - PIXEL_CENTRE) @ transform[:, :2].T + transform[:, 2]
+    oval = outline @ transform[:, :2].T + transform[:, 2]
     grown = (oval - oval.mean(axis=0)) * OVAL_GROWTH + oval.mean(axis=0)
     face: Floats = np.zeros((SIDE_PX, SIDE_PX), np.float32)
     cv2.fillConvexPoly(face, cv2.convexHull(np.round(grown * 16).astype(np.int32)), (1.0,), cv2.LINE_AA, shift=4)

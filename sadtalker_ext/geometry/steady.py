@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Points = NDArray[np.float64]
 
-SLOWEST_HZ = 0.8
+SLOWEST_HZ = 0.3
 """Cut-off where nothing moves."""
 HZ_PER_SPEED = 25.0
 """How much the cut-off rises per unit of speed, in extents per second."""

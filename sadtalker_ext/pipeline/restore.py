@@ -10,10 +10,9 @@ import numpy as np
 
 from sadtalker_ext.engines.sadtalker_batches import is_out_of_memory
 from sadtalker_ext.errors import EngineError, FaceError, MediaError
-from sadtalker_ext.geometry.ffhq import anchor_points, cut_square, paste_square, square_mask, square_transform
+from sadtalker_ext.geometry.ffhq import SquareTracker, cut_square, paste_square, square_mask
 from sadtalker_ext.geometry.landmarks import Landmarks
 from sadtalker_ext.geometry.motion import FRAME_RATE_HZ
-from sadtalker_ext.geometry.steady import SteadyPoints
 from sadtalker_ext.geometry.tiles import tiles
 
 if TYPE_CHECKING:
@@ -78,23 +77,22 @@ class FaceRestorer:
 
     def restore(self, frames: Iterator[Frame], portrait: Portrait) -> Iterator[Frame]:
         """The frames, one for one and of the same size; one is held at a time."""
-        steady, change = SteadyPoints(FRAME_RATE_HZ), SteadyChange()
+        tracker, change = SquareTracker(FRAME_RATE_HZ), SteadyChange()
         look: Look | None = None
-        anchors = None
+        mesh: Floats | None = None
         for frame in frames:
             if look is None:
                 start = landmarks_in(frame, portrait)
                 look = self._follow(start)
-                anchors = None if start is None else anchor_points(start.mesh)
+                mesh = None if start is None else start.mesh
             if face := look(frame):
-                anchors = anchor_points(face.mesh)
-            if anchors is None:
+                mesh = face.mesh
+            if mesh is None:
                 raise FaceError("No face is seen in the first frame, so there is none to restore: use --restore none")
-            points = steady.smooth(anchors)
-            transform = square_transform(points)
+            transform, outline = tracker.place(mesh)
             square = cut_square(frame, transform)
             restored = square + change.smooth(square, _restored(self._network, square))
-            yield paste_square(frame, restored, square, square_mask(points, transform), transform)
+            yield paste_square(frame, restored, square, square_mask(outline, transform), transform)
 
 
 class Enlarger:

@@ -6,7 +6,8 @@ import pytest
 from skimage.transform import SimilarityTransform
 
 from sadtalker_ext.geometry import ffhq
-from sadtalker_ext.geometry.landmarks import FACE_OVAL, FaceBox
+from sadtalker_ext.geometry.align5 import five_points
+from sadtalker_ext.geometry.landmarks import FaceBox, subset_68
 from sadtalker_ext.geometry.template import place_in_box
 
 
@@ -43,8 +44,8 @@ def test_the_least_squares_fit_is_that_of_scikit_image():
 
 def test_the_mean_face_meets_the_template():
     """MediaPipe's five points of a frontal face lie within a few percent of where facexlib's lie."""
-    anchors = ffhq.anchor_points(place_in_box(FaceBox(100, 120, 150, 200)))
-    placed = apply(ffhq.square_transform(anchors), anchors[:5] - 0.5)
+    mesh = place_in_box(FaceBox(100, 120, 150, 200))
+    placed = apply(ffhq.square_transform(mesh), five_points(subset_68(mesh)) - 0.5)
     assert np.abs(placed - ffhq.TEMPLATE).max() < 0.04 * ffhq.SIDE_PX
 
 
@@ -96,17 +97,32 @@ def test_fine_texture_does_not_alias_into_a_small_face():
 
 
 def test_the_mask_is_the_face_and_ends_before_the_edge():
-    anchors = ffhq.anchor_points(place_in_box(FaceBox(100, 120, 150, 200)))
-    transform = ffhq.square_transform(anchors)
-    mask = ffhq.square_mask(anchors, transform)
+    mesh = place_in_box(FaceBox(100, 120, 150, 200))
+    transform = ffhq.square_transform(mesh)
+    mask = ffhq.square_mask(ffhq.face_oval(mesh), transform)
     assert mask.dtype == np.float32
     assert 0 <= mask.min() <= mask.max() <= 1
     for x, y in ffhq.TEMPLATE.round().astype(int):
         assert mask[y, x] > 0.98
     assert max(mask[0].max(), mask[-1].max(), mask[:, 0].max(), mask[:, -1].max()) < 1e-3
     assert np.abs(np.diff(mask, axis=0)).max() < 0.04
-    oval = apply(transform, anchors[5:])
-    assert len(oval) == len(FACE_OVAL)
+
+
+def test_the_square_is_laid_by_five_points_and_held_to_the_bones():
+    mesh = place_in_box(FaceBox(100, 120, 150, 200))
+    tracker = ffhq.SquareTracker(25.0)
+    assert np.allclose(tracker.place(mesh)[0], ffhq.square_transform(mesh))
+    speaking = mesh.copy()
+    speaking[mesh[:, 1] > mesh[2, 1]] += np.float32([3, 20, 0])
+    assert np.allclose(tracker.place(speaking)[0], ffhq.square_transform(mesh))
+    assert not np.allclose(ffhq.square_transform(speaking), ffhq.square_transform(mesh), atol=1e-2)
+    for _ in range(40):
+        transform, outline = tracker.place(mesh + np.float32([12, -7, 0]))
+    shift = np.array([12, -7])
+    outlines = ffhq.face_oval(mesh) + shift, ffhq.face_oval(mesh)
+    moved = apply(transform, outlines[0]) - apply(ffhq.square_transform(mesh), outlines[1])
+    assert np.abs(moved).max() < 2
+    assert np.abs(outline - outlines[0]).max() < 1
 
 
 def test_a_face_outside_the_picture_changes_nothing():

@@ -9,7 +9,7 @@ import pytest
 from skimage.data import astronaut
 
 from sadtalker_ext.errors import EngineError, FaceError, MediaError
-from sadtalker_ext.geometry.ffhq import anchor_points, cut_square, square_mask, square_transform
+from sadtalker_ext.geometry.ffhq import cut_square, face_oval, square_mask, square_transform
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
 from sadtalker_ext.geometry.portrait import Portrait
 from sadtalker_ext.geometry.template import place_in_box
@@ -53,10 +53,9 @@ def noisy(picture, count, seed=0, levels=1.0):
 
 
 def face_weights(portrait):
-    anchors = anchor_points(portrait.landmarks.mesh)
-    transform = square_transform(anchors)
-    inverse = cv2.invertAffineTransform(transform)
-    return cv2.warpAffine(square_mask(anchors, transform), inverse, portrait.picture.shape[1::-1])
+    transform = square_transform(portrait.landmarks.mesh)
+    mask = square_mask(face_oval(portrait.landmarks.mesh), transform)
+    return cv2.warpAffine(mask, cv2.invertAffineTransform(transform), portrait.picture.shape[1::-1])
 
 
 def test_only_the_face_becomes_what_the_network_says(portrait):
@@ -128,14 +127,30 @@ def test_the_square_follows_the_head(portrait):
 
     frames = (np.roll(portrait.picture, step, axis=1) for step in steps)
     list(FaceRestorer(watch, lambda _: look).restore(frames, portrait))
-    face = square_mask(*_anchors(portrait)) > 0.99
+    mesh = portrait.landmarks.mesh
+    face = square_mask(face_oval(mesh), square_transform(mesh)) > 0.99
     assert np.abs(shown[-1] - shown[0])[face].mean() < 3
     assert max(np.abs(square - shown[0])[face].mean() for square in shown) < 16
 
 
-def _anchors(portrait):
-    anchors = anchor_points(portrait.landmarks.mesh)
-    return anchors, square_transform(anchors)
+def test_speech_does_not_move_the_square(portrait):
+    """Lips and chin of the mesh move by a tenth of the face; the network is shown the same square in every frame."""
+    shown = []
+
+    def watch(square):
+        shown.append(square)
+        return square.astype(np.float32)
+
+    below = portrait.landmarks.mesh[:, 1] > portrait.landmarks.mesh[2, 1]
+    opened = (np.float32([0, 15, 0]) * below[:, None] * (index % 2) for index in range(10))
+    follow = trembling(portrait, 0, tremble_px=0.0)
+
+    def speak(start):
+        look = follow(start)
+        return lambda frame: Landmarks.from_mesh(look(frame).mesh + next(opened), "box")
+
+    list(FaceRestorer(watch, speak).restore(iter([portrait.picture] * 10), portrait))
+    assert all(np.array_equal(square, shown[0]) for square in shown)
 
 
 def test_a_lost_face_is_taken_where_it_was(portrait):
@@ -176,7 +191,7 @@ def test_the_tracker_finds_the_face_in_a_crop_and_follows_it(portrait):
     list(FaceRestorer(watch).restore(iter([picture]), portrait))
     left = np.ascontiguousarray(picture[20:276, 90:346])
     list(FaceRestorer(watch).restore(iter([left, left]), portrait))
-    whole = cut_square(picture, square_transform(anchor_points(portrait.landmarks.mesh)))
+    whole = cut_square(picture, square_transform(portrait.landmarks.mesh))
     assert whole.shape == shown[0].shape
     assert np.abs(shown[1] - shown[0])[100:430, 100:412].mean() < 8
 
