@@ -62,8 +62,8 @@ PLANS: Final = {
         log_every=100, workers=2,
     ),
     "small": Plan(
-        steps=600, batch_size=24, learning_rate=4e-3, warmup_steps=40, clip_norm=5.0, ema_decay=0.98, validate_every=300,
-        save_every=150, log_every=25,
+        steps=600, batch_size=24, learning_rate=4e-3, warmup_steps=40, clip_norm=5.0, ema_decay=0.98,
+        validate_every=300, save_every=150, log_every=25,
     ),
     "tiny": Plan(steps=3, batch_size=4, learning_rate=1e-3, warmup_steps=1, log_every=1),
 }  # fmt: skip
