@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -142,3 +143,59 @@ def test_three_steps_on_two_cpu_processes(tmp_path: Path):
     assert all(torch.equal(first[key], second[key]) for key in first)
     alone = train(LineRecipe(), Plan(steps=3, batch_size=4, log_every=1, warmup_steps=1), tmp_path / "alone")["fit"]
     assert any(not torch.equal(first[key], alone.state_dict()[key]) for key in first)
+
+
+class PlainRecipe(LineRecipe):
+    """Without dropout and with one phase, so that examples do not depend on how they are batched."""
+
+    phases = (Phase("fit", {"square": 1.0, "size": 0.01}),)
+
+    def build(self):
+        return {"fit": nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))}
+
+
+def test_batches_add_up_to_a_step(tmp_path: Path):
+    """Two batches of two make the step of one batch of four, and a run may go on so when memory was short."""
+    halves = replace(PLAN, batch_size=2, accumulate=2)
+    whole = parameters(train(PlainRecipe(), PLAN, tmp_path / "whole"))
+    parts = parameters(train(PlainRecipe(), halves, tmp_path / "parts"))
+    train(PlainRecipe(), PLAN, tmp_path / "both", stop_after=3)
+    both = parameters(train(PlainRecipe(), halves, tmp_path / "both"))
+    for key, value in whole.items():
+        assert torch.allclose(parts[key], value, atol=1e-5)
+        assert torch.allclose(both[key], value, atol=1e-5)
+    with pytest.raises(WeightsError, match="batch_size x accumulate was 4, is 6"):
+        train(PlainRecipe(), replace(PLAN, batch_size=3, accumulate=2), tmp_path / "both")
+
+
+class OverflowRecipe(PlainRecipe):
+    """A finite loss whose gradient is not: the square root at zero."""
+
+    def losses(self, phase, networks, batch):
+        prediction = networks["fit"](batch["x"])
+        return {"square": (prediction * 0).sqrt().mean(), "size": prediction.mean()}
+
+
+def test_gradients_that_are_no_numbers_are_refused_before_they_spoil_weights(tmp_path: Path):
+    with pytest.raises(EngineError, match="gradient_fit = nan"):
+        train(OverflowRecipe(), PLAN, tmp_path)
+
+
+def test_memory_names_what_is_left_to_do(tmp_path: Path):
+    with pytest.raises(EngineError, match="try --recompute"):
+        train(BrokenRecipe(RuntimeError("CUDA out of memory")), replace(PLAN, batch_size=1), tmp_path)
+    with pytest.raises(EngineError, match="try --batch-size 3 --accumulate 3"):
+        train(BrokenRecipe(MemoryError()), replace(PLAN, batch_size=7), tmp_path)
+
+
+def test_records_of_before_a_plan_had_more_fields_still_go_on(tmp_path: Path):
+    train(LineRecipe(), PLAN, tmp_path, stop_after=3)
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    record = json.loads(content["record"])
+    for name in ("betas", "accumulate"):
+        del record["plan"][name]
+    torch.save({**content, "record": json.dumps(record)}, tmp_path / "checkpoint.pt")
+    train(LineRecipe(), PLAN, tmp_path)
+    torch.save({**content, "record": json.dumps(record)}, tmp_path / "checkpoint.pt")
+    with pytest.raises(WeightsError, match=r"betas was \[0\.9, 0\.98\], is \[0\.5, 0\.9\]"):
+        train(LineRecipe(), replace(PLAN, betas=(0.5, 0.9)), tmp_path)
