@@ -55,7 +55,7 @@ class Service:
         with open(portrait, "rb") as picture, open(voice, "rb") as sound:
             return self.client.post(JOBS, files={"portrait": picture, "voice": sound}, data=fields)
 
-    def wait(self, job_id, seconds=60):
+    def wait(self, job_id, seconds=180):
         until_s = time.monotonic() + seconds
         while time.monotonic() < until_s:
             view = self.client.get(f"{JOBS}/{job_id}").json()

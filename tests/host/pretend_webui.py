@@ -145,13 +145,16 @@ class Pretend:
 
     def call(self, kind, *arguments, **words):
         """Call every callback of a kind; what fails is noted, as the real host reports it and goes on."""
-        results = []
-        for callback in self.callbacks.get(kind, []):
-            try:
-                results.append(callback(*arguments, **words))
-            except Exception:  # noqa: BLE001 - as the host does
-                self.reports.append(traceback.format_exc())
-        return results
+        answers = [self._guarded(callback, *arguments, **words) for callback in self.callbacks.get(kind, [])]
+        return [answer for answer in answers if answer is not None]
+
+    def _guarded(self, function, *arguments, **words):
+        """Its answer; a failure is reported and None."""
+        try:
+            return function(*arguments, **words)
+        except Exception:  # noqa: BLE001 - as the host does
+            self.reports.append(traceback.format_exc())
+            return None
 
     def load_scripts(self, folder=ROOT):
         """Run the extension's scripts as the host does."""
@@ -205,7 +208,7 @@ class Pretend:
                 script = entry.script_class()
                 script.is_img2img = False
                 if script.show(False) is self.modules["modules.scripts"].AlwaysVisible:
-                    script.ui(False)
+                    self._guarded(script.ui, False)
         return page
 
     def _pnginfo(self):

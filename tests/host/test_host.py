@@ -77,7 +77,7 @@ def order(tmp_path):
     return make
 
 
-def wait_for(true, seconds=60):
+def wait_for(true, seconds=180):
     until_s = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until_s
@@ -102,11 +102,42 @@ def test_a_tab_that_cannot_be_built_does_not_end_the_host(host, monkeypatch):
     assert any("could not be built: division by zero" in text for text in texts)
 
 
-@pytest.mark.parametrize("kind", ["settings", "after_component", "axes"])
-def test_other_failures_do_not_end_it_either(host, monkeypatch, kind):
-    monkeypatch.setattr(host.shared.opts, "add_option", lambda *_: 1 / 0)
-    monkeypatch.setattr(guest(host)._sending, "_button", lambda *_, **__: 1 / 0)
-    assert host.build() is not None
+FAULTS = {
+    "settings": lambda host, module: (host.shared.opts, "add_option"),
+    "send-to button": lambda host, module: (guest(host)._sending, "_button"),
+    "axes": lambda host, module: (module, "add_axes"),
+    "restorers": lambda host, module: (module, "register_all"),
+    "studio": lambda host, module: (module, "Studio"),
+    "script": lambda host, module: (module, "sound_input"),
+    "routes": lambda host, module: (module, "checkpoint_folders"),
+}
+
+
+@pytest.mark.parametrize("part", FAULTS)
+def test_a_fault_anywhere_does_not_end_the_host(host, monkeypatch, part):
+    owner, name = FAULTS[part](host, sys.modules["sadtalker_ext.webui.host"])
+    monkeypatch.setattr(owner, name, lambda *_, **__: 1 / 0)
+    demo = host.build()
+    app = FastAPI()
+    host.call("app_started", demo, app)
+    ids = {getattr(block, "elem_id", None) for block in demo.blocks.values()}
+    assert {"txt2img_gallery", "tab_sadtalker", "tab_pnginfo"} <= ids
+    noticed = [report for report in host.reports if "ZeroDivisionError" in report]
+    shown = any("could not be built" in str(getattr(block, "value", "")) for block in demo.blocks.values())
+    assert noticed or shown
+    assert len(noticed) == len(host.reports)
+
+
+def test_a_package_that_cannot_be_read_does_not_end_the_host(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sadtalker_ext.webui.host", None)
+    made = Pretend(tmp_path)
+    made.load_scripts()
+    try:
+        assert made.build() is not None
+        assert "ModuleNotFoundError" in "".join(made.reports)
+    finally:
+        for name in made.modules:
+            sys.modules.pop(name, None)
 
 
 def test_works_only_in_its_turn(host, order):
@@ -116,7 +147,7 @@ def test_works_only_in_its_turn(host, order):
         wait_for(lambda: job.id in host.progress.pending_tasks)
         time.sleep(0.2)
         assert job.state == "waiting"
-    assert job.over.wait(60)
+    assert job.over.wait(180)
     assert (job.state, job.error) == ("done", "")
     assert host.shared.state.begun == [job.id]
     assert (host.shared.state.job, host.progress.pending_tasks) == ("", {})
@@ -132,12 +163,12 @@ def test_shows_in_the_hosts_progress_and_obeys_its_interrupt(host, order):
     assert "of 3000" in state.textinfo
     began_s = time.monotonic()
     state.interrupt()
-    assert job.over.wait(5)
+    assert job.over.wait(30)
     assert time.monotonic() - began_s < 2.0
     assert job.state == "stopped"
     assert not job.order.output.parent.exists()
     after = guest(host).workshop.submit(order(0.4))
-    assert after.over.wait(60)
+    assert after.over.wait(180)
     assert after.state == "done"
 
 
@@ -158,23 +189,23 @@ def test_the_image_model_makes_room_and_comes_back(host, order):
     host.sd_models.send_model_to_cpu = lambda it: moved.append(("cpu", it))
     host.sd_models.send_model_to_device = lambda it: moved.append(("device", it))
     job = guest(host).workshop.submit(order(0.4))
-    job.over.wait(60)
+    job.over.wait(180)
     assert moved == []
     host.shared.opts.sadtalker_move_model = True
     job = guest(host).workshop.submit(order(0.4))
-    job.over.wait(60)
+    job.over.wait(180)
     assert moved == [("cpu", model), ("device", model)]
 
 
 def test_the_engine_is_kept_unless_the_setting_says_otherwise(host, order):
     workshop = guest(host).workshop
-    workshop.submit(order(0.4)).over.wait(60)
+    workshop.submit(order(0.4)).over.wait(180)
     kept = workshop.shelf._engine
     assert kept is not None
-    workshop.submit(order(0.4)).over.wait(60)
+    workshop.submit(order(0.4)).over.wait(180)
     assert workshop.shelf._engine is kept
     host.shared.opts.sadtalker_keep_engine = False
-    workshop.submit(order(0.4)).over.wait(60)
+    workshop.submit(order(0.4)).over.wait(180)
     assert workshop.shelf._engine is None
 
 
@@ -207,7 +238,7 @@ def test_a_job_over_rest_ends_in_the_hosts_outputs(host, order):
     }
     job = client.post("/sadtalker/v1/jobs", json=files).json()
     found = guest(host).workshop.find(job["id"])
-    assert found.over.wait(60)
+    assert found.over.wait(180)
     assert client.get(f"/sadtalker/v1/jobs/{job['id']}").json()["state"] == "done"
     (film,) = (host.data_path / "outputs" / "SadTalker").glob("*/*.mp4")
     assert read_record(film).settings == Settings()
@@ -216,7 +247,7 @@ def test_a_job_over_rest_ends_in_the_hosts_outputs(host, order):
 def test_reload_registers_nothing_twice_and_leaves_no_thread(host, order):
     host.build()
     first = guest(host).workshop
-    first.submit(order(0.4)).over.wait(60)
+    first.submit(order(0.4)).over.wait(180)
     counts = {kind: len(callbacks) for kind, callbacks in host.callbacks.items()}
     for _ in range(3):
         host.reload()
@@ -300,7 +331,7 @@ def test_restorers_and_upscalers_are_offered_by_name(host, order):
     wish = order(0.4)
     larger = replace(wish, settings=Settings(restore="upscale: Lanczos"))
     job = guest(host).workshop.submit(larger)
-    assert job.over.wait(60)
+    assert job.over.wait(180)
     assert (job.error, job.result.size) == ("", (384, 384))
 
 
