@@ -23,6 +23,8 @@ QUIETEST_VOICE_DB = -75.0
 DYNAMIC_RANGE_DB = 30.0
 """From the loudest syllables down to what still counts as speech."""
 FLOOR_MARGIN_DB = 6.0
+NEAR_FRAMES = 4
+"""Loud frames so near to a voiced one belong to its phrase."""
 PAUSE_S = 0.28
 """A shorter gap is a stop consonant or a hesitation, not a phrase boundary (Goldman-Eisler's 0.25 s)."""
 SHORTEST_PHRASE_S = 0.2
@@ -109,7 +111,7 @@ def _voiced(tracks: FrameTracks) -> NDArray[np.bool_]:
 def _phrases(tracks: FrameTracks, voiced: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """(first frame, first frame after) of each stretch of speech without a pause."""
     low, _ = _level_range(tracks.level_db)
-    near_voice = np.convolve(voiced, np.ones(9), mode="same") > 0
+    near_voice = np.convolve(np.pad(voiced, NEAR_FRAMES), np.ones(2 * NEAR_FRAMES + 1), mode="valid") > 0
     runs = _runs(near_voice & (tracks.level_db > low))
     pause = round(PAUSE_S * FRAME_RATE_HZ)
     joined: list[tuple[int, int]] = []

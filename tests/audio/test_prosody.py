@@ -96,6 +96,11 @@ def test_frames_are_cut_and_continued_to_the_number_asked_for() -> None:
     assert longer.speech[90:].max() < 0.01
 
 
+@pytest.mark.parametrize("frames", [1, 2, 5, 8])
+def test_clips_shorter_than_a_word_have_prosody(frames: int) -> None:
+    assert len(read_prosody([sentence((1, 2))[: frames * 640]], frames)) == frames
+
+
 def test_memory_does_not_grow_with_the_sound() -> None:
     import tracemalloc
 
