@@ -58,8 +58,8 @@ class _Keypoints(nn.Module):
 class _Mapping(nn.Module):
     def forward(self, windows: Tensor) -> HeadParameters:
         count = len(windows)
-        bins = [windows.new_zeros(count, 66) for _ in range(3)]
-        return HeadParameters(*bins, windows.new_zeros(count, 3), windows.new_zeros(count, KEYPOINTS, 3))
+        bins, shift = windows.new_zeros(count, 66), windows.new_zeros(count, 3)
+        return HeadParameters(bins, bins, bins, shift, windows.new_zeros(count, KEYPOINTS, 3))
 
 
 class _Generator(nn.Module):

@@ -74,7 +74,7 @@ def open_picture_network(path: Path, runtime: Runtime) -> PictureNetwork:
     if found.purpose == "Inpainting" or (found.input_channels, found.output_channels) != (3, 3):
         raise WeightsError(f"{path} holds {found.architecture.name}, which does not turn colour pictures into such")
     name = str(found.architecture.name)
-    compute = _FACE_CALLS.get(name, lambda network: network)(found)
+    compute = _FACE_CALLS.get(name, _call_plainly)(found)
     return PictureNetwork(name, int(found.scale), found.purpose == FACES, compute, device)
 
 
@@ -101,6 +101,14 @@ def _registry(spandrel: Any) -> Any:  # noqa: ANN401 - a module, spandrel's own 
         return registry
     registry.add(*EXTRA_REGISTRY, ignore_duplicates=True)
     return registry
+
+
+def _call_plainly(found: Any) -> Callable[[Tensor], Tensor]:  # noqa: ANN401 - spandrel's own type
+    def compute(given: Tensor) -> Tensor:
+        result: Tensor = found(given)
+        return result
+
+    return compute
 
 
 def _call_gfpgan(found: Any) -> Callable[[Tensor], Tensor]:  # noqa: ANN401 - spandrel's own type
