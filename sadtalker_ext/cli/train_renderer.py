@@ -22,6 +22,10 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this typ
     """Add the renderer's two recipes to those of ``train``."""
     renderer = recipes.add_parser("renderer", help="what moves and paints a portrait, from clips", epilog=ACCELERATE)
     renderer.add_argument("--recompute", action="store_true", help="less memory for more time; the numbers stay")
+    renderer.add_argument(
+        "--guided", action="store_true",
+        help="full: add losses by which landmarks guide keypoints and field; motion is learnt far sooner",
+    )  # fmt: skip
     renderer.set_defaults(run=_renderer)
     mapping = recipes.add_parser("mapping_net", help="coefficients to the renderer's keypoints", epilog=ACCELERATE)
     mapping.add_argument("--renderer", type=Path, required=True, metavar="DIR", help="folder of a finished renderer")
@@ -45,7 +49,8 @@ def _renderer(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.sizes import size_named
 
     log_progress()
-    recipe = RendererRecipe(options.data, size_named(options.config), pyramid_of(options), options.recompute)
+    size, pyramid = size_named(options.config), pyramid_of(options)
+    recipe = RendererRecipe(options.data, size, pyramid, recompute=options.recompute, guided=options.guided)
     paths = train_renderer(recipe, options.out, changed_plan(PLANS[options.config], options), code_version())
     print(json.dumps({"weights": {name: str(path) for name, path in paths.items()}}))
     return 0

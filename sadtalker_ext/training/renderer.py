@@ -36,13 +36,15 @@ OFFICIAL_WEIGHTS: Final = {
     "head_pose": 20.0, "deformation": 5.0,
 }  # fmt: skip
 """Of SadTalker's released configuration, where spread and depth are one, keypoint, and the last is expression."""
+GUIDANCE: Final = {"guide": 20.0, "warp": 10.0, "flow": 40.0}
+"""Landmarks show keypoints and field where to go, and the field must serve without painting: motion is learnt in
+hundreds of steps instead of tens of thousands.
+"""
 SMALL_WEIGHTS: Final = {
     "perceptual": 2.0, "pixel": 20.0, "feature_matching": 0.2, "gan": 0.01, "equivariance": 2.0, "spread": 0.005,
-    "depth": 1.0, "head_pose": 2.0, "deformation": 0.2, "guide": 20.0, "warp": 10.0,
+    "depth": 1.0, "head_pose": 2.0, "deformation": 0.2, **GUIDANCE,
 }  # fmt: skip
-"""For a short run: pixels count, landmarks show keypoints where to go, and the field must serve without painting."""
-WEIGHTS: Final = {"full": OFFICIAL_WEIGHTS}
-"""By size; the others take :data:`SMALL_WEIGHTS`."""
+"""For a short run: pixels count, and there is guidance."""
 PLANS: Final = {
     "full": Plan(
         steps=200_000, batch_size=4, accumulate=4, learning_rate=2e-4, warmup_steps=500, weight_decay=0.0,
@@ -66,15 +68,19 @@ class RendererRecipe:
 
     data: folder of clips. pyramid: frozen network that compares pictures; moved to where the pictures are.
     recompute: forget what is inside blocks and compute it again in the backward pass; less memory, same numbers.
+    guided: add :data:`GUIDANCE` to the official losses of the full size; the others have it anyway.
     """
 
     name = "renderer"
 
-    def __init__(self, data: Path, size: RendererSize, pyramid: nn.Module, recompute: bool = False) -> None:
+    def __init__(
+        self, data: Path, size: RendererSize, pyramid: nn.Module, *, recompute: bool = False, guided: bool = False
+    ) -> None:
         self.size, self.pyramid, self.recompute = size, pyramid, recompute
         self.train_set, self.test_set = (PicturePairs(data, split, size) for split in ("train", "test"))
+        full = {**OFFICIAL_WEIGHTS, **GUIDANCE} if guided else OFFICIAL_WEIGHTS
         self.phases: tuple[Phase, ...] = (
-            Phase("renderer", WEIGHTS.get(size.name, SMALL_WEIGHTS)),
+            Phase("renderer", full if size.name == "full" else SMALL_WEIGHTS),
             Phase("discriminator", {"hinge": 1.0}),
         )
 
@@ -130,7 +136,7 @@ class RendererRecipe:
         if moved.warped is None:
             raise TypeError("the equivariance loss needs keypoints of the warped picture")
         both = torch.cat((moved.source, moved.driving))
-        known, landmarks = (batch[name].transpose(0, 1).flatten(0, 1) for name in ("angles", "guide"))
+        known, landmarks = (batch[name].transpose(0, 1).flatten(0, 1) for name in ("angles", "landmarks"))
         found = warp.points(moved.warped[:, :, :2])
         return {
             "equivariance": lambda: functional.l1_loss(found, moved.driving[:, :, :2]),
@@ -140,13 +146,16 @@ class RendererRecipe:
             "deformation": lambda: losses.deformation_prior(moved.heads.deformation),
             "guide": lambda: losses.guide(both, landmarks),
             "warp": lambda: self._warp(moved, batch),
+            "flow": lambda: losses.flow(moved.motion.deformation, *batch["landmarks"].unbind(1), aligned=self._aligned),
         }
 
     def _warp(self, moved: Moved, batch: Mapping[str, Tensor]) -> Tensor:
-        aligned = self.size.generator.motion.aligned
-        return functional.l1_loss(
-            losses.unpainted(batch["source"], moved.motion.deformation, aligned), batch["driving"]
-        )
+        unpainted = losses.unpainted(batch["source"], moved.motion.deformation, self._aligned)
+        return functional.l1_loss(unpainted, batch["driving"])
+
+    @property
+    def _aligned(self) -> bool:
+        return self.size.generator.motion.aligned
 
     @staticmethod
     def _hinge(discriminator: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:

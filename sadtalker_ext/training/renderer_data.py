@@ -16,7 +16,6 @@ from sadtalker_ext.engines.sadtalker_networks import to_pixels
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.metrics.image import psnr_db
 from sadtalker_ext.training.clips import ClipStore
-from sadtalker_ext.training.renderer_losses import GUIDE_LANDMARKS
 from sadtalker_ext.training.thin_plate import draw_warps
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class PicturePairs:
         """``count`` random pairs.
 
         source, driving: (B, 3, S, S) RGB in [0, 1]. angles: (B, 2, 3) yaw, pitch and roll of both, in radians.
-        guide: (B, 2, K, 2) landmarks of both in [-1, 1]. affine, bend: of a :class:`.thin_plate.ThinPlate` each.
+        landmarks: (B, 2, 68, 2) of both in [-1, 1]. affine, bend: of a :class:`.thin_plate.ThinPlate` each.
         """
         chosen = random.integers(0, len(self.store), count)
         frames = [random.choice(self.store.frames(int(clip)), 2, replace=False) for clip in chosen]
@@ -77,7 +76,7 @@ class PicturePairs:
         of the source as of a face that keeps still, of the driving frame with what is around it; and ``mouth`` (B, 4),
         the box of the driving mouth: left, top, right, bottom.
         """
-        pictures, angles, guides, mouths, windows = [], [], [], [], []
+        pictures, angles, landmarks, mouths, windows = [], [], [], [], []
         for clip, first, second in chosen:
             tracks = self.store.tracks(clip)
             pictures.append(self.store.pictures(clip, (first, second)))
@@ -85,19 +84,17 @@ class PicturePairs:
             still = still_window(tracks.coefficients[first])
             seen = np.concatenate((still, coefficient_windows(tracks.coefficients, [second])))
             windows.append(resized_crop(seen, self.size_px / self.store.card.size_px))
-            guides.append(self._guide(tracks, (first, second)))
+            landmarks.append(self._landmarks(tracks, (first, second)))
             mouths.append(mouth_box(tracks.landmarks[second]) * (self.size_px / self.store.card.size_px))
         frames = torch.from_numpy(np.stack(pictures)).permute(1, 0, 4, 2, 3).float() / 255
         source, driving = (self._resized(part) for part in frames)
-        arrays = {"angles": angles, "guide": guides, "mouth": mouths, "windows": windows}
+        arrays = {"angles": angles, "landmarks": landmarks, "mouth": mouths, "windows": windows}
         tensors = {name: torch.from_numpy(np.stack(rows).astype(np.float32)) for name, rows in arrays.items()}
         return {"source": source, "driving": driving, **tensors}
 
-    def _guide(self, tracks: Clip, frames: tuple[int, int]) -> NDArray[np.float32]:
+    def _landmarks(self, tracks: Clip, frames: tuple[int, int]) -> NDArray[np.float32]:
         """Landmarks where keypoints are counted: in cells of the features, or from edge to edge."""
-        count = self.size.keypoint_detector.keypoints
-        points = tracks.landmarks[list(frames)][:, list(GUIDE_LANDMARKS[:count])]
-        edges = (2 * points + 1) / np.float32(self.store.card.size_px) - 1
+        edges = (2 * tracks.landmarks[list(frames)] + 1) / np.float32(self.store.card.size_px) - 1
         cells = self.size_px >> self.size.generator.halvings
         return edges * np.float32(cells / (cells - 1)) if self.size.generator.motion.aligned else edges
 

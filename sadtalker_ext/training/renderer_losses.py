@@ -89,5 +89,18 @@ def deformation_prior(deformation: Tensor) -> Tensor:
 
 
 def guide(keypoints: Tensor, landmarks: Tensor) -> Tensor:
-    """Keypoints (B, K, 3) tied to landmarks (B, K, 2) in [-1, 1], as in LivePortrait (Guo et al. 2024, 3.2)."""
-    return functional.l1_loss(keypoints[:, :, :2], landmarks)
+    """Keypoints (B, K, 3) tied to some of the landmarks (B, 68, 2) in [-1, 1], as in LivePortrait (Guo et al. 2024,
+    section 3.2): mean absolute error.
+    """
+    return functional.l1_loss(keypoints[:, :, :2], landmarks[:, list(GUIDE_LANDMARKS[: keypoints.shape[1]])])
+
+
+def flow(deformation: Tensor, source: Tensor, driving: Tensor, aligned: bool) -> Tensor:
+    """A field (B, D, h, w, 3) should point, at each landmark of the driving frame (B, 68, 2) in [-1, 1], to the same
+    landmark of the source: mean absolute error over the landmarks that lie in the picture.
+    """
+    field = deformation[..., :2].mean(dim=1).permute(0, 3, 1, 2)
+    found = functional.grid_sample(field, driving.unsqueeze(1), padding_mode="border", align_corners=aligned)
+    inside = (driving.abs().amax(dim=2) < 1).to(field.dtype)
+    error = (found.squeeze(2).transpose(1, 2) - source).abs().mean(dim=2)
+    return (error * inside).mean()

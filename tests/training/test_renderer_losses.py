@@ -46,8 +46,9 @@ def test_head_pose_is_in_radians():
 
 def test_small_sums_by_hand():
     assert float(losses.deformation_prior(torch.tensor([[[0.5, -0.5, 0.0]]]))) == pytest.approx(1 / 3)
-    points = torch.tensor([[[0.5, -0.5, 9.0]]])
-    assert float(losses.guide(points, torch.tensor([[[0.0, -1.0]]]))) == pytest.approx(0.5)
+    points, landmarks = torch.tensor([[[0.5, -0.5, 9.0]]]), torch.full((1, 68, 2), 7.0)
+    landmarks[0, losses.GUIDE_LANDMARKS[0]] = torch.tensor([0.0, -1.0])
+    assert float(losses.guide(points, landmarks)) == pytest.approx(0.5)
     assert float(losses.perceptual([torch.ones(2, 3), torch.zeros(1)], [torch.zeros(2, 3), torch.full((1,), 4.0)])) == 5
 
 
@@ -75,6 +76,18 @@ def test_a_field_moves_the_picture_as_sampling_says():
     moved = losses.unpainted(ramp, left, aligned=True)
     # 0.125 of the cells' range of 15/16 of the picture, whose ramp rises by 64/63 per unit of it.
     assert float(moved[0, 0, 32, 20] - ramp[0, 0, 32, 20]) == pytest.approx(0.125 * 15 / 16 * 64 / 63, abs=1e-4)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_the_field_is_read_where_the_landmark_is(aligned):
+    """A field that points 0.2 to the right everywhere, landmarks that moved by 0.5 to the left, and one outside."""
+    line = torch.linspace(-1, 1, 32) if aligned else (2 * torch.arange(32) + 1) / 32 - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    field = torch.stack((x + 0.2, y, torch.zeros_like(x)), dim=-1).expand(1, 3, 32, 32, 3)
+    driving = torch.tensor([[[-0.4, 0.3], [0.1, -0.2], [1.5, 0.0]]])
+    source = driving + torch.tensor([0.5, 0.0])
+    # |0.5 - 0.2| in x and 0 in y, two of three landmarks.
+    assert float(losses.flow(field, source, driving, aligned)) == pytest.approx(0.15 * 2 / 3, abs=1e-5)
 
 
 def test_the_pyramid_taps_its_layers_by_hand():
