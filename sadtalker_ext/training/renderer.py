@@ -146,12 +146,16 @@ class RendererRecipe:
             "deformation": lambda: losses.deformation_prior(moved.heads.deformation),
             "guide": lambda: losses.guide(both, landmarks),
             "warp": lambda: self._warp(moved, batch),
-            "flow": lambda: losses.flow(moved.motion.deformation, *batch["landmarks"].unbind(1), aligned=self._aligned),
+            "flow": lambda: self._flow(moved, batch["landmarks"]),
         }
 
     def _warp(self, moved: Moved, batch: Mapping[str, Tensor]) -> Tensor:
         unpainted = losses.unpainted(batch["source"], moved.motion.deformation, self._aligned)
         return functional.l1_loss(unpainted, batch["driving"])
+
+    def _flow(self, moved: Moved, landmarks: Tensor) -> Tensor:
+        source, driving = landmarks.unbind(dim=1)
+        return losses.flow(moved.motion.deformation, source, driving, self._aligned)
 
     @property
     def _aligned(self) -> bool:
