@@ -29,8 +29,13 @@ SHAPES_OF_SPEECH: Final = (
 )  # fmt: skip
 """Columns of the network's output."""
 FRAMES_AT_ONCE: Final = 250
-_SHAPE_GATES: Final = {"lips_closed": (0.15, 0.60), "lip_tuck": (0.15, 0.70)}
-"""Below the first value a closure is taken for doubt and left out, above the second it is made complete."""
+_SHAPE_GATES: Final = {"lips_closed": (0.06, 0.24), "lip_tuck": (0.15, 0.70)}
+"""Below the first value a closure is taken for doubt and left out, above the second it is made complete.
+
+Lips that meet once too often are noticed less than lips that stay apart in p, b or m, so doubt leans towards closing.
+"""
+JAW_GAIN: Final = 1.2
+"""Brings the mean opening of the lips to that of speakers on video, 0.08 to 0.1 of the distance of the eyes' corners."""
 
 
 @dataclass
@@ -97,5 +102,7 @@ def decide(curves: NDArray[np.float32]) -> NDArray[np.float32]:
             low, high = _SHAPE_GATES[name]
             step = np.clip((values - low) / (high - low), 0.0, 1.0)
             values = step * step * (3.0 - 2.0 * step)
+        elif name == "jaw_open":
+            values = np.minimum(JAW_GAIN * values, 1.0)
         mouth[:, MOUTH_SHAPES.index(name)] = values
     return mouth

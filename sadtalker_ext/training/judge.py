@@ -55,13 +55,14 @@ def judge(network: SpeechToExpression, streams: Sequence[Features]) -> dict[str,
         silent.append(seen[is_silent & (wanted < 0.01)])
         speaking.append(seen[~is_silent])
     mean = _mean(np.concatenate(speaking)) if speaking else float("nan")
+    share = mean if mean > 0 else float("nan")
     return {
         "opening_r": _mean(opening_r),
         "width_r": _mean(width_r),
         "speaking_opening": mean,
         "bilabials_closed": _mean(np.concatenate([np.zeros(0), *closed]) < _CLOSED_SHARE * mean),
-        "pause_opening": _mean(np.concatenate([np.zeros(0), *silent])) / mean,
-        "voiceless_opening": _mean(voiceless) / mean,
+        "pause_opening": _mean(np.concatenate([np.zeros(0), *silent])) / share,
+        "voiceless_opening": _mean(voiceless) / share,
     }
 
 
