@@ -1,8 +1,8 @@
 """The puppet's motion in the places of the 3DMM coefficients, for SadTalker networks trained without the Basel model.
 
 Columns 0 to 14 of the expression are the puppet's shapes in their order, the other 49 are zero; angles and translation
-keep the 3DMM's signs and units. A portrait's own expression is zero, as the shapes count from the picture itself, and so is
-its translation; its angles are those of the head in the picture. The crop values are the portrait's and stay the same.
+keep the 3DMM's signs and units. A portrait's own expression is zero, as the shapes count from the picture itself, and
+so is its translation; its angles are those of the head in the picture. The crop values are the portrait's and stay.
 """
 
 from __future__ import annotations
