@@ -42,7 +42,7 @@ hundreds of steps instead of tens of thousands.
 """
 SMALL_WEIGHTS: Final = {
     "perceptual": 2.0, "pixel": 20.0, "feature_matching": 0.2, "gan": 0.01, "equivariance": 2.0, "spread": 0.005,
-    "depth": 1.0, "head_pose": 2.0, "deformation": 0.2, **GUIDANCE,
+    "depth": 1.0, "head_pose": 10.0, "deformation": 0.2, **GUIDANCE,
 }  # fmt: skip
 """For a short run: pixels count, and there is guidance."""
 PLANS: Final = {
@@ -51,7 +51,7 @@ PLANS: Final = {
         betas=(0.5, 0.999), clip_norm=100.0, validate_every=5000, save_every=1000, log_every=100, workers=4,
     ),
     "small": Plan(
-        steps=5000, batch_size=6, learning_rate=1.5e-3, warmup_steps=30, weight_decay=0.0, betas=(0.5, 0.99),
+        steps=4500, batch_size=6, learning_rate=1e-3, warmup_steps=30, weight_decay=0.0, betas=(0.5, 0.99),
         clip_norm=10.0, ema_decay=0.99, validate_every=250, save_every=50, log_every=25,
     ),
     "tiny": Plan(
