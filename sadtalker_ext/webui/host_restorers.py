@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sadtalker_ext.pipeline.frames import register_restorer
+from sadtalker_ext.pipeline.frames import register_restorer, register_upscaler
 
 if TYPE_CHECKING:
     from sadtalker_ext.engines.engine import Frame
@@ -47,7 +47,7 @@ class Upscaler:
 
 
 def register_all(restorers: Iterable[Any], upscalers: Iterable[Any]) -> list[str]:
-    """Offer them all; the names a person chooses from."""
+    """Offer them all; the names a person chooses a restorer from. Upscalers are also what ``upscale`` names."""
     names = []
     for restorer in restorers:
         names.append(name := str(restorer.name()))
@@ -56,4 +56,5 @@ def register_all(restorers: Iterable[Any], upscalers: Iterable[Any]) -> list[str
         if upscaler.name != "None":
             names.append(name := UPSCALE + str(upscaler.name))
             register_restorer(name, lambda upscaler=upscaler: Upscaler(upscaler))  # type: ignore[misc]
+            register_upscaler(str(upscaler.name), lambda upscaler=upscaler: Upscaler(upscaler))  # type: ignore[misc]
     return names

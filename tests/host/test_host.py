@@ -329,10 +329,10 @@ def test_restorers_and_upscalers_are_offered_by_name(host, order):
     names = [choice[0] if isinstance(choice, tuple) else choice for choice in choice.choices]
     assert names == ["none", "CodeFormer", "upscale: Lanczos"]
     wish = order(0.4)
-    larger = replace(wish, settings=Settings(restore="upscale: Lanczos"))
-    job = guest(host).workshop.submit(larger)
-    assert job.over.wait(180)
-    assert (job.error, job.result.size) == ("", (384, 384))
+    for settings in (Settings(restore="upscale: Lanczos"), Settings(upscale="Lanczos")):
+        job = guest(host).workshop.submit(replace(wish, settings=settings))
+        assert job.over.wait(180)
+        assert (job.error, job.result.size) == ("", (384, 384))
 
 
 def test_only_one_file_knows_the_hosts_modules():
