@@ -29,7 +29,7 @@ SHAPES_OF_SPEECH: Final = (
 )  # fmt: skip
 """Columns of the network's output."""
 FRAMES_AT_ONCE: Final = 250
-_SHAPE_GATES: Final = {"lips_closed": (0.06, 0.24), "lip_tuck": (0.15, 0.70)}
+_SHAPE_GATES: Final = {"lips_closed": (0.07, 0.26), "lip_tuck": (0.15, 0.70)}
 """Below the first value a closure is taken for doubt and left out, above the second it is made complete.
 
 Lips that meet once too often are noticed less than lips that stay apart in p, b or m, so doubt leans towards closing.
