@@ -230,7 +230,7 @@ def test_two_processes_are_one_with_twice_the_batch(data, tmp_path: Path):
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from accelerate import debug_launcher\n"
-        "from test_renderer import one_step_of_two\n"
+        f"from {Path(__file__).stem} import one_step_of_two\n"
         "debug_launcher(one_step_of_two, args=(sys.argv[2], sys.argv[3]), num_processes=2)\n"
     )
     command = [sys.executable, "-c", program, str(Path(__file__).parent), str(data), str(tmp_path / "two")]
