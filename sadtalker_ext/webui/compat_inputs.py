@@ -19,7 +19,7 @@ def picture_input(elem_id: str) -> gr.Image:
     """A picture by upload, paste, drag or webcam; its value is the path of a file."""
     words: dict[str, Any] = {"label": "Portrait", "type": "filepath", "elem_id": elem_id, "height": 300}
     if not gradio_3():
-        return gr.Image(sources=["upload", "webcam", "clipboard"], **words)
+        return _as_it_came(gr.Image(sources=["upload", "webcam", "clipboard"], format="png", **words))
     picture = gr.Image(source="upload", **words)
     gr.HTML(WEBCAM, elem_id=f"{elem_id}_webcam")
     return picture
@@ -50,6 +50,16 @@ def video_input(label: str, elem_id: str) -> gr.Video:
 def gradio_3() -> bool:
     """Whether this is Gradio 3."""
     return bool(gr.__version__.startswith("3."))
+
+
+def _as_it_came(picture: gr.Image) -> gr.Image:
+    """Gradio 4 writes every picture anew, with a function that Forge replaces by one that does not take its words."""
+    picture.preprocess = _path_in
+    return picture
+
+
+def _path_in(given: Any) -> str | None:  # noqa: ANN401 - Gradio 4's record of a file
+    return None if given is None else str(given.path)
 
 
 def _undecoded(sound: gr.Audio) -> gr.Audio:

@@ -20,7 +20,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False}
 LONGEST_IDLE_S = 120
 """The page's own end of the slider; REST and the command line go further."""
 TAKEN = (("Blinks and head", EYES_AND_POSE), ("Blinks", EYES), ("Head", POSE), ("Everything", ALL))
-GREETING = "Drop a portrait and a voice on the left, then press Generate."
+GREETING = "Drop a portrait and a voice into their fields, then press Generate."
 
 
 @dataclass
