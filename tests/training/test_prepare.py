@@ -220,7 +220,6 @@ def test_lips_are_rendered_anew_where_wav2lip_is_there(videos, tmp_path, monkeyp
     assert np.abs(picture.astype(int) - clip.picture(0)).mean() < 3
     np.testing.assert_array_equal(landmarks, clip.landmarks[0])
     # a face whose lips were left as they are has the first frame's lips all the time
-    assert np.ptp(clip.lip_expression, axis=0).max() < 0.15
     assert np.ptp(clip.lip_expression, axis=0).max() < np.ptp(clip.coefficients[:, :64], axis=0).max() / 3
     assert np.abs(clip.lip_expression[0] - clip.coefficients[0, :64]).max() < 0.35
     with pytest.raises(MediaError, match=r"lips\.pth does not exist"):

@@ -201,10 +201,16 @@ write_video(frames(), sys.argv[1], VideoSpec())
 """
 
 
+def heed_ctrl_c():
+    """A shell makes programs in the background deaf to it, and they hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
 def test_ctrl_c_leaves_nothing(tmp_path):
     command = [sys.executable, "-c", ENDLESS, str(tmp_path / "o.mp4")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, preexec_fn=heed_ctrl_c, **pipes) as process:
         assert process.stdout.readline() == "running\n"
         assert nothing_left(tmp_path, "o.mp4.part")
         process.send_signal(signal.SIGINT)
