@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -41,10 +42,17 @@ def sound_input(elem_id: str) -> gr.Audio:
     return sound
 
 
-def video_input(label: str, elem_id: str) -> gr.Video:
-    """A video by upload; its value is the path of the file as it came."""
-    sources: dict[str, Any] = {"source": "upload"} if gradio_3() else {"sources": ["upload"]}
-    return gr.Video(label=label, elem_id=elem_id, height=220, include_audio=True, **sources)
+def video_input(label: str, elem_id: str) -> gr.File:
+    """A video by upload; its value is the path of the file.
+
+    Not Gradio's field for videos: that of Gradio 4 fetches a program from the internet as soon as it shows one.
+    """
+    words: dict[str, Any] = {"label": label, "file_types": ["video"], "elem_id": elem_id, "height": 140}
+    if not gradio_3():
+        return gr.File(type="filepath", **words)
+    file = gr.File(**words)
+    file.preprocess = partial(_name_of, file.preprocess)
+    return file
 
 
 def gradio_3() -> bool:
@@ -60,6 +68,11 @@ def _as_it_came(picture: gr.Image) -> gr.Image:
 
 def _path_in(given: Any) -> str | None:  # noqa: ANN401 - Gradio 4's record of a file
     return None if given is None else str(given.path)
+
+
+def _name_of(read: Callable[[Any], Any], given: Any) -> str | None:  # noqa: ANN401
+    """Gradio 3 gives an open file."""
+    return None if given is None else str(read(given).name)
 
 
 def _undecoded(sound: gr.Audio) -> gr.Audio:

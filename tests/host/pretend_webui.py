@@ -246,6 +246,14 @@ class Pretend:
         self.load_scripts()
 
 
+def save_picture(picture, cache_dir, format="png"):
+    """Forge puts a function with these words, and no others, in the place of Gradio 4's."""
+    path = Path(cache_dir, f"{id(picture)}.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, "PNG")
+    return str(path)
+
+
 def first_picture(gallery):
     """The picture that a gallery shows, or the picture itself."""
     from PIL import Image
@@ -264,6 +272,8 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
+    if not gr.__version__.startswith("3."):
+        gr.processing_utils.save_pil_to_cache = save_picture
     host = Pretend(options.data)
     host.load_scripts()
     host.start(host.build(options.picture), options.port)

@@ -141,7 +141,7 @@ def test_a_reference_is_asked_for_where_it_counts(alone, visit):
     page.click("#sadtalker_reference_part .label-wrap")
     assert page.is_checked("#sadtalker_reference_use label:has-text('Blinks and head') input")
     page.set_input_files("#sadtalker_reference input[type=file]", visitor.inputs / "dancer.mp4")
-    page.wait_for_selector("#sadtalker_reference video")
+    page.wait_for_selector("#sadtalker_reference :text('dancer')")
     page.click("#sadtalker_engine label:has-text('starter')")
     page.wait_for_selector("#sadtalker_reference_part", state="hidden")
     assert visitor.errors == []
