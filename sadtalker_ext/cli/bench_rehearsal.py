@@ -38,6 +38,8 @@ class Clock:
 
 def main(portrait: str, voice: str, output: str) -> None:
     """Make the video and tell."""
+    import torch
+
     from sadtalker_ext.engines.rehearsal import rehearsal_engine
     from sadtalker_ext.engines.sadtalker import SadTalkerOptions
     from sadtalker_ext.engines.shelf import Shelf, using
@@ -46,6 +48,8 @@ def main(portrait: str, voice: str, output: str) -> None:
     from sadtalker_ext.pipeline.inputs import Inputs
     from sadtalker_ext.runtime import Runtime
     from sadtalker_ext.settings import Settings
+
+    torch.set_num_threads(1)  # without networks its threads would only spin on the cores that ffmpeg wants
 
     class Rehearsals(Shelf):
         def open(self, name: str, runtime: Runtime, settings: Settings) -> Engine:

@@ -68,12 +68,13 @@ class _Generator(nn.Module):
         self._shown = 0
 
     def encode_source(self, picture: Tensor) -> Tensor:
-        return picture
+        return torch.cat([picture.roll(shift, dims=3) for shift in STEPS])
 
-    def render(self, picture: Tensor, source: Tensor, driving: Tensor) -> Tensor:
-        shifts = [STEPS[(self._shown + index) % len(STEPS)] for index in range(len(driving))]
-        self._shown += len(driving)
-        return torch.cat([picture.roll(shift, dims=3) for shift in shifts])
+    def render(self, pictures: Tensor, source: Tensor, driving: Tensor) -> Tensor:
+        start, self._shown = self._shown % len(STEPS), self._shown + len(driving)
+        if start + len(driving) <= len(STEPS):
+            return pictures[start : start + len(driving)]
+        return pictures[[(start + index) % len(STEPS) for index in range(len(driving))]]
 
 
 class _StandIns:
