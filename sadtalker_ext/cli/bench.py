@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sadtalker_ext.cli.demo import demo_portrait, demo_voice
-from sadtalker_ext.cli.process_memory import tree_memory_mb
+from sadtalker_ext.cli.process_memory import ALL, OWN, tree_memory_mb
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.motion import FRAME_RATE_HZ
 
@@ -48,12 +48,16 @@ class Measure:
 
 @dataclass(frozen=True)
 class Run:
-    """One finished program: its result, wall seconds to the first frame and to the end, peak memory of its tree."""
+    """One finished program: its result, wall seconds to the first frame and to the end, peak memory of its tree.
+
+    peak_own_mb: the same without mapped files, which cost less while other programs have them mapped, too.
+    """
 
     result: dict[str, float]
     first_frame_s: float
     wall_s: float
     peak_mb: float | None
+    peak_own_mb: float | None = None
 
     @property
     def frames_per_s(self) -> float:
@@ -129,8 +133,8 @@ def pipeline(folder: Path) -> list[Measure]:
 
 
 def pipeline_memory(folder: Path) -> list[Measure]:
-    """Megabytes that 1500 frames of the engine sadtalker cost more than 100, networks aside; the first run warms up."""
-    peaks = [rehearse(folder, 512, frames / FRAME_RATE_HZ).peak_mb for frames in (100, *REHEARSED_FRAMES)][1:]
+    """Megabytes that 1500 frames of the engine sadtalker cost more than 100, networks aside."""
+    peaks = [rehearse(folder, 512, frames / FRAME_RATE_HZ).peak_own_mb for frames in REHEARSED_FRAMES]
     more = None if peaks[0] is None or peaks[1] is None else peaks[1] - peaks[0]
     return [Measure("more for 1500 frames than for 100", more, "MB", 30.0, at_most=True)]
 
@@ -163,13 +167,14 @@ def watch(module: list[str], folder: Path) -> Run:
     with log.open("w") as stderr, (folder / "bench.json").open("w+") as stdout:
         began_s = time.perf_counter()
         child = subprocess.Popen(command, stdout=stdout, stderr=stderr)
-        first_s, peak_mb = 0.0, None
+        first_s, peaks = 0.0, dict.fromkeys((ALL, OWN))
         try:
             while child.poll() is None:
                 time.sleep(SAMPLE_EVERY_S if first_s else SAMPLE_EVERY_S / 5)
                 if not first_s and re.search(r" 1/\d+ ", log.read_text()):
                     first_s = time.perf_counter() - began_s
-                peak_mb = max(filter(None, (peak_mb, tree_memory_mb(child.pid))), default=None)
+                for kind, peak in peaks.items():
+                    peaks[kind] = max(filter(None, (peak, tree_memory_mb(child.pid, kind))), default=None)
         finally:
             child.kill()
             child.wait()
@@ -178,7 +183,7 @@ def watch(module: list[str], folder: Path) -> Run:
         words = stdout.read()
     if child.returncode != 0:
         raise EngineError(f"The measured program failed: {log.read_text().strip().splitlines()[-1]}")
-    return Run(json.loads(words), first_s, wall_s, peak_mb)
+    return Run(json.loads(words), first_s, wall_s, *peaks.values())
 
 
 def portrait(folder: Path, side_px: int) -> Path:
