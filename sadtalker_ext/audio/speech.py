@@ -7,8 +7,9 @@ sound costs no more memory than a second. The file itself stays the source of th
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,11 @@ LONGEST_S = 7200.0
 COUNTING_BYTES = 1 << 18
 """Read at a time when a file is measured: four seconds of float samples."""
 DEFAULT_BLOCK_S = 20.0
+ATTENDED_BLOCK_S = 1.0
+"""Length of blocks where somebody may want to stop between them."""
+
+
+def _nobody() -> None: ...
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,13 @@ class Speech:
     path: the file, whose own quality the result keeps; None for silence.
     sample_count: length in mono samples at 16 kHz, as decoded, not as some header claims.
     peak: the largest magnitude among them; 1 is full scale.
+    attend: called before each block is handed out; what it raises ends whatever reads the blocks.
     """
 
     path: Path | None
     sample_count: int
     peak: float = 0.0
+    attend: Callable[[], None] = field(default=_nobody, compare=False)
 
     @property
     def duration_s(self) -> float:
@@ -56,13 +64,26 @@ class Speech:
 
         Each block covers ``seconds`` and begins with the last ``overlap_s`` of the one before; only the first, which
         has none before it, and the last are shorter.
-        Closing the iterator ends the decoder.
+        Closing the iterator ends the decoder. With ``attend`` blocks are at most :data:`ATTENDED_BLOCK_S` longer than
+        the overlap.
         """
+        if self.attend is not _nobody:
+            seconds = min(seconds, overlap_s + ATTENDED_BLOCK_S)
         size, overlap = round(seconds * SAMPLE_RATE_HZ), round(overlap_s * SAMPLE_RATE_HZ)
         if not 0 <= overlap < size:
             raise ValueError(f"the overlap of {overlap_s} s must be shorter than the block of {seconds} s")
         fresh = _silent_blocks(self.sample_count, size) if self.path is None else _decode(self.path, size - overlap)
-        return _overlapped(fresh, overlap) if overlap else fresh
+        return self._attended(_overlapped(fresh, overlap) if overlap else fresh)
+
+    def attended(self, attend: Callable[[], None]) -> Speech:
+        """The same sound, whose readers are stopped by what ``attend`` raises, within a block."""
+        return replace(self, attend=attend)
+
+    def _attended(self, blocks: Generator[Samples, None, None]) -> Generator[Samples, None, None]:
+        with closing(blocks):
+            for block in blocks:
+                self.attend()
+                yield block
 
     def samples(self) -> Samples:
         """The whole wave, (sample_count,) float32 at 16 kHz: 230 MB for an hour, so prefer ``blocks``."""

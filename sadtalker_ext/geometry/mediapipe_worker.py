@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from sadtalker_ext.geometry.newer_protobuf import supply_what_is_missing
 from sadtalker_ext.geometry.wire import Array, WireError, read_message, write_message
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def import_solutions(folder: str, way: str) -> types.SimpleNamespace:
     """
     if way == "lean":
         _enter_hollow_packages(folder)
+    supply_what_is_missing()
     # face_mesh is wanted for the message types it registers: without them graphs lose options silently.
     from mediapipe.python.solutions import face_detection, face_mesh, selfie_segmentation  # noqa: F401
 

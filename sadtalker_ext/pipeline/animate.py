@@ -212,14 +212,17 @@ class Movement(NamedTuple):
 
 
 def move(task: Task, cast: Cast, clock: Clock) -> Movement:
-    """Predict how the face moves, then edit it as the person wishes."""
-    task.watcher.stage("motion")
-    with task.stopwatch.stage("motion"):
+    """Predict how the face moves, then edit it as the person wishes; a wish to stop is seen at each second of sound."""
+
+    def moved() -> Movement:
         source = cast.engine.read_face(cast.portrait)
-        motion = cast.engine.predict_motion(cast.speech, source, cast.style)
+        motion = cast.engine.predict_motion(cast.speech.attended(task.watcher.check), source, cast.style)
         if cast.reference is not None:
             motion = cast.reference.apply(motion, source)
         return Movement(source, edit_motion(motion, source, task.settings, cast.engine.spec, clock))
+
+    with SideBySide(task.watcher, task.stopwatch) as stages:
+        return stages.result(stages.begin("motion", moved))
 
 
 def render(

@@ -41,11 +41,19 @@ class Phase:
     network: key in ``Recipe.build()``; only this network's parameters get gradients in this phase.
     weights: the loss table, name of a loss to its weight; the sum of weight x loss is minimised.
     learning_rate_scale: factor on ``Plan.learning_rate`` for this network.
+    begins, ends: part of the run, from 0 to 1, in which the phase takes place; a network may have one phase after
+    another, with losses that call for only a part of it at first.
     """
 
     network: str
     weights: Mapping[str, float]
     learning_rate_scale: float = 1.0
+    begins: float = 0.0
+    ends: float = 1.0
+
+    def takes_place(self, step: int, steps: int) -> bool:
+        """Whether it belongs to ``step`` of a run of ``steps``."""
+        return round(self.begins * steps) <= step < round(self.ends * steps)
 
 
 class Recipe(Protocol):
@@ -132,7 +140,8 @@ class _Trainer:
         import torch
 
         self.recipe, self.plan, self.folder = recipe, plan, folder
-        self.accelerator = open_accelerator(plan.precision)
+        in_parts = len({phase.network for phase in recipe.phases}) < len(recipe.phases)
+        self.accelerator = open_accelerator(plan.precision, in_parts=in_parts)
         torch.manual_seed(plan.seed)
         self.bare = recipe.build()
         averages = {name: Average(network, plan.ema_decay) for name, network in self.bare.items()}
@@ -213,7 +222,8 @@ class _Trainer:
         row: dict[str, float] = {}
         try:
             for phase in self.recipe.phases:
-                row.update(self._learn(step, phase, batches))
+                if phase.takes_place(step, self.plan.steps):
+                    row.update(self._learn(step, phase, batches))
         except (RuntimeError, MemoryError) as error:
             if not is_memory(error):
                 raise
@@ -286,5 +296,8 @@ def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> 
 
 def _record(recipe: Recipe, plan: Plan, processes: int) -> dict[str, Any]:
     """What decides every step of a run; a resumed run must agree with all of it."""
-    tables = {phase.network: dict(phase.weights) for phase in recipe.phases}
+    tables: dict[str, Any] = {}
+    for phase in recipe.phases:
+        when = "" if (phase.begins, phase.ends) == (0.0, 1.0) else f" {phase.begins:g} to {phase.ends:g}"
+        tables[phase.network + when] = dict(phase.weights)
     return {"recipe": recipe.name, "losses": tables, "plan": asdict(plan), "processes": processes}

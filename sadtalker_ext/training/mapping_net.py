@@ -20,7 +20,7 @@ from sadtalker_ext.training.journal import last_figures
 from sadtalker_ext.training.loop import Phase, Plan, train
 from sadtalker_ext.training.processes import is_main_process
 from sadtalker_ext.training.renderer_data import PicturePairs, judge, origin
-from sadtalker_ext.training.renderer_networks import Moved, Renderer, place
+from sadtalker_ext.training.renderer_networks import Found, Moved, Renderer, place
 from sadtalker_ext.training.sample_sheet import write_sheet
 from sadtalker_ext.weights.official import MAPPING_KIND, MAPPINGS
 from sadtalker_ext.weights.own_file import save_network
@@ -106,7 +106,7 @@ class MappingRecipe:
         canonical = self.renderer.keypoint_detector(picture)
         source, driving, heads = self._place(mapping, canonical, batch["windows"].to(device))
         ours, motion = self.renderer.render(picture, source, driving)
-        return Moved(ours, motion, source, driving, None, heads)
+        return Moved(ours, motion, Found(source, driving, None, heads))
 
     @torch.inference_mode()
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:

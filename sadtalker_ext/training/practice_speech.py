@@ -43,7 +43,7 @@ class SampledSpeech(Speech):
 
 def sampled_speech(samples: Samples) -> SampledSpeech:
     """Speech of (N,) mono samples at 16 kHz in [-1, 1]."""
-    return SampledSpeech(None, len(samples), float(np.abs(samples).max(initial=0.0)), samples)
+    return SampledSpeech(None, len(samples), float(np.abs(samples).max(initial=0.0)), samples_held=samples)
 
 
 class SpeechSource(Protocol):

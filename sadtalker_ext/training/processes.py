@@ -10,15 +10,19 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-def open_accelerator(precision: str) -> Accelerator:
-    """Accelerate for this process; precision: "no", "fp16" or "bf16". MissingPackageError without the package."""
+def open_accelerator(precision: str, *, in_parts: bool = False) -> Accelerator:
+    """Accelerate for this process; MissingPackageError without the package.
+
+    precision: "no", "fp16" or "bf16". in_parts: a step may leave a part of a network without gradients.
+    """
     try:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError as error:
         raise MissingPackageError(
             "training needs the package accelerate; install it with: pip install accelerate"
         ) from error
-    return Accelerator(mixed_precision=precision)
+    gathering = DistributedDataParallelKwargs(find_unused_parameters=in_parts)
+    return Accelerator(mixed_precision=precision, kwargs_handlers=[gathering])
 
 
 def is_main_process() -> bool:

@@ -22,7 +22,7 @@ from sadtalker_ext.training.loop import Phase, Plan, train
 from sadtalker_ext.training.processes import is_main_process
 from sadtalker_ext.training.recompute import recompute_blocks
 from sadtalker_ext.training.renderer_data import PicturePairs, judge, origin
-from sadtalker_ext.training.renderer_networks import Moved, Renderer, renderer_files, save_renderer
+from sadtalker_ext.training.renderer_networks import Found, Moved, Renderer, renderer_files, save_renderer
 from sadtalker_ext.training.sample_sheet import write_sheet
 from sadtalker_ext.training.thin_plate import ThinPlate
 
@@ -45,14 +45,20 @@ SMALL_WEIGHTS: Final = {
     "depth": 1.0, "head_pose": 10.0, "deformation": 0.2, **GUIDANCE,
 }  # fmt: skip
 """For a short run: pixels count, and there is guidance."""
+POINT_LOSSES: Final = ("equivariance", "spread", "depth", "head_pose", "deformation", "guide")
+"""Those that need no painted picture."""
+POINTS_FIRST: Final = {"small": 0.4}
+"""Part of the run, by size, in which only keypoints are learnt: a fifth of the work of a whole step, and whoever
+learns to move pictures by keypoints that are still astray must learn it again.
+"""
 PLANS: Final = {
     "full": Plan(
         steps=200_000, batch_size=4, accumulate=4, learning_rate=2e-4, warmup_steps=500, weight_decay=0.0,
         betas=(0.5, 0.999), clip_norm=100.0, validate_every=5000, save_every=1000, log_every=100, workers=4,
     ),
     "small": Plan(
-        steps=4500, batch_size=6, learning_rate=1e-3, warmup_steps=30, weight_decay=0.0, betas=(0.5, 0.99),
-        clip_norm=10.0, ema_decay=0.99, validate_every=250, save_every=50, log_every=25,
+        steps=6000, batch_size=6, learning_rate=1.2e-3, warmup_steps=30, weight_decay=0.0, betas=(0.5, 0.99),
+        clip_norm=10.0, ema_decay=0.99, validate_every=400, save_every=50, log_every=25,
     ),
     "tiny": Plan(
         steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1, weight_decay=0.0, betas=(0.5, 0.999), log_every=1,
@@ -79,9 +85,13 @@ class RendererRecipe:
         self.size, self.pyramid, self.recompute = size, pyramid, recompute
         self.train_set, self.test_set = (PicturePairs(data, split, size) for split in ("train", "test"))
         full = {**OFFICIAL_WEIGHTS, **GUIDANCE} if guided else OFFICIAL_WEIGHTS
+        weights = full if size.name == "full" else SMALL_WEIGHTS
+        first = POINTS_FIRST.get(size.name, 0.0)
+        points = Phase("renderer", {name: weights[name] for name in POINT_LOSSES if name in weights}, ends=first)
         self.phases: tuple[Phase, ...] = (
-            Phase("renderer", full if size.name == "full" else SMALL_WEIGHTS),
-            Phase("discriminator", {"hinge": 1.0}),
+            *([points] if first > 0.0 else []),
+            Phase("renderer", weights, begins=first),
+            Phase("discriminator", {"hinge": 1.0}, begins=first),
         )
 
     def build(self) -> dict[str, nn.Module]:
@@ -96,14 +106,20 @@ class RendererRecipe:
         return self.train_set.draw(random, size)
 
     def losses(self, phase: Phase, networks: Mapping[str, nn.Module], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The renderer's losses by name; then the discriminator's, on the picture that the renderer has just made."""
+        """The renderer's losses by name, of keypoints alone or of all; then the discriminator's, on the picture that
+        the renderer has just made.
+        """
         if phase.network == "discriminator":
             return {"hinge": self._hinge(networks["discriminator"], batch)}
         warp = ThinPlate(batch["affine"], batch["bend"])
-        moved: Moved = networks["renderer"](batch["source"], batch["driving"], warp.picture(batch["driving"]))
-        batch[_DRAWN] = moved.picture.detach()
-        table = self._picture_losses(networks["discriminator"], moved.picture, batch["driving"])
-        table |= self._keypoint_losses(moved, warp, batch)
+        painted = not set(phase.weights) <= set(POINT_LOSSES)
+        pictures = (batch["source"], batch["driving"], warp.picture(batch["driving"]))
+        found, moved = networks["renderer"](*pictures, painted=painted)
+        table = self._point_losses(found, warp, batch)
+        if moved is not None:
+            batch[_DRAWN] = moved.picture.detach()
+            table |= self._picture_losses(networks["discriminator"], moved.picture, batch["driving"])
+            table |= self._field_losses(moved, batch)
         return {name: table[name]() for name in phase.weights}
 
     def _picture_losses(
@@ -130,36 +146,35 @@ class RendererRecipe:
             "gan": lambda: losses.adversarial(judged),
         }
 
-    def _keypoint_losses(
-        self, moved: Moved, warp: ThinPlate, batch: Mapping[str, Tensor]
+    @staticmethod
+    def _point_losses(
+        found: Found, warp: ThinPlate, batch: Mapping[str, Tensor]
     ) -> dict[str, Callable[[], Tensor]]:
-        if moved.warped is None:
+        if found.warped is None:
             raise TypeError("the equivariance loss needs keypoints of the warped picture")
-        both = torch.cat((moved.source, moved.driving))
+        both = torch.cat((found.source, found.driving))
         known, landmarks = (batch[name].transpose(0, 1).flatten(0, 1) for name in ("angles", "landmarks"))
-        found = warp.points(moved.warped[:, :, :2])
+        unwarped = warp.points(found.warped[:, :, :2])
         return {
-            "equivariance": lambda: functional.l1_loss(found, moved.driving[:, :, :2]),
-            "spread": lambda: losses.spread(moved.driving),
-            "depth": lambda: losses.depth(moved.driving),
-            "head_pose": lambda: losses.head_pose(predicted_angles(moved.heads), known),
-            "deformation": lambda: losses.deformation_prior(moved.heads.deformation),
+            "equivariance": lambda: functional.l1_loss(unwarped, found.driving[:, :, :2]),
+            "spread": lambda: losses.spread(found.driving),
+            "depth": lambda: losses.depth(found.driving),
+            "head_pose": lambda: losses.head_pose(predicted_angles(found.heads), known),
+            "deformation": lambda: losses.deformation_prior(found.heads.deformation),
             "guide": lambda: losses.guide(both, landmarks),
-            "warp": lambda: self._warp(moved, batch),
-            "flow": lambda: self._flow(moved, batch["landmarks"]),
         }
 
-    def _warp(self, moved: Moved, batch: Mapping[str, Tensor]) -> Tensor:
-        unpainted = losses.unpainted(batch["source"], moved.motion.deformation, self._aligned)
-        return functional.l1_loss(unpainted, batch["driving"])
+    def _field_losses(self, moved: Moved, batch: Mapping[str, Tensor]) -> dict[str, Callable[[], Tensor]]:
+        field, aligned = moved.motion.deformation, self.size.generator.motion.aligned
+        source, driving = batch["landmarks"].unbind(dim=1)
 
-    def _flow(self, moved: Moved, landmarks: Tensor) -> Tensor:
-        source, driving = landmarks.unbind(dim=1)
-        return losses.flow(moved.motion.deformation, source, driving, self._aligned)
+        def warp() -> Tensor:
+            return functional.l1_loss(losses.unpainted(batch["source"], field, aligned), batch["driving"])
 
-    @property
-    def _aligned(self) -> bool:
-        return self.size.generator.motion.aligned
+        return {
+            "warp": warp,
+            "flow": lambda: losses.flow(field, source, driving, aligned),
+        }
 
     @staticmethod
     def _hinge(discriminator: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
@@ -175,7 +190,7 @@ class RendererRecipe:
         device = next(renderer.parameters()).device
 
         def draw(batch: Mapping[str, Tensor]) -> Tensor:
-            moved: Moved = renderer(batch["source"].to(device), batch["driving"].to(device))
+            moved: Moved = renderer(batch["source"].to(device), batch["driving"].to(device))[1]
             return moved.picture
 
         return judge(self.test_set, draw)
@@ -186,7 +201,7 @@ class RendererRecipe:
         renderer = networks["renderer"]
         batch = self.test_set.pairs(self.test_set.held_out(SHEET_ROWS))
         device = next(renderer.parameters()).device
-        moved: Moved = renderer(batch["source"].to(device), batch["driving"].to(device))
+        moved: Moved = renderer(batch["source"].to(device), batch["driving"].to(device))[1]
         write_sheet(folder / "sheet.png", batch["source"], batch["driving"], moved)
 
 

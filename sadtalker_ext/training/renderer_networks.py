@@ -24,19 +24,27 @@ if TYPE_CHECKING:
     from sadtalker_ext.training.sizes import RendererSize
 
 
-class Moved(NamedTuple):
-    """A source picture moved like a driving one.
+class Found(NamedTuple):
+    """Keypoints (B, K, 3) of a source, a driving and a warped driving picture, ``warped`` None where there was none.
 
-    picture: (B, 3, S, S) in (0, 1). motion: the field. source, driving, warped: keypoints (B, K, 3) of the pictures,
-    ``warped`` None where no warped picture was given. heads: parameters of source and driving, (2 B, ...) each.
+    heads: parameters of source and driving, (2 B, ...) each.
     """
 
-    picture: Tensor
-    motion: DenseMotionField
     source: Tensor
     driving: Tensor
     warped: Tensor | None
     heads: HeadParameters
+
+
+class Moved(NamedTuple):
+    """A source picture moved like a driving one.
+
+    picture: (B, 3, S, S) in (0, 1). motion: the field. found: where it moves from and to.
+    """
+
+    picture: Tensor
+    motion: DenseMotionField
+    found: Found
 
 
 class Renderer(nn.Module):
@@ -48,15 +56,28 @@ class Renderer(nn.Module):
         self.head_estimator = HeadEstimator(size.head_estimator)
         self.generator = Generator(size.generator)
 
-    def forward(self, source: Tensor, driving: Tensor, warped: Tensor | None = None) -> Moved:
-        """RGB pictures (B, 3, S, S) in [0, 1]; ``warped``: driving pictures, warped, to find keypoints in."""
+    def forward(
+        self, source: Tensor, driving: Tensor, warped: Tensor | None = None, *, painted: bool = True
+    ) -> tuple[Found, Moved | None]:
+        """RGB pictures (B, 3, S, S) in [0, 1]; ``warped``: driving pictures, warped, to find keypoints in.
+
+        Without ``painted`` only keypoints are looked for.
+        """
+        found = self.find(source, driving, warped)
+        return found, self.move(source, found) if painted else None
+
+    def find(self, source: Tensor, driving: Tensor, warped: Tensor | None = None) -> Found:
+        """Keypoints of the pictures."""
         count, pictures = len(source), [source, driving] if warped is None else [source, driving, warped]
         heads = self.head_estimator(torch.cat(pictures))
         canonical = self.keypoint_detector(source)
         points = place(canonical.repeat(len(pictures), 1, 1), heads).chunk(len(pictures))
-        picture, motion = self.render(source, points[0], points[1])
         two = HeadParameters(*(part[: 2 * count] for part in heads))
-        return Moved(picture, motion, points[0], points[1], None if warped is None else points[2], two)
+        return Found(points[0], points[1], None if warped is None else points[2], two)
+
+    def move(self, source: Tensor, found: Found) -> Moved:
+        """The source pictures, moved as was found."""
+        return Moved(*self.render(source, found.source, found.driving), found)
 
     def render(self, source: Tensor, points: Tensor, driving: Tensor) -> tuple[Tensor, DenseMotionField]:
         """Frames (B, 3, S, S) and their fields, of source pictures, their keypoints and driving ones (B, K, 3)."""

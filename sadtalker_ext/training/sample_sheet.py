@@ -44,7 +44,7 @@ def write_sheet(path: Path, source: Tensor, driving: Tensor, moved: Moved) -> No
             sheet.paste(Image.fromarray(pictures[row]), (column * step, top))
         mask = Image.fromarray(masks[row]).resize((side, side), Image.Resampling.NEAREST)
         sheet.paste(mask, (3 * step, top))
-        points = {(90, 140, 255): moved.source[row], (255, 160, 60): moved.driving[row]}
+        points = {(90, 140, 255): moved.found.source[row], (255, 160, 60): moved.found.driving[row]}
         sheet.paste(Image.fromarray(dotted(shown[0][row], points)), (4 * step, top))
     sheet.save(path)
 

@@ -126,6 +126,26 @@ def test_cancel_leaves_nothing_and_closes_the_renderer(engine, files):
     assert not files[2].parent.exists()
 
 
+def test_a_cancel_is_seen_while_the_voice_is_read(engine, files):
+    """The engine's one long call ends within a block of sound, on its own thread too."""
+    heard, ended = [], threading.Event()
+
+    def predict(speech, source, style):
+        try:
+            for block in speech.attended(speech.attend).blocks():
+                heard.append(len(block))
+        finally:
+            ended.set()
+        raise AssertionError("the whole voice was read")
+
+    engine.predict_motion = predict
+    with pytest.raises(Cancelled):
+        animate(*files, watcher=Watcher(cancelled=lambda: len(heard) >= 2))
+    assert ended.wait(20)
+    assert heard == [16000, 16000]
+    assert not files[2].parent.exists()
+
+
 def test_a_failure_in_the_middle_keeps_the_earlier_result(engine, files):
     files[2].parent.mkdir()
     files[2].write_bytes(b"earlier")

@@ -26,8 +26,8 @@ def run(renderer):
 
     renderer.train()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        moved = renderer(source, driving, driving)
-    loss = (moved.picture - driving).abs().mean() + moved.warped.square().mean()
+        found, moved = renderer(source, driving, driving)
+    loss = (moved.picture - driving).abs().mean() + found.warped.square().mean()
     loss.backward()
     gradients = {name: p.grad.clone() for name, p in renderer.named_parameters() if p.grad is not None}
     buffers = {name: buffer.clone() for name, buffer in renderer.named_buffers()}

@@ -15,6 +15,7 @@ import torch
 from talking_clips import write_talking
 
 from sadtalker_ext.errors import SettingsError
+from sadtalker_ext.training import renderer as renderer_module
 from sadtalker_ext.training.journal import read_journal
 from sadtalker_ext.training.loop import Plan, train
 from sadtalker_ext.training.mapping_net import MappingRecipe, train_mapping
@@ -72,8 +73,8 @@ def test_the_files_are_the_networks(data, trained):
     pairs = PicturePairs(data, "test", TINY)
     batch = pairs.pairs(pairs.held_out(2))
     with torch.no_grad():
-        wanted = averaged["renderer"].eval()(batch["source"], batch["driving"]).picture
-        found = load_renderer(folder)(batch["source"], batch["driving"]).picture
+        wanted = averaged["renderer"].eval()(batch["source"], batch["driving"])[1].picture
+        found = load_renderer(folder)(batch["source"], batch["driving"])[1].picture
     assert torch.equal(found, wanted)
     assert load_component(folder, "discriminator").config == TINY.discriminator
 
@@ -120,6 +121,22 @@ def test_the_discriminator_sees_the_picture_of_this_step(data):
     with torch.no_grad():
         hinge = learner.losses(learner.phases[1], networks, batch)["hinge"]
     assert float(hinge) == pytest.approx(float(by_hand.detach()), rel=1e-5)
+
+
+def test_keypoints_are_learnt_first_and_alone(data, tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(renderer_module.POINTS_FIRST, "tiny", 0.5)
+    learner = recipe(data)
+    torch.manual_seed(PLAN.seed)
+    begun = {key: value.clone() for key, value in parameters(learner.build()).items()}
+    after = parameters(train(learner, replace(PLAN, steps=4, log_every=1), tmp_path, stop_after=2))
+    moved = {key.split(".")[1] for key, value in after.items() if not torch.equal(value, begun[key])}
+    assert moved == {"keypoint_detector", "head_estimator"}
+    rest = parameters(train(learner, replace(PLAN, steps=4, log_every=1), tmp_path))
+    assert {key.split(".")[1] for key, value in rest.items() if not torch.equal(value, after[key])} >= {"generator"}
+    rows = {step: {name for at, name, _ in read_journal(tmp_path / "losses.csv") if at == step} for step in range(4)}
+    assert "guide" in rows[0]
+    assert not {"pixel", "hinge"} & rows[1]
+    assert {"guide", "pixel", "hinge"} <= rows[2]
 
 
 def test_batches_depend_on_the_generator_alone(data):
