@@ -30,6 +30,8 @@ SMALLEST_PX = 64
 LARGEST_PX = 8192
 BEHIND = (255, 255, 255)
 """What is seen through transparent parts."""
+NEARLY_OPAQUE = 250
+"""Alpha from which on nothing can be seen through: programs that resize or blend leave 254 here and there."""
 _MODES = {
     "1": "L", "P": "RGBA", "PA": "RGBA", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA", "YCbCr": "RGB", "HSV": "RGB",
 }  # fmt: skip
@@ -223,7 +225,7 @@ def _opaque(image: Image) -> tuple[Image, bool]:
     if image.mode != "RGBA":
         return image, False
     alpha = image.getchannel("A")
-    if alpha.getextrema()[0] == 255:
+    if alpha.getextrema()[0] >= NEARLY_OPAQUE:
         return image.convert("RGB"), False
     flat = Images.new("RGB", image.size, BEHIND)
     flat.paste(image.convert("RGB"), mask=alpha)

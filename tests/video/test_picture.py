@@ -67,8 +67,11 @@ def test_transparent_parts_become_white_and_are_mentioned(tmp_path, scene):
     assert ["white" in note for note in picture.notes] == [True]
 
 
-def test_an_opaque_alpha_channel_is_no_news(tmp_path, scene):
-    Image.fromarray(scene).convert("RGBA").save(tmp_path / "a.png")
+@pytest.mark.parametrize("lowest", [255, 254])
+def test_an_opaque_alpha_channel_is_no_news(tmp_path, scene, lowest):
+    alpha = np.full((90, 120, 1), 255, np.uint8)
+    alpha[::7, ::5] = lowest
+    Image.fromarray(np.concatenate([scene, alpha], axis=2)).save(tmp_path / "a.png")
     picture = read_picture(tmp_path / "a.png", LIMIT_PX)
     assert np.array_equal(picture.pixels, scene)
     assert picture.notes == ()
