@@ -61,7 +61,7 @@ def test_every_command_line_is_understood():
             if hasattr(options, "settings_from"):
                 options.settings_from = None
                 settings_of(options)
-    assert seen == {"animate", "demo", "faces", "show", "bench", "ui", "serve"}
+    assert seen == {"animate", "demo", "faces", "show", "bench", "ui", "serve", "weights"}
 
 
 def test_every_flag_exists():

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 COEFFICIENTS: Final = 73
 EXPRESSION: Final = 64
 LANDMARKS: Final = 68
-BFM, PUPPET = "bfm", "puppet"
-"""Kinds of coefficients: those of the Basel face model, or the puppet's shapes in the same places."""
 CARD_VERSION: Final = 1
 CARD_NAME: Final = "card.json"
 JPEG_QUALITY: Final = 95
@@ -60,7 +58,8 @@ class Clip:
     frames: T encoded pictures (JPEG or PNG), or none where only the tracks were asked for.
     coefficients: (T, 73) float32, expression 64, angles 3 (rad, the 3DMM's signs), translation 3, crop 3.
     lip_expression: (T, 64) float32, the first frame's expression with only the lips moving (SadTalker, section 3.2).
-    lids: (T,) float32, closing of the lids in 0..1. landmarks: (T, 68, 2) float32, pixels of the square.
+    lids: (T,) float32, closing of the lids in 0..1. landmarks: (T, 68, 2) float32, pixels of the square,
+    (0, 0) at its corner.
     mel: (M, 80) float32 at 80 Hz, column 0 at the first frame (audio/mel.py). sound: (N,) int16 mono 16 kHz.
     """
 
@@ -100,7 +99,7 @@ class Clip:
 class Card:
     """What a data set holds, ``card.json`` beside the shards.
 
-    size_px: side of the pictures. coefficients: :data:`BFM` or :data:`PUPPET`. clips: by split. hours: of all clips.
+    size_px: side of the pictures. coefficients: see weights/packaged.py. clips: by split. hours: of all clips.
     sources, split, lips, licence: sentences for people: what it was made from, which clips are held out, how
     ``lip_expression`` was made, whose permission it needs.
     """

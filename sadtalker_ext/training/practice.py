@@ -18,11 +18,12 @@ import numpy as np
 
 from sadtalker_ext.audio.speech import SAMPLE_RATE_HZ
 from sadtalker_ext.errors import SettingsError
-from sadtalker_ext.training.clips import PUPPET, Card, Clip, ClipWriter, count_clips, encode_picture
+from sadtalker_ext.training.clips import Card, Clip, ClipWriter, count_clips, encode_picture
 from sadtalker_ext.training.parallel import run_jobs
 from sadtalker_ext.training.practice_portraits import WorkingPortrait, find_portraits, prepare_portraits
 from sadtalker_ext.training.practice_speech import open_source, sampled_speech
 from sadtalker_ext.training.shards import write_json
+from sadtalker_ext.weights.packaged import PUPPET
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,13 +14,14 @@ from typing import Any, Final
 
 from sadtalker_ext.errors import MediaError, SettingsError, WeightsError
 from sadtalker_ext.ffmpeg import require_file
-from sadtalker_ext.training.clips import BFM, PUPPET, Card, ClipWriter, count_clips
+from sadtalker_ext.training.clips import Card, ClipWriter, count_clips
 from sadtalker_ext.training.parallel import run_jobs
 from sadtalker_ext.training.prepare_clips import RATE_HZ, PreparePlan, VideoReport, read_video
 from sadtalker_ext.training.prepare_motion import RECON_SIZE_PX
 from sadtalker_ext.training.prepare_report import write_report
 from sadtalker_ext.training.prepare_sources import Video, find_videos
 from sadtalker_ext.training.shards import write_json
+from sadtalker_ext.weights.packaged import BFM, PUPPET
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from sadtalker_ext.engines.sadtalker_coefficients import EXPRESSION
 from sadtalker_ext.errors import FaceError
 from sadtalker_ext.geometry.align5 import align_picture, align_transform, flip_y
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES, SHAPE_INDEX
-from sadtalker_ext.training.clips import BFM
 from sadtalker_ext.training.prepare_tracking import Follower
+from sadtalker_ext.weights.packaged import BFM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -94,7 +94,7 @@ class PicturePairs:
 
     def _landmarks(self, tracks: Clip, frames: tuple[int, int]) -> NDArray[np.float32]:
         """Landmarks where keypoints are counted: in cells of the features, or from edge to edge."""
-        edges = (2 * tracks.landmarks[list(frames)] + 1) / np.float32(self.store.card.size_px) - 1
+        edges = 2 * tracks.landmarks[list(frames)] / np.float32(self.store.card.size_px) - 1
         cells = self.size_px >> self.size.generator.halvings
         return edges * np.float32(cells / (cells - 1)) if self.size.generator.motion.aligned else edges
 

@@ -16,7 +16,6 @@ import torch
 from torch.nn import functional
 
 from sadtalker_ext.models.exp_net import ExpNet, ExpNetConfig
-from sadtalker_ext.training.clips import PUPPET
 from sadtalker_ext.training.landmark_loss import (
     FACE_PX,
     LandmarkModel,
@@ -30,7 +29,7 @@ from sadtalker_ext.training.loop import Phase, Plan, train
 from sadtalker_ext.training.sound_pieces import Piece, SoundPieces
 from sadtalker_ext.training.track_plot import write_track_plot
 from sadtalker_ext.weights.own_file import load_network, save_network
-from sadtalker_ext.weights.packaged import config_from
+from sadtalker_ext.weights.packaged import PUPPET, config_from
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -155,7 +155,7 @@ def test_pairs_are_what_the_clip_says(data):
     picture = torch.from_numpy(clip.picture(20).copy()).permute(2, 0, 1) / 255
     assert torch.allclose(batch["driving"][0], picture)
     assert np.allclose(batch["angles"][0, 1].numpy(), clip.coefficients[20, [65, 64, 66]] * [1, -1, -1])
-    assert np.allclose(batch["landmarks"][0, 1].numpy(), ((clip.landmarks[20] + 0.5) / 16 - 1) * 8 / 7, atol=1e-5)
+    assert np.allclose(batch["landmarks"][0, 1].numpy(), (clip.landmarks[20] / 16 - 1) * 8 / 7, atol=1e-5)
     assert np.allclose(batch["windows"][0, 1].numpy(), clip.coefficients[7:34].T)
     assert np.allclose(batch["windows"][0, 0].numpy(), clip.coefficients[4][:, None])
     mouth = clip.landmarks[20, 48:68]
