@@ -177,15 +177,51 @@
         }
     }
 
+    /* Between Generate and its answer the page does not know its job yet: an Interrupt then waits for the name. */
+    const SOON_MS = 40;
+    const ROUNDS = 5;
+    const order = {open: false, stop: false, timer: 0};
+
+    function begin() {
+        const job = field("sadtalker_job");
+        const shown = part("sadtalker_progress");
+        const before = {job: job.value, words: shown.textContent};
+        const until = Date.now() + LATE_MS;
+        let refused = 0;
+        clearInterval(order.timer);
+        order.open = true;
+        order.stop = false;
+        order.timer = setInterval(function () {
+            refused += before.job === "" && shown.textContent !== before.words;
+            if (job.value === before.job && refused < ROUNDS && Date.now() < until) {
+                return;
+            }
+            clearInterval(order.timer);
+            order.open = false;
+            if (order.stop && job.value !== "") {
+                press("sadtalker_interrupt");
+            }
+        }, SOON_MS);
+    }
+
     /* Interrupt is seen at once, before the answer comes. */
     document.addEventListener("click", function (event) {
-        const button = event.target.closest && event.target.closest("#sadtalker_interrupt");
-        const busy = button && part("sadtalker_progress").querySelector("[data-stopping]");
-        if (busy) {
-            busy.dataset.stopped = "1";
-            busy.querySelector(".st-words").textContent = busy.dataset.stopping;
+        const on = (id) => event.target.closest && event.target.closest("#" + id);
+        if (on("sadtalker_generate")) {
+            begin();
+        } else if (on("sadtalker_interrupt")) {
+            const busy = part("sadtalker_progress").querySelector("[data-stopping]");
+            if (busy) {
+                busy.dataset.stopped = "1";
+                busy.querySelector(".st-words").textContent = busy.dataset.stopping;
+            }
+            if (order.open) {
+                order.stop = true;
+                event.stopImmediatePropagation();
+                event.preventDefault();
+            }
         }
-    });
+    }, true);
 
     document.addEventListener("click", function (event) {
         const card = event.target.closest && event.target.closest("button.st-result");

@@ -116,6 +116,21 @@ def test_interrupt_leaves_nothing_and_the_next_video_works(alone, visit):
     assert len(videos(alone)) == len(before) + 1
 
 
+def test_interrupt_counts_before_the_page_knows_its_job(alone, visit):
+    visitor = visit(alone.address)
+    page = visitor.page
+    before = videos(alone)
+    visitor.portrait()
+    visitor.voice(90)
+    page.evaluate("() => ['generate', 'interrupt'].forEach(name => document.querySelector('#sadtalker_' + name).click())")
+    visitor.progress_says("Stopped")
+    page.wait_for_selector("#sadtalker_progress [data-busy]", state="detached")
+    assert videos(alone) == before
+    page.reload()
+    page.wait_for_timeout(1500)
+    assert page.locator("#sadtalker_progress [data-busy]").count() == 0
+
+
 def test_a_portrait_without_a_voice_is_idle(alone, visit):
     visitor = visit(alone.address)
     page = visitor.page
