@@ -19,6 +19,7 @@ from sadtalker_ext.api.remote import fetch_url
 from sadtalker_ext.errors import MediaError, SadTalkerError, SettingsError
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.jobs import Order
+from sadtalker_ext.pipeline.naming import own_name
 from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
@@ -76,14 +77,19 @@ def _order(fields: Mapping[str, Any], scratch: Path, doors: Doors) -> Order:
         if name not in FIELDS:
             raise HTTPException(422, f"There is no field {name[:40]!r}; there are {', '.join(FIELDS)}")
     settings = read_settings(fields.get("settings"))
-    inputs = read_inputs(fields, scratch, doors)
+    inputs, names = read_inputs(fields, scratch, doors)
     stem = inputs.portrait.stem
     output = doors.output(stem) if doors.output else Path(tempfile.gettempdir(), f"{PREFIX}{uuid4().hex}.mp4")
-    return Order(inputs, output, settings, scratch, fleeting=doors.output is None)
+    if doors.output is None:
+        names[output] = "the video"
+    return Order(inputs, output, settings, scratch, fleeting=doors.output is None, names=names)
 
 
-def read_inputs(fields: Mapping[str, Any], scratch: Path, doors: Doors) -> Inputs:
-    """Portrait, voice or seconds without one, and the reference; an empty field of a form is one that was left out."""
+def read_inputs(fields: Mapping[str, Any], scratch: Path, doors: Doors) -> tuple[Inputs, dict[Path, str]]:
+    """Portrait, voice or seconds without one, and the reference, and what the sender calls these files.
+
+    An empty field of a form is one that was left out.
+    """
     given = {name: value for name, value in fields.items() if value not in ("", None)}
     use, idle_s = given.get("reference_use", ""), read_seconds(given.get("idle_s"))
     if not isinstance(use, str):
@@ -93,9 +99,10 @@ def read_inputs(fields: Mapping[str, Any], scratch: Path, doors: Doors) -> Input
     if "voice" not in given and idle_s is None:
         raise HTTPException(422, "Nothing says how long the video is: give voice, or idle_s for a silent one")
     wanted = ("portrait", *(name for name in FILES[1:] if name in given))
-    files = {name: take_file(name, given.get(name), scratch / name, doors) for name in wanted}
+    taken = {name: take_file(name, given.get(name), scratch / name, doors) for name in wanted}
+    files = {name: path for name, (path, _) in taken.items()}
     try:
-        return Inputs(idle_s=idle_s, reference_use=use, **files)
+        return Inputs(idle_s=idle_s, reference_use=use, **files), dict(taken.values())
     except SettingsError as e:
         raise HTTPException(422, str(e)) from e
 
@@ -129,13 +136,17 @@ def read_settings(given: object) -> Settings:
         raise HTTPException(422, str(e)) from e
 
 
-def take_file(name: str, given: object, target: Path, doors: Doors) -> Path:
-    """The file of one field: an upload, or an object (or its JSON text in a form) with base64, path or url."""
+def take_file(name: str, given: object, target: Path, doors: Doors) -> tuple[Path, str]:
+    """The file of one field, and what its sender calls it.
+
+    It comes as an upload, or as an object (or its JSON text in a form) with base64, path or url.
+    """
     if isinstance(given, UploadFile):
-        target = target.with_name(_own_name(name, given.filename))
+        target = target.with_name(_kept_name(name, given.filename))
         with target.open("wb") as file:
             shutil.copyfileobj(given.file, file, COPY_BYTES)
-        return target
+        own = own_name(given.filename)
+        return target, f"the {name} {own}" if own else f"the uploaded {name}"
     if isinstance(given, str) and given.lstrip().startswith("{"):
         try:
             given = json.loads(given)
@@ -147,7 +158,8 @@ def take_file(name: str, given: object, target: Path, doors: Doors) -> Path:
     if way not in _WAYS or not isinstance(value, str):
         raise HTTPException(422, f"A {name} comes by base64, path or url (as text), not by {str(way)[:40]!r}")
     try:
-        return _WAYS[way](name, value, target, doors)
+        called = f"the {name} sent as base64" if way == "base64" else f"the {name} {value}"
+        return _WAYS[way](name, value, target, doors), called
     except MediaError as e:
         raise HTTPException(422, str(e)) from e
 
@@ -188,7 +200,7 @@ def _from_url(name: str, text: str, target: Path, doors: Doors) -> Path:
 _WAYS = {"base64": _from_base64, "path": _from_path, "url": _from_url}
 
 
-def _own_name(name: str, filename: str | None) -> str:
-    """Our name with the ending that the sender's file had, for messages; nothing else of it is used."""
+def _kept_name(name: str, filename: str | None) -> str:
+    """Our name with the ending that the sender's file had; nothing else of it is used for a file."""
     ending = Path(filename or "").suffix.lower()
     return name + (ending if ending[1:].isalnum() and len(ending) <= 6 else "")

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from sadtalker_ext.engines.shelf import Shelf, using
 from sadtalker_ext.errors import Cancelled, MediaError, SadTalkerError
 from sadtalker_ext.pipeline.frames import Progress, Watcher
+from sadtalker_ext.pipeline.naming import renamed
 from sadtalker_ext.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Order:
 
     inputs: portrait, voice or seconds of silence, reference. output: the mp4 to write. scratch: a folder with the
     inputs that is removed when the job has ended, or None. fleeting: whether the video is removed when the job is
-    forgotten.
+    forgotten. names: what its files are called in sentences, for those that lie where nobody put them.
     """
 
     inputs: Inputs
@@ -42,6 +43,7 @@ class Order:
     settings: Settings
     scratch: Path | None = None
     fleeting: bool = False
+    names: Mapping[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,7 @@ class Workshop:
         with self._change:
             if job.ended:
                 return
-            job.error, job.ended_s = words, time.time()
+            job.error, job.ended_s = renamed(words, job.order.names), time.time()
             job.progress = Progress(job.progress.stage, job.progress.done, job.progress.total)
             _remove(job.order.scratch)
             job.state = state

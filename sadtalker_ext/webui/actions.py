@@ -78,7 +78,7 @@ class Actions:
                 return "", message(f"{state.words} Open Checkpoints to see which, or choose another engine.", "error")
             output = dated_output(self._studio.results(), stem_of(wish.voice) if wish.voice else "idle")
             inputs = wish.inputs(has_reference(settings.engine))
-            job = self._studio.workshop.submit(Order(inputs, output, settings))
+            job = self._studio.workshop.submit(Order(inputs, output, settings, names=names_of(inputs)))
         except (SadTalkerError, OSError) as e:
             return "", message(str(e), "error")
         return job.id, job_view(job)
@@ -176,6 +176,12 @@ def problems() -> str:
         return ""
     remedy = "Start again without --skip-install, or install it by hand as the README says."
     return message(" ".join([*told, remedy]), "error")
+
+
+def names_of(inputs: Inputs) -> dict[Path, str]:
+    """What the files are called in sentences; where the page keeps uploads helps nobody."""
+    given = {"portrait": inputs.portrait, "voice": inputs.voice, "reference": inputs.reference}
+    return {path: f"the {name} {path.name}" for name, path in given.items() if path is not None}
 
 
 def stem_of(voice: str) -> str:

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+import wave
 
 import jsonschema
 import pytest
@@ -148,6 +149,32 @@ def test_a_file_that_is_no_picture_fails_in_a_sentence(serve, voice_file):
     assert view["state"] == "failed"
     assert "no picture" in view["error"]
     assert service.left_behind() == []
+
+
+def test_errors_call_files_as_their_sender_does(serve, portrait_file, tmp_path):
+    service = serve(folders=(tmp_path,))
+    silent, text = tmp_path / "my song.wav", tmp_path / "notes.txt"
+    with wave.open(str(silent), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(bytes(32000))
+    text.write_text("no sound")
+    portrait = encoded(portrait_file)
+
+    def error(answer):
+        return service.wait(answer.json()["id"])["error"]
+
+    told = error(service.upload(portrait_file, silent))
+    assert told.startswith("The voice my song.wav is silent")
+    assert str(service.scratch) not in told
+    told = error(service.client.post(JOBS, json={"portrait": portrait, "voice": encoded(silent)}))
+    assert told.startswith("The voice sent as base64 is silent")
+    told = error(service.client.post(JOBS, json={"portrait": portrait, "voice": {"path": str(silent)}}))
+    assert told.startswith(f"The voice {silent} is silent")
+    told = error(service.upload(text, silent))
+    assert told.startswith("The portrait notes.txt is no picture")
+    told = error(service.upload(portrait_file, text))
+    assert told.startswith("The voice notes.txt cannot be read")
+    assert str(service.scratch) not in told
 
 
 def test_a_portrait_without_a_voice_is_idle(serve, portrait_file, tmp_path):

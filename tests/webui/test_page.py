@@ -122,7 +122,8 @@ def test_interrupt_counts_before_the_page_knows_its_job(alone, visit):
     before = videos(alone)
     visitor.portrait()
     visitor.voice(90)
-    page.evaluate("() => ['generate', 'interrupt'].forEach(name => document.querySelector('#sadtalker_' + name).click())")
+    both = "['generate', 'interrupt'].forEach(name => document.querySelector('#sadtalker_' + name).click())"
+    page.evaluate(f"() => {{ {both}; }}")
     visitor.progress_says("Stopped")
     page.wait_for_selector("#sadtalker_progress [data-busy]", state="detached")
     assert videos(alone) == before
