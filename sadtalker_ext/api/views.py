@@ -46,6 +46,7 @@ class EngineView(BaseModel):
     label: str
     ready: bool = Field(..., description="whether a job may name it")
     words: str = Field(..., description="its state, one sentence")
+    references: List[str] = Field(default_factory=list, description="what it can take from a reference video")  # noqa: UP006
     checkpoints: List[CheckpointView] = Field(default_factory=list)  # noqa: UP006
 
 
@@ -91,4 +92,7 @@ def view_engine(state: EngineState) -> EngineView:
         )
         for file in state.checkpoints
     ]  # fmt: skip
-    return EngineView(name=state.name, label=state.label, ready=state.ready, words=state.words, checkpoints=files)
+    return EngineView(
+        name=state.name, label=state.label, ready=state.ready, words=state.words, references=list(state.references),
+        checkpoints=files,
+    )  # fmt: skip

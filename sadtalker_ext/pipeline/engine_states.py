@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sadtalker_ext.pipeline.inputs import ALL, USES
 from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
@@ -13,15 +14,16 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.weights.catalog import Checkpoint
 
-LABELS = {
-    "starter": "Starter: ships with the package, works at once",
-    "sadtalker": "SadTalker: the networks of the paper, from its published checkpoints",
-}
+MISSING = "missing"
+"""The problem of a file that is nowhere."""
 
 
 @dataclass(frozen=True)
 class CheckpointState:
-    """One file: where it is (None: nowhere), and what is wrong with it in a sentence (empty: nothing)."""
+    """One file: where it is (None: nowhere), and what is wrong with it.
+
+    problem: a sentence, :data:`MISSING` where there is no such file, or empty.
+    """
 
     name: str
     purpose: str
@@ -34,13 +36,26 @@ class CheckpointState:
 
 @dataclass(frozen=True)
 class EngineState:
-    """ready: whether a video can be asked for. words: a sentence on its state."""
+    """ready: whether a video can be asked for. words: a sentence on its state.
+
+    references: what it can take from a reference video, as its spec says; empty when it takes none.
+    """
 
     name: str
     label: str
-    ready: bool
-    words: str
+    ready: bool = True
+    words: str = "Ready."
     checkpoints: tuple[CheckpointState, ...] = ()
+    references: tuple[str, ...] = ()
+
+
+ENGINES = {
+    "starter": EngineState("starter", "Starter: ships with the package, works at once"),
+    "sadtalker": EngineState(
+        "sadtalker", "SadTalker: the networks of the paper, from its published checkpoints", references=USES
+    ),
+}
+"""What is known of each before any file is looked for; the engines' own specs need their networks."""
 
 
 def lacking() -> list[str]:
@@ -69,29 +84,29 @@ def engine_state(name: str, folders: Sequence[Path], deep: bool = False) -> Engi
     """The state of one engine by the files in ``folders``."""
     from sadtalker_ext.weights.catalog import RECOMMENDED
 
-    label = LABELS.get(name, name)
+    known = ENGINES.get(name, EngineState(name, name))
     if name != "sadtalker":
-        return EngineState(name, label, ready=True, words="Ready.")
-    if state := trained_state(name, label, folders):
+        return known
+    if state := trained_state(known, folders):
         return state
     states = tuple(checkpoint_state(entry, folders, deep) for entry in RECOMMENDED)
     bad = [state for state in states if state.problem]
     missing = [state for state in bad if state.path is None]
     if not bad:
-        return EngineState(name, label, ready=True, words="All checkpoints are here.", checkpoints=states)
+        return replace(known, words="All checkpoints are here.", checkpoints=states)
     size = sum(state.size_bytes for state in missing) / 1e6
     words = f"{len(missing)} of {len(states)} checkpoints are missing ({size:,.0f} MB to download)." if missing else ""
     damaged = ", ".join(state.name for state in bad if state.path is not None)
     words += f" These cannot be used: {damaged}." if damaged else ""
-    return EngineState(name, label, ready=False, words=words.strip(), checkpoints=states)
+    return replace(known, ready=False, words=words.strip(), checkpoints=states)
 
 
-def trained_state(name: str, label: str, folders: Sequence[Path]) -> EngineState | None:
+def trained_state(known: EngineState, folders: Sequence[Path]) -> EngineState | None:
     """The state where a trained export comes before published checkpoints; None leaves it to those."""
     from sadtalker_ext.errors import WeightsError
     from sadtalker_ext.weights.files import find_checkpoint
     from sadtalker_ext.weights.official import MAPPINGS
-    from sadtalker_ext.weights.packaged import PACKAGED, find_packaged, read_packaged_config
+    from sadtalker_ext.weights.packaged import PACKAGED, PUPPET, find_packaged, read_packaged_config
 
     official = PACKAGED[min(PACKAGED)].name
     path = None
@@ -101,14 +116,16 @@ def trained_state(name: str, label: str, folders: Sequence[Path]) -> EngineState
     except WeightsError as e:
         if path is not None and path.name == official:
             return None
-        return EngineState(name, label, ready=False, words=str(e))
+        return replace(known, ready=False, words=str(e))
     if path is None or config is None or not trained:
         return None
+    if config.coefficients == PUPPET:
+        known = replace(known, references=tuple(use for use in known.references if use != ALL))
     lacking = [entry.converted for entry in MAPPINGS.values() if find_checkpoint(entry, [path.parent]) is None]
     if lacking:
         words = f"Beside {path.name} there is no {' and no '.join(lacking)}."
-        return EngineState(name, label, ready=False, words=words)
-    return EngineState(name, label, ready=True, words=f"Trained networks for {config.size_px} pixels: {path}.")
+        return replace(known, ready=False, words=words)
+    return replace(known, words=f"Trained networks for {config.size_px} pixels: {path}.")
 
 
 def checkpoint_state(entry: Checkpoint, folders: Sequence[Path], deep: bool) -> CheckpointState:
@@ -118,12 +135,12 @@ def checkpoint_state(entry: Checkpoint, folders: Sequence[Path], deep: bool) -> 
     from sadtalker_ext.weights.files import find_checkpoint, find_look_alike, require_checkpoint
 
     known = (entry.name, entry.purpose, entry.size_bytes, entry.licence)
-    if deep:
-        verdict = check_checkpoint(entry, folders)
-        return CheckpointState(*known, verdict.path, verdict.problem, verdict.note)
     try:
         if find_checkpoint(entry, folders) is None and find_look_alike(entry.name, folders) is None:
-            return CheckpointState(*known, None, f"It is missing: {entry.purpose}.")
+            return CheckpointState(*known, None, MISSING)
+        if deep:
+            verdict = check_checkpoint(entry, folders)
+            return CheckpointState(*known, verdict.path, verdict.problem, verdict.note)
         path = require_checkpoint(entry, folders)
         size = path.stat().st_size
     except WeightsError as e:

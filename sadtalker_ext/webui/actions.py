@@ -11,7 +11,7 @@ import gradio as gr
 
 from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.pipeline.engine_states import engine_state, lacking
-from sadtalker_ext.pipeline.inputs import Inputs
+from sadtalker_ext.pipeline.inputs import ALL, EYES, EYES_AND_POSE, POSE, Inputs
 from sadtalker_ext.pipeline.jobs import DONE, Job, Order
 from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.webui.engine_panel import panel_view
@@ -27,6 +27,7 @@ NO_VOICE = (
     "Without a voice."
 )
 VOICE_AND_IDLE = "There is a voice, and a length for a video without one: remove the voice, or set the length to 0."
+USES_IN_WORDS = (("Blinks and head", EYES_AND_POSE), ("Blinks", EYES), ("Head", POSE), ("Everything", ALL))
 _NAMELESS = re.compile(r"^(tmp|audio|image|blob|[0-9a-f]{16,})", re.IGNORECASE)
 
 
@@ -77,7 +78,7 @@ class Actions:
             if not state.ready and all(file.path is None for file in state.checkpoints):
                 return "", message(f"{state.words} Open Checkpoints to see which, or choose another engine.", "error")
             output = dated_output(self._studio.results(), stem_of(wish.voice) if wish.voice else "idle")
-            inputs = wish.inputs(has_reference(settings.engine))
+            inputs = wish.inputs(with_reference=bool(state.references))
             job = self._studio.workshop.submit(Order(inputs, output, settings, names=names_of(inputs)))
         except (SadTalkerError, OSError) as e:
             return "", message(str(e), "error")
@@ -139,6 +140,13 @@ class Actions:
         folder = self._studio.results()
         return message(open_in_file_manager(folder) if self._studio.local else f"The results are in {folder}")
 
+    def switch(self, engine: str) -> list[Any]:
+        """Which parts belong to the chosen engine: its knobs, its checkpoints, the reference and its uses."""
+        own = engine == "sadtalker"
+        references = engine_state(engine, self._studio.checkpoints()).references
+        uses = gr.update(choices=uses_view(references), value=EYES_AND_POSE)
+        return [gr.update(visible=own), gr.update(visible=own), gr.update(visible=bool(references)), uses]
+
     def panel(self, engine: str) -> str:
         """The state of the chosen engine."""
         return panel_view(engine, self._studio.checkpoints(), self._studio.download)
@@ -184,18 +192,12 @@ def names_of(inputs: Inputs) -> dict[Path, str]:
     return {path: f"the {name} {path.name}" for name, path in given.items() if path is not None}
 
 
+def uses_view(references: Sequence[str]) -> list[tuple[str, str]]:
+    """The uses of a reference that an engine has, in words."""
+    return [(words, use) for words, use in USES_IN_WORDS if use in references]
+
+
 def stem_of(voice: str) -> str:
     """A name for the video after the voice's file; a made-up name of an upload is no name."""
     stem = Path(voice).stem
     return "talking" if _NAMELESS.match(stem) else stem
-
-
-def has_reference(engine: str) -> bool:
-    """Whether an engine can take after a video."""
-    return engine == "sadtalker"
-
-
-def switch_engine(engine: str) -> Sequence[Any]:
-    """Which parts belong to the chosen engine: the part of knobs, the part of checkpoints, the reference."""
-    own = engine == "sadtalker"
-    return gr.update(visible=own), gr.update(visible=own), gr.update(visible=has_reference(engine))

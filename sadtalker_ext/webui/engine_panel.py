@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from sadtalker_ext.errors import Cancelled, SadTalkerError
-from sadtalker_ext.pipeline.engine_states import engine_state
+from sadtalker_ext.pipeline.engine_states import MISSING, engine_state
 from sadtalker_ext.webui.words import busy, message
 
 if TYPE_CHECKING:
@@ -83,13 +83,18 @@ def panel_view(name: str, folders: tuple[Path, ...], download: Download, deep: b
 def _table(state: EngineState) -> str:
     rows = "".join(
         f'<tr><td class="st-{"bad" if file.problem else "good"}">{_mark(file)}</td><td><b>{escape(file.name)}</b><br>'
-        f"{escape(file.problem or file.note or file.purpose)}</td><td>{file.size_bytes / 1e6:,.0f} MB</td></tr>"
+        f"{escape(_words(file))}</td><td>{file.size_bytes / 1e6:,.0f} MB</td></tr>"
         for file in state.checkpoints
     )
     return f'<table class="st-files"><tbody>{rows}</tbody></table>'
 
 
+def _words(file: CheckpointState) -> str:
+    """What is wrong with it; where the mark says it all, what it is for."""
+    return (file.problem if file.problem != MISSING else "") or file.note or file.purpose
+
+
 def _mark(file: CheckpointState) -> str:
     if not file.problem:
         return "good"
-    return "missing" if file.path is None else "bad"
+    return MISSING if file.path is None else "bad"

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from sadtalker_ext.pipeline.inputs import ALL, EYES, EYES_AND_POSE, POSE
-from sadtalker_ext.webui.actions import Actions, switch_engine
+from sadtalker_ext.pipeline.inputs import EYES_AND_POSE
+from sadtalker_ext.webui.actions import USES_IN_WORDS, Actions
 from sadtalker_ext.webui.compat_inputs import picture_input, sound_input, video_input
 from sadtalker_ext.webui.knob_widgets import COMMON, GROUPS, OF_SADTALKER, KnobWidgets, unplaced
 from sadtalker_ext.webui.studio import Studio
@@ -19,7 +19,6 @@ HIDDEN = "st-hidden"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False}
 LONGEST_IDLE_S = 120
 """The page's own end of the slider; REST and the command line go further."""
-TAKEN = (("Blinks and head", EYES_AND_POSE), ("Blinks", EYES), ("Head", POSE), ("Everything", ALL))
 GREETING = "Drop a portrait and a voice into their fields, then press Generate."
 
 
@@ -110,7 +109,9 @@ def _idle() -> Any:  # noqa: ANN401 - a Gradio component
 def _reference() -> tuple[Any, Any, Any]:
     with gr.Accordion("Reference video", open=False, visible=False, elem_id="sadtalker_reference_part") as part:
         video = video_input("Video of a face to take after", "sadtalker_reference")
-        use = gr.Radio(list(TAKEN), value=EYES_AND_POSE, label="Take from it", elem_id="sadtalker_reference_use")
+        use = gr.Radio(
+            list(USES_IN_WORDS), value=EYES_AND_POSE, label="Take from it", elem_id="sadtalker_reference_use"
+        )
     return video, use, part
 
 
@@ -166,7 +167,8 @@ def _wire(inputs: Inputs, outputs: Outputs, actions: Actions) -> None:
     out.show.click(actions.show, out.pick, [out.progress, out.video, out.details, out.current], **QUIET)
     out.send_back.click(actions.send_back, out.current, [*knobs.in_order(), out.progress], **QUIET)
     out.open_folder.click(actions.open_folder, None, out.progress, **QUIET)
-    engine.change(switch_engine, engine, [inputs.own_knobs, inputs.checkpoints, inputs.reference_part], **QUIET)
+    parts = [inputs.own_knobs, inputs.checkpoints, inputs.reference_part, inputs.reference_use]
+    engine.change(actions.switch, engine, parts, **QUIET)
     engine.change(actions.panel, engine, inputs.panel, **QUIET)
     inputs.check.click(actions.check, engine, inputs.panel, queue=False)
     inputs.download.click(actions.fetch, [engine, inputs.mirror], inputs.panel, **QUIET)

@@ -11,16 +11,17 @@ import pytest
 
 from sadtalker_ext.errors import SettingsError, WeightsError
 from sadtalker_ext.pipeline.animate import REFERENCE_STAGE, STAGES
+from sadtalker_ext.pipeline.engine_states import EngineState
 from sadtalker_ext.pipeline.frames import Progress
-from sadtalker_ext.pipeline.inputs import USES, Inputs
+from sadtalker_ext.pipeline.inputs import EYES, POSE, USES, Inputs
 from sadtalker_ext.pipeline.jobs import FAILED, RUNNING, Job, Order, Workshop
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui import engine_panel, results, words
-from sadtalker_ext.webui.actions import Wish, stem_of
+from sadtalker_ext.webui.actions import USES_IN_WORDS, Actions, Wish, stem_of
 from sadtalker_ext.webui.engine_panel import Download, panel_view
 from sadtalker_ext.webui.knob_widgets import OF_SADTALKER, settings_of, values_of
 from sadtalker_ext.webui.studio import Studio
-from sadtalker_ext.webui.tab import TAKEN, build_tab
+from sadtalker_ext.webui.tab import build_tab
 from sadtalker_ext.webui.words import clock, job_view, message, stage_words
 
 ORDER = Order(Inputs(Path("a"), Path("b")), Path("c"), Settings())
@@ -158,6 +159,14 @@ def test_a_look_alike_is_named_in_the_panel(tmp_path):
     assert panel_view("starter", (tmp_path,), engine_panel.Download()) == ""
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_missing_file_is_called_so_once(tmp_path, deep):
+    shown = panel_view("sadtalker", (tmp_path,), engine_panel.Download(), deep)
+    rows = re.findall("<tr>.*?</tr>", shown)
+    assert [row.count("missing") for row in rows] == [1, 1, 1]
+    assert "MappingNet for the modes full and extfull" in rows[1]
+
+
 def test_a_wish_becomes_inputs_or_a_sentence():
     assert "portrait first" in Wish(None, "v.wav", 0, None, "eyes").lack
     assert "voice first" in Wish("p.png", None, 0, None, "eyes").lack
@@ -170,7 +179,15 @@ def test_a_wish_becomes_inputs_or_a_sentence():
 
 
 def test_every_use_of_a_reference_can_be_chosen():
-    assert sorted(use for _, use in TAKEN) == sorted(USES)
+    assert sorted(use for _, use in USES_IN_WORDS) == sorted(USES)
+
+
+def test_the_page_offers_what_the_state_of_the_engine_says(tmp_path, monkeypatch):
+    state = EngineState("other", "Other", references=(EYES, POSE))
+    monkeypatch.setattr("sadtalker_ext.webui.actions.engine_state", lambda *_: state)
+    _, _, part, uses = Actions(Studio(Workshop(), lambda: tmp_path, lambda: (tmp_path,))).switch("other")
+    assert part["visible"]
+    assert [use for _, use in uses["choices"]] == [EYES, POSE]
 
 
 def test_every_stage_has_words():

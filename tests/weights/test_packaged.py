@@ -133,5 +133,6 @@ def test_the_state_of_the_engine_tells_of_an_export(tmp_path):
     state = engine_state("sadtalker", [tmp_path])
     assert state.ready
     assert state.words.startswith("Trained networks for 64 pixels")
+    assert state.references == ("eyes", "pose", "eyes+pose"), "a face of other shapes cannot be copied"
     (tmp_path / "SadTalker_V0.0.2_96.safetensors").write_bytes(b"broken")
     assert "several trained" in engine_state("sadtalker", [tmp_path]).words

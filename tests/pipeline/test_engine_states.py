@@ -1,0 +1,27 @@
+"""What is told of an engine before it is opened agrees with what it says of itself."""
+
+import pytest
+
+from sadtalker_ext.engines.sadtalker import SadTalkerOptions, engine_spec
+from sadtalker_ext.engines.starter import StarterEngine
+from sadtalker_ext.pipeline.engine_states import ENGINES, MISSING, engine_names, engine_state
+from sadtalker_ext.runtime import Runtime
+from sadtalker_ext.weights.packaged import PackagedConfig
+
+
+def test_every_engine_is_known():
+    assert tuple(ENGINES) == engine_names()
+    assert all(name == state.name for name, state in ENGINES.items())
+
+
+def test_references_are_those_of_the_specs(tmp_path):
+    official = engine_spec(PackagedConfig(256), "x", SadTalkerOptions())
+    assert engine_state("sadtalker", [tmp_path]).references == official.references
+    assert engine_state("starter", [tmp_path]).references == StarterEngine(Runtime("cpu")).spec.references
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_files_that_are_nowhere_are_missing_and_no_more(tmp_path, deep):
+    state = engine_state("sadtalker", [tmp_path], deep)
+    assert {file.problem for file in state.checkpoints} == {MISSING}
+    assert state.words.startswith("3 of 3 checkpoints are missing")
