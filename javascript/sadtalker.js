@@ -182,17 +182,22 @@
     const ROUNDS = 5;
     const order = {open: false, stop: false, timer: 0};
 
+    /* What we say about the job; Gradio counts seconds beside it. */
+    function told() {
+        const ours = part("sadtalker_progress").querySelector(".st-message, .st-progress");
+        return ours ? ours.textContent : "";
+    }
+
     function begin() {
         const job = field("sadtalker_job");
-        const shown = part("sadtalker_progress");
-        const before = {job: job.value, words: shown.textContent};
+        const before = {job: job.value, words: told()};
         const until = Date.now() + LATE_MS;
         let refused = 0;
         clearInterval(order.timer);
         order.open = true;
         order.stop = false;
         order.timer = setInterval(function () {
-            refused += before.job === "" && shown.textContent !== before.words;
+            refused += before.job === "" && told() !== before.words;
             if (job.value === before.job && refused < ROUNDS && Date.now() < until) {
                 return;
             }
