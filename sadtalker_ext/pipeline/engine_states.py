@@ -58,15 +58,26 @@ ENGINES = {
 """What is known of each before any file is looked for; the engines' own specs need their networks."""
 
 
+REMEDY = "Start again without --skip-install, or install it by hand as the README says."
+
+
 def lacking() -> list[str]:
-    """Sentences about optional packages that are missing and what does not work without them."""
+    """Sentences about optional packages that are missing or of no use, what does not work, and the remedy."""
     from importlib.util import find_spec
 
     sentences = []
     if find_spec("imageio_ffmpeg") is None:
-        sentences.append("No video can be made: the package imageio-ffmpeg is missing.")
-    if find_spec("mediapipe") is None and find_spec("face_alignment") is None:
-        sentences.append("Faces are not found by themselves: the package mediapipe is missing.")
+        sentences.append(f"No video can be made: the package imageio-ffmpeg is missing. {REMEDY}")
+    if find_spec("face_alignment") is not None:
+        return sentences
+    mediapipe = find_spec("mediapipe")
+    if mediapipe is None:
+        sentences.append(f"Faces are not found by themselves: the package mediapipe is missing. {REMEDY}")
+    elif not any(Path(folder, "python", "solutions").is_dir() for folder in mediapipe.submodule_search_locations or ()):
+        sentences.append(
+            "Faces are not found by themselves: the mediapipe that is installed has no face models. Versions 0.10.9 to "
+            "0.10.21 have them; with any other, draw a box around the face."
+        )
     return sentences
 
 

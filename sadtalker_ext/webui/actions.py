@@ -180,10 +180,7 @@ class Actions:
 def problems() -> str:
     """What cannot work on this machine, and the remedy; empty where nothing is missing."""
     told = lacking()
-    if not told:
-        return ""
-    remedy = "Start again without --skip-install, or install it by hand as the README says."
-    return message(" ".join([*told, remedy]), "error")
+    return message(" ".join(told), "error") if told else ""
 
 
 def names_of(inputs: Inputs) -> dict[Path, str]:
