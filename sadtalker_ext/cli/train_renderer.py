@@ -33,6 +33,7 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this typ
         "--coefficients", type=int, choices=(70, 73), default=70,
         help="73 for the modes full and extfull, which know where the crop lies; 70 for the others (default)",
     )  # fmt: skip
+    mapping.add_argument("--guided", action="store_true", help="full: the renderer was trained with --guided")
     mapping.set_defaults(run=_mapping)
     for parser in (renderer, mapping):
         parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="from train practice or prepare")
@@ -65,7 +66,8 @@ def _mapping(options: argparse.Namespace) -> int:
     size, renderer = size_named(options.config), load_renderer(options.renderer)
     if renderer.generator.config != size.generator:
         raise SettingsError(f"{options.renderer} holds no renderer of the size {options.config}; name its own --config")
-    recipe = MappingRecipe(options.data, size, renderer, pyramid_of(options), options.coefficients)
+    pyramid = pyramid_of(options)
+    recipe = MappingRecipe(options.data, size, renderer, pyramid, options.coefficients, guided=options.guided)
     path = train_mapping(recipe, options.out, changed_plan(PLANS[options.config], options), code_version())
     print(json.dumps({"weights": str(path)}))
     return 0

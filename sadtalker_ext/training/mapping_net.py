@@ -33,13 +33,19 @@ if TYPE_CHECKING:
     from sadtalker_ext.training.sizes import RendererSize
 
 WEIGHTS: Final = {"keypoints": 50.0, "perceptual": 1.0, "pixel": 10.0}
+GUIDED_WEIGHTS: Final = {"keypoints": 5.0, "guide": 100.0, "perceptual": 1.0, "pixel": 10.0, "mouth": 10.0}
+"""For a renderer whose keypoints were guided by landmarks: these say exactly what the small head estimator of a short
+run only guesses, above all how far the lips are apart.
+"""
+MOUTH_COUNTS: Final = 4.0
+"""Times that a keypoint of the mouth counts."""
 PLANS: Final = {
     "full": Plan(
         steps=50_000, batch_size=8, learning_rate=2e-4, warmup_steps=500, weight_decay=0.0, betas=(0.5, 0.999),
         clip_norm=10.0, validate_every=5000, save_every=1000, log_every=100, workers=4,
     ),
     "small": Plan(
-        steps=600, batch_size=8, learning_rate=2e-3, warmup_steps=30, weight_decay=0.0, clip_norm=10.0,
+        steps=900, batch_size=8, learning_rate=2e-3, warmup_steps=30, weight_decay=0.0, clip_norm=10.0,
         ema_decay=0.99, validate_every=300, save_every=100, log_every=25,
     ),
     "tiny": Plan(steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1, weight_decay=0.0, log_every=1),
@@ -51,17 +57,20 @@ class MappingRecipe:
     """The recipe for :func:`sadtalker_ext.training.loop.train`.
 
     renderer: trained, of ``size``; it is frozen and moved to where the pictures are. coefficients: 70 or 73.
+    guided: whether landmarks guided the renderer; see :class:`.renderer.RendererRecipe`.
     """
 
     def __init__(
-        self, data: Path, size: RendererSize, renderer: Renderer, pyramid: nn.Module, coefficients: int
-    ) -> None:
+        self, data: Path, size: RendererSize, renderer: Renderer, pyramid: nn.Module, coefficients: int,
+        *, guided: bool = False,
+    ) -> None:  # fmt: skip
         if coefficients not in MAPPINGS:
             raise SettingsError(f"MappingNet reads {' or '.join(map(str, MAPPINGS))} coefficients, not {coefficients}")
         self.size, self.pyramid, self.coefficients = size, pyramid, coefficients
         self.renderer = renderer.eval().requires_grad_(requires_grad=False)
         self.name = f"mapping_{coefficients}"
-        self.phases: tuple[Phase, ...] = (Phase("mapping", WEIGHTS),)
+        weights = GUIDED_WEIGHTS if guided or size.name != "full" else WEIGHTS
+        self.phases: tuple[Phase, ...] = (Phase("mapping", weights),)
         self.train_set, self.test_set = (PicturePairs(data, split, size) for split in ("train", "test"))
 
     def build(self) -> dict[str, nn.Module]:
@@ -85,6 +94,10 @@ class MappingRecipe:
             "keypoints": lambda: functional.l1_loss(torch.cat((source, driving)), wanted),
             "perceptual": lambda: losses.perceptual(self.pyramid(ours), self.pyramid(batch["driving"])),
             "pixel": lambda: functional.l1_loss(ours, batch["driving"]),
+            "guide": lambda: losses.guide(
+                torch.cat((source, driving)), batch["landmarks"].transpose(0, 1).flatten(0, 1), MOUTH_COUNTS
+            ),
+            "mouth": lambda: losses.within((ours - batch["driving"]).abs(), batch["mouth"]),
         }
         ours = self.renderer.render(batch["source"], source, driving)[0].float()
         return {name: table[name]() for name in phase.weights}

@@ -20,6 +20,8 @@ KEYPOINT_SPACING: Final = 0.1
 """Squared distance below which two keypoints push each other apart."""
 KEYPOINT_DEPTH: Final = 0.33
 """Mean z of the keypoints."""
+FIRST_OF_MOUTH: Final = 48
+"""Of the iBUG-68 points."""
 GUIDE_LANDMARKS: Final = (62, 66, 48, 54, 57, 8, 30, 37, 41, 44, 46, 19, 24, 4, 12)
 """iBUG-68 points that keypoints may be tied to: inner lips, mouth corners, lower lip, chin, nose, lids, brows, jaw."""
 
@@ -60,6 +62,15 @@ def unpainted(source: Tensor, deformation: Tensor, aligned: bool) -> Tensor:
     return functional.grid_sample(source, field.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
 
 
+def within(pictures: Tensor, boxes: Tensor) -> Tensor:
+    """Mean of pictures (B, C, H, W) inside boxes (B, 4): left, top, right, bottom in their pixels."""
+    rows, columns = (torch.arange(count, device=pictures.device) + 0.5 for count in pictures.shape[2:])
+    left, top, right, bottom = boxes.unsqueeze(2).unbind(dim=1)
+    across, down = (columns > left) & (columns < right), (rows > top) & (rows < bottom)
+    inside = (down.unsqueeze(2) & across.unsqueeze(1)).unsqueeze(1).to(pictures.dtype)
+    return (pictures * inside).sum() / (inside.sum() * pictures.shape[1]).clamp(min=1.0)
+
+
 def spread(keypoints: Tensor) -> Tensor:
     """What pairs of keypoints (B, K, 3) lack to a squared distance of :data:`KEYPOINT_SPACING`, summed over ordered
     pairs. With :func:`depth` this is the keypoint prior.
@@ -88,11 +99,14 @@ def deformation_prior(deformation: Tensor) -> Tensor:
     return deformation.abs().mean()
 
 
-def guide(keypoints: Tensor, landmarks: Tensor) -> Tensor:
+def guide(keypoints: Tensor, landmarks: Tensor, mouth: float = 1.0) -> Tensor:
     """Keypoints (B, K, 3) tied to some of the landmarks (B, 68, 2) in [-1, 1], as in LivePortrait (Guo et al. 2024,
-    section 3.2): mean absolute error.
+    section 3.2): mean absolute error, in which keypoints of the mouth count ``mouth`` times.
     """
-    return functional.l1_loss(keypoints[:, :, :2], landmarks[:, list(GUIDE_LANDMARKS[: keypoints.shape[1]])])
+    tied = GUIDE_LANDMARKS[: keypoints.shape[1]]
+    weights = keypoints.new_tensor([mouth if point >= FIRST_OF_MOUTH else 1.0 for point in tied])
+    error = (keypoints[:, :, :2] - landmarks[:, list(tied)]).abs().mean(dim=(0, 2))
+    return (error * weights).sum() / weights.sum()
 
 
 def flow(deformation: Tensor, source: Tensor, driving: Tensor, aligned: bool) -> Tensor:

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from sadtalker_ext.engines.speech_motion import FRAMES_AT_ONCE, JAW_GAIN, SpeechToMotion, decide, open_speech_to_motion
+from sadtalker_ext.engines.speech_motion import (
+    CLOSING_RAISES_JAW,
+    FRAMES_AT_ONCE,
+    JAW_GAIN,
+    SpeechToMotion,
+    decide,
+    open_speech_to_motion,
+)
 from sadtalker_ext.metrics.sync import mouth_opening
 from sadtalker_ext.models.speech_to_expression import Config, SpeechToExpression
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
@@ -84,14 +91,16 @@ def test_noise_without_a_voice_keeps_the_mouth_closed(shipped, level):
 
 def test_doubtful_closures_are_decided_and_the_smile_stays():
     curves = np.full((3, 7), 0.3, np.float32)
-    curves[:, 1] = (0.05, 0.15, 0.9)
+    curves[:, 1] = (0.0, 0.15, 0.9)
     mouth = decide(curves)
     closed = mouth[:, MOUTH_SHAPES.index("lips_closed")]
     assert closed[0] == 0.0
     assert 0.0 < closed[1] < 1.0
     assert closed[2] == 1.0
     assert not mouth[:, MOUTH_SHAPES.index("smile")].any()
-    np.testing.assert_allclose(mouth[:, MOUTH_SHAPES.index("jaw_open")], 0.3 * JAW_GAIN, rtol=1e-6)
+    jaw = mouth[:, MOUTH_SHAPES.index("jaw_open")]
+    np.testing.assert_allclose(jaw[:2], JAW_GAIN * (0.3 - CLOSING_RAISES_JAW * curves[:2, 1]), rtol=1e-5)
+    assert jaw[2] == 0.0
     assert decide(np.ones((1, 7), np.float32)).max() == 1.0
 
 

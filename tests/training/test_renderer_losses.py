@@ -52,6 +52,17 @@ def test_small_sums_by_hand():
     assert float(losses.perceptual([torch.ones(2, 3), torch.zeros(1)], [torch.zeros(2, 3), torch.full((1,), 4.0)])) == 5
 
 
+def test_the_mouth_counts_more_and_boxes_hold_what_is_inside():
+    landmarks = torch.zeros(1, 68, 2)
+    points = torch.zeros(1, 6, 3)
+    points[0, 0, 0], points[0, 5, 1] = 0.2, 0.4  # a point of the lips, and one of the chin
+    assert float(losses.guide(points, landmarks)) == pytest.approx((0.1 + 0.2) / 6)
+    assert float(losses.guide(points, landmarks, mouth=3.0)) == pytest.approx((3 * 0.1 + 0.2) / (5 * 3 + 1))
+    pictures = torch.arange(16.0).reshape(1, 1, 4, 4).repeat(2, 3, 1, 1)
+    boxes = torch.tensor([[1.0, 1.0, 3.0, 2.0], [0.0, 3.0, 1.0, 4.0]])
+    assert float(losses.within(pictures, boxes)) == pytest.approx((5 + 6 + 12) / 3)
+
+
 @pytest.mark.parametrize("aligned", [True, False])
 def test_a_field_that_stands_still_leaves_the_picture(aligned):
     """With the official habit it is enlarged instead, from its middle: see DenseMotionConfig."""

@@ -211,7 +211,7 @@ def test_mapping_learns_on_the_frozen_renderer(data, trained, tmp_path: Path, co
     learner = MappingRecipe(data, TINY, renderer, random_pyramid(), coefficients)
     plan = replace(PLAN, steps=25, learning_rate=1e-2, batch_size=4, validate_every=25, save_every=25)
     path = train_mapping(learner, tmp_path, plan)
-    rows = {step: value for step, name, value in read_journal(tmp_path / "losses.csv") if name == "keypoints"}
+    rows = {step: value for step, name, value in read_journal(tmp_path / "losses.csv") if name == "guide"}
     assert rows[24] < 0.7 * rows[0]
     assert all(torch.equal(renderer.state_dict()[key], value) for key, value in before.items())
     file = read_own_file(path, MAPPING_KIND)
