@@ -21,21 +21,47 @@ TIMEOUT_S = 900
 SKIPPING = {"--skip-install", "--skip-prepare-environment"}
 
 
+APART = os.path.join(os.path.dirname(os.path.realpath(__file__)), "packages-apart")
+"""For a MediaPipe that cannot stand among the host's packages; only the face worker looks here."""
+FACE_MODELS = os.path.join("python", "solutions")
+BROUGHT_ALONG = {"absl": "absl-py", "flatbuffers": "flatbuffers", "attr": "attrs"}
+"""What it needs besides what every host has."""
+
+
 def missing() -> list[str]:
-    """Requirements of packages that are not installed."""
+    """Requirements of packages that are not installed and can be, among the host's."""
     names = [name for name in NEEDED if not installed(name)]
-    return [NEWER_MEDIAPIPE if name == "mediapipe" and wants_newer() else NEEDED[name] for name in names]
+    if "mediapipe" in names and protobuf_major() > 4:
+        names.remove("mediapipe")
+    return [suitable_mediapipe() if name == "mediapipe" else NEEDED[name] for name in names]
 
 
-def wants_newer() -> bool:
-    """Whether the old MediaPipe cannot be installed beside this Python or this protobuf."""
+def missing_apart() -> list[str]:
+    """Requirements for :data:`APART`: where the host's MediaPipe has no face models, or its protobuf allows none."""
+    spec = importlib.util.find_spec("mediapipe")
+    if spec is None and protobuf_major() <= 4:
+        return []
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    for folder in (*folders, os.path.join(APART, "mediapipe")):
+        if os.path.isdir(os.path.join(folder, FACE_MODELS)):
+            return []
+    return [suitable_mediapipe(), *(package for name, package in BROUGHT_ALONG.items() if not installed(name))]
+
+
+def suitable_mediapipe() -> str:
+    """The old one, unless this Python or this protobuf wants a newer."""
+    return NEWER_MEDIAPIPE if sys.version_info >= (3, 12) or protobuf_major() == 4 else NEEDED["mediapipe"]
+
+
+def protobuf_major() -> int:
+    """Of the host's protobuf; 3 where there is none."""
     import importlib.metadata
 
     try:
-        protobuf = importlib.metadata.version("protobuf")
+        major = importlib.metadata.version("protobuf").partition(".")[0]
     except importlib.metadata.PackageNotFoundError:
-        protobuf = "3"
-    return sys.version_info >= (3, 12) or protobuf.partition(".")[0] not in ("3", "2")
+        return 3
+    return int(major) if major.isdecimal() else 3
 
 
 def installed(name: str) -> bool:
@@ -60,24 +86,47 @@ def constraints() -> list[str]:
 
 def pip_install(requirements: list[str]) -> str:
     """Add the packages in one call of pip; the reason in pip's own words where it fails, empty where it works."""
-    import subprocess
     import tempfile
     from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder:
         held = Path(folder, "installed.txt")
         held.write_text("\n".join(constraints()) + "\n", encoding="utf-8")
-        command = [
-            sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--prefer-binary", "--no-input",
-            "--constraint", str(held), *requirements,
-        ]  # fmt: skip
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, encoding="utf-8",
-                errors="replace",
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired) as e:
-            return str(e)
+        return pip("--constraint", str(held), *requirements)
+
+
+def pip_install_apart(requirements: list[str]) -> str:
+    """The same into :data:`APART`, which is there whole or as it was before."""
+    import shutil
+
+    part = APART + ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    reason = pip("--no-deps", "--target", part, *requirements)
+    if reason:
+        shutil.rmtree(part, ignore_errors=True)
+        return reason
+    shutil.rmtree(APART, ignore_errors=True)
+    try:
+        os.replace(part, APART)
+    except OSError as e:
+        return str(e)
+    return ""
+
+
+def pip(*arguments: str) -> str:
+    """One call of pip install; the reason where it fails."""
+    import subprocess
+
+    command = [
+        sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--prefer-binary", "--no-input",
+        *arguments,
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, encoding="utf-8", errors="replace"
+        )
+    except (OSError, subprocess.TimeoutExpired) as e:
+        return str(e)
     if done.returncode == 0:
         return ""
     told = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-1:]
@@ -88,15 +137,15 @@ def main() -> None:
     """Install what is missing, if installing is allowed."""
     if SKIPPING & set(os.environ.get("COMMANDLINE_ARGS", "").split()):
         return
-    lacking = missing()
-    if not lacking:
-        return
-    names = ", ".join(lacking)
-    sys.stdout.write(f"SadTalker: adding {names}\n")
-    sys.stdout.flush()
-    reason = pip_install(lacking)
-    if reason:
-        sys.stdout.write(f"SadTalker: {names} could not be added ({reason}); its tab will say what does not work\n")
+    for lacking, add, where in ((missing(), pip_install, ""), (missing_apart(), pip_install_apart, " for itself")):
+        if not lacking:
+            continue
+        names = ", ".join(lacking)
+        sys.stdout.write(f"SadTalker: adding {names}{where}\n")
+        sys.stdout.flush()
+        reason = add(lacking)
+        if reason:
+            sys.stdout.write(f"SadTalker: {names} could not be added ({reason}); its tab will say what does not work\n")
 
 
 if __name__ == "__main__":

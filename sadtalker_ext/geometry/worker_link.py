@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from sadtalker_ext.errors import FaceError
+from sadtalker_ext.geometry.packages_apart import apart_path
 from sadtalker_ext.geometry.wire import Array, WireError, read_message, write_message
 
 _START = (
@@ -145,7 +146,7 @@ class WorkerLink:
 def _launch(way: str) -> _Process:
     log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
     child = subprocess.Popen(
-        [sys.executable, "-c", _START, way, *sys.path, str(_PACKAGE_FOLDER)],
+        [sys.executable, "-c", _START, way, *apart_path(), *sys.path, str(_PACKAGE_FOLDER)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

@@ -65,19 +65,19 @@ def lacking() -> list[str]:
     """Sentences about optional packages that are missing or of no use, what does not work, and the remedy."""
     from importlib.util import find_spec
 
+    from sadtalker_ext.geometry.packages_apart import apart_has_face_models, host_has_face_models
+
     sentences = []
     if find_spec("imageio_ffmpeg") is None:
         sentences.append(f"No video can be made: the package imageio-ffmpeg is missing. {REMEDY}")
     if find_spec("face_alignment") is not None:
         return sentences
-    mediapipe = find_spec("mediapipe")
-    if mediapipe is None:
+    if host_has_face_models() or apart_has_face_models():
+        return sentences
+    if find_spec("mediapipe") is None:
         sentences.append(f"Faces are not found by themselves: the package mediapipe is missing. {REMEDY}")
-    elif not any(Path(folder, "python", "solutions").is_dir() for folder in mediapipe.submodule_search_locations or ()):
-        sentences.append(
-            "Faces are not found by themselves: the mediapipe that is installed has no face models. Versions 0.10.9 to "
-            "0.10.21 have them; with any other, draw a box around the face."
-        )
+    else:
+        sentences.append(f"Faces are not found by themselves: the installed mediapipe has no face models. {REMEDY}")
     return sentences
 
 

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,16 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from sadtalker_ext.geometry.packages_apart import APART, apart_has_face_models
+
 ROOT = Path(__file__).parents[2]
 FAKE_PIP = """
 import json, os, pathlib, sys
 arguments = sys.argv[1:]
-held = pathlib.Path(arguments[arguments.index("--constraint") + 1]).read_text("utf-8")
+held = ""
+if "--constraint" in arguments:
+    held = pathlib.Path(arguments[arguments.index("--constraint") + 1]).read_text("utf-8")
 with open(os.environ["PIP_NOTES"], "a") as notes:
     notes.write(json.dumps({"arguments": arguments, "held": held.split()}) + "\\n")
 if os.environ.get("PIP_FAILS"):
     sys.stderr.write("WARNING: slow\\nERROR: Cannot install mediapipe because these versions conflict\\nmore\\n")
     sys.exit(1)
+if "--target" in arguments:
+    pathlib.Path(arguments[arguments.index("--target") + 1], "mediapipe", "python", "solutions").mkdir(parents=True)
 """
 
 
@@ -36,13 +43,15 @@ class Host:
         (package / "__init__.py").touch()
         (package / "__main__.py").write_text(FAKE_PIP)
 
-    def has(self, name, version):
+    def has(self, name, version, with_faces=False):
         info = self.folder / "site" / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         module = self.folder / "site" / name.replace("-", "_")
         module.mkdir()
         (module / "__init__.py").touch()
+        if with_faces:
+            (module / "python" / "solutions").mkdir(parents=True)
 
     def run(self, script=ROOT / "install.py", **environment):
         clean = {"PATH": os.environ["PATH"], "PYTHONPATH": str(self.folder / "site"), "PIP_NOTES": str(self.notes)}
@@ -85,15 +94,48 @@ def test_a_newer_protobuf_gets_a_newer_mediapipe(host):
 
 
 def test_only_what_is_missing_is_asked_for(host):
-    host.has("mediapipe", "0.10.5")
+    host.has("mediapipe", "0.10.5", with_faces=True)
     host.run()
     (call,) = host.asked()
     assert call["arguments"][-1] == "imageio-ffmpeg"
     assert "mediapipe==0.10.5" in call["held"]
 
 
+@pytest.fixture
+def copied(tmp_path):
+    """install.py in a folder of its own, beside which it may put things."""
+    (tmp_path / "extension").mkdir()
+    return Path(shutil.copy(ROOT / "install.py", tmp_path / "extension"))
+
+
+@pytest.mark.parametrize("given", [("mediapipe", "1.2.3"), ("protobuf", "7.36.0")])
+def test_a_mediapipe_that_cannot_stand_among_the_hosts_packages_stands_apart(host, copied, given):
+    """One without face models, or a protobuf that allows none that has them: the host keeps what it has."""
+    host.has("imageio-ffmpeg", "0.6.0")
+    if given[0] == "protobuf":
+        info = host.folder / "site" / "protobuf-3.20.0.dist-info"
+        (info / "METADATA").write_text("Name: protobuf\nVersion: 7.36.0\n")
+    else:
+        host.has(*given)
+    assert host.run(copied).returncode == 0
+    (call,) = host.asked()
+    wanted = "mediapipe==0.10.9" if sys.version_info < (3, 12) else NEWER
+    assert call["arguments"][-4:] == [wanted, "absl-py", "flatbuffers", "attrs"]
+    assert "--no-deps" in call["arguments"]
+    assert sorted(path.name for path in copied.parent.iterdir()) == ["install.py", APART.name]
+    assert apart_has_face_models(copied.parent / APART.name)
+    assert (host.run(copied).stdout, len(host.asked())) == ("", 1)
+
+
+def test_a_failure_leaves_nothing_apart(host, copied):
+    host.has("imageio-ffmpeg", "0.6.0")
+    host.has("mediapipe", "1.2.3")
+    assert "could not be added" in host.run(copied, PIP_FAILS="1").stdout
+    assert [path.name for path in copied.parent.iterdir()] == ["install.py"]
+
+
 def test_nothing_to_do_is_quick_and_silent(host):
-    host.has("mediapipe", "0.10.9")
+    host.has("mediapipe", "0.10.9", with_faces=True)
     host.has("imageio-ffmpeg", "0.6.0")
     bare, own = [], []
     for _ in range(3):
