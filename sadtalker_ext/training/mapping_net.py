@@ -37,8 +37,6 @@ GUIDED_WEIGHTS: Final = {"keypoints": 5.0, "guide": 100.0, "perceptual": 1.0, "p
 """For a renderer whose keypoints were guided by landmarks: these say exactly what the small head estimator of a short
 run only guesses, above all how far the lips are apart.
 """
-MOUTH_COUNTS: Final = 4.0
-"""Times that a keypoint of the mouth counts."""
 PLANS: Final = {
     "full": Plan(
         steps=50_000, batch_size=8, learning_rate=2e-4, warmup_steps=500, weight_decay=0.0, betas=(0.5, 0.999),
@@ -95,7 +93,7 @@ class MappingRecipe:
             "perceptual": lambda: losses.perceptual(self.pyramid(ours), self.pyramid(batch["driving"])),
             "pixel": lambda: functional.l1_loss(ours, batch["driving"]),
             "guide": lambda: losses.guide(
-                torch.cat((source, driving)), batch["landmarks"].transpose(0, 1).flatten(0, 1), MOUTH_COUNTS
+                torch.cat((source, driving)), batch["landmarks"].transpose(0, 1).flatten(0, 1), losses.MOUTH_COUNTS
             ),
             "mouth": lambda: losses.within((ours - batch["driving"]).abs(), batch["mouth"]),
         }

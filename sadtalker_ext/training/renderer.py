@@ -36,18 +36,18 @@ OFFICIAL_WEIGHTS: Final = {
     "head_pose": 20.0, "deformation": 5.0,
 }  # fmt: skip
 """Of SadTalker's released configuration, where spread and depth are one, keypoint, and the last is expression."""
-GUIDANCE: Final = {"guide": 20.0, "warp": 10.0, "flow": 40.0}
+GUIDANCE: Final = {"guide": 30.0, "warp": 10.0, "flow": 40.0}
 """Landmarks show keypoints and field where to go, and the field must serve without painting: motion is learnt in
 hundreds of steps instead of tens of thousands.
 """
 SMALL_WEIGHTS: Final = {
-    "perceptual": 2.0, "pixel": 20.0, "feature_matching": 0.2, "gan": 0.01, "equivariance": 2.0, "spread": 0.005,
-    "depth": 1.0, "head_pose": 10.0, "deformation": 0.2, **GUIDANCE,
+    "perceptual": 2.0, "pixel": 20.0, "mouth": 5.0, "feature_matching": 0.2, "gan": 0.01, "equivariance": 2.0,
+    "spread": 0.005, "depth": 1.0, "head_pose": 10.0, "deformation": 0.2, **GUIDANCE,
 }  # fmt: skip
-"""For a short run: pixels count, and there is guidance."""
+"""For a short run: pixels count, those of the mouth twice, and there is guidance."""
 POINT_LOSSES: Final = ("equivariance", "spread", "depth", "head_pose", "deformation", "guide")
 """Those that need no painted picture."""
-POINTS_FIRST: Final = {"small": 0.4}
+POINTS_FIRST: Final = {"small": 0.45}
 """Part of the run, by size, in which only keypoints are learnt: a fifth of the work of a whole step, and whoever
 learns to move pictures by keypoints that are still astray must learn it again.
 """
@@ -57,7 +57,7 @@ PLANS: Final = {
         betas=(0.5, 0.999), clip_norm=100.0, validate_every=5000, save_every=1000, log_every=100, workers=4,
     ),
     "small": Plan(
-        steps=6000, batch_size=6, learning_rate=1.2e-3, warmup_steps=30, weight_decay=0.0, betas=(0.5, 0.99),
+        steps=4800, batch_size=6, learning_rate=1.2e-3, warmup_steps=30, weight_decay=0.0, betas=(0.5, 0.99),
         clip_norm=10.0, ema_decay=0.99, validate_every=400, save_every=50, log_every=25,
     ),
     "tiny": Plan(
@@ -118,15 +118,15 @@ class RendererRecipe:
         table = self._point_losses(found, warp, batch)
         if moved is not None:
             batch[_DRAWN] = moved.picture.detach()
-            table |= self._picture_losses(networks["discriminator"], moved.picture, batch["driving"])
+            table |= self._picture_losses(networks["discriminator"], moved.picture, batch)
             table |= self._field_losses(moved, batch)
         return {name: table[name]() for name in phase.weights}
 
     def _picture_losses(
-        self, discriminator: nn.Module, ours: Tensor, real: Tensor
+        self, discriminator: nn.Module, ours: Tensor, batch: Mapping[str, Tensor]
     ) -> dict[str, Callable[[], Tensor]]:
         self.pyramid.to(ours.device)
-        ours = ours.float()
+        ours, real = ours.float(), batch["driving"]
         judged = discriminator(ours)
 
         def perceptual() -> Tensor:
@@ -142,6 +142,7 @@ class RendererRecipe:
         return {
             "perceptual": perceptual,
             "pixel": lambda: functional.l1_loss(ours, real),
+            "mouth": lambda: losses.within((ours - real).abs(), batch["mouth"]),
             "feature_matching": feature_matching,
             "gan": lambda: losses.adversarial(judged),
         }
@@ -161,7 +162,7 @@ class RendererRecipe:
             "depth": lambda: losses.depth(found.driving),
             "head_pose": lambda: losses.head_pose(predicted_angles(found.heads), known),
             "deformation": lambda: losses.deformation_prior(found.heads.deformation),
-            "guide": lambda: losses.guide(both, landmarks),
+            "guide": lambda: losses.guide(both, landmarks, losses.MOUTH_COUNTS),
         }
 
     def _field_losses(self, moved: Moved, batch: Mapping[str, Tensor]) -> dict[str, Callable[[], Tensor]]:

@@ -22,6 +22,8 @@ KEYPOINT_DEPTH: Final = 0.33
 """Mean z of the keypoints."""
 FIRST_OF_MOUTH: Final = 48
 """Of the iBUG-68 points."""
+MOUTH_COUNTS: Final = 4.0
+"""Times that a keypoint of the mouth counts in :func:`guide`: lips part by a pixel or two, and that is speech."""
 GUIDE_LANDMARKS: Final = (62, 66, 48, 54, 57, 8, 30, 37, 41, 44, 46, 19, 24, 4, 12)
 """iBUG-68 points that keypoints may be tied to: inner lips, mouth corners, lower lip, chin, nose, lids, brows, jaw."""
 
