@@ -21,6 +21,7 @@ PACKAGED_PREFIXES = ("audio2exp.", "audio2pose.", "face_3drecon.", "generator.",
 """Networks of a packaged file; every key begins with one of these."""
 NOT_FOR_INFERENCE = ("audio2pose.netG.encoder.", "audio2pose.netD_motion.")
 """Parts of a packaged file that only training needs; they may be missing."""
+REMEDY = "; put the published file in its place (sadtalker weights fetch)"
 NAMED_AT_MOST = 5
 HEADER_LENGTH_BYTES = 8
 ZIP_START = b"PK\x03\x04"
@@ -81,7 +82,7 @@ def split_packaged(tensors: Mapping[str, Tensor], source: Path) -> dict[str, dic
         else:
             foreign.append(key)
     if foreign:
-        raise WeightsError(f"{source} is not a packaged SadTalker file: it also holds {_named(foreign)}")
+        raise WeightsError(f"{source} is not a packaged SadTalker file: it also holds {_named(foreign)}{REMEDY}")
     return parts
 
 
@@ -139,15 +140,15 @@ def check_keys(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], source
     """Refuse missing, left-over and wrongly shaped tensors, by name."""
     missing = [key for key in wanted if key not in given]
     if missing:
-        raise WeightsError(f"{source} is a checkpoint of something else: it lacks {_named(missing)}")
+        raise WeightsError(f"{source} is a checkpoint of something else: it lacks {_named(missing)}{REMEDY}")
     left_over = [key for key in given if key not in wanted]
     if left_over:
-        raise WeightsError(f"{source} is a checkpoint of something else: it also holds {_named(left_over)}")
+        raise WeightsError(f"{source} is a checkpoint of something else: it also holds {_named(left_over)}{REMEDY}")
     for key, tensor in wanted.items():
         if tensor.shape != given[key].shape:
             raise WeightsError(
                 f"{source} is a checkpoint of something else: {key} has shape {tuple(given[key].shape)}, "
-                f"not {tuple(tensor.shape)}"
+                f"not {tuple(tensor.shape)}{REMEDY}"
             )
 
 
