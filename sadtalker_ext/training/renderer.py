@@ -47,7 +47,7 @@ SMALL_WEIGHTS: Final = {
 """For a short run: pixels count, those of the mouth twice, and there is guidance."""
 POINT_LOSSES: Final = ("equivariance", "spread", "depth", "head_pose", "deformation", "guide")
 """Those that need no painted picture."""
-POINTS_FIRST: Final = {"small": 0.45}
+POINTS_FIRST: Final = {"small": 0.4}
 """Part of the run, by size, in which only keypoints are learnt: a fifth of the work of a whole step, and whoever
 learns to move pictures by keypoints that are still astray must learn it again.
 """
@@ -57,7 +57,7 @@ PLANS: Final = {
         betas=(0.5, 0.999), clip_norm=100.0, validate_every=5000, save_every=1000, log_every=100, workers=4,
     ),
     "small": Plan(
-        steps=4800, batch_size=6, learning_rate=1.2e-3, warmup_steps=30, weight_decay=0.0, betas=(0.5, 0.99),
+        steps=6000, batch_size=6, learning_rate=1.2e-3, warmup_steps=30, weight_decay=0.0, betas=(0.5, 0.99),
         clip_norm=10.0, ema_decay=0.99, validate_every=400, save_every=50, log_every=25,
     ),
     "tiny": Plan(
