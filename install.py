@@ -19,8 +19,8 @@ PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 PLAIN_VERSION = r"[0-9][A-Za-z0-9.!+_-]*"
 TIMEOUT_S = 900
 SKIPPING = {"--skip-install", "--skip-prepare-environment"}
-
-
+NEWEST_PROTOBUF = 4
+"""Major version beside which pip still installs a MediaPipe that has face models."""
 APART = os.path.join(os.path.dirname(os.path.realpath(__file__)), "packages-apart")
 """For a MediaPipe that cannot stand among the host's packages; only the face worker looks here."""
 FACE_MODELS = os.path.join("python", "solutions")
@@ -31,7 +31,7 @@ BROUGHT_ALONG = {"absl": "absl-py", "flatbuffers": "flatbuffers", "attr": "attrs
 def missing() -> list[str]:
     """Requirements of packages that are not installed and can be, among the host's."""
     names = [name for name in NEEDED if not installed(name)]
-    if "mediapipe" in names and protobuf_major() > 4:
+    if "mediapipe" in names and protobuf_major() > NEWEST_PROTOBUF:
         names.remove("mediapipe")
     return [suitable_mediapipe() if name == "mediapipe" else NEEDED[name] for name in names]
 
@@ -39,7 +39,7 @@ def missing() -> list[str]:
 def missing_apart() -> list[str]:
     """Requirements for :data:`APART`: where the host's MediaPipe has no face models, or its protobuf allows none."""
     spec = importlib.util.find_spec("mediapipe")
-    if spec is None and protobuf_major() <= 4:
+    if spec is None and protobuf_major() <= NEWEST_PROTOBUF:
         return []
     folders = [] if spec is None else spec.submodule_search_locations or []
     for folder in (*folders, os.path.join(APART, "mediapipe")):
@@ -50,7 +50,8 @@ def missing_apart() -> list[str]:
 
 def suitable_mediapipe() -> str:
     """The old one, unless this Python or this protobuf wants a newer."""
-    return NEWER_MEDIAPIPE if sys.version_info >= (3, 12) or protobuf_major() == 4 else NEEDED["mediapipe"]
+    newer = sys.version_info >= (3, 12) or protobuf_major() == NEWEST_PROTOBUF
+    return NEWER_MEDIAPIPE if newer else NEEDED["mediapipe"]
 
 
 def protobuf_major() -> int:

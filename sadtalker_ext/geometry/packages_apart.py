@@ -13,19 +13,23 @@ from typing import Final
 
 APART: Final = Path(__file__).resolve().parents[2] / "packages-apart"
 """Known to ``install.py`` by the same name."""
-_MODELS: Final = ("python", "solutions")
+
+
+def has_face_models(mediapipe: Path) -> bool:
+    """Whether the folder of a package mediapipe holds them."""
+    return mediapipe.joinpath("python", "solutions").is_dir()
 
 
 def host_has_face_models() -> bool:
     """Whether the mediapipe that this program would import, if there is one, has face models."""
     spec = importlib.util.find_spec("mediapipe")
     folders = (spec.submodule_search_locations or ()) if spec is not None else ()
-    return any(Path(folder, *_MODELS).is_dir() for folder in folders)
+    return any(has_face_models(Path(folder)) for folder in folders)
 
 
-def apart_has_face_models(folder: Path = APART) -> bool:
+def apart_has_face_models() -> bool:
     """Whether there is one in the folder apart."""
-    return folder.joinpath("mediapipe", *_MODELS).is_dir()
+    return has_face_models(APART / "mediapipe")
 
 
 def apart_path() -> list[str]:

@@ -27,6 +27,5 @@ def test_it_is_searched_where_only_it_has_face_models(
     spec.submodule_search_locations = [str(host)]
     monkeypatch.setattr(importlib.util, "find_spec", {"mediapipe": spec, "imageio_ffmpeg": spec}.get)
     monkeypatch.setattr(packages_apart, "APART", apart)
-    monkeypatch.setattr(packages_apart.apart_has_face_models, "__defaults__", (apart,))
     assert packages_apart.apart_path() == ([str(apart)] if apart_models and not host_models else [])
     assert bool(lacking()) is not (host_models or apart_models)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sadtalker_ext.geometry.packages_apart import APART, apart_has_face_models
+from sadtalker_ext.geometry.packages_apart import APART, has_face_models
 
 ROOT = Path(__file__).parents[2]
 FAKE_PIP = """
@@ -123,7 +123,7 @@ def test_a_mediapipe_that_cannot_stand_among_the_hosts_packages_stands_apart(hos
     assert call["arguments"][-4:] == [wanted, "absl-py", "flatbuffers", "attrs"]
     assert "--no-deps" in call["arguments"]
     assert sorted(path.name for path in copied.parent.iterdir()) == ["install.py", APART.name]
-    assert apart_has_face_models(copied.parent / APART.name)
+    assert has_face_models(copied.parent / APART.name / "mediapipe")
     assert (host.run(copied).stdout, len(host.asked())) == ("", 1)
 
 
