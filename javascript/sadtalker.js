@@ -177,53 +177,54 @@
         }
     }
 
-    /* Between Generate and its answer the page does not know its job yet: an Interrupt then waits for the name. */
-    const SOON_MS = 40;
-    const ROUNDS = 5;
-    const order = {open: false, stop: false, timer: 0};
+    /* An order bears a ticket of ours, so that an Interrupt goes out at once, before the page is told its job; a double
+       click is one order. */
+    const DOUBLE_CLICK_MS = 1000;
+    const order = {ticket: "", begun: 0};
 
-    /* What we say about the job; Gradio counts seconds beside it. */
-    function told() {
-        const ours = part("sadtalker_progress").querySelector(".st-message, .st-progress");
-        return ours ? ours.textContent : "";
+    function newTicket() {
+        const bytes = crypto.getRandomValues(new Uint8Array(16));
+        return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
     }
 
-    function begin() {
-        const job = field("sadtalker_job");
-        const before = {job: job.value, words: told()};
-        const until = Date.now() + LATE_MS;
-        let refused = 0;
-        clearInterval(order.timer);
-        order.open = true;
-        order.stop = false;
-        order.timer = setInterval(function () {
-            refused += before.job === "" && told() !== before.words;
-            if (job.value === before.job && refused < ROUNDS && Date.now() < until) {
-                return;
-            }
-            clearInterval(order.timer);
-            order.open = false;
-            if (order.stop && job.value !== "") {
-                press("sadtalker_interrupt");
-            }
-        }, SOON_MS);
+    /* Gradio calls these with the values that it is about to send, and when the order is answered. */
+    window.sadtalkerOrder = function (values) {
+        if (order.ticket === "" || Date.now() - order.begun > DOUBLE_CLICK_MS) {
+            order.ticket = newTicket();
+            order.begun = Date.now();
+        }
+        return [order.ticket].concat(values.slice(1).map(early));
+    };
+    window.sadtalkerAnswered = function () {
+        order.ticket = "";
+    };
+
+    /* A voice that has gone to the server already is sent as a path. */
+    const voice = {data: "", path: "", under_way: 0};
+    window.sadtalkerSent = function (sound) {
+        voice.data = sound && sound.data || "";
+        voice.path = "";
+        voice.under_way += 1;
+    };
+    window.sadtalkerKept = function (path) {
+        voice.under_way -= 1;
+        voice.path = voice.under_way === 0 ? path : "";
+    };
+    function early(value) {
+        const same = value && voice.path && value.data && value.data === voice.data;
+        return same ? {name: voice.path, data: null, is_file: true} : value;
     }
+
+    window.sadtalkerStop = (job) => order.ticket || job;
 
     /* Interrupt is seen at once, before the answer comes. */
     document.addEventListener("click", function (event) {
         const on = (id) => event.target.closest && event.target.closest("#" + id);
-        if (on("sadtalker_generate")) {
-            begin();
-        } else if (on("sadtalker_interrupt")) {
+        if (on("sadtalker_interrupt")) {
             const busy = part("sadtalker_progress").querySelector("[data-stopping]");
             if (busy) {
                 busy.dataset.stopped = "1";
                 busy.querySelector(".st-words").textContent = busy.dataset.stopping;
-            }
-            if (order.open) {
-                order.stop = true;
-                event.stopImmediatePropagation();
-                event.preventDefault();
             }
         }
     }, true);

@@ -6,6 +6,7 @@ Present only in the old checkpoint layout; the SadTalker pipeline never calls it
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,12 +16,17 @@ from torch import Tensor, nn
 from sadtalker_ext.models.folding import FoldPairs
 from sadtalker_ext.models.mapping_net import HeadParameters
 
+Norm = Callable[[int], nn.Module]
+"""Channels -> what normalises them."""
+
 
 @dataclass(frozen=True)
 class HeadEstimatorConfig:
     """base_channels: of the 7x7 stem. stage_channels: of the four stages. stage_blocks: blocks that keep the size.
 
-    The defaults are those of the official checkpoint.
+    norm_groups: groups of the group norms, or 0 for batch norms, as in the official checkpoint, whose numbers the
+    other defaults are too. A short run of small batches leaves batch norms with statistics that suit the mean picture
+    and throw some others far away; group norms do the same whether they learn or serve.
     """
 
     base_channels: int = 64
@@ -28,6 +34,11 @@ class HeadEstimatorConfig:
     stage_blocks: tuple[int, ...] = (3, 3, 5, 2)
     keypoints: int = 15
     angle_bins: int = 66
+    norm_groups: int = 0
+
+    def norm(self, channels: int) -> nn.Module:
+        """What normalises ``channels`` of a picture."""
+        return nn.GroupNorm(self.norm_groups, channels) if self.norm_groups else nn.BatchNorm2d(channels)
 
 
 class ResBottleneck(nn.Module):
@@ -35,18 +46,18 @@ class ResBottleneck(nn.Module):
 
     FOLDS: ClassVar[FoldPairs] = (("conv1", "norm1"), ("conv2", "norm2"), ("conv3", "norm3"))
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: Norm = nn.BatchNorm2d) -> None:
         super().__init__()
-        self._build(channels, 1)
+        self._build(channels, 1, norm)
 
-    def _build(self, channels: int, stride: int) -> None:
+    def _build(self, channels: int, stride: int, norm: Norm) -> None:
         narrow = channels // 4
         self.conv1 = nn.Conv2d(channels, narrow, 1)
         self.conv2 = nn.Conv2d(narrow, narrow, 3, stride, padding=1)
         self.conv3 = nn.Conv2d(narrow, channels, 1)
-        self.norm1 = nn.BatchNorm2d(narrow)
-        self.norm2 = nn.BatchNorm2d(narrow)
-        self.norm3 = nn.BatchNorm2d(channels)
+        self.norm1 = norm(narrow)
+        self.norm2 = norm(narrow)
+        self.norm3 = norm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H / stride, W / stride)."""
@@ -64,11 +75,11 @@ class HalvingBottleneck(ResBottleneck):
 
     FOLDS: ClassVar[FoldPairs] = (*ResBottleneck.FOLDS, ("skip", "norm4"))
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: Norm = nn.BatchNorm2d) -> None:
         nn.Module.__init__(self)
-        self._build(channels, 2)
+        self._build(channels, 2, norm)
         self.skip = nn.Conv2d(channels, channels, 1, 2)
-        self.norm4 = nn.BatchNorm2d(channels)
+        self.norm4 = norm(channels)
 
     def shortcut(self, x: Tensor) -> Tensor:
         """The input, projected and halved."""
@@ -76,8 +87,8 @@ class HalvingBottleneck(ResBottleneck):
         return out
 
 
-def _blocks(prefix: str, count: int, channels: int) -> nn.Sequential:
-    return nn.Sequential(OrderedDict((f"{prefix}_{i}", ResBottleneck(channels)) for i in range(count)))
+def _blocks(prefix: str, count: int, channels: int, norm: Norm) -> nn.Sequential:
+    return nn.Sequential(OrderedDict((f"{prefix}_{i}", ResBottleneck(channels, norm)) for i in range(count)))
 
 
 class HeadEstimator(nn.Module):
@@ -89,19 +100,19 @@ class HeadEstimator(nn.Module):
         super().__init__()
         self.config = config or HeadEstimatorConfig()
         widths = (self.config.base_channels, *self.config.stage_channels)
-        blocks, last = self.config.stage_blocks, widths[-1]
+        blocks, last, norm = self.config.stage_blocks, widths[-1], self.config.norm
         self.conv1 = nn.Conv2d(3, widths[0], 7, 2, padding=3)
         for i in range(1, 5):
             self.add_module(f"conv{i + 1}", nn.Conv2d(widths[i - 1], widths[i], 1))
         for i in range(5):
-            self.add_module(f"norm{i + 1}", nn.BatchNorm2d(widths[i]))
-        self.block1 = _blocks("b1", blocks[0], widths[1])
-        self.block2 = HalvingBottleneck(widths[2])
-        self.block3 = _blocks("b3", blocks[1], widths[2])
-        self.block4 = HalvingBottleneck(widths[3])
-        self.block5 = _blocks("b5", blocks[2], widths[3])
-        self.block6 = HalvingBottleneck(last)
-        self.block7 = _blocks("b7", blocks[3], last)
+            self.add_module(f"norm{i + 1}", norm(widths[i]))
+        self.block1 = _blocks("b1", blocks[0], widths[1], norm)
+        self.block2 = HalvingBottleneck(widths[2], norm)
+        self.block3 = _blocks("b3", blocks[1], widths[2], norm)
+        self.block4 = HalvingBottleneck(widths[3], norm)
+        self.block5 = _blocks("b5", blocks[2], widths[3], norm)
+        self.block6 = HalvingBottleneck(last, norm)
+        self.block7 = _blocks("b7", blocks[3], last, norm)
         bins = self.config.angle_bins
         self.fc_roll, self.fc_pitch, self.fc_yaw = (nn.Linear(last, bins) for _ in range(3))
         self.fc_t = nn.Linear(last, 3)

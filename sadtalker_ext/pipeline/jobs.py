@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 import time
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
 STATES: Final = (WAITING, RUNNING, DONE, FAILED, STOPPED)
+TICKET: Final = re.compile("[0-9a-f]{32}")
+"""What a ticket looks like; other words are none."""
+BEFORE = "Stopped before it began; nothing was kept"
+REFUSALS: Final = 100
+"""Tickets of orders that shall not begin when they arrive, remembered at most."""
 DEFECT = "Something went wrong inside the program ({kind}: {words}); the log tells more"
 
 
@@ -35,7 +41,8 @@ class Order:
 
     inputs: portrait, voice or seconds of silence, reference. output: the mp4 to write. scratch: a folder with the
     inputs that is removed when the job has ended, or None. fleeting: whether the video is removed when the job is
-    forgotten. names: what its files are called in sentences, for those that lie where nobody put them.
+    forgotten. names: what its files are called in sentences, for those that lie where nobody put them. ticket: id of
+    the job, 32 hexadecimal digits, chosen by whoever orders to be able to stop it before its order has arrived.
     """
 
     inputs: Inputs
@@ -44,6 +51,7 @@ class Order:
     scratch: Path | None = None
     fleeting: bool = False
     names: Mapping[Path, str] = field(default_factory=dict)
+    ticket: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,12 +128,15 @@ class Workshop:
         self.limits = limits
         self.shelf = Shelf()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._refused: OrderedDict[str, None] = OrderedDict()
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
         self._open = True
 
     def submit(self, order: Order) -> Job:
-        """Put an order into the queue; a SadTalkerError when too many wait."""
+        """Put an order into the queue; a SadTalkerError when too many wait. A ticket makes one job, however often its
+        order arrives.
+        """
         with self._change:
             self._forget_old()
             waiting = sum(job.state == WAITING for job in self._jobs.values())
@@ -133,7 +144,15 @@ class Workshop:
                 _remove(order.scratch)
                 raise BusyError(f"{waiting} jobs are waiting already; try again when some of them are done")
             job = Job(order)
+            if TICKET.fullmatch(order.ticket):
+                if order.ticket in self._jobs:
+                    _remove(order.scratch)
+                    return self._jobs[order.ticket]
+                job.id = order.ticket
             self._jobs[job.id] = job
+            if job.id in self._refused:
+                self._end(job, STOPPED, BEFORE)
+                return job
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="sadtalker-jobs", daemon=True)
                 self._thread.start()
@@ -155,7 +174,19 @@ class Workshop:
         with self._change:
             job.stop.set()
             if job.state == WAITING:
-                self._end(job, STOPPED, "Stopped before it began")
+                self._end(job, STOPPED, BEFORE)
+
+    def refuse(self, ticket: str) -> Job | None:
+        """Stop the job of that ticket or id; where there is none yet, see to it that it ends before it begins."""
+        with self._change:
+            job = self._jobs.get(ticket)
+            if job is not None:
+                self.cancel(job)
+            elif TICKET.fullmatch(ticket):
+                self._refused[ticket] = None
+                if len(self._refused) > REFUSALS:
+                    self._refused.popitem(last=False)
+            return job
 
     def forget(self, job: Job) -> None:
         """Stop a job and remember it no longer."""

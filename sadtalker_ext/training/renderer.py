@@ -36,16 +36,17 @@ OFFICIAL_WEIGHTS: Final = {
     "head_pose": 20.0, "deformation": 5.0,
 }  # fmt: skip
 """Of SadTalker's released configuration, where spread and depth are one, keypoint, and the last is expression."""
-GUIDANCE: Final = {"guide": 30.0, "warp": 10.0, "flow": 40.0}
+GUIDANCE: Final = {"guide": 30.0, "lips": 30.0, "warp": 10.0, "flow": 40.0}
 """Landmarks show keypoints and field where to go, and the field must serve without painting: motion is learnt in
-hundreds of steps instead of tens of thousands.
+hundreds of steps instead of tens of thousands. Every second picture is moved by the landmarks themselves, so that a
+lip that is commanded to part does, however well lips are found in pictures.
 """
 SMALL_WEIGHTS: Final = {
     "perceptual": 2.0, "pixel": 20.0, "mouth": 5.0, "feature_matching": 0.2, "gan": 0.01, "equivariance": 2.0,
     "spread": 0.005, "depth": 1.0, "head_pose": 10.0, "deformation": 0.2, **GUIDANCE,
 }  # fmt: skip
 """For a short run: pixels count, those of the mouth twice, and there is guidance."""
-POINT_LOSSES: Final = ("equivariance", "spread", "depth", "head_pose", "deformation", "guide")
+POINT_LOSSES: Final = ("equivariance", "spread", "depth", "head_pose", "deformation", "guide", "lips")
 """Those that need no painted picture."""
 POINTS_FIRST: Final = {"small": 0.4}
 """Part of the run, by size, in which only keypoints are learnt: a fifth of the work of a whole step, and whoever
@@ -84,6 +85,7 @@ class RendererRecipe:
     ) -> None:
         self.size, self.pyramid, self.recompute = size, pyramid, recompute
         self.train_set, self.test_set = (PicturePairs(data, split, size) for split in ("train", "test"))
+        self.guided = guided or size.name != "full"
         full = {**OFFICIAL_WEIGHTS, **GUIDANCE} if guided else OFFICIAL_WEIGHTS
         weights = full if size.name == "full" else SMALL_WEIGHTS
         first = POINTS_FIRST.get(size.name, 0.0)
@@ -114,7 +116,8 @@ class RendererRecipe:
         warp = ThinPlate(batch["affine"], batch["bend"])
         painted = not set(phase.weights) <= set(POINT_LOSSES)
         pictures = (batch["source"], batch["driving"], warp.picture(batch["driving"]))
-        found, moved = networks["renderer"](*pictures, painted=painted)
+        known = losses.tied(batch["landmarks"], self.size.keypoint_detector.keypoints) if self.guided else None
+        found, moved = networks["renderer"](*pictures, known=known, painted=painted)
         table = self._point_losses(found, warp, batch)
         if moved is not None:
             batch[_DRAWN] = moved.picture.detach()
@@ -163,6 +166,7 @@ class RendererRecipe:
             "head_pose": lambda: losses.head_pose(predicted_angles(found.heads), known),
             "deformation": lambda: losses.deformation_prior(found.heads.deformation),
             "guide": lambda: losses.guide(both, landmarks, losses.MOUTH_COUNTS),
+            "lips": lambda: losses.lips(both, landmarks),
         }
 
     def _field_losses(self, moved: Moved, batch: Mapping[str, Tensor]) -> dict[str, Callable[[], Tensor]]:

@@ -105,10 +105,23 @@ def guide(keypoints: Tensor, landmarks: Tensor, mouth: float = 1.0) -> Tensor:
     """Keypoints (B, K, 3) tied to some of the landmarks (B, 68, 2) in [-1, 1], as in LivePortrait (Guo et al. 2024,
     section 3.2): mean absolute error, in which keypoints of the mouth count ``mouth`` times.
     """
-    tied = GUIDE_LANDMARKS[: keypoints.shape[1]]
-    weights = keypoints.new_tensor([mouth if point >= FIRST_OF_MOUTH else 1.0 for point in tied])
-    error = (keypoints[:, :, :2] - landmarks[:, list(tied)]).abs().mean(dim=(0, 2))
+    count = keypoints.shape[1]
+    weights = keypoints.new_tensor([mouth if point >= FIRST_OF_MOUTH else 1.0 for point in GUIDE_LANDMARKS[:count]])
+    error = (keypoints[:, :, :2] - tied(landmarks, count)).abs().mean(dim=(0, 2))
     return (error * weights).sum() / weights.sum()
+
+
+def lips(keypoints: Tensor, landmarks: Tensor) -> Tensor:
+    """Mean absolute error of the way from the upper inner lip to the lower one, the first two keypoints that
+    :func:`guide` ties: small beside the errors of both, and what speech is seen by.
+    """
+    upper, lower = tied(landmarks, 2).unbind(dim=1)
+    return ((keypoints[:, 1, :2] - keypoints[:, 0, :2]) - (lower - upper)).abs().mean()
+
+
+def tied(landmarks: Tensor, keypoints: int) -> Tensor:
+    """Those of landmarks (..., 68, 2) that :func:`guide` ties keypoints to: (..., K, 2)."""
+    return landmarks[..., list(GUIDE_LANDMARKS[:keypoints]), :]
 
 
 def flow(deformation: Tensor, source: Tensor, driving: Tensor, aligned: bool) -> Tensor:

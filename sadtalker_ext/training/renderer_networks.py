@@ -57,14 +57,18 @@ class Renderer(nn.Module):
         self.generator = Generator(size.generator)
 
     def forward(
-        self, source: Tensor, driving: Tensor, warped: Tensor | None = None, *, painted: bool = True
-    ) -> tuple[Found, Moved | None]:
+        self, source: Tensor, driving: Tensor, warped: Tensor | None = None, *,
+        known: Tensor | None = None, painted: bool = True,
+    ) -> tuple[Found, Moved | None]:  # fmt: skip
         """RGB pictures (B, 3, S, S) in [0, 1]; ``warped``: driving pictures, warped, to find keypoints in.
 
-        Without ``painted`` only keypoints are looked for.
+        known: (B, 2, K, 2), where keypoints of source and driving frame should be: every second picture is moved by
+        these, the others by what is found. Without ``painted`` only keypoints are looked for.
         """
         found = self.find(source, driving, warped)
-        return found, self.move(source, found) if painted else None
+        if not painted:
+            return found, None
+        return found, self.move(source, found if known is None else every_second(found, known))
 
     def find(self, source: Tensor, driving: Tensor, warped: Tensor | None = None) -> Found:
         """Keypoints of the pictures."""
@@ -90,6 +94,18 @@ def place(canonical: Tensor, heads: HeadParameters) -> Tensor:
     """Keypoints (B, K, 3) of canonical ones in full precision: under autocast a keypoint would jump by pixels."""
     with torch.autocast(canonical.device.type, enabled=False):
         return transform_keypoints(canonical.float(), HeadParameters(*(part.float() for part in heads)))
+
+
+def every_second(found: Found, known: Tensor) -> Found:
+    """What was found, but that x and y of keypoints of the second, fourth, ... pair are those of ``known``
+    (B, 2, K, 2).
+    """
+    second = (torch.arange(len(known), device=known.device) % 2 == 1).view(-1, 1, 1)
+    told = [
+        torch.where(second, torch.cat((xy, points[:, :, 2:]), dim=2), points)
+        for points, xy in zip((found.source, found.driving), known.unbind(dim=1), strict=True)
+    ]
+    return found._replace(source=told[0], driving=told[1])
 
 
 def _frozen(config: dict[str, Any]) -> dict[str, Any]:

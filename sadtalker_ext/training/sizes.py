@@ -57,7 +57,7 @@ SMALL: Final = RendererSize(
     name="small",
     size_px=64,
     keypoint_detector=KeypointDetectorConfig(base_channels=8, max_channels=64, levels=4, depth=4),
-    head_estimator=HeadEstimatorConfig(32, (64, 128, 256, 256), (1, 1, 1, 1)),
+    head_estimator=HeadEstimatorConfig(32, (64, 128, 256, 256), (1, 1, 1, 1), norm_groups=8),
     generator=GeneratorConfig(
         base_channels=16, max_channels=64, halvings=1, depth=4, resblocks=1,
         motion=DenseMotionConfig(

@@ -12,7 +12,7 @@ import gradio as gr
 from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.pipeline.engine_states import engine_state, lacking
 from sadtalker_ext.pipeline.inputs import ALL, EYES, EYES_AND_POSE, POSE, Inputs
-from sadtalker_ext.pipeline.jobs import DONE, Job, Order
+from sadtalker_ext.pipeline.jobs import BEFORE, DONE, Job, Order
 from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.webui.engine_panel import panel_view
 from sadtalker_ext.webui.face_view import faces_view
@@ -66,7 +66,7 @@ class Actions:
         """Show the faces of a picture."""
         return faces_view(portrait, face)
 
-    def generate(self, *values: Any) -> tuple[str, str]:  # noqa: ANN401 - what the widgets hold
+    def generate(self, ticket: str, *values: Any) -> tuple[str, str]:  # noqa: ANN401 - what the widgets hold
         """Order a video: the job's id and what is shown of it. The values are those of a Wish, then the settings."""
         count = len(Wish._fields)
         wish = Wish(*values[:count])
@@ -79,17 +79,20 @@ class Actions:
                 return "", message(f"{state.words} Open Checkpoints to see which, or choose another engine.", "error")
             output = dated_output(self._studio.results(), stem_of(wish.voice) if wish.voice else "idle")
             inputs = wish.inputs(with_reference=bool(state.references))
-            job = self._studio.workshop.submit(Order(inputs, output, settings, names=names_of(inputs)))
+            job = self._studio.workshop.submit(
+                Order(inputs, output, settings, names=names_of(inputs), ticket=ticket or "")
+            )
         except (SadTalkerError, OSError) as e:
             return "", message(str(e), "error")
         return job.id, job_view(job)
 
     def interrupt(self, job_id: str) -> str:
-        """Stop the job."""
-        job = self._studio.workshop.find(job_id)
-        if job is None:
+        """Stop the job of that id; one whose order is still on its way will not begin."""
+        if not job_id:
             return message("Nothing is being made.")
-        self._studio.workshop.cancel(job)
+        job = self._studio.workshop.refuse(job_id)
+        if job is None:
+            return message(BEFORE)
         job.over.wait(1.0)
         return job_view(job)
 

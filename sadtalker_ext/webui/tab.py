@@ -9,7 +9,8 @@ import gradio as gr
 
 from sadtalker_ext.pipeline.inputs import EYES_AND_POSE
 from sadtalker_ext.webui.actions import USES_IN_WORDS, Actions
-from sadtalker_ext.webui.compat_inputs import picture_input, sound_input, video_input
+from sadtalker_ext.webui.compat_events import script
+from sadtalker_ext.webui.compat_inputs import gradio_3, picture_input, sound_input, video_input
 from sadtalker_ext.webui.knob_widgets import COMMON, GROUPS, OF_SADTALKER, KnobWidgets, unplaced
 from sadtalker_ext.webui.studio import Studio
 from sadtalker_ext.webui.words import message
@@ -19,6 +20,12 @@ HIDDEN = "st-hidden"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False}
 LONGEST_IDLE_S = 120
 """The page's own end of the slider; REST and the command line go further."""
+ORDER = "(...values) => window.sadtalkerOrder ? window.sadtalkerOrder(values) : values"
+ANSWERED = "() => window.sadtalkerAnswered && window.sadtalkerAnswered()"
+STOP = "(job) => [window.sadtalkerStop ? window.sadtalkerStop(job) : job]"
+SENT = "(...values) => (window.sadtalkerSent && window.sadtalkerSent(values[0]), values)"
+KEPT = "(path) => window.sadtalkerKept && window.sadtalkerKept(path)"
+"""Our script gives orders a ticket and voices a path; it is there where the host has loaded it."""
 GREETING = "Drop a portrait and a voice into their fields, then press Generate."
 
 
@@ -56,6 +63,7 @@ class Outputs:
     send_back: Any
     gallery: Any
     job: Any
+    ticket: Any
     current: Any
     pick: Any
     show: Any
@@ -80,6 +88,7 @@ def _inputs(studio: Studio) -> Inputs:
     faces = gr.HTML("", elem_id="sadtalker_faces")
     knobs.add("face")
     voice = sound_input("sadtalker_voice")
+    _send_early(voice)
     idle = _idle()
     knobs.add("engine")
     parts = _checkpoints()
@@ -96,6 +105,15 @@ def _inputs(studio: Studio) -> Inputs:
         for name in OF_SADTALKER:
             knobs.add(name)
     return Inputs(portrait, faces, voice, idle, *reference, knobs, own_knobs, *parts)
+
+
+def _send_early(voice: Any) -> None:  # noqa: ANN401 - a Gradio component
+    """Gradio 3 sends a sound as text together with the order: send it when it is chosen, and only its path later."""
+    if not gradio_3():
+        return
+    kept = gr.Textbox("", elem_id="sadtalker_kept", elem_classes=[HIDDEN])
+    sent = voice.upload(lambda path: path or "", voice, kept, **QUIET, **script(SENT))
+    sent.then(None, kept, None, **script(KEPT))
 
 
 def _idle() -> Any:  # noqa: ANN401 - a Gradio component
@@ -143,13 +161,13 @@ def _outputs() -> Outputs:
     with gr.Accordion("Earlier results", open=True, elem_id="sadtalker_gallery_part"):
         gallery = gr.HTML("", elem_id="sadtalker_gallery")
     with gr.Row(elem_id="sadtalker_wires", elem_classes=[HIDDEN]):
-        job, current, pick = (
-            gr.Textbox("", label=name, elem_id=f"sadtalker_{name}") for name in ("job", "current", "pick")
+        job, ticket, current, pick = (
+            gr.Textbox("", label=name, elem_id=f"sadtalker_{name}") for name in ("job", "ticket", "current", "pick")
         )
         show, poll, refresh = (gr.Button(name, elem_id=f"sadtalker_{name}") for name in ("show", "poll", "refresh"))
     return Outputs(
-        generate, interrupt, progress, video, details, open_folder, send_back, gallery, job, current, pick, show, poll,
-        refresh,
+        generate, interrupt, progress, video, details, open_folder, send_back, gallery, job, ticket, current, pick,
+        show, poll, refresh,
     )  # fmt: skip
 
 
@@ -159,8 +177,11 @@ def _wire(inputs: Inputs, outputs: Outputs, actions: Actions) -> None:
     inputs.portrait.change(actions.look, [inputs.portrait, face], inputs.faces, **QUIET)
     wish = [inputs.portrait, inputs.voice, inputs.idle, inputs.reference, inputs.reference_use]
     values = [*wish, *knobs.in_order()]
-    out.generate.click(actions.generate, values, [out.job, out.progress], **QUIET)
-    out.interrupt.click(actions.interrupt, out.job, out.progress, **QUIET)
+    ordered = out.generate.click(
+        actions.generate, [out.ticket, *values], [out.job, out.progress], **QUIET, **script(ORDER)
+    )
+    ordered.then(None, None, None, **script(ANSWERED))
+    out.interrupt.click(actions.interrupt, out.job, out.progress, **QUIET, **script(STOP))
     shown = [out.job, out.progress, out.video, out.details, out.gallery, out.current, inputs.panel]
     out.poll.click(actions.poll, [out.job, engine], shown, **QUIET)
     out.refresh.click(actions.refresh, engine, [out.job, out.progress, out.gallery, inputs.panel], **QUIET)

@@ -51,3 +51,15 @@ def test_a_narrow_head_estimator_has_the_same_parts():
     assert head.deformation.shape == (2, 5, 3)
     assert head.yaw.shape == (2, 66)
     assert {key.split(".")[0] for key in narrow.state_dict()} >= {"block1", "block7", "fc_yaw", "norm5"}
+
+
+def test_group_norms_do_the_same_whether_they_learn_or_serve():
+    torch.manual_seed(1)
+    widths = (8, 16, 16, 32)
+    grouped = HeadEstimator(HeadEstimatorConfig(8, widths, (1, 1, 1, 1), keypoints=5, norm_groups=2))
+    picture = torch.rand(2, 3, 64, 64)
+    learning, serving = grouped.train()(picture), grouped.eval()(picture)
+    assert torch.equal(learning.deformation, serving.deformation)
+    one = grouped(picture[:1])
+    assert torch.allclose(one.deformation, serving.deformation[:1], atol=1e-6)
+    assert not any("running" in key for key in grouped.state_dict())

@@ -63,6 +63,20 @@ def test_the_mouth_counts_more_and_boxes_hold_what_is_inside():
     assert float(losses.within(pictures, boxes)) == pytest.approx((5 + 6 + 12) / 3)
 
 
+def test_the_parting_of_the_lips_by_hand():
+    """Both lips found 0.3 too far right cost nothing; parted by 0.1 where the landmarks are closed, half of that."""
+    landmarks = torch.zeros(1, 68, 2)
+    points = torch.zeros(1, 3, 3)
+    points[0, :2, 0] = 0.3
+    assert float(losses.lips(points, landmarks)) == 0
+    points[0, 1, 1] = 0.1
+    assert float(losses.lips(points, landmarks)) == pytest.approx(0.05)
+    upper, lower = losses.GUIDE_LANDMARKS[:2]
+    landmarks[0, lower, 1] = 0.1
+    assert float(losses.lips(points, landmarks)) == pytest.approx(0)
+    assert (upper, lower) == (62, 66)  # iBUG-68: middle of the inner lips
+
+
 @pytest.mark.parametrize("aligned", [True, False])
 def test_a_field_that_stands_still_leaves_the_picture(aligned):
     """With the official habit it is enlarged instead, from its middle: see DenseMotionConfig."""

@@ -22,6 +22,7 @@ from sadtalker_ext.training.mapping_net import MappingRecipe, train_mapping
 from sadtalker_ext.training.perceptual import random_pyramid
 from sadtalker_ext.training.renderer import PLANS, SMALL_WEIGHTS, RendererRecipe, train_renderer
 from sadtalker_ext.training.renderer_data import PicturePairs, head_angles, judge
+from sadtalker_ext.training.renderer_losses import GUIDE_LANDMARKS
 from sadtalker_ext.training.renderer_networks import COMPONENTS, load_component, load_renderer
 from sadtalker_ext.training.sizes import SIZES, TINY, size_named
 from sadtalker_ext.weights.official import MAPPING_KIND
@@ -137,6 +138,23 @@ def test_keypoints_are_learnt_first_and_alone(data, tmp_path: Path, monkeypatch)
     assert "guide" in rows[0]
     assert not {"pixel", "hinge"} & rows[1]
     assert {"guide", "pixel", "hinge"} <= rows[2]
+
+
+def test_every_second_picture_is_moved_by_the_landmarks(data):
+    """Where keypoints are known: those of odd rows, x and y; the rest is what is found."""
+    learner = recipe(data)
+    renderer = learner.build()["renderer"].eval()
+    batch = learner.batch(np.random.default_rng(0), 4)
+    known = batch["landmarks"][:, :, list(GUIDE_LANDMARKS[:5])]
+    with torch.no_grad():
+        found, moved = renderer(batch["source"], batch["driving"], known=known)
+        plain = renderer(batch["source"], batch["driving"])[1]
+    assert torch.equal(moved.picture[::2], plain.picture[::2])
+    assert not torch.equal(moved.picture[1::2], plain.picture[1::2])
+    for used, own, told in zip(moved.found[:2], found[:2], known.unbind(dim=1), strict=True):
+        assert torch.equal(used[::2], own[::2])
+        assert torch.equal(used[1::2, :, :2], told[1::2])
+        assert torch.equal(used[1::2, :, 2], own[1::2, :, 2])
 
 
 def test_batches_depend_on_the_generator_alone(data):

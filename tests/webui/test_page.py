@@ -132,6 +132,38 @@ def test_interrupt_counts_before_the_page_knows_its_job(alone, visit):
     assert page.locator("#sadtalker_progress [data-busy]").count() == 0
 
 
+def test_interrupt_does_not_wait_for_an_order_on_its_way(alone, visit):
+    """The order is held up, as a slow line would; it names the voice, which went to the server when it was chosen."""
+    visitor = visit(alone.address)
+    page = visitor.page
+    before, held = videos(alone), []
+    visitor.portrait()
+    visitor.voice(90)
+
+    def hold(route):
+        if "voice_90" in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/run/**", hold)
+    visitor.press("generate")
+    visitor.press("interrupt")
+    visitor.progress_says("Stopped before it began")
+    (order,) = held
+    assert len(order.request.post_data) < 1_000_000
+    with page.expect_response("**/run/**"):
+        order.continue_()
+    page.wait_for_timeout(1500)
+    assert "Stopped before it began" in page.inner_text("#sadtalker_progress")
+    assert videos(alone) == before
+    page.unroute("**/run/**")
+    visitor.press("generate")
+    page.wait_for_selector("#sadtalker_progress [data-busy]")
+    visitor.press("interrupt")
+    visitor.progress_says("nothing was kept")
+
+
 def test_a_portrait_without_a_voice_is_idle(alone, visit):
     visitor = visit(alone.address)
     page = visitor.page

@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import gradio
@@ -14,7 +15,7 @@ from sadtalker_ext.pipeline.animate import REFERENCE_STAGE, STAGES
 from sadtalker_ext.pipeline.engine_states import EngineState
 from sadtalker_ext.pipeline.frames import Progress
 from sadtalker_ext.pipeline.inputs import EYES, POSE, USES, Inputs
-from sadtalker_ext.pipeline.jobs import FAILED, RUNNING, Job, Order, Workshop
+from sadtalker_ext.pipeline.jobs import FAILED, REFUSALS, RUNNING, STOPPED, Job, Order, Workshop
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui import engine_panel, results, words
 from sadtalker_ext.webui.actions import USES_IN_WORDS, Actions, Wish, stem_of
@@ -176,6 +177,52 @@ def test_a_wish_becomes_inputs_or_a_sentence():
     assert spoken.inputs(True) == Inputs(Path("p.png"), Path("v.wav"), None, Path("r.mp4"), "eyes")
     assert idle.inputs(True) == Inputs(Path("p.png"), None, 3, Path("r.mp4"), "eyes")
     assert idle.inputs(False) == Inputs(Path("p.png"), None, 3)
+
+
+def test_an_order_that_was_refused_ends_before_it_begins():
+    workshop, ticket = Workshop(), "0123456789abcdef" * 2
+    assert workshop.refuse(ticket) is None
+    job = workshop.submit(replace(ORDER, ticket=ticket))
+    assert (job.id, job.state, job.over.is_set()) == (ticket, STOPPED, True)
+    assert "nothing was kept" in job_view(job)
+    assert workshop.refuse(ticket) is job
+    workshop.close()
+
+
+def test_a_ticket_makes_one_job_and_other_words_are_none(monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(*_):
+        begun.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr(Workshop, "work_on", work)
+    workshop = Workshop()
+    first, again = (workshop.submit(replace(ORDER, ticket="f" * 32)) for _ in range(2))
+    assert first is again
+    other = workshop.submit(replace(ORDER, ticket="../task(1)"))
+    assert other.id != "../task(1)"
+    assert workshop.refuse("../task(1)") is None
+    assert begun.wait(10)
+    assert workshop.refuse("f" * 32) is first
+    assert first.stop.is_set()
+    go_on.set()
+    assert other.over.wait(10)
+    workshop.close()
+
+
+def test_only_the_latest_refusals_are_remembered():
+    workshop = Workshop()
+    tickets = [f"{number:032x}" for number in range(REFUSALS + 1)]
+    for ticket in tickets:
+        workshop.refuse(ticket)
+    assert list(workshop._refused) == tickets[1:]
+
+
+def test_nothing_to_interrupt_is_said(tmp_path):
+    actions = Actions(Studio(Workshop(), lambda: tmp_path, lambda: (tmp_path,)))
+    assert "Nothing is being made" in actions.interrupt("")
+    assert "before it began" in actions.interrupt("a" * 32)
 
 
 def test_every_use_of_a_reference_can_be_chosen():
