@@ -19,7 +19,9 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this typ
         "on after a stop.",
     )  # fmt: skip
     _add_output(practice)
-    practice.add_argument("--clips", type=int, default=96, help="for training; an eighth more is held out (default 96)")
+    practice.add_argument(
+        "--clips", type=int, default=512, help="for training; an eighth more is held out (default 512)"
+    )
     practice.add_argument("--portraits", type=Path, metavar="DIR", help="folder of pictures (default: the demo's)")
     practice.add_argument(
         "--speech", type=Path, metavar="DIR", help="from train corpus, or sound files (default: what this machine has)"

@@ -124,7 +124,7 @@ class CpuImaging:
 
     def sample_texels(self, texture: Texture, texels: Pixels) -> Pixels:
         """Look up at texel coordinates (h, w, 2)."""
-        nothing = np.empty(0, np.float32)
+        nothing: Any = None  # not an empty array: OpenCV 5 takes that for a second map and reads on behind it
         return cv2.remap(texture.data, texels, nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def sample_strip(self, texture: Texture, u: Pixels, w: Pixels) -> Pixels:

@@ -38,7 +38,7 @@ RECORD: Final = "run.json"
 DATA, EXPORT = "data", "export"
 PRACTICE: Final = {
     "tiny": PracticePlan(clips=8, size_px=32),
-    "small": PracticePlan(clips=96, size_px=128),
+    "small": PracticePlan(clips=512, size_px=128),
     "full": PracticePlan(clips=4000, size_px=256, seconds=4.0),
 }
 """Clips that are made where no data set is given, by name of the size."""

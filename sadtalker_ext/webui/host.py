@@ -23,6 +23,7 @@ from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.runtime import AUTO, Runtime
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui.compat_inputs import sound_input
+from sadtalker_ext.webui.compat_memory import unloader
 from sadtalker_ext.webui.host_axes import add_axes, wishes
 from sadtalker_ext.webui.host_restorers import register_all
 from sadtalker_ext.webui.host_sending import Sending
@@ -101,6 +102,11 @@ class HostRoom(Room):
 @contextmanager
 def image_model_aside() -> Iterator[None]:
     """While inside, the image model is off the graphics card, if the person wants that and one is loaded."""
+    unload = unloader() if option("move_model") else None
+    if unload is not None:
+        unload()
+        yield
+        return
     model = getattr(getattr(sd_models, "model_data", None), "sd_model", None) if option("move_model") else None
     if model is None or not hasattr(sd_models, "send_model_to_cpu"):
         yield

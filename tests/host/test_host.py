@@ -197,6 +197,21 @@ def test_the_image_model_makes_room_and_comes_back(host, order):
     assert moved == [("cpu", model), ("device", model)]
 
 
+@pytest.mark.parametrize("name", ["backend.memory_management", "ldm_patched.modules.model_management"])
+def test_hosts_that_manage_memory_are_asked_to_unload(host, order, monkeypatch, name):
+    """Forge's and reForge's send_model_to_cpu does nothing."""
+    calls = []
+    manager = types.SimpleNamespace(unload_all_models=lambda: calls.append("unloaded"))
+    monkeypatch.setitem(sys.modules, name, manager)
+    host.shared.opts.sadtalker_move_model = True
+    with sys.modules["sadtalker_ext.webui.host"].image_model_aside():
+        assert calls == ["unloaded"]
+    host.shared.opts.sadtalker_move_model = False
+    with sys.modules["sadtalker_ext.webui.host"].image_model_aside():
+        pass
+    assert calls == ["unloaded"]
+
+
 def test_the_engine_is_kept_unless_the_setting_says_otherwise(host, order):
     workshop = guest(host).workshop
     workshop.submit(order(0.4)).over.wait(180)
