@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sadtalker_ext.errors import EngineError
+from sadtalker_ext.errors import EngineError, SadTalkerError
+from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
     from sadtalker_ext.pipeline.jobs import Workshop
+
+log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
@@ -63,15 +67,26 @@ def launch(page: Any, place: Place) -> str:  # noqa: ANN401 - Gradio's Blocks
 def serve(workshop: Workshop, place: Place) -> str:
     """Serve the page until Ctrl-C; the address is told as soon as it answers."""
     import sys
+    import threading
 
     page = build_page(workshop, place)
     address = launch(page, place)
     sys.stderr.write(f"SadTalker is at {address}\n")
+    threading.Thread(target=warm_up, args=(workshop,), name="sadtalker-warm-up", daemon=True).start()
     try:
         page.block_thread()
     finally:
         workshop.close()
     return address
+
+
+def warm_up(workshop: Workshop) -> None:
+    """Load what the first video needs while somebody looks for a portrait: it begins sooner, and stops sooner."""
+    settings = Settings()
+    try:
+        workshop.shelf.open(settings.engine, workshop.room.runtime(settings), settings)
+    except SadTalkerError as e:
+        log.warning("%s", e)
 
 
 def _text(name: str) -> str:

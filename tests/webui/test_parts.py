@@ -19,6 +19,7 @@ from sadtalker_ext.pipeline.jobs import FAILED, REFUSALS, RUNNING, STOPPED, Job,
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui import engine_panel, results, words
 from sadtalker_ext.webui.actions import USES_IN_WORDS, Actions, Wish, stem_of
+from sadtalker_ext.webui.alone import warm_up
 from sadtalker_ext.webui.engine_panel import Download, panel_view
 from sadtalker_ext.webui.knob_widgets import OF_SADTALKER, settings_of, values_of
 from sadtalker_ext.webui.studio import Studio
@@ -217,6 +218,22 @@ def test_only_the_latest_refusals_are_remembered():
     for ticket in tickets:
         workshop.refuse(ticket)
     assert list(workshop._refused) == tickets[1:]
+
+
+def test_the_first_video_finds_its_engine_open(monkeypatch, caplog):
+    opened = []
+    monkeypatch.setattr("sadtalker_ext.engines.engine.open_engine", lambda name, *_: opened.append(name) or "engine")
+    workshop = Workshop()
+    warm_up(workshop)
+    assert workshop.shelf.open("starter", workshop.room.runtime(Settings()), Settings()) == "engine"
+    assert opened == ["starter"]
+
+    def refuse(*_):
+        raise WeightsError("exp_net.safetensors is damaged; install the package again")
+
+    monkeypatch.setattr("sadtalker_ext.engines.engine.open_engine", refuse)
+    warm_up(Workshop())
+    assert "install the package again" in caplog.text
 
 
 def test_nothing_to_interrupt_is_said(tmp_path):
