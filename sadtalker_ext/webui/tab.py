@@ -64,6 +64,7 @@ class Outputs:
     gallery: Any
     job: Any
     ticket: Any
+    kept: Any
     current: Any
     pick: Any
     show: Any
@@ -88,7 +89,6 @@ def _inputs(studio: Studio) -> Inputs:
     faces = gr.HTML("", elem_id="sadtalker_faces")
     knobs.add("face")
     voice = sound_input("sadtalker_voice")
-    _send_early(voice)
     idle = _idle()
     knobs.add("engine")
     parts = _checkpoints()
@@ -105,15 +105,6 @@ def _inputs(studio: Studio) -> Inputs:
         for name in OF_SADTALKER:
             knobs.add(name)
     return Inputs(portrait, faces, voice, idle, *reference, knobs, own_knobs, *parts)
-
-
-def _send_early(voice: Any) -> None:  # noqa: ANN401 - a Gradio component
-    """Gradio 3 sends a sound as text together with the order: send it when it is chosen, and only its path later."""
-    if not gradio_3():
-        return
-    kept = gr.Textbox("", elem_id="sadtalker_kept", elem_classes=[HIDDEN])
-    sent = voice.upload(lambda path: path or "", voice, kept, **QUIET, **script(SENT))
-    sent.then(None, kept, None, **script(KEPT))
 
 
 def _idle() -> Any:  # noqa: ANN401 - a Gradio component
@@ -161,13 +152,14 @@ def _outputs() -> Outputs:
     with gr.Accordion("Earlier results", open=True, elem_id="sadtalker_gallery_part"):
         gallery = gr.HTML("", elem_id="sadtalker_gallery")
     with gr.Row(elem_id="sadtalker_wires", elem_classes=[HIDDEN]):
-        job, ticket, current, pick = (
-            gr.Textbox("", label=name, elem_id=f"sadtalker_{name}") for name in ("job", "ticket", "current", "pick")
+        job, ticket, kept, current, pick = (
+            gr.Textbox("", label=name, elem_id=f"sadtalker_{name}")
+            for name in ("job", "ticket", "kept", "current", "pick")
         )
         show, poll, refresh = (gr.Button(name, elem_id=f"sadtalker_{name}") for name in ("show", "poll", "refresh"))
     return Outputs(
-        generate, interrupt, progress, video, details, open_folder, send_back, gallery, job, ticket, current, pick,
-        show, poll, refresh,
+        generate, interrupt, progress, video, details, open_folder, send_back, gallery, job, ticket, kept, current,
+        pick, show, poll, refresh,
     )  # fmt: skip
 
 
@@ -175,6 +167,8 @@ def _wire(inputs: Inputs, outputs: Outputs, actions: Actions) -> None:
     knobs, out = inputs.knobs, outputs
     engine, face = knobs.by_name["engine"], knobs.by_name["face"]
     inputs.portrait.change(actions.look, [inputs.portrait, face], inputs.faces, **QUIET)
+    if gradio_3():
+        _send_early(inputs.voice, out.kept)
     wish = [inputs.portrait, inputs.voice, inputs.idle, inputs.reference, inputs.reference_use]
     values = [*wish, *knobs.in_order()]
     ordered = out.generate.click(
@@ -194,3 +188,9 @@ def _wire(inputs: Inputs, outputs: Outputs, actions: Actions) -> None:
     inputs.check.click(actions.check, engine, inputs.panel, queue=False)
     inputs.download.click(actions.fetch, [engine, inputs.mirror], inputs.panel, **QUIET)
     inputs.stop.click(actions.stop_fetch, engine, inputs.panel, **QUIET)
+
+
+def _send_early(voice: Any, kept: Any) -> None:  # noqa: ANN401 - Gradio components
+    """Gradio 3 sends a sound as text together with the order: send it when it is chosen, and only its path later."""
+    sent = voice.upload(lambda path: path or "", voice, kept, **QUIET, **script(SENT))
+    sent.then(None, kept, None, **script(KEPT))
