@@ -38,7 +38,7 @@ OFFICIAL_WEIGHTS: Final = {
 """Of SadTalker's released configuration, where spread and depth are one, keypoint, and the last is expression."""
 GUIDANCE: Final = {"guide": 30.0, "lips": 30.0, "warp": 10.0, "flow": 40.0}
 """Landmarks show keypoints and field where to go, and the field must serve without painting: motion is learnt in
-hundreds of steps instead of tens of thousands. Every second picture is moved by the landmarks themselves, so that a
+hundreds of steps instead of tens of thousands. Half of the pictures are moved by the landmarks themselves, so that a
 lip that is commanded to part does, however well lips are found in pictures.
 """
 SMALL_WEIGHTS: Final = {
@@ -116,7 +116,7 @@ class RendererRecipe:
         warp = ThinPlate(batch["affine"], batch["bend"])
         painted = not set(phase.weights) <= set(POINT_LOSSES)
         pictures = (batch["source"], batch["driving"], warp.picture(batch["driving"]))
-        known = losses.tied(batch["landmarks"], self.size.keypoint_detector.keypoints) if self.guided else None
+        known = self._known(batch) if self.guided else None
         found, moved = networks["renderer"](*pictures, known=known, painted=painted)
         table = self._point_losses(found, warp, batch)
         if moved is not None:
@@ -124,6 +124,11 @@ class RendererRecipe:
             table |= self._picture_losses(networks["discriminator"], moved.picture, batch)
             table |= self._field_losses(moved, batch)
         return {name: table[name]() for name in phase.weights}
+
+    def _known(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Keypoints of the pairs that are told theirs, nan for the others."""
+        points = losses.tied(batch["landmarks"], self.size.keypoint_detector.keypoints)
+        return points.masked_fill(~batch["told"].view(-1, 1, 1, 1), torch.nan)
 
     def _picture_losses(
         self, discriminator: nn.Module, ours: Tensor, batch: Mapping[str, Tensor]

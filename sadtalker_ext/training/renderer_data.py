@@ -54,12 +54,14 @@ class PicturePairs:
 
         source, driving: (B, 3, S, S) RGB in [0, 1]. angles: (B, 2, 3) yaw, pitch and roll of both, in radians.
         landmarks: (B, 2, 68, 2) of both in [-1, 1]. affine, bend: of a :class:`.thin_plate.ThinPlate` each.
+        told: (B,) bool, half of them at random: pairs that guidance may move by their landmarks.
         """
         chosen = random.integers(0, len(self.store), count)
         frames = [random.choice(self.store.frames(int(clip)), 2, replace=False) for clip in chosen]
         pairs = [(int(clip), int(a), int(b)) for clip, (a, b) in zip(chosen, frames, strict=True)]
         affine, bend = draw_warps(random, count)
-        return {**self.pairs(pairs), "affine": torch.from_numpy(affine), "bend": torch.from_numpy(bend)}
+        drawn = {"affine": affine, "bend": bend, "told": random.random(count) < 0.5}
+        return {**self.pairs(pairs), **{name: torch.from_numpy(values) for name, values in drawn.items()}}
 
     def held_out(self, count: int = EXAMPLES) -> list[tuple[int, int, int]]:
         """The same (clip, source frame, driving frame) each time: its first frame is moved like another."""

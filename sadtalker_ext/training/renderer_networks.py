@@ -62,13 +62,13 @@ class Renderer(nn.Module):
     ) -> tuple[Found, Moved | None]:  # fmt: skip
         """RGB pictures (B, 3, S, S) in [0, 1]; ``warped``: driving pictures, warped, to find keypoints in.
 
-        known: (B, 2, K, 2), where keypoints of source and driving frame should be: every second picture is moved by
-        these, the others by what is found. Without ``painted`` only keypoints are looked for.
+        known: (B, 2, K, 2), x and y of keypoints of source and driving frame, nan where they are not known: what is
+        known moves the picture instead of what is found. Without ``painted`` only keypoints are looked for.
         """
         found = self.find(source, driving, warped)
         if not painted:
             return found, None
-        return found, self.move(source, found if known is None else every_second(found, known))
+        return found, self.move(source, found if known is None else corrected(found, known))
 
     def find(self, source: Tensor, driving: Tensor, warped: Tensor | None = None) -> Found:
         """Keypoints of the pictures."""
@@ -96,13 +96,10 @@ def place(canonical: Tensor, heads: HeadParameters) -> Tensor:
         return transform_keypoints(canonical.float(), HeadParameters(*(part.float() for part in heads)))
 
 
-def every_second(found: Found, known: Tensor) -> Found:
-    """What was found, but that x and y of keypoints of the second, fourth, ... pair are those of ``known``
-    (B, 2, K, 2).
-    """
-    second = (torch.arange(len(known), device=known.device) % 2 == 1).view(-1, 1, 1)
+def corrected(found: Found, known: Tensor) -> Found:
+    """What was found, but x and y are those of ``known`` (B, 2, K, 2) where that is not nan."""
     told = [
-        torch.where(second, torch.cat((xy, points[:, :, 2:]), dim=2), points)
+        torch.cat((torch.where(xy.isnan(), points[:, :, :2], xy), points[:, :, 2:]), dim=2)
         for points, xy in zip((found.source, found.driving), known.unbind(dim=1), strict=True)
     ]
     return found._replace(source=told[0], driving=told[1])

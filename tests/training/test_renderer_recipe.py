@@ -140,21 +140,25 @@ def test_keypoints_are_learnt_first_and_alone(data, tmp_path: Path, monkeypatch)
     assert {"guide", "pixel", "hinge"} <= rows[2]
 
 
-def test_every_second_picture_is_moved_by_the_landmarks(data):
-    """Where keypoints are known: those of odd rows, x and y; the rest is what is found."""
+def test_told_pictures_are_moved_by_the_landmarks(data):
+    """x and y of their keypoints are the landmarks'; the rest, and other pictures, is what is found."""
     learner = recipe(data)
     renderer = learner.build()["renderer"].eval()
     batch = learner.batch(np.random.default_rng(0), 4)
-    known = batch["landmarks"][:, :, list(GUIDE_LANDMARKS[:5])]
+    batch["told"] = torch.tensor([False, True, True, False])
+    points = batch["landmarks"][:, :, list(GUIDE_LANDMARKS[:5])]
     with torch.no_grad():
-        found, moved = renderer(batch["source"], batch["driving"], known=known)
+        found, moved = renderer(batch["source"], batch["driving"], known=learner._known(batch))
         plain = renderer(batch["source"], batch["driving"])[1]
-    assert torch.equal(moved.picture[::2], plain.picture[::2])
-    assert not torch.equal(moved.picture[1::2], plain.picture[1::2])
-    for used, own, told in zip(moved.found[:2], found[:2], known.unbind(dim=1), strict=True):
-        assert torch.equal(used[::2], own[::2])
-        assert torch.equal(used[1::2, :, :2], told[1::2])
-        assert torch.equal(used[1::2, :, 2], own[1::2, :, 2])
+    other, told = [0, 3], [1, 2]
+    assert torch.equal(moved.picture[other], plain.picture[other])
+    assert not torch.equal(moved.picture[told], plain.picture[told])
+    for used, own, wanted in zip(moved.found[:2], found[:2], points.unbind(dim=1), strict=True):
+        assert torch.equal(used[other], own[other])
+        assert torch.equal(used[told][:, :, :2], wanted[told])
+        assert torch.equal(used[told][:, :, 2], own[told][:, :, 2])
+    drawn = torch.cat([learner.batch(np.random.default_rng(seed), 8)["told"] for seed in range(20)])
+    assert 0.35 < float(drawn.float().mean()) < 0.65
 
 
 def test_batches_depend_on_the_generator_alone(data):
