@@ -198,6 +198,7 @@
     window.sadtalkerAnswered = function () {
         order.ticket = "";
     };
+    window.sadtalkerStop = (job) => order.ticket || job;
 
     /* A voice that has gone to the server already is sent as a path. */
     const voice = {data: "", path: "", under_way: 0};
@@ -215,17 +216,13 @@
         return same ? {name: voice.path, data: null, is_file: true} : value;
     }
 
-    window.sadtalkerStop = (job) => order.ticket || job;
-
     /* Interrupt is seen at once, before the answer comes. */
     document.addEventListener("click", function (event) {
-        const on = (id) => event.target.closest && event.target.closest("#" + id);
-        if (on("sadtalker_interrupt")) {
-            const busy = part("sadtalker_progress").querySelector("[data-stopping]");
-            if (busy) {
-                busy.dataset.stopped = "1";
-                busy.querySelector(".st-words").textContent = busy.dataset.stopping;
-            }
+        const pressed = event.target.closest && event.target.closest("#sadtalker_interrupt");
+        const busy = pressed && part("sadtalker_progress").querySelector("[data-stopping]");
+        if (busy) {
+            busy.dataset.stopped = "1";
+            busy.querySelector(".st-words").textContent = busy.dataset.stopping;
         }
     }, true);
 

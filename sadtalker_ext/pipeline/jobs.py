@@ -139,16 +139,14 @@ class Workshop:
         """
         with self._change:
             self._forget_old()
+            if (known := self._jobs.get(order.ticket)) is not None:
+                _remove(order.scratch)
+                return known
             waiting = sum(job.state == WAITING for job in self._jobs.values())
             if not self._open or waiting >= self.limits.waiting:
                 _remove(order.scratch)
                 raise BusyError(f"{waiting} jobs are waiting already; try again when some of them are done")
-            job = Job(order)
-            if TICKET.fullmatch(order.ticket):
-                if order.ticket in self._jobs:
-                    _remove(order.scratch)
-                    return self._jobs[order.ticket]
-                job.id = order.ticket
+            job = Job(order, order.ticket) if TICKET.fullmatch(order.ticket) else Job(order)
             self._jobs[job.id] = job
             if job.id in self._refused:
                 self._end(job, STOPPED, BEFORE)

@@ -24,7 +24,8 @@ from sadtalker_ext.puppet.fields import TUCK_CLOSES
 from sadtalker_ext.training.disturb import amplified, disturb, effort, pace, swell_db, taken_at
 from sadtalker_ext.training.features import MEL_RATE_HZ, Features, is_recorded, is_unseen, padded, split_streams
 from sadtalker_ext.training.judge import judge, predict_stream
-from sadtalker_ext.training.loop import Phase, Plan, train
+from sadtalker_ext.training.loop import Plan, train
+from sadtalker_ext.training.phases import Phase
 from sadtalker_ext.training.phonemes import ARTICULATED, SILENCE, SYMBOL_INDEX, SYMBOLS
 from sadtalker_ext.training.track_plot import write_track_plot
 from sadtalker_ext.weights.own_file import read_own_file

@@ -22,6 +22,7 @@ import numpy as np
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.training.checkpoint import Average, TrainingState
 from sadtalker_ext.training.journal import VALIDATION, Journal
+from sadtalker_ext.training.phases import Phase
 from sadtalker_ext.training.processes import open_accelerator
 from sadtalker_ext.training.shared_norm import share_batch_norms
 from sadtalker_ext.training.steps import StepBatches, step_random
@@ -32,28 +33,6 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 CHECKPOINT_NAME = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One optimiser step of a training step: which network learns, and from which losses.
-
-    network: key in ``Recipe.build()``; only this network's parameters get gradients in this phase.
-    weights: the loss table, name of a loss to its weight; the sum of weight x loss is minimised.
-    learning_rate_scale: factor on ``Plan.learning_rate`` for this network.
-    begins, ends: part of the run, from 0 to 1, in which the phase takes place; a network may have one phase after
-    another, with losses that call for only a part of it at first.
-    """
-
-    network: str
-    weights: Mapping[str, float]
-    learning_rate_scale: float = 1.0
-    begins: float = 0.0
-    ends: float = 1.0
-
-    def takes_place(self, step: int, steps: int) -> bool:
-        """Whether it belongs to ``step`` of a run of ``steps``."""
-        return round(self.begins * steps) <= step < round(self.ends * steps)
 
 
 class Recipe(Protocol):

@@ -17,7 +17,8 @@ from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.models.mapping_net import HeadParameters, MappingNet
 from sadtalker_ext.training import renderer_losses as losses
 from sadtalker_ext.training.journal import last_figures
-from sadtalker_ext.training.loop import Phase, Plan, train
+from sadtalker_ext.training.loop import Plan, train
+from sadtalker_ext.training.phases import Phase, first_then_all
 from sadtalker_ext.training.processes import is_main_process
 from sadtalker_ext.training.renderer_data import PicturePairs, judge, origin
 from sadtalker_ext.training.renderer_networks import Found, Moved, Renderer, place
@@ -74,9 +75,7 @@ class MappingRecipe:
         self.renderer = renderer.eval().requires_grad_(requires_grad=False)
         self.name = f"mapping_{coefficients}"
         weights = GUIDED_WEIGHTS if guided or size.name != "full" else WEIGHTS
-        first = POINTS_FIRST.get(size.name, 0.0)
-        points = Phase("mapping", {name: weights[name] for name in POINT_LOSSES if name in weights}, ends=first)
-        self.phases: tuple[Phase, ...] = (*([points] if first > 0.0 else []), Phase("mapping", weights, begins=first))
+        self.phases = first_then_all("mapping", weights, POINT_LOSSES, POINTS_FIRST.get(size.name, 0.0))
         self.train_set, self.test_set = (PicturePairs(data, split, size) for split in ("train", "test"))
 
     def build(self) -> dict[str, nn.Module]:
@@ -105,7 +104,7 @@ class MappingRecipe:
             "lips": lambda: losses.lips(torch.cat((source, driving)), landmarks),
             "mouth": lambda: losses.within((ours - batch["driving"]).abs(), batch["mouth"]),
         }
-        if not set(phase.weights) <= set(POINT_LOSSES):
+        if phase.needs_more_than(POINT_LOSSES):
             ours = self.renderer.render(batch["source"], source, driving)[0].float()
         return {name: table[name]() for name in phase.weights}
 

@@ -23,7 +23,8 @@ from sadtalker_ext.metrics.motion import jitter_deg_per_s3
 from sadtalker_ext.models.pose_cvae import POSE_SIZE, Config, PoseCvae, PoseJudge
 from sadtalker_ext.training.head_motion_data import DESCRIPTION, move_head, simulate_prosody
 from sadtalker_ext.training.head_styles import HEAD_STYLES
-from sadtalker_ext.training.loop import Phase, Plan, train
+from sadtalker_ext.training.loop import Plan, train
+from sadtalker_ext.training.phases import Phase
 from sadtalker_ext.training.track_plot import write_track_plot
 from sadtalker_ext.weights.starter_pose import save_pose_vae
 

@@ -18,7 +18,8 @@ from sadtalker_ext.models.discriminator import Discriminator
 from sadtalker_ext.models.keypoints import predicted_angles
 from sadtalker_ext.training import renderer_losses as losses
 from sadtalker_ext.training.journal import last_figures
-from sadtalker_ext.training.loop import Phase, Plan, train
+from sadtalker_ext.training.loop import Plan, train
+from sadtalker_ext.training.phases import Phase, first_then_all
 from sadtalker_ext.training.processes import is_main_process
 from sadtalker_ext.training.recompute import recompute_blocks
 from sadtalker_ext.training.renderer_data import PicturePairs, judge, origin
@@ -89,10 +90,8 @@ class RendererRecipe:
         full = {**OFFICIAL_WEIGHTS, **GUIDANCE} if guided else OFFICIAL_WEIGHTS
         weights = full if size.name == "full" else SMALL_WEIGHTS
         first = POINTS_FIRST.get(size.name, 0.0)
-        points = Phase("renderer", {name: weights[name] for name in POINT_LOSSES if name in weights}, ends=first)
         self.phases: tuple[Phase, ...] = (
-            *([points] if first > 0.0 else []),
-            Phase("renderer", weights, begins=first),
+            *first_then_all("renderer", weights, POINT_LOSSES, first),
             Phase("discriminator", {"hinge": 1.0}, begins=first),
         )
 
@@ -114,7 +113,7 @@ class RendererRecipe:
         if phase.network == "discriminator":
             return {"hinge": self._hinge(networks["discriminator"], batch)}
         warp = ThinPlate(batch["affine"], batch["bend"])
-        painted = not set(phase.weights) <= set(POINT_LOSSES)
+        painted = phase.needs_more_than(POINT_LOSSES)
         pictures = (batch["source"], batch["driving"], warp.picture(batch["driving"]))
         known = self._known(batch) if self.guided else None
         found, moved = networks["renderer"](*pictures, known=known, painted=painted)

@@ -25,7 +25,8 @@ from sadtalker_ext.training.landmark_loss import (
     puppet_landmarks,
 )
 from sadtalker_ext.training.lip_reading import ReadingLoss
-from sadtalker_ext.training.loop import Phase, Plan, train
+from sadtalker_ext.training.loop import Plan, train
+from sadtalker_ext.training.phases import Phase
 from sadtalker_ext.training.sound_pieces import Piece, SoundPieces
 from sadtalker_ext.training.track_plot import write_track_plot
 from sadtalker_ext.weights.own_file import load_network, save_network

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from sadtalker_ext.metrics.motion import jitter_deg_per_s3
 from sadtalker_ext.models.pose_vae import PoseDiscriminator, PoseVAE, PoseVAEConfig
-from sadtalker_ext.training.loop import Phase, Plan, train
+from sadtalker_ext.training.loop import Plan, train
+from sadtalker_ext.training.phases import Phase
 from sadtalker_ext.training.sound_pieces import SoundPieces
 from sadtalker_ext.training.track_plot import write_track_plot
 from sadtalker_ext.weights.own_file import load_network, save_network

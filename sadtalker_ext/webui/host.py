@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -102,20 +103,24 @@ class HostRoom(Room):
 @contextmanager
 def image_model_aside() -> Iterator[None]:
     """While inside, the image model is off the graphics card, if the person wants that and one is loaded."""
-    unload = unloader() if option("move_model") else None
-    if unload is not None:
-        unload()
-        yield
-        return
-    model = getattr(getattr(sd_models, "model_data", None), "sd_model", None) if option("move_model") else None
-    if model is None or not hasattr(sd_models, "send_model_to_cpu"):
-        yield
-        return
-    sd_models.send_model_to_cpu(model)
+    bring_back = put_image_model_aside() if option("move_model") else None
     try:
         yield
     finally:
-        sd_models.send_model_to_device(model)
+        if bring_back is not None:
+            bring_back()
+
+
+def put_image_model_aside() -> Callable[[], object] | None:
+    """Take the image model off the graphics card; what brings it back, None where nothing need."""
+    if (unload := unloader()) is not None:
+        unload()
+        return None
+    model = getattr(getattr(sd_models, "model_data", None), "sd_model", None)
+    if model is None or not hasattr(sd_models, "send_model_to_cpu"):
+        return None
+    sd_models.send_model_to_cpu(model)
+    return partial(sd_models.send_model_to_device, model)
 
 
 class HostOption(NamedTuple):

@@ -15,7 +15,8 @@ from torch import nn
 
 from sadtalker_ext.errors import EngineError, WeightsError
 from sadtalker_ext.training.journal import read_journal
-from sadtalker_ext.training.loop import Phase, Plan, train, weighted_sum
+from sadtalker_ext.training.loop import Plan, train, weighted_sum
+from sadtalker_ext.training.phases import Phase
 
 
 class LineRecipe:

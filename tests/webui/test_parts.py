@@ -15,7 +15,7 @@ from sadtalker_ext.pipeline.animate import REFERENCE_STAGE, STAGES
 from sadtalker_ext.pipeline.engine_states import EngineState
 from sadtalker_ext.pipeline.frames import Progress
 from sadtalker_ext.pipeline.inputs import EYES, POSE, USES, Inputs
-from sadtalker_ext.pipeline.jobs import FAILED, REFUSALS, RUNNING, STOPPED, Job, Order, Workshop
+from sadtalker_ext.pipeline.jobs import FAILED, REFUSALS, RUNNING, STOPPED, BusyError, Job, Limits, Order, Workshop
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui import engine_panel, results, words
 from sadtalker_ext.webui.actions import USES_IN_WORDS, Actions, Wish, stem_of
@@ -198,7 +198,7 @@ def test_a_ticket_makes_one_job_and_other_words_are_none(monkeypatch):
         go_on.wait(10)
 
     monkeypatch.setattr(Workshop, "work_on", work)
-    workshop = Workshop()
+    workshop = Workshop(limits=Limits(waiting=2))
     first, again = (workshop.submit(replace(ORDER, ticket="f" * 32)) for _ in range(2))
     assert first is again
     other = workshop.submit(replace(ORDER, ticket="../task(1)"))
@@ -207,6 +207,10 @@ def test_a_ticket_makes_one_job_and_other_words_are_none(monkeypatch):
     assert begun.wait(10)
     assert workshop.refuse("f" * 32) is first
     assert first.stop.is_set()
+    workshop.submit(ORDER)
+    with pytest.raises(BusyError, match="2 jobs are waiting"):
+        workshop.submit(ORDER)
+    assert workshop.submit(replace(ORDER, ticket="f" * 32)) is first
     go_on.set()
     assert other.over.wait(10)
     workshop.close()
