@@ -138,13 +138,13 @@ def main() -> None:
     """Install what is missing, if installing is allowed."""
     if SKIPPING & set(os.environ.get("COMMANDLINE_ARGS", "").split()):
         return
-    for lacking, add, where in ((missing(), pip_install, ""), (missing_apart(), pip_install_apart, " for itself")):
-        if not lacking:
+    for names, add, where in ((missing(), pip_install, ""), (missing_apart(), pip_install_apart, " for itself")):
+        if not names:
             continue
-        names = ", ".join(lacking)
+        names = ", ".join(names)
         sys.stdout.write(f"SadTalker: adding {names}{where}\n")
         sys.stdout.flush()
-        reason = add(lacking)
+        reason = add(names)
         if reason:
             sys.stdout.write(f"SadTalker: {names} could not be added ({reason}); its tab will say what does not work\n")
 

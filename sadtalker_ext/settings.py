@@ -13,11 +13,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from sadtalker_ext.errors import SettingsError
-from sadtalker_ext.knobs import (
+from sadtalker_ext.setting_spec import (
     ANGLE_LIMIT_DEG,
     LARGEST_FACE,
-    Knob,
     Scalar,
+    SettingSpec,
     knob,
     parse_angles,
     parse_face,
@@ -105,12 +105,12 @@ class Settings:
             object.__setattr__(self, described.name, described.read(getattr(self, described.name)))
 
     @classmethod
-    def knobs(cls) -> Iterator[Knob]:
+    def knobs(cls) -> Iterator[SettingSpec]:
         """Every knob in the order a face should show it."""
         for declared in fields(cls):
             if declared.default is MISSING:
                 raise TypeError(f"{declared.name} has no default")
-            yield Knob(name=declared.name, default=declared.default, **declared.metadata)
+            yield SettingSpec(name=declared.name, default=declared.default, **declared.metadata)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Settings:

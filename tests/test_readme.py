@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sadtalker_ext.audio import speech
-from sadtalker_ext.cli.knob_flags import flag_of
 from sadtalker_ext.cli.main import build_parser
+from sadtalker_ext.cli.setting_flags import flag_of
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.video import picture
 
@@ -54,7 +54,7 @@ def test_every_command_line_is_understood():
     seen = set()
     for words in lines:
         if words[:1] == ["sadtalker"]:
-            from sadtalker_ext.cli.knob_flags import join_negative, settings_of
+            from sadtalker_ext.cli.setting_flags import join_negative, settings_of
 
             options = build_parser().parse_args(join_negative(words[1:]))
             seen.add(options.command)

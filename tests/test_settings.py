@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sadtalker_ext.errors import SettingsError
-from sadtalker_ext.knobs import angles_deg
+from sadtalker_ext.setting_spec import angles_deg
 from sadtalker_ext.settings import Settings
 
 PACKAGE = Path(__file__).parents[1] / "sadtalker_ext"

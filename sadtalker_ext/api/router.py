@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse
 
 import sadtalker_ext
-from sadtalker_ext.api.doors import Doors, check_login
-from sadtalker_ext.api.intake import read_order
-from sadtalker_ext.api.views import EngineView, ErrorView, HealthView, JobView, view_engine, view_job
+from sadtalker_ext.api.job_requests import read_order
+from sadtalker_ext.api.options import ApiOptions, check_login
+from sadtalker_ext.api.responses import EngineView, ErrorView, HealthView, JobView, view_engine, view_job
 from sadtalker_ext.pipeline.engine_states import engine_states
 from sadtalker_ext.pipeline.inputs import EYES_AND_POSE, USES
-from sadtalker_ext.pipeline.jobs import DONE, RUNNING, WAITING, BusyError, Job, Workshop
+from sadtalker_ext.pipeline.job_queue import DONE, RUNNING, WAITING, BusyError, Job, JobQueue
 from sadtalker_ext.settings import Settings
 
 PREFIX = "/sadtalker/v1"
@@ -42,7 +42,7 @@ _MORE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def make_router(workshop: Workshop, doors: Doors) -> APIRouter:
+def make_router(workshop: JobQueue, doors: ApiOptions) -> APIRouter:
     """All routes under :data:`PREFIX`, working for ``workshop``; what comes in is judged by ``doors``."""
 
     def login(request: Request) -> None:
@@ -57,7 +57,7 @@ def make_router(workshop: Workshop, doors: Doors) -> APIRouter:
 class Jobs:
     """The routes of jobs."""
 
-    def __init__(self, workshop: Workshop, doors: Doors) -> None:
+    def __init__(self, workshop: JobQueue, doors: ApiOptions) -> None:
         self._workshop, self._doors = workshop, doors
 
     async def create(self, request: Request) -> JobView:
@@ -97,7 +97,7 @@ class Jobs:
         return job
 
 
-def _add_jobs(router: APIRouter, workshop: Workshop, doors: Doors) -> None:
+def _add_jobs(router: APIRouter, workshop: JobQueue, doors: ApiOptions) -> None:
     jobs = Jobs(workshop, doors)
 
     def add(path: str, endpoint: Any, method: str, **words: Any) -> None:  # noqa: ANN401 - FastAPI's own
@@ -111,7 +111,7 @@ def _add_jobs(router: APIRouter, workshop: Workshop, doors: Doors) -> None:
         summary="Stop a job, or forget one that has ended")  # fmt: skip
 
 
-def _add_facts(router: APIRouter, workshop: Workshop, doors: Doors) -> None:
+def _add_facts(router: APIRouter, workshop: JobQueue, doors: ApiOptions) -> None:
     def engines() -> list[EngineView]:
         return [view_engine(state) for state in engine_states(doors.checkpoints)]
 

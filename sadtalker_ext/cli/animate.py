@@ -9,8 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sadtalker_ext.cli.knob_flags import add_runtime, add_settings, runtime_of, settings_of
 from sadtalker_ext.cli.progress import ProgressLine, clock
+from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, runtime_of, settings_of
 from sadtalker_ext.errors import MediaError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     settings, runtime = settings_of(options), runtime_of(options)
     from sadtalker_ext.pipeline import batch
     from sadtalker_ext.pipeline.animate import make_video
-    from sadtalker_ext.pipeline.frames import Watcher
+    from sadtalker_ext.pipeline.progress import Watcher
 
     jobs, single = plan_jobs(options)
     with ProgressLine(quiet=options.quiet) as line:

@@ -158,7 +158,7 @@ def measure(picture: Path, sound: Path, folder: Path) -> Run:
 def rehearse(folder: Path, side_px: int, voice_s: float) -> Run:
     """The same with the engine sadtalker and stand-ins for its networks."""
     files = portrait(folder, side_px), voice(folder, voice_s), folder / "bench.mp4"
-    return watch(["sadtalker_ext.cli.bench_rehearsal", *map(str, files)], folder)
+    return watch(["sadtalker_ext.cli.bench_pipeline", *map(str, files)], folder)
 
 
 def watch(module: list[str], folder: Path) -> Run:

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sadtalker_ext.cli.animate import add_output_flags, show_result
-from sadtalker_ext.cli.knob_flags import add_runtime, add_settings, runtime_of, settings_of
 from sadtalker_ext.cli.progress import ProgressLine
+from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, runtime_of, settings_of
 from sadtalker_ext.errors import MissingPackageError
 
 OUTPUT = Path("outputs") / "demo.mp4"
@@ -36,8 +36,8 @@ def run(options: argparse.Namespace) -> int:
     """Make the demo and say where it is and how long it took."""
     settings, runtime = settings_of(options), runtime_of(options)
     from sadtalker_ext.pipeline.animate import animate
-    from sadtalker_ext.pipeline.frames import Progress, Watcher
-    from sadtalker_ext.pipeline.sheet import ContactSheet
+    from sadtalker_ext.pipeline.contact_sheet import ContactSheet
+    from sadtalker_ext.pipeline.progress import Progress, Watcher
 
     sheet = ContactSheet(max(1, options.sheet_every), SHEET_PART) if options.sheet else None
     with ProgressLine(quiet=options.quiet) as line:

@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sadtalker_ext.cli.knob_flags import add_runtime, add_settings, runtime_of, settings_of
 from sadtalker_ext.cli.progress import ProgressLine
+from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, runtime_of, settings_of
 from sadtalker_ext.errors import MediaError, SettingsError
 
 if TYPE_CHECKING:
     from sadtalker_ext.metrics.report import Figure
-    from sadtalker_ext.pipeline.evaluate import LipClip
+    from sadtalker_ext.pipeline.evaluate_video import LipClip
 
 EXAMPLES = """examples:
   sadtalker evaluate talking.mp4
@@ -85,7 +85,7 @@ def check_options(options: argparse.Namespace) -> None:
 
 def measure_result(options: argparse.Namespace) -> list[Figure]:
     """Figures of a finished video."""
-    from sadtalker_ext.pipeline.evaluate import choose_clip, network_figures, read_lip_clips, video_figures
+    from sadtalker_ext.pipeline.evaluate_video import choose_clip, network_figures, read_lip_clips, video_figures
 
     clip: LipClip | None = None
     if options.lips is not None:
@@ -101,9 +101,9 @@ def measure_result(options: argparse.Namespace) -> list[Figure]:
 def measure_predicted(options: argparse.Namespace) -> dict[str, list[Figure]]:
     """Figures of the predicted motion for each voice, and how far the mouth opens where nobody speaks."""
     settings, runtime = settings_of(options), runtime_of(options)
-    from sadtalker_ext.engines.engine import open_engine
+    from sadtalker_ext.engines.motion_editing import motion_style
+    from sadtalker_ext.engines.protocol import open_engine
     from sadtalker_ext.metrics.report import Figure
-    from sadtalker_ext.pipeline.edit import motion_style
     from sadtalker_ext.pipeline.evaluate_engine import predict_figures, write_quiet_sounds
 
     engine = open_engine(settings.engine, runtime, settings)
@@ -127,8 +127,8 @@ def measure_rendered(options: argparse.Namespace) -> dict[str, list[Figure]]:
     settings, runtime = settings_of(options), runtime_of(options)
     from sadtalker_ext.cli.demo import demo_portrait
     from sadtalker_ext.pipeline.animate import animate
-    from sadtalker_ext.pipeline.evaluate import video_figures
-    from sadtalker_ext.pipeline.frames import Watcher
+    from sadtalker_ext.pipeline.evaluate_video import video_figures
+    from sadtalker_ext.pipeline.progress import Watcher
 
     portrait = options.portrait or demo_portrait()
     report = {}
@@ -142,7 +142,7 @@ def measure_rendered(options: argparse.Namespace) -> dict[str, list[Figure]]:
 
 def voices_of(options: argparse.Namespace) -> list[tuple[str, Path, LipClip | None]]:
     """Name, sound and measured lips of each voice; a voice belongs to the clip that bears its file's name."""
-    from sadtalker_ext.pipeline.evaluate import choose_clip, read_lip_clips
+    from sadtalker_ext.pipeline.evaluate_video import choose_clip, read_lip_clips
 
     clips = read_lip_clips(options.lips) if options.lips is not None else {}
     wanted = options.clip or list(clips)

@@ -53,7 +53,7 @@ def write_drawing(picture: Picture, faces: list[Landmarks], path: Path) -> None:
     """Write the picture, at the size it is worked at, with a numbered box around each face."""
     from PIL import Image
 
+    from sadtalker_ext.pipeline.contact_sheet import save_picture
     from sadtalker_ext.pipeline.portrait import draw_faces
-    from sadtalker_ext.pipeline.sheet import save_picture
 
     save_picture(Image.fromarray(draw_faces(picture.pixels, faces)), path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import sadtalker_ext
 from sadtalker_ext.cli import animate, bench, demo, evaluate, faces, serve, show, train, ui, weights
-from sadtalker_ext.cli.knob_flags import join_negative
+from sadtalker_ext.cli.setting_flags import join_negative
 from sadtalker_ext.errors import Cancelled, SadTalkerError
 
 if TYPE_CHECKING:

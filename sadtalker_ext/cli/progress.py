@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from sadtalker_ext.pipeline.frames import Progress
+    from sadtalker_ext.pipeline.progress import Progress
 
 BAR_WIDTH = 28
 REDRAW_S = 0.1

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sadtalker_ext.cli.knob_flags import add_runtime, runtime_of
+from sadtalker_ext.cli.setting_flags import add_runtime, runtime_of
 from sadtalker_ext.errors import MissingPackageError, SettingsError
 
 PORT = 7870
@@ -49,7 +49,7 @@ def add_address(parser: argparse.ArgumentParser, port: int) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     doors_module, service = face("api.doors", "api"), face("api.service", "api")
-    from sadtalker_ext.pipeline.jobs import Limits, Workshop
+    from sadtalker_ext.pipeline.job_queue import JobQueue, Limits
     from sadtalker_ext.pipeline.output import dated_output
     from sadtalker_ext.weights.files import search_folders
 
@@ -57,26 +57,26 @@ def run(options: argparse.Namespace) -> int:
     if options.auth and not logins:
         raise SettingsError("The login must be NAME:PASSWORD; give --auth me:secret")
     folder = options.output
-    doors = doors_module.Doors(
+    doors = doors_module.ApiOptions(
         folders=tuple(options.allow_folder), urls=options.allow_urls, upload_bytes=options.max_upload_mb * 1_000_000,
         output=(lambda stem: dated_output(folder, stem)) if folder else None, logins=logins,
         checkpoints=search_folders(),
     )  # fmt: skip
     limits = Limits(waiting=options.max_waiting, voice_s=options.max_minutes * 60.0)
     sys.stderr.write(f"SadTalker answers at http://{options.host}:{options.port}/sadtalker/v1, described at /docs\n")
-    service.serve(Workshop(own_room(options), limits), doors, options.host, options.port)
+    service.serve(JobQueue(standalone_environment(options), limits), doors, options.host, options.port)
     return 0
 
 
-def own_room(options: argparse.Namespace) -> Any:  # noqa: ANN401 - a Room, whose module is not imported for --help
+def standalone_environment(options: argparse.Namespace) -> Any:  # noqa: ANN401 - a JobEnvironment, whose module is not imported for --help
     """A machine of our own that computes as the flags say."""
-    from sadtalker_ext.pipeline.jobs import Room
+    from sadtalker_ext.pipeline.job_queue import JobEnvironment
 
-    class OwnRoom(Room):
+    class StandaloneEnvironment(JobEnvironment):
         def runtime(self, settings: object) -> Any:  # noqa: ANN401
             return runtime_of(options)
 
-    return OwnRoom()
+    return StandaloneEnvironment()
 
 
 def face(name: str, extra: str) -> Any:  # noqa: ANN401 - a module

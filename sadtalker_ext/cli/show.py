@@ -7,7 +7,7 @@ import json
 import shlex
 from pathlib import Path
 
-from sadtalker_ext.cli.knob_flags import flags_of
+from sadtalker_ext.cli.setting_flags import flags_of
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,7 +23,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(options: argparse.Namespace) -> int:
     """Print the settings."""
-    from sadtalker_ext.pipeline.record import read_record
+    from sadtalker_ext.pipeline.result_metadata import read_record
 
     settings = read_record(options.video).settings
     if options.flags:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sadtalker_ext.cli.train_plan import log_progress, require_positive
+from sadtalker_ext.cli.train_flags import log_progress, require_positive
 
 
 def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this type no public name
@@ -63,7 +63,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _practice(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.practice import PracticePlan, make_practice
+    from sadtalker_ext.training.clips.practice import PracticePlan, make_practice
 
     log_progress()
     require_positive("--processes", options.processes)
@@ -76,8 +76,8 @@ def _practice(options: argparse.Namespace) -> int:
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.prepare import coefficients_named, prepare
-    from sadtalker_ext.training.prepare_clips import PreparePlan
+    from sadtalker_ext.training.clips.prepare import coefficients_named, prepare
+    from sadtalker_ext.training.clips.prepare_clips import PreparePlan
     from sadtalker_ext.weights.files import search_folders
 
     log_progress()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sadtalker_ext.cli.train_plan import ACCELERATE, add_plan, changed_plan, code_version, log_progress
+from sadtalker_ext.cli.train_flags import ACCELERATE, add_plan, changed_plan, code_version, log_progress
 from sadtalker_ext.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this typ
 
 
 def _renderer(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.renderer import PLANS, RendererRecipe, train_renderer
-    from sadtalker_ext.training.sizes import size_named
+    from sadtalker_ext.training.sadtalker.model_sizes import size_named
+    from sadtalker_ext.training.sadtalker.renderer import PLANS, RendererRecipe, train_renderer
 
     log_progress()
     size, pyramid = size_named(options.config), pyramid_of(options)
@@ -58,9 +58,9 @@ def _renderer(options: argparse.Namespace) -> int:
 
 
 def _mapping(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.mapping_net import PLANS, MappingRecipe, train_mapping
-    from sadtalker_ext.training.renderer_networks import load_renderer
-    from sadtalker_ext.training.sizes import size_named
+    from sadtalker_ext.training.sadtalker.mapping_net import PLANS, MappingRecipe, train_mapping
+    from sadtalker_ext.training.sadtalker.model_sizes import size_named
+    from sadtalker_ext.training.sadtalker.renderer_networks import load_renderer
 
     log_progress()
     size, renderer = size_named(options.config), load_renderer(options.renderer)
@@ -75,7 +75,7 @@ def _mapping(options: argparse.Namespace) -> int:
 
 def pyramid_of(options: argparse.Namespace) -> nn.Module:
     """What compares pictures, as the flags --perceptual and --config say."""
-    from sadtalker_ext.training.perceptual import PYRAMIDS
+    from sadtalker_ext.training.sadtalker.perceptual_loss import PYRAMIDS
 
     chosen = options.perceptual or ("vgg" if options.config == "full" else "random")
     return PYRAMIDS[chosen]()

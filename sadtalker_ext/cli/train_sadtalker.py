@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from sadtalker_ext.cli.train_plan import (
+from sadtalker_ext.cli.train_flags import (
     ACCELERATE,
     POSITIVE,
     add_plan,
@@ -101,9 +101,9 @@ def _add_export(recipes: Any) -> None:  # noqa: ANN401
 
 
 def _exp_net(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.sadtalker_exp_net import PLANS, SadTalkerExpNetRecipe, train_sadtalker_exp_net
-    from sadtalker_ext.training.sound_pieces import sound_size
-    from sadtalker_ext.weights.lips import load_lip_reader
+    from sadtalker_ext.training.sadtalker.audio_windows import sound_size
+    from sadtalker_ext.training.sadtalker.exp_net import PLANS, SadTalkerExpNetRecipe, train_sadtalker_exp_net
+    from sadtalker_ext.weights.external_networks import load_lip_reader
 
     log_progress()
     reader = load_lip_reader(options.lip_reader) if options.lip_reader else None
@@ -114,8 +114,8 @@ def _exp_net(options: argparse.Namespace) -> int:
 
 
 def _pose_vae(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.sadtalker_pose_vae import PLANS, SadTalkerPoseVaeRecipe, train_sadtalker_pose_vae
-    from sadtalker_ext.training.sound_pieces import sound_size
+    from sadtalker_ext.training.sadtalker.audio_windows import sound_size
+    from sadtalker_ext.training.sadtalker.pose_vae import PLANS, SadTalkerPoseVaeRecipe, train_sadtalker_pose_vae
 
     log_progress()
     recipe = SadTalkerPoseVaeRecipe(options.data, sound_size(options.config))
@@ -125,7 +125,7 @@ def _pose_vae(options: argparse.Namespace) -> int:
 
 
 def _all(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.everything import Wishes, train_all
+    from sadtalker_ext.training.sadtalker.train_all import Wishes, train_all
     from sadtalker_ext.weights.files import search_folders
 
     log_progress()
@@ -144,7 +144,7 @@ def _all(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.export import export
+    from sadtalker_ext.training.sadtalker.export import export
     from sadtalker_ext.weights.files import search_folders
 
     files = export(options.folder_of_runs, options.output, search_folders(options.folder))

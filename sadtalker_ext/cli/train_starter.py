@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sadtalker_ext.cli.train_plan import (
+from sadtalker_ext.cli.train_flags import (
     ACCELERATE,
     add_plan,
     changed_plan,
@@ -40,9 +40,9 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this typ
 
 
 def _corpus(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.corpus import build_corpus
-    from sadtalker_ext.training.features import build_features
-    from sadtalker_ext.training.recordings import build_recordings
+    from sadtalker_ext.training.corpus.build import build_corpus
+    from sadtalker_ext.training.corpus.recordings import build_recordings
+    from sadtalker_ext.training.starter.speech_features import build_features
 
     log_progress()
     for name, value in (("--hours", options.hours), ("--rounds", options.rounds), ("--processes", options.processes)):
@@ -56,7 +56,7 @@ def _corpus(options: argparse.Namespace) -> int:
 
 
 def _exp_net(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.exp_net import PLAN, ExpNetRecipe, train_exp_net
+    from sadtalker_ext.training.starter.speech_to_expression import PLAN, ExpNetRecipe, train_exp_net
 
     log_progress()
     hold_out, start = not options.all_voices, options.start_from
@@ -67,7 +67,7 @@ def _exp_net(options: argparse.Namespace) -> int:
 
 
 def _pose_vae(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.pose_vae import PLAN, train_pose_vae
+    from sadtalker_ext.training.starter.pose_cvae import PLAN, train_pose_vae
 
     log_progress()
     print(json.dumps({"weights": str(train_pose_vae(options.out, changed_plan(PLAN, options), code_version()))}))

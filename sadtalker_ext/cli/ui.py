@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from sadtalker_ext.cli.animate import OUTPUT_FOLDER
-from sadtalker_ext.cli.knob_flags import add_runtime
-from sadtalker_ext.cli.serve import add_address, face, own_room
+from sadtalker_ext.cli.serve import add_address, face, standalone_environment
+from sadtalker_ext.cli.setting_flags import add_runtime
 
 PORT = 7860
 
@@ -28,8 +28,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run(options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
     alone = face("webui.alone", "webui")
-    from sadtalker_ext.pipeline.jobs import Workshop
+    from sadtalker_ext.pipeline.job_queue import JobQueue
 
     place = alone.Place(options.host, options.port, options.output, options.open)
-    alone.serve(Workshop(own_room(options)), place)
+    alone.serve(JobQueue(standalone_environment(options)), place)
     return 0

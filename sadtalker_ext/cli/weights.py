@@ -134,9 +134,9 @@ def run_convert(options: argparse.Namespace) -> int:
 
 def run_make_seeded(options: argparse.Namespace) -> int:
     """Write checkpoints that make noise."""
-    from sadtalker_ext.weights.seeded import make_seeded
+    from sadtalker_ext.weights.random_weights import make_random_weights
 
-    for path in make_seeded(options.target):
+    for path in make_random_weights(options.target):
         print(path)
     return 0
 

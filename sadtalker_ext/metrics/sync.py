@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
-from sadtalker_ext.puppet.fields import JAW_DROP, LIP_DROP, LIP_RAISE, TUCK_CLOSES, TUCK_LIFT, TUCK_RAISE
+from sadtalker_ext.puppet.expression_fields import JAW_DROP, LIP_DROP, LIP_RAISE, TUCK_CLOSES, TUCK_LIFT, TUCK_RAISE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sadtalker_ext.models.folding import FoldPairs
-from sadtalker_ext.models.upsampled import UpsampledConv
+from sadtalker_ext.models.upsampled_conv import UpsampledConv
 
 BLUR_SIGMA_PER_STEP = 0.5
 """Sigma of the anti-alias blur is this times (downsampling factor - 1), in pixels."""

@@ -27,7 +27,7 @@ class DiscriminatorConfig:
         return min(self.max_channels, self.base_channels << level)
 
 
-class Judgement(NamedTuple):
+class SpeechMetrics(NamedTuple):
     """features: of each block, for feature matching; scores: (B, 1, h, w), higher is more real."""
 
     features: tuple[Tensor, ...]
@@ -63,12 +63,12 @@ class PatchDiscriminator(nn.Module):
         self.down_blocks = nn.ModuleList(JudgeBlock(config, level) for level in range(config.levels))
         self.conv = _conv(config.width(config.levels), 1, 1, config.spectral)
 
-    def forward(self, picture: Tensor) -> Judgement:
+    def forward(self, picture: Tensor) -> SpeechMetrics:
         """RGB pictures (B, 3, H, W) in [0, 1]."""
         features = [picture]
         for block in self.down_blocks:
             features.append(block(features[-1]))
-        return Judgement(tuple(features[1:]), self.conv(features[-1]))
+        return SpeechMetrics(tuple(features[1:]), self.conv(features[-1]))
 
 
 class Discriminator(nn.Module):
@@ -80,7 +80,7 @@ class Discriminator(nn.Module):
         names = [f"{scale:g}".replace(".", "-") for scale in self.config.scales]
         self.discs = nn.ModuleDict({name: PatchDiscriminator(self.config) for name in names})
 
-    def forward(self, picture: Tensor) -> list[Judgement]:
+    def forward(self, picture: Tensor) -> list[SpeechMetrics]:
         """One judgement per scale of RGB pictures (B, 3, H, W) in [0, 1]."""
         judgements = []
         for scale, judge in zip(self.config.scales, self.discs.values(), strict=True):

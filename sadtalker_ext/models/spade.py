@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sadtalker_ext.models.upsampled import UpsampledConv
+from sadtalker_ext.models.upsampled_conv import UpsampledConv
 
 LEAK = 0.2
 

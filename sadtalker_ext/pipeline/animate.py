@@ -25,19 +25,19 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from sadtalker_ext.engines.motion_editing import Clock, check_knobs, edit_motion, motion_style, video_clock
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.pipeline.edit import Clock, check_knobs, edit_motion, motion_style, video_clock
-from sadtalker_ext.pipeline.frames import Restorer, Watcher, open_finishers
 from sadtalker_ext.pipeline.inputs import Inputs, check_reference
 from sadtalker_ext.pipeline.output import check_output, output_folder
-from sadtalker_ext.pipeline.record import Record
-from sadtalker_ext.pipeline.stages import SideBySide, Stopwatch
+from sadtalker_ext.pipeline.progress import Restorer, Watcher, open_restorers
+from sadtalker_ext.pipeline.result_metadata import Record
+from sadtalker_ext.pipeline.stages import ParallelStages, Stopwatch
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
     from sadtalker_ext.audio.speech import Speech
-    from sadtalker_ext.engines.engine import Engine, Frame, MotionStyle
+    from sadtalker_ext.engines.protocol import Engine, Frame, MotionStyle
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.pipeline.reference import Reference
@@ -103,7 +103,7 @@ class Task:
     stopwatch: Stopwatch
 
 
-class Cast(NamedTuple):
+class PreparedInputs(NamedTuple):
     """Everything that is read before the first frame."""
 
     engine: Engine
@@ -141,11 +141,11 @@ def make_video(
     path = Path(out_path)
     task = Task(inputs.located(), settings, runtime, watcher, Stopwatch())
     check_output(path, task.inputs.files)
-    finishers = open_finishers(settings, runtime)
+    restorers = open_restorers(settings, runtime)
     cast = gather(task)
     clock = video_clock(cast.speech.duration_s, settings)
     motion = move(task, cast, clock)
-    with closing(render(task, cast, motion, finishers)) as frames, output_folder(path):
+    with closing(render(task, cast, motion, restorers)) as frames, output_folder(path):
         size = write(frames, path, task, clock)
     watch = task.stopwatch
     return Result(
@@ -154,15 +154,15 @@ def make_video(
     )  # fmt: skip
 
 
-def gather(task: Task) -> Cast:
+def gather(task: Task) -> PreparedInputs:
     """Open the engine and read portrait and voice side by side; wishes that the engine refuses are refused first."""
-    from sadtalker_ext.engines.shelf import opener
-    from sadtalker_ext.geometry.worker_link import start_worker
+    from sadtalker_ext.engines.cache import opener
+    from sadtalker_ext.faces.worker_client import start_worker
     from sadtalker_ext.pipeline.portrait import read_portrait
 
     settings, inputs = task.settings, task.inputs
     start_worker()
-    with SideBySide(task.watcher, task.stopwatch) as stages:
+    with ParallelStages(task.watcher, task.stopwatch) as stages:
         opening = stages.begin("engine", opener(), settings.engine, task.runtime, settings)
         portrait = stages.begin("portrait", read_portrait, inputs.portrait, settings)
         speech = stages.begin("voice", hear, inputs)
@@ -174,7 +174,7 @@ def gather(task: Task) -> Cast:
     reference = watch_reference(task, engine, heard.frames)
     if reference is not None:
         style = reference.style(style)
-    return Cast(engine, style, prepared.portrait, heard, prepared.notes, reference)
+    return PreparedInputs(engine, style, prepared.portrait, heard, prepared.notes, reference)
 
 
 def hear(inputs: Inputs) -> Speech:
@@ -204,34 +204,34 @@ def watch_reference(task: Task, engine: Engine, frames: int) -> Reference | None
         return read_reference(inputs.reference, inputs.use, engine, watched)
 
 
-class Movement(NamedTuple):
+class SourceAndMotion(NamedTuple):
     """The source face (T = 1) and what it does, one row per frame of the video."""
 
     source: Motion
     motion: Motion
 
 
-def move(task: Task, cast: Cast, clock: Clock) -> Movement:
+def move(task: Task, cast: PreparedInputs, clock: Clock) -> SourceAndMotion:
     """Predict how the face moves, then edit it as the person wishes; a wish to stop is seen at each second of sound."""
 
-    def moved() -> Movement:
+    def moved() -> SourceAndMotion:
         source = cast.engine.read_face(cast.portrait)
         motion = cast.engine.predict_motion(cast.speech.attended(task.watcher.check), source, cast.style)
         if cast.reference is not None:
             motion = cast.reference.apply(motion, source)
-        return Movement(source, edit_motion(motion, source, task.settings, cast.engine.spec, clock))
+        return SourceAndMotion(source, edit_motion(motion, source, task.settings, cast.engine.spec, clock))
 
-    with SideBySide(task.watcher, task.stopwatch) as stages:
+    with ParallelStages(task.watcher, task.stopwatch) as stages:
         return stages.result(stages.begin("motion", moved))
 
 
 def render(
-    task: Task, cast: Cast, movement: Movement, finishers: Sequence[Restorer] = ()
+    task: Task, cast: PreparedInputs, movement: SourceAndMotion, restorers: Sequence[Restorer] = ()
 ) -> Generator[Frame, None, None]:
     """Every frame of the video, one at a time."""
     frames = cast.engine.render(cast.portrait, movement.source, movement.motion)
-    for finisher in finishers:
-        frames = finisher.restore(frames, cast.portrait)
+    for restorer in restorers:
+        frames = restorer.restore(frames, cast.portrait)
     yield from task.stopwatch.note_first(task.watcher.watch(frames, "frames", len(movement.motion)))
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sadtalker_ext.errors import Cancelled, MediaError, SadTalkerError
 from sadtalker_ext.pipeline.animate import Result, make_video
-from sadtalker_ext.pipeline.frames import Watcher
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.output import LONGEST_STEM, free_name
+from sadtalker_ext.pipeline.progress import Watcher
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 

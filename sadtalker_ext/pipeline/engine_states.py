@@ -61,18 +61,18 @@ ENGINES = {
 REMEDY = "Start again without --skip-install, or install it by hand as the README says."
 
 
-def lacking() -> list[str]:
+def missing_packages() -> list[str]:
     """Sentences about optional packages that are missing or of no use, what does not work, and the remedy."""
     from importlib.util import find_spec
 
-    from sadtalker_ext.geometry.packages_apart import apart_has_face_models, host_has_face_models
+    from sadtalker_ext.faces.private_packages import host_has_face_models, private_has_face_models
 
     sentences = []
     if find_spec("imageio_ffmpeg") is None:
         sentences.append(f"No video can be made: the package imageio-ffmpeg is missing. {REMEDY}")
     if find_spec("face_alignment") is not None:
         return sentences
-    if host_has_face_models() or apart_has_face_models():
+    if host_has_face_models() or private_has_face_models():
         return sentences
     if find_spec("mediapipe") is None:
         sentences.append(f"Faces are not found by themselves: the package mediapipe is missing. {REMEDY}")
@@ -132,9 +132,9 @@ def trained_state(known: EngineState, folders: Sequence[Path]) -> EngineState | 
         return None
     if config.coefficients == PUPPET:
         known = replace(known, references=tuple(use for use in known.references if use != ALL))
-    lacking = [entry.converted for entry in MAPPINGS.values() if find_checkpoint(entry, [path.parent]) is None]
-    if lacking:
-        words = f"Beside {path.name} there is no {' and no '.join(lacking)}."
+    missing_packages = [entry.converted for entry in MAPPINGS.values() if find_checkpoint(entry, [path.parent]) is None]
+    if missing_packages:
+        words = f"Beside {path.name} there is no {' and no '.join(missing_packages)}."
         return replace(known, ready=False, words=words)
     return replace(known, words=f"Trained networks for {config.size_px} pixels: {path}.")
 

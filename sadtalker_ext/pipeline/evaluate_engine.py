@@ -13,12 +13,12 @@ import numpy as np
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.metrics import sync
 from sadtalker_ext.metrics.report import Figure
-from sadtalker_ext.pipeline.evaluate import LipClip, lip_figures, motion_figures
+from sadtalker_ext.pipeline.evaluate_video import LipClip, lip_figures, motion_figures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sadtalker_ext.engines.engine import Engine, MotionStyle
+    from sadtalker_ext.engines.protocol import Engine, MotionStyle
 
 SAMPLE_RATE_HZ = 16000
 QUIET_S = 6.0

@@ -10,7 +10,7 @@ from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.ffmpeg import require_file
 
 if TYPE_CHECKING:
-    from sadtalker_ext.engines.engine import EngineSpec
+    from sadtalker_ext.engines.protocol import EngineSpec
 
 EYES, POSE, EYES_AND_POSE, ALL = "eyes", "pose", "eyes+pose", "all"
 USES: Final = (EYES, POSE, EYES_AND_POSE, ALL)

@@ -21,7 +21,7 @@ ACCENT = (255, 122, 26)
 """Colour of drawn boxes, RGB."""
 
 
-class PortraitWishes(Protocol):
+class PortraitSettings(Protocol):
     """What :class:`~sadtalker_ext.settings.Settings` says about the portrait."""
 
     @property
@@ -54,14 +54,14 @@ class PreparedPortrait:
         return self.portrait.picture.shape[1] / self.original_size_px[0]
 
 
-def read_portrait(path: str | Path, wishes: PortraitWishes) -> PreparedPortrait:
+def read_portrait(path: str | Path, wishes: PortraitSettings) -> PreparedPortrait:
     """Read a picture or a video's first frame, choose its face as wished, and cut out the person.
 
     MediaError for a file that is no picture, FaceError for a face that cannot be used. May be called from any thread.
     """
-    from sadtalker_ext.geometry.faces import choose_face
-    from sadtalker_ext.geometry.person import segment_person
-    from sadtalker_ext.geometry.worker_link import WorkerUnavailable, start_worker
+    from sadtalker_ext.faces.find import choose_face
+    from sadtalker_ext.faces.person_mask import segment_person
+    from sadtalker_ext.faces.worker_client import WorkerUnavailable, start_worker
     from sadtalker_ext.video.picture import read_picture
 
     start_worker()
@@ -77,8 +77,8 @@ def read_portrait(path: str | Path, wishes: PortraitWishes) -> PreparedPortrait:
 
 def list_faces(path: str | Path, limit_px: int) -> tuple[Picture, list[Landmarks]]:
     """The picture at working size and every face in it, the largest first."""
-    from sadtalker_ext.geometry.faces import find_faces
-    from sadtalker_ext.geometry.worker_link import start_worker
+    from sadtalker_ext.faces.find import find_faces
+    from sadtalker_ext.faces.worker_client import start_worker
     from sadtalker_ext.video.picture import read_picture
 
     start_worker()

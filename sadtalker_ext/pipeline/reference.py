@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sadtalker_ext.engines.engine import Engine, Frame, MotionStyle
+    from sadtalker_ext.engines.protocol import Engine, Frame, MotionStyle
     from sadtalker_ext.geometry.landmarks import Landmarks
 
     Rows = NDArray[np.float32]
@@ -121,7 +121,7 @@ def read_reference(
     """
     from itertools import tee
 
-    from sadtalker_ext.geometry.faces import track_faces
+    from sadtalker_ext.faces.find import track_faces
     from sadtalker_ext.video.read import read_frames
 
     frames, seen = tee(watched(read_frames(path, FRAME_RATE_HZ)))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from sadtalker_ext.engines.engine import Frame
-    from sadtalker_ext.pipeline.frames import Watcher
+    from sadtalker_ext.engines.protocol import Frame
+    from sadtalker_ext.pipeline.progress import Watcher
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Stopwatch:
                 self.first_frame_s = self.now_s
 
 
-class SideBySide:
+class ParallelStages:
     """Stages that run in threads of their own; leaving it waits for none of them."""
 
     def __init__(self, watcher: Watcher, stopwatch: Stopwatch) -> None:
@@ -57,7 +57,7 @@ class SideBySide:
         self._stopwatch = stopwatch
         self._pool = ThreadPoolExecutor(thread_name_prefix="sadtalker")
 
-    def __enter__(self) -> SideBySide:
+    def __enter__(self) -> ParallelStages:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sadtalker_ext.puppet.frame import EyeFrame
+    from sadtalker_ext.puppet.face_geometry import EyeFrame
     from sadtalker_ext.puppet.imaging import Imaging, Pixels, Texture
 
 UPPER_SHARE: Final = 0.82

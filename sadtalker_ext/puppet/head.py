@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
-from sadtalker_ext.puppet.fields import smoothstep, soft_clamp
+from sadtalker_ext.puppet.expression_fields import smoothstep, soft_clamp
 from sadtalker_ext.puppet.warp import Displacement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sadtalker_ext.puppet.frame import FaceFrame
+    from sadtalker_ext.puppet.face_geometry import FaceGeometry
     from sadtalker_ext.puppet.warp import Grid
 
     Array = NDArray[np.float64]
@@ -81,7 +81,7 @@ class Head:
         return Displacement.on(self.grid, shift.astype(np.float32))
 
 
-def build_head(face: FaceFrame, mesh: Array32, grid: Grid) -> Head:
+def build_head(face: FaceGeometry, mesh: Array32, grid: Grid) -> Head:
     """Depth and follow weights on ``grid`` from the (478, 3) mesh."""
     nodes = grid.nodes()
     points = nodes.astype(np.float64)
@@ -102,7 +102,7 @@ def build_head(face: FaceFrame, mesh: Array32, grid: Grid) -> Head:
     )
 
 
-def _follow(face: FaceFrame, points: Array) -> Array:
+def _follow(face: FaceGeometry, points: Array) -> Array:
     """1 on the head, falling to 0 below the neck and beyond the hair."""
     unit = face.height_px
     t, v = face.axes.local(points)
@@ -115,7 +115,7 @@ def _follow(face: FaceFrame, points: Array) -> Array:
     return follow
 
 
-def _depth(face: FaceFrame, mesh: Array, points: Array) -> Array:
+def _depth(face: FaceGeometry, mesh: Array, points: Array) -> Array:
     """Depth in pixels for every point: a thin-plate surface through the mesh, rounding backwards around the face."""
     unit = face.height_px
     inside = mesh[np.arange(0, 468, 5)]

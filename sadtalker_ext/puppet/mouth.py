@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import teeth
-from sadtalker_ext.puppet.frame import Curve
+from sadtalker_ext.puppet.face_geometry import Curve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sadtalker_ext.puppet.frame import FaceFrame, MouthFrame
+    from sadtalker_ext.puppet.face_geometry import FaceGeometry, MouthFrame
     from sadtalker_ext.puppet.imaging import Imaging, Pixels, Texture
 
     Array = NDArray[np.float64]
@@ -55,7 +55,7 @@ class Mouth:
     edge_rest: float
 
 
-def refine_seam(picture: Picture, face: FaceFrame) -> FaceFrame:
+def refine_seam(picture: Picture, face: FaceGeometry) -> FaceGeometry:
     """Snap the seam of a closed mouth to the dark line between the lips (shortest path through the picture)."""
     mouth, unit = face.mouth, face.height_px
     if mouth.gap_px > OPEN_SOURCE_GAP * unit:
@@ -98,7 +98,7 @@ def _cheapest_path(cost: Array) -> NDArray[np.int64]:
     return path
 
 
-def build_mouth(picture: Picture, face: FaceFrame, imaging: Imaging) -> Mouth:
+def build_mouth(picture: Picture, face: FaceGeometry, imaging: Imaging) -> Mouth:
     """Estimate the colours and paint the textures; ``face`` must be the refined one."""
     own, own_colour = _own_teeth(picture, face)
     palette = _palette(picture, face, own_colour)
@@ -131,7 +131,7 @@ def _patch(picture: Picture, face_mouth: MouthFrame, t: Array, v: Array) -> Arra
     return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
 
-def _own_teeth(picture: Picture, face: FaceFrame) -> tuple[float, Array32 | None]:
+def _own_teeth(picture: Picture, face: FaceGeometry) -> tuple[float, Array32 | None]:
     """How much the picture's own mouth gap shows teeth (0..1), and their colour."""
     mouth = face.mouth
     if mouth.gap_px < OPEN_SOURCE_GAP * face.height_px:
@@ -154,7 +154,7 @@ def _own_teeth(picture: Picture, face: FaceFrame) -> tuple[float, Array32 | None
     return amount, np.percentile(inside[bright], 75, axis=0).astype(np.float32)
 
 
-def _palette(picture: Picture, face: FaceFrame, own_colour: Array32 | None) -> teeth.Palette:
+def _palette(picture: Picture, face: FaceGeometry, own_colour: Array32 | None) -> teeth.Palette:
     """Interior colours from the light on this face: brightest skin, whites of the eyes, and lips."""
     mouth = face.mouth
     t = np.linspace(-0.6 * mouth.left_px, 0.6 * mouth.right_px, 25)[None, :]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.puppet.basis import SHAPE_INDEX
+from sadtalker_ext.puppet.expression_fields import FIELD_NAMES, LOWER, TUCK_ROLL, UPPER, clamp_expression, field_scalars
 from sadtalker_ext.puppet.eyes import BLINKS
-from sadtalker_ext.puppet.fields import FIELD_NAMES, LOWER, TUCK_ROLL, UPPER, clamp_expression, field_scalars
 from sadtalker_ext.puppet.head import clamp_pose
 from sadtalker_ext.puppet.imaging import CpuImaging
 from sadtalker_ext.puppet.mouth import MouthState, compose_mouth

@@ -9,9 +9,9 @@ import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.backdrop import fill_background, person_mask, soft_matte
+from sadtalker_ext.puppet.expression_fields import build_fields
 from sadtalker_ext.puppet.eyes import Eye
-from sadtalker_ext.puppet.fields import build_fields
-from sadtalker_ext.puppet.frame import measure_face
+from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.head import build_head
 from sadtalker_ext.puppet.mouth import build_mouth, refine_seam
 from sadtalker_ext.puppet.warp import Grid, cover
@@ -19,7 +19,7 @@ from sadtalker_ext.puppet.warp import Grid, cover
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sadtalker_ext.puppet.frame import FaceFrame
+    from sadtalker_ext.puppet.face_geometry import FaceGeometry
     from sadtalker_ext.puppet.head import Head
     from sadtalker_ext.puppet.imaging import Imaging, Texture
     from sadtalker_ext.puppet.mouth import Mouth
@@ -43,7 +43,7 @@ class Rig:
 
     picture: Picture
     texture: Texture
-    face: FaceFrame
+    face: FaceGeometry
     face_grid: Grid
     fields: Array32
     head: Head
@@ -117,7 +117,7 @@ def _separate(picture: Picture, person: Array32, mesh: Array32, unit: float, sta
     return matte[rows, columns], backdrop
 
 
-def _mouth_outline(face: FaceFrame) -> Array32:
+def _mouth_outline(face: FaceGeometry) -> Array32:
     """Points around the inner edges of the lips, in pixels, that bound the mouth box: (N, 1, 2)."""
     mouth = face.mouth
     t = np.linspace(-1.12 * mouth.left_px, 1.12 * mouth.right_px, 13)

@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from sadtalker_ext.errors import SadTalkerError
-from sadtalker_ext.pipeline.engine_states import engine_state, lacking
+from sadtalker_ext.pipeline.engine_states import engine_state, missing_packages
 from sadtalker_ext.pipeline.inputs import ALL, EYES, EYES_AND_POSE, POSE, Inputs
-from sadtalker_ext.pipeline.jobs import BEFORE, DONE, Job, Order
+from sadtalker_ext.pipeline.job_queue import BEFORE, DONE, Job, JobRequest
 from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.webui.engine_panel import panel_view
-from sadtalker_ext.webui.face_view import faces_view
-from sadtalker_ext.webui.knob_widgets import settings_of, values_of
+from sadtalker_ext.webui.face_picker import faces_view
+from sadtalker_ext.webui.html import job_view, message
+from sadtalker_ext.webui.page_context import PageContext, open_in_file_manager
 from sadtalker_ext.webui.results import details_view, gallery_view, result_named
-from sadtalker_ext.webui.studio import Studio, open_in_file_manager
-from sadtalker_ext.webui.words import job_view, message
+from sadtalker_ext.webui.setting_widgets import settings_of, values_of
 
 NO_PORTRAIT = "Choose a portrait first: drop a picture into the field Portrait."
 NO_VOICE = (
@@ -59,7 +59,7 @@ class Wish(NamedTuple):
 class Actions:
     """The actions of one page; nothing about a visitor is kept here but jobs in the workshop."""
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: PageContext) -> None:
         self._studio = studio
 
     def look(self, portrait: str | None, face: str) -> str:
@@ -67,7 +67,7 @@ class Actions:
         return faces_view(portrait, face)
 
     def generate(self, ticket: str, *values: Any) -> tuple[str, str]:  # noqa: ANN401 - what the widgets hold
-        """Order a video: the job's id and what is shown of it. The values are those of a Wish, then the settings."""
+        """Request a video; return the job's id and its HTML view. ``values`` are those of a Wish, then the settings."""
         count = len(Wish._fields)
         wish = Wish(*values[:count])
         if wish.lack:
@@ -80,7 +80,7 @@ class Actions:
             output = dated_output(self._studio.results(), stem_of(wish.voice) if wish.voice else "idle")
             inputs = wish.inputs(with_reference=bool(state.references))
             job = self._studio.workshop.submit(
-                Order(inputs, output, settings, names=names_of(inputs), ticket=ticket or "")
+                JobRequest(inputs, output, settings, names=names_of(inputs), ticket=ticket or "")
             )
         except (SadTalkerError, OSError) as e:
             return "", message(str(e), "error")
@@ -125,7 +125,7 @@ class Actions:
 
     def send_back(self, name: str) -> list[Any]:
         """The settings of the shown result for all widgets, and a sentence."""
-        from sadtalker_ext.pipeline.record import read_record
+        from sadtalker_ext.pipeline.result_metadata import read_record
         from sadtalker_ext.settings import Settings
 
         unchanged = [gr.update() for _ in Settings.knobs()]
@@ -182,7 +182,7 @@ class Actions:
 
 def problems() -> str:
     """What cannot work on this machine, and the remedy; empty where nothing is missing."""
-    told = lacking()
+    told = missing_packages()
     return message(" ".join(told), "error") if told else ""
 
 

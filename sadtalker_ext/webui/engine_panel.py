@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sadtalker_ext.errors import Cancelled, SadTalkerError
 from sadtalker_ext.pipeline.engine_states import MISSING, engine_state
-from sadtalker_ext.webui.words import busy, message
+from sadtalker_ext.webui.html import busy, message
 
 if TYPE_CHECKING:
     from pathlib import Path

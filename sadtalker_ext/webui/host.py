@@ -17,10 +17,10 @@ from modules import progress as host_progress
 from modules.ui_components import InputAccordion, ToolButton
 
 from sadtalker_ext.errors import SadTalkerError
-from sadtalker_ext.pipeline.frames import Progress
 from sadtalker_ext.pipeline.inputs import Inputs
-from sadtalker_ext.pipeline.jobs import Job, Order, Room, Workshop
+from sadtalker_ext.pipeline.job_queue import Job, JobEnvironment, JobQueue, JobRequest
 from sadtalker_ext.pipeline.output import dated_output
+from sadtalker_ext.pipeline.progress import Progress
 from sadtalker_ext.runtime import AUTO, Runtime
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui.compat_inputs import sound_input
@@ -28,10 +28,10 @@ from sadtalker_ext.webui.compat_memory import unloader
 from sadtalker_ext.webui.host_axes import add_axes, wishes
 from sadtalker_ext.webui.host_restorers import register_all
 from sadtalker_ext.webui.host_sending import Sending
-from sadtalker_ext.webui.knob_widgets import COMMON, knob_named, make_widget
-from sadtalker_ext.webui.studio import Studio
+from sadtalker_ext.webui.html import message, stage_words
+from sadtalker_ext.webui.page_context import PageContext
+from sadtalker_ext.webui.setting_widgets import COMMON, knob_named, make_widget
 from sadtalker_ext.webui.tab import build_tab
-from sadtalker_ext.webui.words import message, stage_words
 from sadtalker_ext.weights.files import search_folders
 
 try:
@@ -55,7 +55,7 @@ class Rest(NamedTuple):
     read_logins: Callable[[str], dict[str, str]]
 
 
-class HostRoom(Room):
+class HostEnvironment(JobEnvironment):
     """Works only while the host does not, on the host's device, and shows in the host's progress."""
 
     def runtime(self, settings: Settings) -> Runtime:
@@ -166,19 +166,19 @@ def checkpoint_folders() -> tuple[Path, ...]:
     return search_folders(named or [own], own)
 
 
-class Guest:
+class Extension:
     """The extension in one life of the host's page: from the reading of its scripts to Reload UI."""
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
-        self.workshop = Workshop(HostRoom())
+        self.workshop = JobQueue(HostEnvironment())
         self._sending = Sending(infotext_utils, ToolButton)
 
     def tabs(self) -> list[tuple[Any, str, str]]:
         """Our tab; where it cannot be built, one that says so. The host dies if the field for pictures is missing."""
         try:
             restorers = register_all(shared.face_restorers, shared.sd_upscalers)
-            studio = Studio(self.workshop, results_folder, checkpoint_folders, restorers, local=is_local())
+            studio = PageContext(self.workshop, results_folder, checkpoint_folders, restorers, local=is_local())
             with gr.Blocks(analytics_enabled=False) as page:
                 portrait = build_tab(studio).portrait
                 self._sending.receive(portrait)
@@ -214,9 +214,9 @@ class Guest:
         self.workshop.close()
 
 
-def register(rest: Rest) -> Guest:
+def register(rest: Rest) -> Extension:
     """Tell the host what we have; called each time it reads its scripts."""
-    guest = Guest(rest)
+    guest = Extension(rest)
     AnimateResults.workshop = guest.workshop
     script_callbacks.on_ui_tabs(guest.tabs)
     script_callbacks.on_ui_settings(add_options)
@@ -237,7 +237,7 @@ def is_local() -> bool:
 class AnimateResults(scripts.Script):  # type: ignore[misc] # the host's class
     """Makes a video of every picture that a generation gives."""
 
-    workshop: Workshop
+    workshop: JobQueue
 
     def title(self) -> str:
         """What the host calls it."""
@@ -271,7 +271,7 @@ class AnimateResults(scripts.Script):  # type: ignore[misc] # the host's class
         processed.comments = "\n".join(filter(None, [getattr(processed, "comments", ""), *words]))
 
 
-def animate_all(workshop: Workshop, processed: Any, voice: Path, settings: Settings) -> Iterator[Path]:  # noqa: ANN401
+def animate_all(workshop: JobQueue, processed: Any, voice: Path, settings: Settings) -> Iterator[Path]:  # noqa: ANN401
     """A video for each picture of a generation but the grid; the host's own turn is held already."""
     scratch = Path(tempfile.mkdtemp(prefix="sadtalker_script_"))
     try:
@@ -280,7 +280,7 @@ def animate_all(workshop: Workshop, processed: Any, voice: Path, settings: Setti
             image.convert("RGB").save(portrait)
             seeds = getattr(processed, "all_seeds", None) or [0]
             output = dated_output(results_folder(), f"{voice.stem[:20]}_{seeds[min(index, len(seeds) - 1)]}")
-            yield workshop.work_on(Job(Order(Inputs(portrait, voice), output, settings))).path
+            yield workshop.work_on(Job(JobRequest(Inputs(portrait, voice), output, settings))).path
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         with suppress(AttributeError):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
-from sadtalker_ext.webui.knob_widgets import knob_named
+from sadtalker_ext.webui.setting_widgets import knob_named
 
 AXES: Final = ("expression_scale", "head_motion_scale", "blink", "pose_style", "seed", "still")
 ATTRIBUTE: Final = "sadtalker_wishes"

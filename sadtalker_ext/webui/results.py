@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sadtalker_ext.errors import SadTalkerError
-from sadtalker_ext.webui.words import clock, jpeg_url, message
+from sadtalker_ext.webui.html import clock, jpeg_url, message
 
 if TYPE_CHECKING:
     from sadtalker_ext.pipeline.animate import Result
@@ -71,7 +71,7 @@ def result_named(name: str, folder: Path) -> Path | None:
 
 def details_view(path: Path, result: Result | None = None) -> str:
     """HTML: length, size and settings of a video, and what is worth knowing about it."""
-    from sadtalker_ext.pipeline.record import read_record
+    from sadtalker_ext.pipeline.result_metadata import read_record
     from sadtalker_ext.video.read import probe
 
     try:

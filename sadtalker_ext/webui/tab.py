@@ -11,9 +11,9 @@ from sadtalker_ext.pipeline.inputs import EYES_AND_POSE
 from sadtalker_ext.webui.actions import USES_IN_WORDS, Actions
 from sadtalker_ext.webui.compat_events import script
 from sadtalker_ext.webui.compat_inputs import gradio_3, picture_input, sound_input, video_input
-from sadtalker_ext.webui.knob_widgets import COMMON, GROUPS, OF_SADTALKER, KnobWidgets, unplaced
-from sadtalker_ext.webui.studio import Studio
-from sadtalker_ext.webui.words import message
+from sadtalker_ext.webui.html import message
+from sadtalker_ext.webui.page_context import PageContext
+from sadtalker_ext.webui.setting_widgets import COMMON, GROUPS, OF_SADTALKER, SettingWidgets, unplaced
 
 HIDDEN = "st-hidden"
 """Part of the page for our script, not for the eye."""
@@ -40,7 +40,7 @@ class Inputs:
     reference: Any
     reference_use: Any
     reference_part: Any
-    knobs: KnobWidgets
+    knobs: SettingWidgets
     own_knobs: Any
     checkpoints: Any
     panel: Any
@@ -72,7 +72,7 @@ class Outputs:
     refresh: Any
 
 
-def build_tab(studio: Studio) -> Inputs:
+def build_tab(studio: PageContext) -> Inputs:
     """Lay the page out inside the Blocks that are open, and wire it."""
     with gr.Row(elem_id="sadtalker_page", equal_height=False):
         with gr.Column(scale=1, min_width=320, elem_id="sadtalker_inputs"):
@@ -83,8 +83,8 @@ def build_tab(studio: Studio) -> Inputs:
     return inputs
 
 
-def _inputs(studio: Studio) -> Inputs:
-    knobs = KnobWidgets()
+def _inputs(studio: PageContext) -> Inputs:
+    knobs = SettingWidgets()
     portrait = picture_input("sadtalker_portrait")
     faces = gr.HTML("", elem_id="sadtalker_faces")
     knobs.add("face")

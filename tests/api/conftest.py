@@ -10,10 +10,10 @@ from PIL import Image
 pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 
-from sadtalker_ext.api.doors import Doors
-from sadtalker_ext.api.service import make_app
+from sadtalker_ext.api.app import make_app
+from sadtalker_ext.api.options import ApiOptions
 from sadtalker_ext.cli.demo import demo_portrait
-from sadtalker_ext.pipeline.jobs import Workshop
+from sadtalker_ext.pipeline.job_queue import JobQueue
 
 RATE_HZ = 16000
 JOBS = "/sadtalker/v1/jobs"
@@ -79,8 +79,8 @@ def serve(tmp_path, monkeypatch):
     started = []
 
     def start(limits=None, **doors):
-        workshop = Workshop() if limits is None else Workshop(limits=limits)
-        client = TestClient(make_app(workshop, Doors(**doors)))
+        workshop = JobQueue() if limits is None else JobQueue(limits=limits)
+        client = TestClient(make_app(workshop, ApiOptions(**doors)))
         client.__enter__()
         started.append((client, workshop))
         return Service(client, workshop, scratch)

@@ -10,7 +10,7 @@ import pytest
 
 from sadtalker_ext.cli import evaluate
 from sadtalker_ext.errors import SadTalkerError
-from sadtalker_ext.pipeline.evaluate import track_video
+from sadtalker_ext.pipeline.evaluate_video import track_video
 from sadtalker_ext.video.write import VideoSpec, write_video
 
 ROLL_DEG = 6.0

@@ -7,7 +7,7 @@ import pytest
 
 from sadtalker_ext.cli import progress as progress_module
 from sadtalker_ext.cli.progress import ProgressLine, clock
-from sadtalker_ext.pipeline.frames import Progress
+from sadtalker_ext.pipeline.progress import Progress
 
 FRAME = np.zeros((2, 2, 3), np.uint8)
 

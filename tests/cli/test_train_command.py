@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.cli import train as train_command
-from sadtalker_ext.cli.train_plan import code_version
+from sadtalker_ext.cli.train_flags import code_version
 from sadtalker_ext.errors import MissingPackageError, SettingsError
 from sadtalker_ext.models.speech_to_expression import Config, LogMel
-from sadtalker_ext.training import features as features_module
-from sadtalker_ext.training import voices as voices_module
-from sadtalker_ext.training.augment import Stream
-from sadtalker_ext.training.phonemes import SYMBOL_INDEX
+from sadtalker_ext.training.corpus import voices as voices_module
+from sadtalker_ext.training.corpus.augment import Stream
+from sadtalker_ext.training.corpus.phonemes import SYMBOL_INDEX
+from sadtalker_ext.training.starter import speech_features as features_module
 
 
 def run(*words):

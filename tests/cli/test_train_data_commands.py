@@ -13,10 +13,10 @@ import pytest
 from sadtalker_ext.cli import train as train_command
 from sadtalker_ext.cli.main import main
 from sadtalker_ext.errors import MediaError, SettingsError
-from sadtalker_ext.training.clips import ClipStore
+from sadtalker_ext.training.clips.dataset import ClipStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-from made_up_videos import VOICE, empty_scene, write
+from synthetic_videos import VOICE, empty_scene, write
 
 
 def run(*words):

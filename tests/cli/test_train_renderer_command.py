@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ TINY = ("--config", "tiny", "--steps", 1, "--batch-size", 2)
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "training")
     from talking_clips import write_talking
 
     write_talking(tmp_path / "data")

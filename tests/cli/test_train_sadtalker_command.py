@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "training")
     from talking_clips import write_talking
 
     write_talking(tmp_path / "data")

@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.geometry.landmarks import Landmarks
+from sadtalker_ext.geometry.mean_face import mean_face_mesh
 from sadtalker_ext.geometry.measures import eye_opening, head_pose, mouth_opening, mouth_width
 from sadtalker_ext.geometry.rotation import euler_to_matrix
-from sadtalker_ext.geometry.template import template_mesh
 
 LOWER_LIP = [14, 87, 317, 178, 402, 17, 84, 314]
 POSES_DEG = [(0, 0, 0), (12, 0, 0), (-12, 5, 3), (0, -15, 0), (4, 15, -15), (-8, -10, 15)]
 
 
 def face(mesh=None, pose_deg=(0, 0, 0), size=300.0, place=(400.0, 300.0, 0.0)):
-    mesh = template_mesh() if mesh is None else mesh
+    mesh = mean_face_mesh() if mesh is None else mesh
     turned = mesh @ euler_to_matrix(np.deg2rad(pose_deg)).T
     return Landmarks.from_mesh((turned * size + place).astype(np.float32), "mediapipe")
 
 
 @pytest.mark.parametrize("pose_deg", POSES_DEG)
 def test_head_pose_reads_what_was_applied_whatever_mouth_and_size_do(pose_deg):
-    speaking = template_mesh()
+    speaking = mean_face_mesh()
     speaking[LOWER_LIP, 1] += 0.15
     speaking[[152, 148, 377, 176, 400], 1] += 0.12
     read = np.rad2deg(head_pose(face(speaking, pose_deg, size=210.0, place=(50, 80, 3)), face()))
@@ -29,7 +29,7 @@ def test_head_pose_reads_what_was_applied_whatever_mouth_and_size_do(pose_deg):
 
 @pytest.mark.parametrize("pose_deg", POSES_DEG)
 def test_mouth_opening_is_the_gap_in_eye_distances_in_any_pose(pose_deg):
-    mesh = template_mesh()
+    mesh = mean_face_mesh()
     distance = np.linalg.norm(mesh[33] - mesh[263])
     rest = mouth_opening(face())
     assert abs(rest) < 0.04
@@ -43,7 +43,7 @@ def test_mouth_width_does_not_depend_on_pose(pose_deg):
 
 
 def test_mouth_width_grows_with_the_corners():
-    mesh = template_mesh()
+    mesh = mean_face_mesh()
     mesh[61, 0] -= 0.02
     mesh[291, 0] += 0.02
     assert mouth_width(face(mesh)) > mouth_width(face()) + 0.05
@@ -53,7 +53,7 @@ def test_mouth_width_grows_with_the_corners():
     ("side", "other", "upper"), [("right", "left", [159, 158, 160]), ("left", "right", [386, 385, 387])]
 )
 def test_eye_opening_reads_the_eye_of_the_side_named(side, other, upper):
-    mesh = template_mesh()
+    mesh = mean_face_mesh()
     lower = {159: 145, 158: 153, 160: 144, 386: 374, 385: 380, 387: 373}
     before = eye_opening(face(), other)
     for point in upper:

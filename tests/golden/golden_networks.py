@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from golden_tools import given_normal, given_uniform, parse_inputs
 
-from sadtalker_ext.engines import sadtalker_coefficients as coefficients
-from sadtalker_ext.engines import sadtalker_networks as calls
+from sadtalker_ext.engines.sadtalker import coefficients
+from sadtalker_ext.engines.sadtalker import inference as calls
 from sadtalker_ext.models.exp_net import ExpNet
 from sadtalker_ext.models.face_recon import FaceRecon
 from sadtalker_ext.models.folding import fold
@@ -25,7 +25,7 @@ from sadtalker_ext.models.keypoints import (
 )
 from sadtalker_ext.models.mapping_net import HeadParameters, MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAE
-from sadtalker_ext.weights.seeded import seeded_state
+from sadtalker_ext.weights.random_weights import random_state
 
 MAKERS = {
     "audio2exp": ExpNet,
@@ -43,7 +43,7 @@ order of operations moves none across. tests/models shows in float64 that the fo
 
 
 def seeded(prefix, network):
-    network.load_state_dict(seeded_state(f"{prefix}.", network), strict=True)
+    network.load_state_dict(random_state(f"{prefix}.", network), strict=True)
     return network.eval() if prefix in AS_TRAINED else fold(network)
 
 

@@ -10,9 +10,10 @@ from golden_tools import given_normal, given_uniform
 
 from sadtalker_ext.audio.mel import mel_basis, mel_spectrogram
 from sadtalker_ext.audio.windows import mel_windows, whole_frames
-from sadtalker_ext.engines import sadtalker_coefficients as coefficients
-from sadtalker_ext.engines.sadtalker_networks import source_tensor, to_pixels
-from sadtalker_ext.geometry import align5, crop
+from sadtalker_ext.engines.sadtalker import coefficients
+from sadtalker_ext.engines.sadtalker.inference import source_tensor, to_pixels
+from sadtalker_ext.geometry import crop
+from sadtalker_ext.geometry import five_point_alignment as align5
 
 
 def test_picture(width, height):

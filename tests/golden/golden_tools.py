@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from sadtalker_ext.weights.seeded import normal, uniform
+from sadtalker_ext.weights.random_weights import normal, uniform
 
 DEFAULT_PREFIX = "in."
 FOLDER = Path(os.environ.get("SADTALKER_GOLDEN_DIR") or Path(__file__).parent)

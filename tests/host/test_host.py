@@ -17,12 +17,12 @@ from PIL import Image
 pytest.importorskip("gradio")
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from pretend_webui import ROOT, Pretend
+from stub_webui import ROOT, StubWebui
 
 from sadtalker_ext.cli.demo import demo_portrait
 from sadtalker_ext.pipeline.inputs import Inputs
-from sadtalker_ext.pipeline.jobs import Order
-from sadtalker_ext.pipeline.record import read_record
+from sadtalker_ext.pipeline.job_queue import JobRequest
+from sadtalker_ext.pipeline.result_metadata import read_record
 from sadtalker_ext.settings import Settings
 
 RATE_HZ = 16000
@@ -31,7 +31,7 @@ RATE_HZ = 16000
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """A pretend webui that has read our scripts; the modules of both are forgotten afterwards."""
-    made = Pretend(tmp_path / "webui data")
+    made = StubWebui(tmp_path / "webui data")
     yield from living(made, monkeypatch)
 
 
@@ -72,7 +72,7 @@ def order(tmp_path):
 
     def make(seconds):
         inputs = Inputs(portrait, buzz(tmp_path / "voice.wav", seconds))
-        return Order(inputs, tmp_path / "out" / "a.mp4", Settings())
+        return JobRequest(inputs, tmp_path / "out" / "a.mp4", Settings())
 
     return make
 
@@ -107,7 +107,7 @@ FAULTS = {
     "send-to button": lambda host, module: (guest(host)._sending, "_button"),
     "axes": lambda host, module: (module, "add_axes"),
     "restorers": lambda host, module: (module, "register_all"),
-    "studio": lambda host, module: (module, "Studio"),
+    "studio": lambda host, module: (module, "PageContext"),
     "script": lambda host, module: (module, "sound_input"),
     "routes": lambda host, module: (module, "checkpoint_folders"),
 }
@@ -130,7 +130,7 @@ def test_a_fault_anywhere_does_not_end_the_host(host, monkeypatch, part):
 
 def test_a_package_that_cannot_be_read_does_not_end_the_host(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sadtalker_ext.webui.host", None)
-    made = Pretend(tmp_path)
+    made = StubWebui(tmp_path)
     made.load_scripts()
     try:
         assert made.build() is not None
@@ -362,9 +362,9 @@ def test_only_one_file_knows_the_hosts_modules():
 HEAVY = """
 import sys, types
 sys.path.insert(0, {tests!r})
-from pretend_webui import Pretend
+from stub_webui import StubWebui
 before = set(sys.modules)
-host = Pretend({data!r})
+host = StubWebui({data!r})
 host.load_scripts()
 host.build()
 print(*host.reports, *sorted({{name.split(".")[0] for name in set(sys.modules) - before}}))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sadtalker_ext.geometry.packages_apart import APART, has_face_models
+from sadtalker_ext.faces.private_packages import APART, has_face_models
 
 ROOT = Path(__file__).parents[2]
 FAKE_PIP = """

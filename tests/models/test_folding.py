@@ -13,7 +13,7 @@ from sadtalker_ext.models.folding import fold, folded_weights
 from sadtalker_ext.models.generator import Generator, GeneratorConfig
 from sadtalker_ext.models.keypoint_detector import KeypointDetector, KeypointDetectorConfig
 from sadtalker_ext.models.pose_vae import PoseVAE
-from sadtalker_ext.weights.seeded import seeded_state
+from sadtalker_ext.weights.random_weights import random_state
 
 SMALL_MOTION = DenseMotionConfig(keypoints=5, feature_channels=8, base_channels=8, max_channels=32, levels=2, depth=4)
 SMALL_GENERATOR = GeneratorConfig(base_channels=8, max_channels=32, depth=4, resblocks=2, motion=SMALL_MOTION)
@@ -50,7 +50,7 @@ CASES = {
 def test_folded_network_is_the_same_function(name):
     make, call = CASES[name]
     trained = make()
-    trained.load_state_dict(seeded_state(f"{name}.", trained))
+    trained.load_state_dict(random_state(f"{name}.", trained))
     trained = trained.double().eval()
     with torch.no_grad():
         lean = fold(copy.deepcopy(trained))

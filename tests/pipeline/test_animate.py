@@ -11,16 +11,16 @@ from skimage.data import astronaut
 
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.cli.demo import demo_voice
-from sadtalker_ext.engines import engine as engine_module
-from sadtalker_ext.engines.engine import EngineSpec
+from sadtalker_ext.engines import protocol as engine_module
+from sadtalker_ext.engines.protocol import EngineSpec
 from sadtalker_ext.errors import Cancelled, FaceError, MediaError, SettingsError
 from sadtalker_ext.geometry.motion import Motion
-from sadtalker_ext.pipeline import frames as frames_module
+from sadtalker_ext.pipeline import progress as frames_module
 from sadtalker_ext.pipeline.animate import STAGES, animate, make_video
-from sadtalker_ext.pipeline.frames import Watcher, register_restorer
 from sadtalker_ext.pipeline.inputs import Inputs
-from sadtalker_ext.pipeline.record import Record, read_record
-from sadtalker_ext.pipeline.stages import SideBySide, Stopwatch
+from sadtalker_ext.pipeline.progress import Watcher, register_restorer
+from sadtalker_ext.pipeline.result_metadata import Record, read_record
+from sadtalker_ext.pipeline.stages import ParallelStages, Stopwatch
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.video.read import probe, read_frames
 from sadtalker_ext.video.write import VideoSpec, write_video
@@ -247,7 +247,7 @@ def test_references_that_cannot_be_are_refused(engine, files, reference):
 def test_stages_run_side_by_side():
     meet = threading.Barrier(2, timeout=10)
     watch = Stopwatch()
-    with SideBySide(Watcher(), watch) as stages:
+    with ParallelStages(Watcher(), watch) as stages:
         both = [stages.begin(name, meet.wait) for name in ("a", "b")]
         assert sorted(stages.result(future) for future in both) == [0, 1]
     assert set(watch.stage_s) == {"a", "b"}
@@ -255,7 +255,7 @@ def test_stages_run_side_by_side():
 
 def test_the_error_told_is_of_the_stage_asked_for_first():
     """Not of the one that happens to fail first, so that the same inputs always get the same sentence."""
-    with SideBySide(Watcher(), Stopwatch()) as stages:
+    with ParallelStages(Watcher(), Stopwatch()) as stages:
         failed = threading.Event()
 
         def fail_late():
@@ -273,7 +273,7 @@ def test_the_error_told_is_of_the_stage_asked_for_first():
 def test_a_cancel_ends_the_waiting():
     go_on = threading.Event()
     asked = []
-    with SideBySide(Watcher(cancelled=lambda: len(asked) > 0), Stopwatch()) as stages:
+    with ParallelStages(Watcher(cancelled=lambda: len(asked) > 0), Stopwatch()) as stages:
         long = stages.begin("long", go_on.wait, 20)
         asked.append(True)
         with pytest.raises(Cancelled):

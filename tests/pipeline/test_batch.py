@@ -6,8 +6,8 @@ import pytest
 
 from sadtalker_ext.errors import Cancelled, FaceError, MediaError
 from sadtalker_ext.pipeline import batch
-from sadtalker_ext.pipeline.frames import Watcher
 from sadtalker_ext.pipeline.inputs import Inputs
+from sadtalker_ext.pipeline.progress import Watcher
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 

@@ -5,9 +5,9 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from sadtalker_ext.engines.sadtalker import SadTalkerOptions, engine_spec
-from sadtalker_ext.engines.starter import StarterEngine
-from sadtalker_ext.pipeline.engine_states import ENGINES, MISSING, engine_names, engine_state, lacking
+from sadtalker_ext.engines.sadtalker.engine import SadTalkerOptions, engine_spec
+from sadtalker_ext.engines.starter.engine import StarterEngine
+from sadtalker_ext.pipeline.engine_states import ENGINES, MISSING, engine_names, engine_state, missing_packages
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.weights.packaged import PackagedConfig
 
@@ -40,6 +40,6 @@ def test_a_mediapipe_that_finds_no_faces_is_told_of(tmp_path, monkeypatch, there
     found.submodule_search_locations = [str(tmp_path)]
     specs = {"imageio_ffmpeg": found, "mediapipe": None if there is None else found}
     monkeypatch.setattr(importlib.util, "find_spec", specs.get)
-    sentences = lacking()
+    sentences = missing_packages()
     assert len(sentences) == bool(told)
     assert told in " ".join(sentences)

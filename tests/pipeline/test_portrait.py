@@ -9,7 +9,7 @@ from PIL import Image
 
 from sadtalker_ext.errors import FaceError, MediaError
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
-from sadtalker_ext.geometry.template import place_in_box
+from sadtalker_ext.geometry.mean_face import place_in_box
 from sadtalker_ext.pipeline.portrait import draw_faces, list_faces, read_portrait
 
 

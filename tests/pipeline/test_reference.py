@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from sadtalker_ext.engines.engine import MotionStyle
-from sadtalker_ext.engines.sadtalker import from_motion, to_motion
+from sadtalker_ext.engines.protocol import MotionStyle
+from sadtalker_ext.engines.sadtalker.engine import from_motion, to_motion
 from sadtalker_ext.errors import FaceError
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
+from sadtalker_ext.geometry.mean_face import place_in_box
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.geometry.rotation import euler_to_matrix
-from sadtalker_ext.geometry.template import place_in_box
 from sadtalker_ext.pipeline.reference import copy_motion, follow
 
 FRAME = np.zeros((400, 400, 3), np.uint8)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sadtalker_ext.geometry.faces import find_faces
+from sadtalker_ext.faces.find import find_faces
 from sadtalker_ext.puppet.basis import SHAPE_INDEX
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "portraits"

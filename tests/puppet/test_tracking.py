@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from puppet_portraits import NAMES, STILL, mesh_of, shape
 
-from sadtalker_ext.geometry.faces import track_faces
+from sadtalker_ext.faces.find import track_faces
 from sadtalker_ext.geometry.measures import eye_opening, head_pose, mouth_opening, mouth_width
 
 SWEEP_DEG = np.array([-12.0, -6.0, 0.0, 6.0, 12.0])

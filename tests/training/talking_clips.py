@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from made_up_clips import made_up_card, made_up_clip
+from synthetic_clips import synthetic_clip, synthetic_info
 
 from sadtalker_ext.geometry.landmarks import subset_68
-from sadtalker_ext.geometry.template import template_mesh
-from sadtalker_ext.training.clips import ClipWriter
+from sadtalker_ext.geometry.mean_face import mean_face_mesh
+from sadtalker_ext.training.clips.dataset import ClipWriter
 
 FRAMES, SIZE = 40, 32
 
@@ -17,14 +17,14 @@ FRAMES, SIZE = 40, 32
 def talking_clip(name, identity="ann", seed=0, size=SIZE):
     """Coefficients of a moving puppet: shapes in 0..1, head within some degrees; landmarks of the mean face."""
     random = np.random.default_rng(seed)
-    clip = made_up_clip(name, identity, FRAMES, size, seed)
+    clip = synthetic_clip(name, identity, FRAMES, size, seed)
     coefficients = np.zeros((FRAMES, 73), np.float32)
     coefficients[:, :15] = random.random((FRAMES, 15)) * 0.5
     coefficients[:, 64:70] = np.cumsum(random.standard_normal((FRAMES, 6)) * 0.01, axis=0)
     coefficients[:, 70:] = (1.5, size / 2, size / 2)
     lips = np.repeat(coefficients[:1, :64], FRAMES, axis=0)
     lips[:, :8] = coefficients[:, :8]
-    face = (subset_68(template_mesh()) * 0.7 + 0.5) * size
+    face = (subset_68(mean_face_mesh()) * 0.7 + 0.5) * size
     landmarks = np.repeat(face[None], FRAMES, axis=0).astype(np.float32)
     return replace(clip, coefficients=coefficients, lip_expression=lips, landmarks=landmarks)
 
@@ -38,5 +38,5 @@ def write_talking(folder, clips=3, size=SIZE, **changes):
             writer.add(clip)
     with ClipWriter(folder, "test", 0) as writer:
         writer.add(talking_clip("held", seed=99, size=size))
-    made_up_card(**{"size_px": size, "clips": {"train": clips, "test": 1}, **changes}).save(folder)
+    synthetic_info(**{"size_px": size, "clips": {"train": clips, "test": 1}, **changes}).save(folder)
     return made

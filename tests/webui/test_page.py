@@ -2,7 +2,7 @@
 
 from browser_pages import traceback_free
 
-from sadtalker_ext.pipeline.record import read_record
+from sadtalker_ext.pipeline.result_metadata import read_record
 from sadtalker_ext.settings import Settings
 
 

@@ -13,26 +13,36 @@ import pytest
 from sadtalker_ext.errors import SettingsError, WeightsError
 from sadtalker_ext.pipeline.animate import REFERENCE_STAGE, STAGES
 from sadtalker_ext.pipeline.engine_states import EngineState
-from sadtalker_ext.pipeline.frames import Progress
 from sadtalker_ext.pipeline.inputs import EYES, POSE, USES, Inputs
-from sadtalker_ext.pipeline.jobs import FAILED, REFUSALS, RUNNING, STOPPED, BusyError, Job, Limits, Order, Workshop
+from sadtalker_ext.pipeline.job_queue import (
+    FAILED,
+    REFUSALS,
+    RUNNING,
+    STOPPED,
+    BusyError,
+    Job,
+    JobQueue,
+    JobRequest,
+    Limits,
+)
+from sadtalker_ext.pipeline.progress import Progress
 from sadtalker_ext.settings import Settings
-from sadtalker_ext.webui import engine_panel, results, words
+from sadtalker_ext.webui import engine_panel, html, results
 from sadtalker_ext.webui.actions import USES_IN_WORDS, Actions, Wish, stem_of
-from sadtalker_ext.webui.alone import warm_up
 from sadtalker_ext.webui.engine_panel import Download, panel_view
-from sadtalker_ext.webui.knob_widgets import OF_SADTALKER, settings_of, values_of
-from sadtalker_ext.webui.studio import Studio
+from sadtalker_ext.webui.html import clock, job_view, message, stage_words
+from sadtalker_ext.webui.page_context import PageContext
+from sadtalker_ext.webui.setting_widgets import OF_SADTALKER, settings_of, values_of
+from sadtalker_ext.webui.standalone import warm_up
 from sadtalker_ext.webui.tab import build_tab
-from sadtalker_ext.webui.words import clock, job_view, message, stage_words
 
-ORDER = Order(Inputs(Path("a"), Path("b")), Path("c"), Settings())
+ORDER = JobRequest(Inputs(Path("a"), Path("b")), Path("c"), Settings())
 
 
 @pytest.fixture
 def page(tmp_path):
     with gradio.Blocks(analytics_enabled=False) as blocks:
-        inputs = build_tab(Studio(Workshop(), lambda: tmp_path, lambda: (tmp_path,)))
+        inputs = build_tab(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,)))
     return blocks, inputs
 
 
@@ -181,7 +191,7 @@ def test_a_wish_becomes_inputs_or_a_sentence():
 
 
 def test_an_order_that_was_refused_ends_before_it_begins():
-    workshop, ticket = Workshop(), "0123456789abcdef" * 2
+    workshop, ticket = JobQueue(), "0123456789abcdef" * 2
     assert workshop.refuse(ticket) is None
     job = workshop.submit(replace(ORDER, ticket=ticket))
     assert (job.id, job.state, job.over.is_set()) == (ticket, STOPPED, True)
@@ -197,8 +207,8 @@ def test_a_ticket_makes_one_job_and_other_words_are_none(monkeypatch):
         begun.set()
         go_on.wait(10)
 
-    monkeypatch.setattr(Workshop, "work_on", work)
-    workshop = Workshop(limits=Limits(waiting=2))
+    monkeypatch.setattr(JobQueue, "work_on", work)
+    workshop = JobQueue(limits=Limits(waiting=2))
     first, again = (workshop.submit(replace(ORDER, ticket="f" * 32)) for _ in range(2))
     assert first is again
     other = workshop.submit(replace(ORDER, ticket="../task(1)"))
@@ -217,7 +227,7 @@ def test_a_ticket_makes_one_job_and_other_words_are_none(monkeypatch):
 
 
 def test_only_the_latest_refusals_are_remembered():
-    workshop = Workshop()
+    workshop = JobQueue()
     tickets = [f"{number:032x}" for number in range(REFUSALS + 1)]
     for ticket in tickets:
         workshop.refuse(ticket)
@@ -226,8 +236,8 @@ def test_only_the_latest_refusals_are_remembered():
 
 def test_the_first_video_finds_its_engine_open(monkeypatch, caplog):
     opened = []
-    monkeypatch.setattr("sadtalker_ext.engines.engine.open_engine", lambda name, *_: opened.append(name) or "engine")
-    workshop = Workshop()
+    monkeypatch.setattr("sadtalker_ext.engines.protocol.open_engine", lambda name, *_: opened.append(name) or "engine")
+    workshop = JobQueue()
     warm_up(workshop)
     assert workshop.shelf.open("starter", workshop.room.runtime(Settings()), Settings()) == "engine"
     assert opened == ["starter"]
@@ -235,13 +245,13 @@ def test_the_first_video_finds_its_engine_open(monkeypatch, caplog):
     def refuse(*_):
         raise WeightsError("exp_net.safetensors is damaged; install the package again")
 
-    monkeypatch.setattr("sadtalker_ext.engines.engine.open_engine", refuse)
-    warm_up(Workshop())
+    monkeypatch.setattr("sadtalker_ext.engines.protocol.open_engine", refuse)
+    warm_up(JobQueue())
     assert "install the package again" in caplog.text
 
 
 def test_nothing_to_interrupt_is_said(tmp_path):
-    actions = Actions(Studio(Workshop(), lambda: tmp_path, lambda: (tmp_path,)))
+    actions = Actions(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,)))
     assert "Nothing is being made" in actions.interrupt("")
     assert "before it began" in actions.interrupt("a" * 32)
 
@@ -253,11 +263,11 @@ def test_every_use_of_a_reference_can_be_chosen():
 def test_the_page_offers_what_the_state_of_the_engine_says(tmp_path, monkeypatch):
     state = EngineState("other", "Other", references=(EYES, POSE))
     monkeypatch.setattr("sadtalker_ext.webui.actions.engine_state", lambda *_: state)
-    _, _, part, uses = Actions(Studio(Workshop(), lambda: tmp_path, lambda: (tmp_path,))).switch("other")
+    _, _, part, uses = Actions(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,))).switch("other")
     assert part["visible"]
     assert [use for _, use in uses["choices"]] == [EYES, POSE]
 
 
 def test_every_stage_has_words():
     for stage in (*STAGES, REFERENCE_STAGE):
-        assert stage in words.STAGES
+        assert stage in html.STAGES

@@ -1,0 +1,271 @@
+"""The engine ``sadtalker``: the official networks, lean, streaming, and with the quirks users hate taken out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from sadtalker_ext.audio.mel import stream_mel
+from sadtalker_ext.audio.windows import IDLE_MEL, stream_windows
+from sadtalker_ext.engines.batches import in_batches
+from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle
+from sadtalker_ext.engines.sadtalker import coefficients as rows
+from sadtalker_ext.engines.sadtalker.coefficients import from_motion, to_motion
+from sadtalker_ext.engines.sadtalker.framing import (
+    Framing,
+    frame_portrait,
+    mode_named,
+    official_finisher,
+    paster,
+)
+from sadtalker_ext.engines.sadtalker.inference import predict_expression, predict_pose, source_tensor, to_pixels
+from sadtalker_ext.engines.sadtalker.puppet_coefficients import portrait_coefficients
+from sadtalker_ext.errors import EngineError
+from sadtalker_ext.geometry.landmarks import FACE_OVAL
+from sadtalker_ext.models.keypoints import HeadAngles, transform_keypoints
+from sadtalker_ext.puppet.basis import SCALED_COLUMNS
+from sadtalker_ext.weights.files import search_folders
+from sadtalker_ext.weights.official import open_mapping, open_official
+from sadtalker_ext.weights.packaged import PACKAGED, PUPPET, PackagedConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from sadtalker_ext.audio.speech import Speech
+    from sadtalker_ext.engines.protocol import Frame
+    from sadtalker_ext.geometry.motion import Motion
+    from sadtalker_ext.geometry.portrait import Portrait
+    from sadtalker_ext.models.generator import EncodedSource
+    from sadtalker_ext.models.mapping_net import MappingNet
+    from sadtalker_ext.runtime import Runtime
+    from sadtalker_ext.settings import Settings
+    from sadtalker_ext.weights.official import OfficialNetworks
+
+    Floats = NDArray[np.float32]
+    Networks = tuple[OfficialNetworks, MappingNet]
+
+KNOBS: Final = frozenset(
+    {
+        "engine", "face", "still", "expression_scale", "head_motion_scale", "blink", "pose_style", "yaw", "pitch",
+        "roll", "seed", "frame_rate", "resolution_limit", "quality", "restore", "mode", "size", "parity",
+        "paste",
+    }
+)  # fmt: skip
+REFERENCES: Final = ("eyes", "pose", "eyes+pose", "all")
+SOUND_BATCH: Final = 32
+"""Frames of sound heard together; the networks' chunk of poses."""
+
+
+@dataclass(frozen=True)
+class SadTalkerOptions:
+    """size_px: 256 or 512, side of the square that official networks render; trained ones name their own.
+
+    mode: see :data:`sadtalker_framing.MODES`.
+    parity: the official boxes, Poisson paste and idle sound instead of the better ones.
+    seamless: a Poisson paste per frame where the face is put back, without the rest of parity.
+    """
+
+    size_px: int = 256
+    mode: str = "full"
+    parity: bool = False
+    seamless: bool = False
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> SadTalkerOptions:
+        """The part of the wishes that decides how the engine is built."""
+        return cls(int(settings.size), settings.mode, settings.parity, settings.paste == "seamless")
+
+
+@dataclass(frozen=True)
+class Face:
+    """One portrait as the networks see it. coefficients: (70 or 73,) of the source."""
+
+    portrait: Portrait
+    framing: Framing
+    coefficients: Floats
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the frames of one face share; ``finish`` makes a frame of the video from a rendered square."""
+
+    face: Face
+    canonical: Tensor
+    keypoints: Tensor
+    encoded: EncodedSource
+    finish: Callable[[Frame], Frame]
+
+
+class SadTalkerEngine:
+    """Holds the networks and one prepared portrait at a time."""
+
+    def __init__(
+        self, runtime: Runtime, options: SadTalkerOptions = SadTalkerOptions(), networks: Networks | None = None
+    ) -> None:
+        """networks: taken instead of those in the checkpoints."""
+        if options.size_px not in PACKAGED:
+            sizes = " or ".join(str(size) for size in PACKAGED)
+            raise EngineError(f"The engine sadtalker renders {sizes} pixels, not {options.size_px}")
+        self.mode, self.options, self.runtime = mode_named(options.mode), options, runtime
+        self.device = runtime.torch_device()
+        runtime.torch_dtype(("float32",))
+        official, mapping = networks or open_networks(options, search_folders(runtime.folders))
+        self.config, kind = official.config, official.config.coefficients
+        self._mapping = mapping.to(self.device)
+        self._exp_net = official.exp_net().to(self.device)
+        self._pose_vae = official.pose_vae().to(self.device)
+        self._face_recon = None if kind == PUPPET else official.face_recon().to(self.device)
+        self._keypoints = official.keypoint_detector().to(self.device)
+        self._generator = official.generator().to(self.device)
+        self._face: Face | None = None
+        self._scene: Scene | None = None
+        self.spec = engine_spec(self.config, official.name, options)
+
+    def read_face(self, portrait: Portrait) -> Motion:
+        """The portrait's own 3DMM coefficients as motion (T = 1)."""
+        return to_motion(self._read(portrait).coefficients[None])
+
+    @torch.inference_mode()
+    def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
+        """Expression from ExpNet, smoothed poses from PoseVAE; the sound is heard twice and never held."""
+        reference = torch.from_numpy(from_motion(source)[:1]).to(self.device)
+        frames = speech.frames
+        lids = style.blink * blinks(style, frames)
+        known = from_motion(source)[:1, rows.EXPRESSION] if style.expression is None else style.expression
+        faces = rows.loop_to_length(known, frames)
+        latents = torch.Generator().manual_seed(style.seed)
+        expression = []
+        for start, mel in zip(range(0, frames, SOUND_BATCH), self._hear(speech), strict=True):
+            part = slice(start, start + mel.shape[1])
+            blink = torch.from_numpy(lids[part].astype(np.float32)).to(self.device)[None]
+            face = torch.from_numpy(faces[part]).to(self.device)[None]
+            expression.append(predict_expression(self._exp_net, mel, face, blink)[0].cpu())
+        pose = predict_pose(
+            self._pose_vae, self._hear(speech), reference[:, rows.POSE], int(style.pose_style),
+            lambda: torch.randn(1, self._pose_vae.config.latent_channels, generator=latents),
+        )[0]  # fmt: skip
+        smooth = rows.smooth_poses(pose.cpu().numpy())
+        return to_motion(np.concatenate((torch.cat(expression).numpy(), smooth), axis=1))
+
+    def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
+        """Frames of the video in order; a batch of them exists at a time."""
+        scene = self._set(self._read(portrait))
+        driving = rows.drive_coefficients(from_motion(motion), scene.face.coefficients, still=False)
+        batch = self.runtime.frames_at_once()
+
+        def squares(part: range) -> NDArray[np.uint8]:
+            view = None if motion.view_deg is None else motion.view_deg[part.start : part.stop]
+            return self._squares(scene, rows.coefficient_windows(driving, part), view)
+
+        for pixels in in_batches(len(motion), batch, squares):
+            for square in pixels:
+                yield scene.finish(square)
+
+    def close(self) -> None:
+        """Free the networks."""
+        self._face = self._scene = None
+        for name in ("_mapping", "_exp_net", "_pose_vae", "_face_recon", "_keypoints", "_generator"):
+            setattr(self, name, None)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _hear(self, speech: Speech) -> Iterator[Tensor]:
+        """Mel windows (1, <= 32, 1, 80, 16) of all frames."""
+        for windows in stream_windows(stream_mel(speech.blocks()), speech.frames, SOUND_BATCH):
+            if self.options.parity and speech.path is None:
+                windows = np.full_like(windows, IDLE_MEL)  # noqa: PLW2901 - silence as the official code hears it
+            yield torch.from_numpy(windows).to(self.device)[None]
+
+    @torch.inference_mode()
+    def _squares(self, scene: Scene, windows: Floats, view_deg: Floats | None) -> NDArray[np.uint8]:
+        """Rendered squares (B, S, S, 3) of coefficient windows (B, 70 or 73, 27), seen as Motion.view_deg says."""
+        head = self._mapping(torch.from_numpy(windows).to(self.device))
+        driving = transform_keypoints(scene.canonical, head, view_angles(view_deg, self.device))
+        return to_pixels(self._generator.render(scene.encoded, scene.keypoints, driving))
+
+    @torch.inference_mode()
+    def _read(self, portrait: Portrait) -> Face:
+        if self._face is None or self._face.portrait is not portrait:
+            framing = frame_portrait(portrait, self.mode, self.config.size_px, self.options.parity)
+            self._face = Face(portrait, framing, self._read_coefficients(portrait, framing))
+        return self._face
+
+    @torch.inference_mode()
+    def _set(self, face: Face) -> Scene:
+        if self._scene is None or self._scene.face is not face:
+            self._scene = None
+            image = source_tensor(face.framing.square, self.config.size_px).to(self.device)
+            canonical, encoded = self._keypoints(image), self._generator.encode_source(image)
+            head = self._mapping(torch.from_numpy(rows.still_window(face.coefficients)).to(self.device))
+            keypoints = transform_keypoints(canonical, head)
+            if self.options.parity or self.options.seamless or not self.mode.pasted:
+                finish = official_finisher(face.framing, self.mode)
+            else:
+                rest = to_pixels(self._generator.render(encoded, keypoints, keypoints))[0]
+                finish = paster(face.framing, face.portrait.landmarks.mesh[list(FACE_OVAL), :2], rest)
+            self._scene = Scene(face, canonical, keypoints, encoded, finish)
+        return self._scene
+
+    def _read_coefficients(self, portrait: Portrait, framing: Framing) -> Floats:
+        """Coefficients (70 or 73,) of the source: expression, angles, translation, and where the crop lies."""
+        if self._face_recon is None:
+            own = portrait_coefficients(portrait.landmarks.mesh, framing.landmarks68, self.config.size_px)
+            return own[: self.mode.coefficients]
+        aligned, transform = framing.aligned()
+        parts = self._face_recon(source_tensor(aligned, len(aligned)).to(self.device))
+        found = torch.cat((parts.expression, parts.angle, parts.translation), dim=1)[0].cpu().numpy()
+        crop = np.array([transform.scale, transform.x_px, transform.y_px], np.float32)
+        return np.asarray(np.concatenate((found, crop))[: self.mode.coefficients], dtype=np.float32)
+
+
+def open_networks(options: SadTalkerOptions, folders: Sequence[Path]) -> Networks:
+    """The networks of the checkpoints in these folders, and the MappingNet that belongs to them."""
+    official = open_official(options.size_px, folders)
+    coefficients = mode_named(options.mode).coefficients
+    return official, open_mapping(coefficients, official.mapping_folders, official.config.coefficients)
+
+
+def engine_spec(config: PackagedConfig, name: str, options: SadTalkerOptions) -> EngineSpec:
+    """What the engine is with the networks of ``config`` from the file ``name``.
+
+    The puppet's shapes count from the portrait, so whole expressions cannot be copied from another face.
+    """
+    puppet = config.coefficients == PUPPET
+    origin = "trained" if puppet or config != PackagedConfig(config.size_px) else "official checkpoints"
+    return EngineSpec(
+        name="sadtalker",
+        label=f"SadTalker {config.size_px} ({origin})",
+        frame_size_px=config.size_px,
+        knobs=KNOBS,
+        pose_styles=tuple(str(style) for style in range(config.pose_vae.styles)),
+        expression_columns=SCALED_COLUMNS if puppet else tuple(range(rows.EXPRESSION.stop)),
+        weights=(name,),
+        references=REFERENCES[: -1 if puppet else None],
+        parity=options.parity,
+    )
+
+
+def view_angles(view_deg: Floats | None, device: torch.device) -> HeadAngles:
+    """Pitch, yaw and roll (B, 3) in degrees as the renderer takes them; a column of NaN is left to the networks."""
+    if view_deg is None:
+        return HeadAngles()
+    pitch, yaw, roll = (
+        None if np.isnan(column).any() else torch.from_numpy(np.ascontiguousarray(column)).to(device)
+        for column in view_deg.T
+    )
+    return HeadAngles(yaw, pitch, roll)
+
+
+def blinks(style: MotionStyle, frames: int) -> Floats:
+    """Lid closing (T, 1): that of a reference, repeated, or blinks of our own."""
+    if style.lids is not None:
+        return rows.loop_to_length(style.lids[:, None], frames)
+    return rows.random_blinks(frames, random.Random(style.seed))

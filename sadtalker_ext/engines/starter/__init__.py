@@ -1,0 +1,1 @@
+"""The starter engine: motion networks and a geometric renderer that ship with the package."""

@@ -1,0 +1,1 @@
+"""Face detection, landmarks and person segmentation in pictures and videos."""

@@ -1,0 +1,64 @@
+"""A contact sheet: many small frames on one picture, to see a whole video at a glance."""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sadtalker_ext.errors import MediaError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from sadtalker_ext.pipeline.progress import Progress
+
+COLUMNS = 10
+TILE_PX = 128
+
+
+class ContactSheet:
+    """Collects every ``every``-th frame as the work reports it, shrunk to tiles of at most 128 pixels.
+
+    part: left, top, right, bottom of what is shown, as parts of the frame's width and height.
+    """
+
+    def __init__(self, every: int, part: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)) -> None:
+        self._every = every
+        self._part = part
+        self._tiles: list[Image] = []
+
+    def report(self, progress: Progress) -> None:
+        """Take the frame if it is one of those wanted; the first is."""
+        from PIL import Image
+
+        if progress.frame is not None and (progress.done - 1) % self._every == 0:
+            height, width = progress.frame.shape[:2]
+            left, top, right, bottom = self._part
+            rows = slice(round(top * height), round(bottom * height))
+            tile = Image.fromarray(progress.frame[rows, round(left * width) : round(right * width)])
+            tile.thumbnail((TILE_PX, TILE_PX), Image.LANCZOS)
+            self._tiles.append(tile)
+
+    def write(self, path: Path) -> None:
+        """Write the sheet, in rows of ten, as the picture format that the name ends in."""
+        from PIL import Image
+
+        width, height = self._tiles[0].size
+        rows = ceil(len(self._tiles) / COLUMNS)
+        sheet = Image.new("RGB", (width * min(COLUMNS, len(self._tiles)), height * rows))
+        for index, tile in enumerate(self._tiles):
+            sheet.paste(tile, (width * (index % COLUMNS), height * (index // COLUMNS)))
+        save_picture(sheet, path)
+
+
+def save_picture(picture: Image, path: Path) -> None:
+    """Write a picture, whole or not at all; an ending that Pillow does not know is a MediaError."""
+    part = path.with_name(path.stem + ".part" + path.suffix)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(part)
+        part.replace(path)
+    except (OSError, ValueError) as e:
+        part.unlink(missing_ok=True)
+        raise MediaError(f"The picture {path} cannot be written ({e}); choose a name like faces.png") from e

@@ -1,0 +1,1 @@
+"""Face restorers and upscalers that run on rendered frames."""

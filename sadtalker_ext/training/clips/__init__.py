@@ -1,0 +1,1 @@
+"""Data sets of talking clips: preparation from videos, synthetic clips, shards."""

@@ -1,0 +1,1 @@
+"""Speech corpora with phone times: synthesisers, recordings, articulation targets, augmentation."""

@@ -1,0 +1,175 @@
+"""Finished runs become checkpoints in the official layout, which the engine ``sadtalker`` opens.
+
+One packaged file ``SadTalker_V0.0.2_SIZE.safetensors`` with the prefixes of the published one, and a mapping file for
+each kind of mode. The header of each names the sizes of its networks. Where all sizes are the official ones the
+mappings are written as the official code reads them, too.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import torch
+
+from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
+from sadtalker_ext.models.pose_vae import PoseVAEConfig
+from sadtalker_ext.training.sadtalker.exp_net import FILE_NAME as EXP_NET_FILE
+from sadtalker_ext.training.sadtalker.exp_net import load_exp_net
+from sadtalker_ext.training.sadtalker.pose_vae import FILE_NAME as POSE_VAE_FILE
+from sadtalker_ext.training.sadtalker.pose_vae import load_pose_cvae
+from sadtalker_ext.training.sadtalker.renderer_networks import load_component
+from sadtalker_ext.weights.official import KIND_KEY, MAPPING_ENTRY, MAPPING_KIND, MAPPINGS, recon_tensors
+from sadtalker_ext.weights.packaged import BFM, PACKAGED, PackagedConfig, config_from, metadata_of
+from sadtalker_ext.weights.safetensors_file import load_network
+from sadtalker_ext.weights.state_dict import save_safetensors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+    from sadtalker_ext.models.generator import Generator
+    from sadtalker_ext.models.keypoint_detector import KeypointDetector
+
+EXP_NET, POSE_VAE, RENDERER, MAPPING = "exp_net", "pose_vae", "renderer", "mapping_{}"
+"""Folders of the runs below that of the whole."""
+RENDERER_FILE: Final = "generator.safetensors"
+ORIGIN: Final = ("recipe", "commit", "data", "licence", "figures", "plan")
+"""Entries of the runs' headers that the export passes on, each under the name of its network."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The networks of finished runs, and what their files say about themselves."""
+
+    networks: dict[str, nn.Module]
+    mappings: dict[int, MappingNet]
+    headers: dict[str, dict[str, str]]
+
+    @property
+    def config(self) -> PackagedConfig:
+        """Sizes of the packaged file."""
+        renderer = self.headers[RENDERER]
+        return PackagedConfig(
+            size_px=int(renderer["size_px"]),
+            coefficients=renderer[KIND_KEY],
+            exp_net=self.networks["audio2exp."].config,  # type: ignore[arg-type] # each network has its own Config
+            pose_vae=self.networks["audio2pose."].config,  # type: ignore[arg-type]
+            keypoint_detector=self.networks["kp_extractor."].config,  # type: ignore[arg-type]
+            generator=self.networks["generator."].config,  # type: ignore[arg-type]
+        )
+
+
+def export(run: Path, folder: Path, checkpoints: Sequence[Path] = ()) -> list[Path]:
+    """Write what ``run`` trained into ``folder``; the files.
+
+    run: has the folders exp_net, pose_vae, renderer, mapping_70 and mapping_73, each with its finished run.
+    checkpoints: where FaceRecon is looked for, which the Basel model's coefficients need and nobody trains here.
+    """
+    runs = read_runs(run)
+    config = runs.config
+    tensors = {prefix + key: value for prefix, net in runs.networks.items() for key, value in net.state_dict().items()}
+    if config.coefficients == BFM:
+        tensors |= {f"face_3drecon.{key}": value for key, value in recon_tensors(checkpoints).items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    _refuse_others(folder, config)
+    packaged = folder / config.file_name
+    save_safetensors(tensors, packaged, {**config.header(), **_origin(runs), "styles": _styles(runs)})
+    written = [packaged]
+    for coefficients, network in runs.mappings.items():
+        written += _write_mapping(folder, coefficients, network, runs)
+    return written
+
+
+def read_runs(run: Path) -> Runs:
+    """Load every network, or say which run is missing or does not fit the others."""
+    files = {EXP_NET: EXP_NET_FILE, POSE_VAE: POSE_VAE_FILE, RENDERER: RENDERER_FILE}
+    for count in MAPPINGS:
+        files[MAPPING.format(count)] = f"{MAPPING.format(count)}.safetensors"
+    missing = [name for name, file in files.items() if not (run / name / file).is_file()]
+    if missing:
+        raise WeightsError(
+            f"{run} has no finished {', '.join(missing)}; finish sadtalker train all, or train each network into the "
+            f"folder of its name there"
+        )
+    headers = {name: metadata_of(run / name / file) for name, file in files.items()}
+    _check_kinds(run, headers)
+    networks: dict[str, nn.Module] = {
+        "audio2exp.": load_exp_net(run / EXP_NET),
+        "audio2pose.": load_pose_cvae(run / POSE_VAE),
+        "generator.": load_component(run / RENDERER, "generator"),
+        "kp_extractor.": load_component(run / RENDERER, "keypoint_detector"),
+    }
+    mappings = {count: _load_mapping(run / MAPPING.format(count), count) for count in MAPPINGS}
+    _check_keypoints(networks, mappings)
+    return Runs(networks, mappings, headers)
+
+
+def _check_kinds(run: Path, headers: dict[str, dict[str, str]]) -> None:
+    kinds = {name: header.get(KIND_KEY, "?") for name, header in headers.items()}
+    if len(set(kinds.values())) > 1:
+        told = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+        raise WeightsError(f"the networks in {run} speak different coefficients ({told}); train them on one data set")
+
+
+def _check_keypoints(networks: dict[str, nn.Module], mappings: dict[int, MappingNet]) -> None:
+    detector = cast("KeypointDetector", networks["kp_extractor."])
+    generator = cast("Generator", networks["generator."])
+    counts = {"keypoint detector": detector.config.keypoints, "generator": generator.config.motion.keypoints}
+    counts |= {MAPPING.format(count): network.config.keypoints for count, network in mappings.items()}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise WeightsError(f"the networks have different numbers of keypoints ({told}); train the mappings again")
+
+
+def _load_mapping(folder: Path, coefficients: int) -> MappingNet:
+    path = folder / f"{MAPPING.format(coefficients)}.safetensors"
+    return load_network(path, MAPPING_KIND, lambda config: MappingNet(config_from(MappingNetConfig, config, path)))
+
+
+def _write_mapping(folder: Path, coefficients: int, network: MappingNet, runs: Runs) -> list[Path]:
+    entry, header = MAPPINGS[coefficients], runs.headers[MAPPING.format(coefficients)]
+    path = folder / entry.converted
+    state: dict[str, Tensor] = network.state_dict()
+    save_safetensors(state, path, {key: value for key, value in header.items() if key != "sha256"})
+    if not is_official(runs):
+        return [path]
+    pickled = folder / entry.name
+    part = pickled.with_name(pickled.name + ".part")
+    torch.save({MAPPING_ENTRY: state, "epoch": 0}, part)
+    part.replace(pickled)
+    return [path, pickled]
+
+
+def is_official(runs: Runs) -> bool:
+    """Whether the official code can read what is exported: its sizes, and the coefficients of the Basel model."""
+    config = runs.config
+    pose_vae = replace(config.pose_vae, log_variance_head=PoseVAEConfig.log_variance_head)
+    same = replace(config, pose_vae=pose_vae).header() == PackagedConfig(config.size_px).header()
+    mappings = all(network.config == MappingNetConfig(count) for count, network in runs.mappings.items())
+    return same and mappings and config.size_px in PACKAGED
+
+
+def _origin(runs: Runs) -> dict[str, str]:
+    return {
+        f"{name}.{key}": header[key]
+        for name, header in runs.headers.items()
+        for key in ORIGIN
+        if key in header and not name.startswith("mapping")
+    }
+
+
+def _styles(runs: Runs) -> str:
+    """Names of the styles of head movement by their number, as JSON."""
+    return runs.headers[POSE_VAE].get("styles", json.dumps([]))
+
+
+def _refuse_others(folder: Path, config: PackagedConfig) -> None:
+    """A folder holds one export: another packaged file in it would be a guess which one is meant."""
+    others = [path.name for path in sorted(folder.glob("SadTalker_V*.safetensors")) if path.name != config.file_name]
+    if others:
+        raise WeightsError(f"{folder} already holds {', '.join(others)}; export into a folder of its own")

@@ -1,0 +1,154 @@
+"""Landmarks as a linear function of expression coefficients, and what ExpNet learns from them.
+
+SadTalker (Zhang et al. 2023, section 3.2) compares the 68 landmarks of the predicted expression with those of the
+target, and the opening of the eyes with the commanded blink. Landmarks come from the Basel face model where the user
+has its file, else from the fields of our own puppet on the mean face.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sadtalker_ext.engines.sadtalker.coefficients import FACE_HEIGHT_UNITS
+from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.geometry.five_point_alignment import FACE_SCALE
+from sadtalker_ext.geometry.landmarks import subset_68
+from sadtalker_ext.geometry.mean_face import mean_face_mesh
+from sadtalker_ext.puppet.basis import SHAPE_INDEX, SHAPES
+from sadtalker_ext.puppet.expression_fields import LOWER, UPPER, build_fields, field_scalars
+from sadtalker_ext.puppet.face_geometry import measure_face
+from sadtalker_ext.training.clips.practice import BELOW_MOUTH, LID_PAIRS, UPPER_LID_SHARE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+EXPRESSIONS: Final = 64
+POINTS: Final = 68
+PIXELS_PER_UNIT: Final = FACE_SCALE
+"""Landmarks are compared in pixels of the official aligned picture (224 x 224), 102 per unit of the 3DMM."""
+FACE_PX: Final = FACE_HEIGHT_UNITS * FACE_SCALE
+"""Height of the mean face in these pixels."""
+EYES: Final = tuple(range(36, 48))
+EYE_CORNERS: Final = ((36, 39), (36, 39), (42, 45), (42, 45))
+"""Corners of the eye of each of :data:`~sadtalker_ext.training.clips.practice.LID_PAIRS`."""
+INNER_LIPS: Final = ((61, 67), (62, 66), (63, 65))
+NARROWEST_EYE: Final = 0.3
+"""A reference whose eyes are open less than this part of the mean face's counts as that open."""
+BFM_NAME: Final = "BFM_model_front.mat"
+_MEASURED_PX: Final = 1000.0
+"""Height at which the mean face is measured, so that no smallest length of the puppet comes into play."""
+_SPEAKING: Final = {"jaw_open": 0.3}
+"""Where the puppet's shapes are made linear: with a mouth that closing can close."""
+
+
+class LandmarkModel(nn.Module):
+    """68 points that move linearly; frozen. Pixels of the aligned picture, x right, y down (z forward)."""
+
+    mean: Tensor
+    basis: Tensor
+
+    def __init__(self, mean: Array, basis: Array) -> None:
+        """mean: (68, D); basis: (64, 68, D), shift per unit of each coefficient; D is 2 or 3."""
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("basis", torch.tensor(basis, dtype=torch.float32))
+
+    def forward(self, expression: Tensor) -> Tensor:
+        """Expression (..., 64) -> points (..., 68, D)."""
+        moved: Tensor = self.mean + torch.einsum("...e,epd->...pd", expression, self.basis)
+        return moved
+
+    def eye_opening(self, expression: Tensor) -> Tensor:
+        """(..., 64) -> (...), gap between the lids over the width of the eye, mean of four pairs; below 0 beyond."""
+        points = self(expression)
+        gaps = [
+            (points[..., lower, 1] - points[..., upper, 1]) / (points[..., right, 0] - points[..., left, 0])
+            for (upper, lower), (left, right) in zip(LID_PAIRS, EYE_CORNERS, strict=True)
+        ]
+        return torch.stack(gaps).mean(dim=0)
+
+    def lip_gap(self, expression: Tensor) -> Tensor:
+        """(..., 64) -> (...), gap between the inner lips in pixels."""
+        points = self(expression)
+        return torch.stack([points[..., low, 1] - points[..., up, 1] for up, low in INNER_LIPS]).mean(dim=0)
+
+    def closing(self, expression: Tensor, reference: Tensor) -> Tensor:
+        """How far the eyes are closed: 0 as open as those of the reference (both (..., 64)), 1 closed."""
+        rest = self.eye_opening(torch.zeros_like(reference))
+        known = torch.maximum(self.eye_opening(reference), NARROWEST_EYE * rest)
+        closed: Tensor = 1 - self.eye_opening(expression) / known
+        return closed
+
+
+def landmark_loss(model: LandmarkModel, predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean square distance in pixels, of all points but those of the eyes, whose lids follow the command."""
+    kept = [point for point in range(POINTS) if point not in EYES]
+    apart: Tensor = (model(predicted) - model(target))[..., kept, :]
+    return apart.square().sum(dim=-1).mean()
+
+
+def blink_loss(model: LandmarkModel, predicted: Tensor, reference: Tensor, ratio: Tensor) -> Tensor:
+    """Mean difference between the closing of the eyes and its command (B, T, 1) in [0, 1]."""
+    return (model.closing(predicted, reference) - ratio.squeeze(-1)).abs().mean()
+
+
+def puppet_landmarks() -> LandmarkModel:
+    """The puppet's shapes on the mean face, made linear about a mouth that speaks."""
+    mesh = mean_face_mesh().astype(np.float64) * _MEASURED_PX
+    face = measure_face(mesh.astype(np.float32))
+    points = subset_68(mesh.astype(np.float32)).astype(np.float64)
+    fields = build_fields(face, points[None])[:, :, 0]
+    layer = np.where(np.isin(np.arange(POINTS), BELOW_MOUTH), LOWER, UPPER)
+    own = np.stack([fields[layer[point], :, point] for point in range(POINTS)], axis=1)
+    gap, lip = face.mouth.gap_px / face.height_px, face.mouth.lower_thickness_px / face.height_px
+    anchor = np.zeros((1, len(SHAPES)))
+    anchor[0, [SHAPE_INDEX[name] for name in _SPEAKING]] = list(_SPEAKING.values())
+    steps = anchor + np.eye(len(SHAPES))
+    weights = field_scalars(steps, gap, lip) - field_scalars(anchor, gap, lip)
+    basis = np.zeros((EXPRESSIONS, POINTS, 2))
+    basis[: len(SHAPES)] = np.einsum("ej,jpd->epd", weights, own) + _lid_shifts(points)
+    scale = FACE_PX / face.height_px
+    return LandmarkModel(points * scale, basis * scale)
+
+
+def _lid_shifts(points: Array) -> Array:
+    """(15, 68, 2) shifts of the lids for blinks of 1."""
+    shifts = np.zeros((len(SHAPES), POINTS, 2))
+    for (upper, lower), side in zip(LID_PAIRS, ("right", "right", "left", "left"), strict=True):
+        gap, column = points[lower] - points[upper], SHAPE_INDEX[f"blink_{side}"]
+        shifts[column, upper] = UPPER_LID_SHARE * gap
+        shifts[column, lower] = -(1.0 - UPPER_LID_SHARE) * gap
+    return shifts
+
+
+def bfm_landmarks(path: Path) -> LandmarkModel:
+    """From the user's ``BFM_model_front.mat`` (Deep3DFaceRecon's copy of the Basel face model); y is turned down."""
+    tables = _read_mat(path)
+    try:
+        chosen = tables["keypoints"].reshape(-1).astype(np.int64)[:POINTS] - 1
+        mean = tables["meanshape"].reshape(-1, 3)[chosen]
+        basis = tables["exBase"].reshape(-1, 3, EXPRESSIONS)[chosen]
+    except (KeyError, ValueError, IndexError) as e:
+        raise WeightsError(f"{path} is not the face model that is wanted ({e}); give {BFM_NAME}") from e
+    if len(mean) != POINTS:
+        raise WeightsError(f"{path} names {len(mean)} landmarks, not {POINTS}; give {BFM_NAME}")
+    scale = PIXELS_PER_UNIT * np.array([1.0, -1.0, 1.0])
+    return LandmarkModel((mean - mean.mean(axis=0)) * scale, np.moveaxis(basis, 2, 0) * scale)
+
+
+def _read_mat(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    try:
+        tables: dict[str, Any] = loadmat(str(path), variable_names=("keypoints", "meanshape", "exBase"))
+    except (OSError, ValueError, NotImplementedError, TypeError) as e:
+        raise WeightsError(f"{path} cannot be read as a MATLAB file ({e}); give {BFM_NAME}") from e
+    return tables

@@ -1,0 +1,113 @@
+"""The whole story with a reference video and the engine sadtalker, whose renderer and readers are small here."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.data import astronaut
+from test_sadtalker_engine import SmallNetworks, seeded
+
+from sadtalker_ext.engines.sadtalker import engine as sadtalker
+from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine, SadTalkerOptions
+from sadtalker_ext.faces.find import track_faces
+from sadtalker_ext.geometry.portrait import Portrait
+from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
+from sadtalker_ext.pipeline.animate import make_video
+from sadtalker_ext.pipeline.inputs import Inputs
+from sadtalker_ext.runtime import Runtime
+from sadtalker_ext.settings import Settings
+from sadtalker_ext.video.read import probe, read_frames
+from sadtalker_ext.video.write import VideoSpec, write_video
+
+CPU = Runtime(device="cpu", batch_size=4)
+FRAMES, SEEN = 10, 6
+
+
+class PixelReader(torch.nn.Module):
+    """Reads brightness, patch by patch, in place of a face: any two frames are far apart."""
+
+    def forward(self, image):
+        patches = torch.nn.functional.adaptive_avg_pool2d(image.mean(dim=1, keepdim=True), 8).flatten(1)
+        return SimpleNamespace(expression=patches, angle=10 * image.mean(dim=(2, 3)), translation=image.std(dim=(2, 3)))
+
+
+@pytest.fixture(scope="module")
+def networks():
+    small = SmallNetworks()
+    small.recon = PixelReader()
+    return small
+
+
+@pytest.fixture
+def moved(monkeypatch, networks, tmp_path):
+    """A function that makes an idle clip with some reference and settings, and returns the motion that was drawn."""
+    monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: networks)
+    mapping = seeded("mapping.", MappingNet(MappingNetConfig(70, width=32)))
+    monkeypatch.setattr(sadtalker, "open_mapping", lambda count, folders, kind: mapping)
+    Image.fromarray(astronaut()).resize((256, 256), Image.LANCZOS).save(tmp_path / "p.png")
+    drawn = []
+    draw = SadTalkerEngine.render
+
+    def render(engine, portrait, source, motion):
+        drawn.append(motion)
+        return draw(engine, portrait, source, motion)
+
+    monkeypatch.setattr(SadTalkerEngine, "render", render)
+
+    def make(reference=None, use="", **wishes):
+        inputs = Inputs(tmp_path / "p.png", idle_s=FRAMES / 25, reference=reference, reference_use=use)
+        settings = Settings(engine="sadtalker", mode="crop", **wishes)
+        assert make_video(inputs, tmp_path / "v.mp4", settings, CPU).frames == FRAMES
+        assert not probe(tmp_path / "v.mp4").has_audio
+        return drawn.pop()
+
+    return make
+
+
+@pytest.fixture
+def reference(tmp_path):
+    """A face that moves and is shown larger and larger, 6 frames at 25 Hz."""
+    picture = Image.fromarray(astronaut())
+    boxes = [(4 * i, 2 * i, 512 - 8 * i, 512 - 10 * i) for i in range(SEEN)]
+    shown = (picture.crop(box).resize((256, 256), Image.LANCZOS) for box in boxes)
+    write_video((np.asarray(frame) for frame in shown), tmp_path / "r.mp4", VideoSpec(25.0, quality="best"))
+    return tmp_path / "r.mp4"
+
+
+def read(reference, parity):
+    """What the engine reads in each frame of the reference on its own."""
+    engine = SadTalkerEngine(CPU, SadTalkerOptions(mode="crop", parity=parity))
+    frames = list(read_frames(reference))
+    assert len(frames) == SEEN
+    return [engine.read_face(Portrait(*pair)) for pair in zip(frames, track_faces(frames), strict=True)]
+
+
+def test_everything_comes_from_the_reference(moved, reference):
+    motion, expected = moved(reference, "all"), read(reference, False)
+    for index in range(FRAMES):
+        np.testing.assert_allclose(motion.expression[index], expected[index % SEEN].expression[0], atol=1e-4)
+        np.testing.assert_allclose(motion.rotation[index], expected[index % SEEN].rotation[0], atol=1e-4)
+
+
+def test_with_parity_the_pose_comes_on_top_and_the_eyes_are_the_expression(moved, reference, networks):
+    """ExpNet ends in one linear layer on [sound 512, face 64, blink 1]: what other faces change is known."""
+    plain, motion, expected = moved(parity=True), moved(reference, "eyes+pose", parity=True), read(reference, True)
+    (last,) = [part for part in networks.exp.modules() if isinstance(part, torch.nn.Linear)]
+    weights = last.weight.detach().numpy()[:, 512:576].T
+    changes = motion.expression - plain.expression
+    faces = np.concatenate([expected[index % SEEN].expression for index in range(FRAMES)])
+    np.testing.assert_allclose(changes - changes[0], (faces - faces[0]) @ weights, atol=1e-4)
+    assert np.abs(changes - changes[0]).max() > 1e-2
+    for index in range(FRAMES):
+        since = expected[index % SEEN].rotation[0] - expected[0].rotation[0]
+        np.testing.assert_allclose(motion.rotation[index] - plain.rotation[index], since, atol=1e-4)
+    assert np.abs(motion.rotation - plain.rotation).max() > 1e-2
+
+
+def test_without_parity_the_head_follows_from_where_the_portrait_is(moved, reference):
+    plain, motion = moved(), moved(reference, "pose")
+    np.testing.assert_allclose(motion.expression, plain.expression, atol=1e-6)
+    np.testing.assert_allclose(motion.rotation[0], motion.rotation[SEEN], atol=1e-5)
+    assert np.abs(motion.translation - plain.translation).max() > 1e-2

@@ -1,0 +1,43 @@
+"""Batches that shrink when memory runs out."""
+
+from itertools import chain
+
+import pytest
+
+from sadtalker_ext.engines.batches import in_batches
+from sadtalker_ext.errors import EngineError
+
+
+def limited(limit, asked):
+    def work(part):
+        asked.append(len(part))
+        if len(part) > limit:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return list(part)
+
+    return work
+
+
+def test_everything_comes_once_and_in_order():
+    asked = []
+    assert list(chain(*in_batches(11, 4, limited(99, asked)))) == list(range(11))
+    assert asked == [4, 4, 3]
+
+
+def test_batches_halve_until_they_fit_and_nothing_is_lost():
+    asked = []
+    assert list(chain(*in_batches(10, 8, limited(3, asked)))) == list(range(10))
+    assert asked == [8, 4, 2, 2, 2, 2, 2]
+
+
+def test_one_frame_that_does_not_fit_is_told():
+    with pytest.raises(EngineError, match="not enough memory"):
+        list(in_batches(5, 4, limited(0, [])))
+
+
+def test_other_errors_are_not_hidden():
+    def broken(_):
+        raise RuntimeError("shape mismatch")
+
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        list(in_batches(5, 4, broken))

@@ -1,0 +1,86 @@
+"""The displacement fields: what opens, what closes, and that the two layers join beyond the mouth corners."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from puppet_portraits import mesh_of, shape
+
+from sadtalker_ext.puppet.basis import SHAPE_INDEX, SHAPES
+from sadtalker_ext.puppet.expression_fields import (
+    FIELD_NAMES,
+    JAW_DROP,
+    LOWER,
+    UPPER,
+    build_fields,
+    clamp_expression,
+    field_scalars,
+    soft_clamp,
+)
+from sadtalker_ext.puppet.face_geometry import measure_face
+
+
+@pytest.fixture(scope="module")
+def face():
+    return measure_face(mesh_of("astronaut"))
+
+
+def seam_points(face, u: np.ndarray, layer: int) -> np.ndarray:
+    mouth = face.mouth
+    t = np.where(u < 0, u * mouth.left_px, u * mouth.right_px)
+    v = (mouth.lower if layer == LOWER else mouth.upper)(t)
+    return (mouth.axes.origin + t[:, None] * mouth.axes.along + v[:, None] * mouth.axes.down)[None]
+
+
+def travel(face, expression: np.ndarray, layer: int, u: float) -> np.ndarray:
+    """Displacement (along, down) in face heights of one lip edge at u."""
+    unit = face.height_px
+    scalars = field_scalars(expression[None].astype(float), face.mouth.gap_px / unit, 0.05)[0]
+    fields = build_fields(face, seam_points(face, np.array([u]), layer))[layer, :, 0, 0]
+    moved = scalars @ fields / unit
+    return np.array([moved @ face.mouth.axes.along, moved @ face.mouth.axes.down])
+
+
+def test_the_jaw_opens_the_lips_by_its_drop_and_leaves_the_upper_lip(face):
+    opened = shape(jaw_open=1.0)
+    assert travel(face, opened, LOWER, 0.0)[1] == pytest.approx(JAW_DROP, rel=0.02)
+    assert abs(travel(face, opened, UPPER, 0.0)[1]) < 0.02 * JAW_DROP
+
+
+@pytest.mark.parametrize("jaw", [0.0, 0.2, 0.6])
+def test_closed_lips_meet_whatever_the_jaw_does(face, jaw):
+    expression = shape(jaw_open=jaw, lips_closed=1.0)
+    source_gap = face.mouth.gap_px / face.height_px
+    gap = source_gap + travel(face, expression, LOWER, 0.0)[1] - travel(face, expression, UPPER, 0.0)[1]
+    assert -0.012 < gap < 0.002
+
+
+@pytest.mark.parametrize("name", FIELD_NAMES)
+def test_both_layers_agree_on_the_line_beyond_the_corners(face, name):
+    index = FIELD_NAMES.index(name)
+    for u in (-1.4, -1.0, 1.0, 1.4):
+        fields = build_fields(face, seam_points(face, np.array([u]), UPPER))[:, index, 0, 0]
+        np.testing.assert_allclose(fields[UPPER], fields[LOWER], atol=1e-3 * face.height_px)
+
+
+def test_pucker_narrows_and_spread_widens(face):
+    for name, sign in (("pucker", -1.0), ("spread", 1.0)):
+        assert sign * travel(face, shape(**{name: 1.0}), LOWER, 1.0)[0] > 0.015
+        assert sign * travel(face, shape(**{name: 1.0}), LOWER, -1.0)[0] < -0.015
+
+
+def test_soft_clamp_is_the_identity_inside_and_bounded_outside():
+    inside = np.linspace(-1.0, 1.0, 9)
+    np.testing.assert_array_equal(soft_clamp(inside, -1.0, 1.0), inside)
+    outside = soft_clamp(np.array([-1e9, 1.5, 1e9]), -1.0, 1.0)
+    assert np.all(np.diff(outside) > 0)
+    assert np.abs(outside).max() <= 1.25
+
+
+def test_clamped_expressions_stay_in_their_ranges():
+    wild = np.random.default_rng(0).normal(0.0, 5.0, (50, len(SHAPES)))
+    limited = clamp_expression(wild)
+    for index, (_, low, high, _) in enumerate(SHAPES):
+        assert limited[:, index].min() >= low - 0.13 * (high - low)
+        assert limited[:, index].max() <= high + 0.13 * (high - low)
+    assert limited[:, SHAPE_INDEX["lips_closed"]].max() <= 1.0

@@ -1,0 +1,363 @@
+"""Videos into clips: whose they are, what is cut where and why, and that a clip is the very part of its video."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_videos import another_scene, astronaut, empty_scene, talking_frames, voice, write
+
+from sadtalker_ext.errors import MediaError, SettingsError, WeightsError
+from sadtalker_ext.faces.find import track_faces
+from sadtalker_ext.geometry.landmarks import subset_68
+from sadtalker_ext.geometry.mean_face import mean_face_mesh
+from sadtalker_ext.training.clips import prepare as prepare_module
+from sadtalker_ext.training.clips import prepare_clips, prepare_motion
+from sadtalker_ext.training.clips.dataset import ClipStore
+from sadtalker_ext.training.clips.prepare import coefficients_named, prepare, split_work
+from sadtalker_ext.training.clips.prepare_clips import PreparePlan, VideoReport, find_spans, frame_span
+from sadtalker_ext.training.clips.prepare_report import as_text
+from sadtalker_ext.training.clips.prepare_sources import Video, find_videos, held_out, identity_of
+from sadtalker_ext.training.clips.prepare_tracking import (
+    BORDER,
+    CUT,
+    JUMP,
+    LEAVES,
+    NO_FACE,
+    RIVALS,
+    SHORT,
+    SMALL,
+    TURNED,
+    FaceTrack,
+    cut_clips,
+    jumps,
+    problem_of,
+    stretches,
+)
+
+SIZE = 128
+PLAN = PreparePlan(size_px=SIZE, shortest_s=0.8, longest_s=1.2)
+FIRST, SECOND, EMPTY = 50, 30, 15
+"""Frames of the scenes of the made-up film."""
+
+
+def inline(work, jobs, processes):
+    for job in jobs:
+        work(job, 0)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    actor = astronaut(tmp_path_factory.mktemp("actor"))
+    frames = talking_frames(actor, FIRST + SECOND, seed=1)
+    film = frames[:FIRST] + [another_scene(frame) for frame in frames[FIRST:]] + empty_scene(frames[0].shape, EMPTY)
+    write(folder / "WDA_Astro_000.mp4", film)
+    write(folder / "mute.mp4", frames[:12], sound=False)
+    write(folder / "pair.mp4", [np.concatenate([frame, frame[:, ::-1]], axis=1) for frame in frames[:13]])
+    (folder / "broken.mp4").write_bytes(b"no video at all" * 20)
+    (folder / "notes.txt").write_text("not a video")
+    return folder, film
+
+
+@pytest.fixture(scope="module")
+def data(videos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare_module, "run_jobs", inline)
+        card = prepare([videos[0]], folder, PLAN)
+    return folder, card, json.loads((folder / "report.json").read_text())
+
+
+def clips_of(folder):
+    return [clip for split in ("train", "test") for clip in ClipStore(folder, split)]
+
+
+def start_of(clip):
+    return round(float(clip.source.split(" from ")[1].split()[0]) * 25)
+
+
+def test_the_film_becomes_clips_that_end_where_the_scene_cuts(data):
+    folder, card, _ = data
+    spans = sorted((start_of(clip), start_of(clip) + len(clip)) for clip in clips_of(folder))
+    assert spans == [(0, 25), (25, 50), (50, 80)]
+    assert card.identities == ("WDA_Astro",)
+    assert sum(card.clips.values()) == 3
+    assert card.clips["test"] == 1
+
+
+def test_the_report_tells_what_was_left_out_and_why(data):
+    folder, _, report = data
+    by_name = {Path(row["path"]).name: row for row in report["videos"]}
+    assert set(by_name) == {"WDA_Astro_000.mp4", "mute.mp4", "pair.mp4", "broken.mp4"}
+    assert by_name["WDA_Astro_000.mp4"]["lost_s"] == {NO_FACE: EMPTY / 25}
+    assert by_name["WDA_Astro_000.mp4"]["cuts"].get(CUT, 0) >= 1
+    assert by_name["pair.mp4"]["lost_s"] == {RIVALS: 13 / 25}
+    assert "no sound" in by_name["mute.mp4"]["error"]
+    assert "damaged" in by_name["broken.mp4"]["error"]
+    text = (folder / "report.md").read_text()
+    assert f"| {NO_FACE} | 0.6 |" in text
+    assert "mute.mp4 has no sound" in text
+
+
+def test_pictures_and_sound_are_those_of_the_video_at_that_time(data, videos):
+    _, film = videos
+    for clip in clips_of(data[0]):
+        start = start_of(clip)
+        wanted = voice()[start * 640 : (start + len(clip)) * 640]
+        assert np.corrcoef(clip.sound / 32768, wanted)[0, 1] > 0.9  # AAC in between
+        for number in (0, len(clip) - 1):
+            here, elsewhere = (_likeness(clip.picture(number), film[frame]) for frame in _places(start + number))
+            assert here > elsewhere
+
+
+def _places(frame):
+    return frame, (frame + 7) % (FIRST + SECOND)
+
+
+def _likeness(picture, frame):
+    """The best correlation of the clip's picture with the frame, over places and a few sizes."""
+    import cv2
+
+    best = -1.0
+    for side in range(200, 420, 20):
+        if side <= min(frame.shape[:2]):
+            found = cv2.matchTemplate(frame, cv2.resize(picture, (side, side)), cv2.TM_CCOEFF_NORMED)
+            best = max(best, float(found.max()))
+    return best
+
+
+def test_landmarks_lie_on_the_face_of_the_square(data):
+    clip = clips_of(data[0])[0]
+    seen = list(track_faces(clip.picture(frame) for frame in range(0, len(clip), 6)))
+    for face, points in zip(seen, clip.landmarks[::6], strict=True):
+        assert np.median(np.linalg.norm(subset_68(face.mesh) - points, axis=1)) < 0.012 * SIZE
+
+
+def test_one_box_and_one_crop_for_a_whole_clip(data):
+    for clip in clips_of(data[0]):
+        assert np.ptp(clip.coefficients[:, 70:], axis=0).max() == 0
+        border = np.stack([clip.picture(number)[:6, :6] for number in range(len(clip))]).astype(float)
+        assert border.std(axis=0).mean() < 6  # the background stands still
+        assert clip.mel.shape == (1 + len(clip.sound) // 200, 80)
+        mouth = list(range(7))
+        others = [column for column in range(64) if column not in mouth]
+        assert np.ptp(clip.lip_expression[:, others], axis=0).max() == 0
+        np.testing.assert_array_equal(clip.lip_expression[:, mouth], clip.coefficients[:, mouth])
+
+
+def test_a_stopped_run_goes_on_and_other_options_are_refused(data, videos, tmp_path, monkeypatch):
+    folder, made = tmp_path / "data", []
+
+    def stop_after_two(work, jobs, processes):
+        for job in jobs[:2]:
+            work(job, 0)
+        raise KeyboardInterrupt
+
+    def count(work, jobs, processes):
+        made.extend(job.number for job in jobs)
+        inline(work, jobs, processes)
+
+    monkeypatch.setattr(prepare_module, "run_jobs", stop_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        prepare([videos[0]], folder, PLAN)
+    with pytest.raises(SettingsError, match="size_px was 128, is 64"):
+        prepare([videos[0]], folder, PreparePlan(size_px=64, shortest_s=0.8, longest_s=1.2))
+    monkeypatch.setattr(prepare_module, "run_jobs", count)
+    assert prepare([videos[0]], folder, PLAN) == data[1]
+    assert made == [2, 3]
+    for name in ("train-000000.tar", "test-000000.tar"):
+        assert (folder / name).read_bytes() == (data[0] / name).read_bytes()
+
+
+def test_facerecon_reads_each_frame_as_the_engine_reads_a_portrait(videos, tmp_path, monkeypatch):
+    import torch
+
+    from sadtalker_ext.geometry.five_point_alignment import align_picture, align_transform, flip_y
+    from sadtalker_ext.models.face_recon import FaceRecon
+
+    torch.manual_seed(0)
+    network = FaceRecon().eval()
+    monkeypatch.setattr(prepare_motion, "_face_recon", lambda folders: network)
+    plan = PreparePlan(size_px=SIZE, shortest_s=0.8, longest_s=1.2, coefficients="bfm")
+    video = Video(videos[0] / "WDA_Astro_000.mp4", "astro", 0, 0, 1)
+    seen, real = [], prepare_clips.encode_picture
+
+    def encode(picture):
+        seen.append(picture)
+        return real(picture)
+
+    monkeypatch.setattr(prepare_clips, "encode_picture", encode)
+    clip, _ = next(prepare_clips.clips_of(video, plan, VideoReport("", "")))
+    np.testing.assert_array_equal(clip.lip_expression, clip.coefficients[:, :64])
+    transform = align_transform(flip_y(clip.landmarks[0], SIZE), SIZE, SIZE)
+    aligned = align_picture(seen[0], transform)
+    with torch.inference_mode():
+        parts = network(torch.from_numpy(aligned.astype(np.float32) / 255).permute(2, 0, 1)[None])
+    wanted = torch.cat((parts.expression, parts.angle, parts.translation), dim=1)[0].numpy()
+    np.testing.assert_allclose(clip.coefficients[0, :70], wanted, atol=1e-4)
+    np.testing.assert_allclose(clip.coefficients[0, 70:], transform[2:], rtol=1e-5)
+    assert np.ptp(clip.coefficients[:, 70:], axis=0).min() > 0  # measured in each frame, as the official code does
+
+
+def test_lips_are_rendered_anew_where_wav2lip_is_there(videos, tmp_path, monkeypatch):
+    asked = []
+
+    def spoken(network, picture, landmarks, mel, frames):
+        asked.append((network, picture.copy(), landmarks, len(mel), frames))
+        return iter([picture] * frames)
+
+    monkeypatch.setattr("sadtalker_ext.training.clips.lip_targets.spoken_frames", spoken)
+    monkeypatch.setattr(prepare_motion, "_wav2lip", lambda path: path)
+    plan = PreparePlan(size_px=SIZE, shortest_s=0.8, longest_s=1.2, wav2lip=tmp_path / "lips.pth")
+    video = Video(videos[0] / "WDA_Astro_000.mp4", "astro", 0, 0, 1)
+    clip, _ = next(prepare_clips.clips_of(video, plan, VideoReport("", "")))
+    (network, picture, landmarks, columns, frames), *_ = asked
+    assert (network, columns, frames) == (plan.wav2lip, len(clip.mel), len(clip))
+    assert np.abs(picture.astype(int) - clip.picture(0)).mean() < 3
+    np.testing.assert_array_equal(landmarks, clip.landmarks[0])
+    # a face whose lips were left as they are has the first frame's lips all the time
+    assert np.ptp(clip.lip_expression, axis=0).max() < np.ptp(clip.coefficients[:, :64], axis=0).max() / 3
+    assert np.abs(clip.lip_expression[0] - clip.coefficients[0, :64]).max() < 0.35
+    with pytest.raises(MediaError, match=r"lips\.pth does not exist"):
+        prepare([videos[0]], tmp_path / "data", plan)
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "wanted"),
+    [
+        ("v/dev/id10270/5r0dWxy17C8/00001.mp4", "v", "id10270"),
+        ("h/WDA_BarackObama_001.mp4", "h", "WDA_BarackObama"),
+        ("h/RD_Radio31_000.mp4", "h", "RD_Radio31"),
+        ("p/anna/holiday.mov", "p", "anna"),
+        ("p/anna/2020/holiday.mov", "p", "anna"),
+        ("p/my talk.mp4", "p", "my_talk"),
+        ("p/my talk.mp4", "p/my talk.mp4", "my_talk"),
+    ],
+)
+def test_identities_follow_from_folders_and_names(tmp_path, path, source, wanted):
+    file = tmp_path / path
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"x")
+    assert identity_of(file, tmp_path / source) == wanted
+
+
+def test_videos_are_found_once_and_counted_per_person(tmp_path):
+    for name in ("a/x.mp4", "a/y.MOV", "b/z.mkv", "b/z.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = find_videos([tmp_path, tmp_path / "a" / "x.mp4"])
+    assert [(v.path.name, v.identity, v.number, v.place, v.siblings) for v in found] == [
+        ("x.mp4", "a", 0, 0, 2), ("y.MOV", "a", 1, 1, 2), ("z.mkv", "b", 2, 0, 1),
+    ]  # fmt: skip
+    with pytest.raises(MediaError, match="does not exist"):
+        find_videos([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MediaError, match="no videos"):
+        find_videos([tmp_path / "empty"])
+
+
+@pytest.mark.parametrize(("siblings", "clips"), [(1, 2), (1, 7), (1, 30), (2, 3), (3, 1), (8, 2), (40, 3), (5, 20)])
+def test_a_part_is_held_out_and_less_than_is_kept(siblings, clips):
+    held = [
+        held_out(Video(Path("x"), "a", 0, place, siblings), clip, clips)
+        for place in range(siblings)
+        for clip in range(clips)
+    ]
+    assert 0 < sum(held) <= max(len(held) / 2, 1)
+    if len(held) > 30:
+        assert sum(held) < 0.2 * len(held)
+    assert not held[0]
+
+
+def test_clips_fill_a_stretch_in_equal_parts():
+    for frames in range(0, 400, 7):
+        parts = cut_clips(10, 10 + frames, 50, 100)
+        assert all(50 <= end - start <= 100 for start, end in parts)
+        assert all(first[1] == second[0] for first, second in itertools.pairwise(parts))
+        if frames >= 50:
+            lost = frames - sum(end - start for start, end in parts)
+            assert lost <= len(parts)
+        else:
+            assert parts == []
+    assert cut_clips(0, 110, 80, 100) == [(0, 100)]
+
+
+def track_of(problems, breaks=()):
+    mesh = mean_face_mesh() * 100 + np.float32([200, 150, 0])
+    meshes = [None if problem == NO_FACE else mesh for problem in problems]
+    return FaceTrack(meshes, list(problems), dict(breaks), (300, 400))
+
+
+def test_stretches_end_at_problems_and_at_breaks():
+    problems = [""] * 5 + [TURNED] + [""] * 4 + [NO_FACE, NO_FACE] + [""] * 3
+    assert list(stretches(track_of(problems))) == [(0, 5), (6, 10), (12, 15)]
+    breaks = {2: CUT, 6: JUMP, 13: CUT}
+    assert list(stretches(track_of(problems, breaks))) == [(0, 2), (2, 5), (6, 10), (12, 13), (13, 15)]
+    assert list(stretches(track_of([NO_FACE] * 3))) == []
+
+
+def test_faces_that_cannot_be_used_are_told_apart():
+    face = mean_face_mesh() * 100 + np.float32([200, 150, 0])
+    assert problem_of(face, (300, 400), 128) == ""
+    assert problem_of(face, (300, 400), 512) == SMALL
+    assert problem_of(face + np.float32([180, 0, 0]), (300, 400), 128) == BORDER
+    turn = np.array([[0.62, 0, -0.78], [0, 1, 0], [0.78, 0, 0.62]], np.float32)
+    assert problem_of(mean_face_mesh() @ turn.T * 100 + np.float32([200, 150, 0]), (300, 400), 128) == TURNED
+
+
+def test_jumps_are_told_from_movement():
+    face = mean_face_mesh() * 100
+    assert not jumps(face, face + np.float32([20, 5, 0]))
+    assert jumps(face, face + np.float32([60, 0, 0]))
+    assert jumps(face, face * np.float32(1.4))
+
+
+def test_clips_whose_face_leaves_or_whose_sound_ends_are_left_out():
+    report, track = VideoReport("", ""), track_of([""] * 60)
+    assert [span.end for span in find_spans(track, PLAN, 60 * 640, report)] == [30, 60]
+    assert report.lost_s == {}
+    assert [span.end for span in find_spans(track, PLAN, 40 * 640, report)] == [30]
+    walking = track_of([""] * 30)
+    walking.meshes = [mesh + np.float32([4 * number, 0, 0]) for number, mesh in enumerate(walking.meshes)]
+    report = VideoReport("", "")
+    assert find_spans(walking, PLAN, 60 * 640, report) == []
+    assert report.lost_s == {LEAVES: 1.2}
+    report = VideoReport("", "")
+    assert find_spans(track_of([""] * 10), PLAN, 60 * 640, report) == []
+    assert report.lost_s == {SHORT: 0.4}
+    span = frame_span(track, 0, 30, SIZE)
+    assert 0 < span.landmarks68.min() < span.landmarks68.max() < SIZE
+
+
+def test_pieces_hold_every_video_once(tmp_path):
+    (tmp_path / "x").write_bytes(b"x")
+    videos = [Video(tmp_path / "x", "a", number, number, 100) for number in range(100)]
+    pieces = split_work(tmp_path, PLAN, videos)
+    assert [video.number for piece in pieces for video in piece.videos] == list(range(100))
+    assert [piece.number for piece in pieces] == list(range(len(pieces)))
+    assert len(pieces) > 10
+
+
+def test_kinds_of_coefficients(tmp_path):
+    assert coefficients_named("auto", (tmp_path,)) == "puppet"
+    assert coefficients_named("puppet", (tmp_path,)) == "puppet"
+    with pytest.raises(WeightsError, match=r"SadTalker_V0\.0\.2_256"):
+        coefficients_named("bfm", (tmp_path,))
+
+
+@pytest.mark.parametrize("plan", [PreparePlan(size_px=100), PreparePlan(shortest_s=5), PreparePlan(longest_s=100)])
+def test_plans_that_cannot_be_are_refused(tmp_path, plan):
+    with pytest.raises(SettingsError, match=r"it must be|they must lie"):
+        prepare([tmp_path], tmp_path, plan)
+
+
+def test_the_report_for_people_names_each_empty_video():
+    reports = [VideoReport("a.mp4", "a", 10, 2, 8, {SHORT: 2}), VideoReport("b.mp4", "b", 3, 0, 0, {SMALL: 3})]
+    text = as_text(reports)
+    assert "2 videos, 13 s read, 8 s in 2 clips." in text
+    assert f"| b.mp4 | {SMALL} 3.0 s |" in text
+    assert "| a.mp4" not in text
