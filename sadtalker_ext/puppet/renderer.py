@@ -37,7 +37,7 @@ _STILL_PX: Final = 0.01
 _MOUTH_FIELDS: Final = tuple(FIELD_NAMES.index(name) for name in FIELD_NAMES if not name.startswith("brows"))
 
 
-class Puppet:
+class PortraitRenderer:
     """A portrait that can move. Frames may be rendered from several threads at once."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Puppet:
         self._canvas = self.imaging.array(picture)
         self._backdrop = self.imaging.array(self.rig.backdrop)
 
-    def frame(self, expression: Array32, rotation: Array32, translation: Array32) -> Picture:
+    def render_frame(self, expression: Array32, rotation: Array32, translation: Array32) -> Picture:
         """One frame (H, W, 3) uint8 for expression (E,), rotation (3,) rad and translation (3,) face heights."""
         pose = _Pose(self.rig, expression, rotation, translation)
         canvas = self.imaging.copy(self._canvas)
@@ -65,7 +65,7 @@ class Puppet:
     def place_points(
         self, points: Array32, below_mouth: NDArray[np.bool_], motion: tuple[Array32, Array32, Array32]
     ) -> Array32:
-        """Where skin points (N, 2) of the picture lie in the frame for ``motion`` (the arguments of :meth:`frame`).
+        """Where skin points (N, 2) of the picture lie in the frame for ``motion`` (the arguments of :meth:`render_frame`).
 
         below_mouth: (N,) whether a point belongs to the lower lip or what hangs on it. Lids are not followed.
         """

@@ -8,14 +8,14 @@ from functools import cache
 import pytest
 from puppet_portraits import mesh_of, picture_of
 
-from sadtalker_ext.puppet.renderer import Puppet
+from sadtalker_ext.puppet.renderer import PortraitRenderer
 
 
 @pytest.fixture(scope="session")
-def make_puppet() -> Callable[[str], Puppet]:
-    return cache(lambda name: Puppet(picture_of(name), mesh_of(name)))
+def make_puppet() -> Callable[[str], PortraitRenderer]:
+    return cache(lambda name: PortraitRenderer(picture_of(name), mesh_of(name)))
 
 
 @pytest.fixture(scope="session")
-def astronaut(make_puppet: Callable[[str], Puppet]) -> Puppet:
+def astronaut(make_puppet: Callable[[str], PortraitRenderer]) -> PortraitRenderer:
     return make_puppet("astronaut")

@@ -7,13 +7,13 @@ import pytest
 from puppet_portraits import STILL, mesh_of, picture_of, shape
 
 from sadtalker_ext.puppet.basis import SHAPE_NAMES, SHAPES
-from sadtalker_ext.puppet.renderer import Puppet
+from sadtalker_ext.puppet.renderer import PortraitRenderer
 
 NOTHING = shape()
 
 
 def test_rest_is_the_source_picture(astronaut):
-    np.testing.assert_array_equal(astronaut.frame(NOTHING, STILL, STILL), picture_of("astronaut"))
+    np.testing.assert_array_equal(astronaut.render_frame(NOTHING, STILL, STILL), picture_of("astronaut"))
 
 
 @pytest.mark.parametrize("name", SHAPE_NAMES)
@@ -21,7 +21,7 @@ def test_every_shape_changes_the_picture_and_grows_from_rest_without_a_jump(astr
     source = picture_of("astronaut").astype(float)
     high = next(s.high for s in SHAPES if s.name == name)
     change = [
-        np.abs(astronaut.frame(shape(**{name: share * high}), STILL, STILL) - source).sum()
+        np.abs(astronaut.render_frame(shape(**{name: share * high}), STILL, STILL) - source).sum()
         for share in (0.02, 0.5, 1.0)
     ]
     assert change[2] > 2000
@@ -32,7 +32,7 @@ def test_every_shape_changes_the_picture_and_grows_from_rest_without_a_jump(astr
 @pytest.mark.parametrize("turn", [(0.2, 0.0, 0.0), (0.0, 0.2, 0.0), (0.0, 0.0, 0.2)])
 def test_far_pixels_never_change(astronaut, turn):
     source = picture_of("astronaut")
-    frame = astronaut.frame(shape(jaw_open=1.0), np.array(turn, np.float32), np.float32([0.05, 0.05, 0.05]))
+    frame = astronaut.render_frame(shape(jaw_open=1.0), np.array(turn, np.float32), np.float32([0.05, 0.05, 0.05]))
     mesh = mesh_of("astronaut")
     middle = mesh[:468, :2].mean(0)
     height = np.ptp(mesh[:468, 1])
@@ -44,14 +44,14 @@ def test_far_pixels_never_change(astronaut, turn):
 
 
 def test_rotation_beyond_the_range_bends_to_a_limit(astronaut):
-    frames = [astronaut.frame(NOTHING, np.float32([0, yaw, 0]), STILL).astype(float) for yaw in (0.35, 1.0, 2.0)]
+    frames = [astronaut.render_frame(NOTHING, np.float32([0, yaw, 0]), STILL).astype(float) for yaw in (0.35, 1.0, 2.0)]
     assert np.abs(frames[1] - frames[0]).mean() < 0.5
     np.testing.assert_array_equal(frames[1], frames[2])
 
 
 def test_coefficients_beyond_the_range_bend_to_a_limit(astronaut):
-    inside = astronaut.frame(shape(jaw_open=1.3), STILL, STILL).astype(float)
-    outside = astronaut.frame(shape(jaw_open=50.0), STILL, STILL).astype(float)
+    inside = astronaut.render_frame(shape(jaw_open=1.3), STILL, STILL).astype(float)
+    outside = astronaut.render_frame(shape(jaw_open=50.0), STILL, STILL).astype(float)
     assert np.abs(inside - outside).mean() < 0.2
 
 
@@ -61,7 +61,7 @@ def test_small_steps_of_motion_make_small_steps_of_picture(astronaut):
     previous, changes = None, []
     for s in steps:
         expression = shape(jaw_open=0.5 * s, blink_left=s, blink_right=s, pucker=0.4 * s, brows_up=s, gaze_x=0.5 * s)
-        frame = astronaut.frame(expression, np.float32([0.1, -0.1, 0.05]) * s, STILL).astype(float)
+        frame = astronaut.render_frame(expression, np.float32([0.1, -0.1, 0.05]) * s, STILL).astype(float)
         if previous is not None:
             changes.append(np.abs(frame - previous).mean())
         previous = frame
@@ -70,9 +70,9 @@ def test_small_steps_of_motion_make_small_steps_of_picture(astronaut):
 
 def test_frames_do_not_depend_on_what_was_rendered_before(astronaut):
     wanted = (shape(jaw_open=0.4, smile=0.3), np.float32([0.05, 0.1, 0.0]), STILL)
-    first = astronaut.frame(*wanted)
-    astronaut.frame(shape(jaw_open=1.0), np.float32([0, -0.2, 0]), STILL)
-    np.testing.assert_array_equal(astronaut.frame(*wanted), first)
+    first = astronaut.render_frame(*wanted)
+    astronaut.render_frame(shape(jaw_open=1.0), np.float32([0, -0.2, 0]), STILL)
+    np.testing.assert_array_equal(astronaut.render_frame(*wanted), first)
 
 
 def test_the_background_stays_when_the_person_is_known():
@@ -83,8 +83,8 @@ def test_the_background_stays_when_the_person_is_known():
     head = np.hypot((columns - middle[0]) / (0.95 * height), (rows - middle[1] + 10) / (1.1 * height)) < 1.0
     body = (rows > middle[1] + 0.5 * height) & (np.abs(columns - middle[0]) < 2.5 * height)
     person = (head | body).astype(np.float32)
-    puppet = Puppet(picture, mesh, person)
-    frame = puppet.frame(NOTHING, np.float32([0.0, 0.1, 0.1]), STILL)
+    puppet = PortraitRenderer(picture, mesh, person)
+    frame = puppet.render_frame(NOTHING, np.float32([0.0, 0.1, 0.1]), STILL)
     away = np.hypot((columns - middle[0]) / (1.35 * height), (rows - middle[1] + 10) / (1.5 * height)) > 1.0
     away &= ~body & (rows < middle[1])
     np.testing.assert_array_equal(frame[away], picture[away])
@@ -104,9 +104,9 @@ def test_tiny_and_cut_pictures_work(size):
     points = mesh.copy()
     points[:, :2] = mesh[:, :2] @ move[:, :2].T + move[:, 2]
     points[:, 2] *= scale
-    puppet = Puppet(small, points)
-    np.testing.assert_array_equal(puppet.frame(NOTHING, STILL, STILL), small)
-    frame = puppet.frame(shape(jaw_open=1.0, blink_left=1.0), np.float32([0.1, 0.2, 0.2]), STILL)
+    puppet = PortraitRenderer(small, points)
+    np.testing.assert_array_equal(puppet.render_frame(NOTHING, STILL, STILL), small)
+    frame = puppet.render_frame(shape(jaw_open=1.0, blink_left=1.0), np.float32([0.1, 0.2, 0.2]), STILL)
     assert frame.shape == small.shape
     assert (frame != small).any()
 
@@ -119,13 +119,13 @@ def test_torch_draws_the_same_frames():
     picture, mesh = picture_of("astronaut"), mesh_of("astronaut")
     person = np.zeros(picture.shape[:2], np.float32)
     person[:, 100:350] = 1.0
-    here = Puppet(picture, mesh, person)
-    there = Puppet(picture, mesh, person, TorchImaging(torch.device("cpu")))
+    here = PortraitRenderer(picture, mesh, person)
+    there = PortraitRenderer(picture, mesh, person, TorchImaging(torch.device("cpu")))
     for expression, turn in (
         (shape(jaw_open=0.6, lip_tuck=0.3), (0.1, 0.15, -0.1)),
         (shape(blink_left=1.0, blink_right=0.5, gaze_x=0.5, smile=1.0), (0.0, 0.0, 0.0)),
     ):
         pose = (expression, np.float32(turn), STILL)
-        difference = np.abs(here.frame(*pose).astype(int) - there.frame(*pose).astype(int))
+        difference = np.abs(here.render_frame(*pose).astype(int) - there.render_frame(*pose).astype(int))
         assert difference.max() <= 4
         assert difference.mean() < 0.05

@@ -23,7 +23,7 @@ def crops(puppet, name: str, poses: list) -> Iterator[np.ndarray]:
     mesh = mesh_of(name)
     middle, reach = mesh[:468, :2].mean(0), 1.1 * np.ptp(mesh[:468, 1])
     for pose in poses:
-        frame = puppet.frame(*pose)
+        frame = puppet.render_frame(*pose)
         top, left = (int(max(0, value - reach)) for value in middle[::-1])
         part = frame[top : int(middle[1] + reach), left : int(middle[0] + reach)]
         scale = READ_SIZE_PX / max(part.shape[:2])

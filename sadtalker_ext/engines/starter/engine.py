@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.protocol import Frame
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.puppet.imaging import Imaging
-    from sadtalker_ext.puppet.renderer import Puppet
+    from sadtalker_ext.puppet.renderer import PortraitRenderer
     from sadtalker_ext.runtime import Runtime
 
 KNOBS: Final = frozenset(
@@ -44,7 +44,7 @@ class StarterEngine:
 
     def __init__(self, runtime: Runtime) -> None:
         from sadtalker_ext.engines.starter.speech_motion import open_speech_to_motion
-        from sadtalker_ext.weights.starter_pose_cvae import load_pose_cvae
+        from sadtalker_ext.weights.starter import load_pose_cvae
 
         self.runtime = runtime
         self._speech = open_speech_to_motion()
@@ -57,7 +57,7 @@ class StarterEngine:
             pose_styles=self._pose.config.styles,
             expression_columns=SCALED_COLUMNS,
         )
-        self._prepared: tuple[Portrait, Puppet] | None = None
+        self._prepared: tuple[Portrait, PortraitRenderer] | None = None
 
     def read_face(self, portrait: Portrait) -> Motion:
         """All zero: the starter's motion is relative to the picture. Prepares the portrait for rendering."""
@@ -99,7 +99,7 @@ class StarterEngine:
             try:
                 for index in range(len(motion)):
                     parts = (expression[index], motion.rotation[index], motion.translation[index])
-                    pending.append(pool.submit(puppet.frame, *parts))
+                    pending.append(pool.submit(puppet.render_frame, *parts))
                     if len(pending) > threads:
                         yield pending.popleft().result()
                 while pending:
@@ -115,12 +115,12 @@ class StarterEngine:
         """Forget the prepared portrait."""
         self._prepared = None
 
-    def _puppet(self, portrait: Portrait) -> Puppet:
-        from sadtalker_ext.puppet.renderer import Puppet
+    def _puppet(self, portrait: Portrait) -> PortraitRenderer:
+        from sadtalker_ext.puppet.renderer import PortraitRenderer
 
         if self._prepared is None or self._prepared[0] is not portrait:
             mesh = portrait.landmarks.mesh - np.array(PIXEL_CENTRE, np.float32)
-            puppet = Puppet(portrait.picture, mesh, portrait.person, self._imaging())
+            puppet = PortraitRenderer(portrait.picture, mesh, portrait.person, self._imaging())
             self._prepared = (portrait, puppet)
         return self._prepared[1]
 

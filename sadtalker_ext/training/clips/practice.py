@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sadtalker_ext.engines.starter.engine import StarterEngine
-    from sadtalker_ext.puppet.renderer import Puppet
+    from sadtalker_ext.puppet.renderer import PortraitRenderer
     from sadtalker_ext.training.clips.practice_motion import PracticeMotion
     from sadtalker_ext.training.clips.practice_speech import SpeechSource
 
@@ -188,7 +188,7 @@ class Actor:
 
     identity: str
     portrait: WorkingPortrait
-    puppet: Puppet
+    puppet: PortraitRenderer
     engine: StarterEngine
     source: Floats
 
@@ -207,13 +207,13 @@ def _actor(path: Path) -> Actor:
     from sadtalker_ext.engines.starter.engine import PIXEL_CENTRE
     from sadtalker_ext.geometry.landmarks import Landmarks
     from sadtalker_ext.geometry.portrait import Portrait
-    from sadtalker_ext.puppet.renderer import Puppet
+    from sadtalker_ext.puppet.renderer import PortraitRenderer
 
     portrait = WorkingPortrait.load(path)
     engine = _engine()
     landmarks = Landmarks.from_mesh(portrait.mesh, "mediapipe")
     engine.read_face(Portrait(portrait.picture, landmarks, portrait.person))
-    puppet = Puppet(portrait.picture, portrait.mesh - np.array(PIXEL_CENTRE, np.float32), portrait.person)
+    puppet = PortraitRenderer(portrait.picture, portrait.mesh - np.array(PIXEL_CENTRE, np.float32), portrait.person)
     source = portrait_coefficients(portrait.mesh, portrait.landmarks68, int(portrait.size_px))
     return Actor(path.stem, portrait, puppet, engine, source)
 
@@ -246,7 +246,7 @@ def render(actor: Actor, moved: PracticeMotion) -> Iterator[NDArray[np.uint8]]:
     """The puppet's frames (H, W, 3) at working size, one at a time."""
     motion = moved.motion
     for row in zip(motion.expression, motion.rotation, motion.translation, strict=True):
-        yield actor.puppet.frame(*row)
+        yield actor.puppet.render_frame(*row)
 
 
 def moved_landmarks(actor: Actor, moved: PracticeMotion) -> Floats:

@@ -109,7 +109,7 @@ def test_frames_come_in_order_and_equal_those_of_the_puppet(engine, portrait, mo
     gaze = [SHAPE_INDEX["gaze_x"], SHAPE_INDEX["gaze_y"]]
     expression = part.expression[5].copy()
     expression[gaze] += eye_contact(part.rotation[5:6])[0].astype(np.float32)
-    np.testing.assert_array_equal(frames[5], puppet.frame(expression, part.rotation[5], part.translation[5]))
+    np.testing.assert_array_equal(frames[5], puppet.render_frame(expression, part.rotation[5], part.translation[5]))
     assert PIXEL_CENTRE[:2] == (0.5, 0.5)
 
 
@@ -137,7 +137,7 @@ def test_eyes_stay_on_the_viewer_only_as_far_as_the_head_turns(engine, portrait)
     turned = Motion(source.expression, np.float32([[0.0, 0.15, 0.0]]), source.translation)
     frame = next(iter(engine.render(portrait, source, turned)))
     puppet = engine._puppet(portrait)
-    fixed = puppet.frame(turned.expression[0], turned.rotation[0], turned.translation[0])
+    fixed = puppet.render_frame(turned.expression[0], turned.rotation[0], turned.translation[0])
     assert (frame != fixed).any()
     np.testing.assert_array_equal(next(iter(engine.render(portrait, source, source))), portrait.picture)
 
