@@ -20,7 +20,7 @@ POSE_SIZE = 6
 
 
 @dataclass(frozen=True)
-class Config:
+class PoseCvaeConfig:
     """Sizes of the networks and the names of the styles.
 
     frames: length of a piece; its first ``overlap`` frames repeat the end of the piece before.
@@ -69,11 +69,11 @@ def spline_basis(frames: int, knot_frames: float) -> Tensor:
 
 
 class PoseCvae(nn.Module):
-    """Encoder and decoder. Poses are in units of ``Config.pose_unit``, relative to the source picture."""
+    """Encoder and decoder. Poses are in units of ``PoseCvaeConfig.pose_unit``, relative to the source picture."""
 
     basis: Tensor
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: PoseCvaeConfig) -> None:
         super().__init__()
         self.config = config
         condition = config.overlap * POSE_SIZE + config.heard * config.features + config.style_size
@@ -124,10 +124,10 @@ class PoseCvae(nn.Module):
         return rebuilt, imagined, divergence.sum(dim=1)
 
 
-class PoseJudge(nn.Module):
+class MotionDiscriminator(nn.Module):
     """Discriminator of motion: velocities of a piece and its prosody -> one score per few frames."""
 
-    def __init__(self, config: Config, width: int = 32) -> None:
+    def __init__(self, config: PoseCvaeConfig, width: int = 32) -> None:
         super().__init__()
         self.config = config
         self.style = nn.Embedding(len(config.styles), config.style_size)

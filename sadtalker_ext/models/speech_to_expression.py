@@ -23,7 +23,7 @@ SILENCE_LOG_POWER = math.log(1e-10)
 
 
 @dataclass(frozen=True)
-class Config:
+class SpeechToExpressionConfig:
     """Sizes of the network; ``normal_frames`` is the half width of the running normalisation in frames of motion."""
 
     sample_rate_hz: int = 16000
@@ -49,7 +49,7 @@ class LogMel(nn.Module):
     basis: Tensor
     taper: Tensor
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: SpeechToExpressionConfig) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("basis", mel_basis(config))
@@ -70,7 +70,7 @@ class SpeechToExpression(nn.Module):
     valid: whoever calls pads with :data:`SILENCE_LOG_POWER` at the ends of the sound.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: SpeechToExpressionConfig) -> None:
         super().__init__()
         self.config = config
         self.log_mel = LogMel(config)
@@ -137,7 +137,7 @@ def normalise(log_mel: Tensor, half_width: int) -> Tensor:
     return torch.cat([relative, level], 1)
 
 
-def mel_basis(config: Config) -> Tensor:
+def mel_basis(config: SpeechToExpressionConfig) -> Tensor:
     """(fft // 2 + 1, bands) triangles, equally wide on the mel scale 2595 log10(1 + f / 700), each summing to 1."""
     top, bottom = (2595 * math.log10(1 + hz / 700) for hz in (config.high_hz, config.low_hz))
     mel = torch.linspace(bottom, top, config.bands + 2, dtype=torch.float64)

@@ -1,6 +1,6 @@
-"""Files of our own networks: one .safetensors with the network's Config, where it comes from, and a hash in its header.
+"""Read and write this project's own networks: one .safetensors file with config, origin and hash in its header.
 
-Strict: a file of another kind, a damaged one, or one whose tensors do not fit its Config is refused in one sentence.
+Reading is strict: a file of another kind, a damaged file, and tensors that do not fit the config are refused.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.weights.config_json import config_from_json, parse_json_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+ConfigT = TypeVar("ConfigT")
 NetworkT = TypeVar("NetworkT", bound="nn.Module")
 
 
 class SafetensorsFile(NamedTuple):
-    """What a file holds: kind, the Config as plain values, header as written, tensors by name."""
+    """Content of a file: its kind, the config as plain values, all header entries, and tensors by name."""
 
     kind: str
     config: dict[str, Any]
@@ -32,9 +34,9 @@ class SafetensorsFile(NamedTuple):
 
 
 def save_network(path: Path, network: nn.Module, kind: str, origin: Mapping[str, str]) -> None:
-    """Write ``network`` (which has a dataclass ``config``) as float32; whole or not at all.
+    """Write ``network``, whose ``config`` is a dataclass; the file appears under its name when it is complete.
 
-    origin: plain text by name that says where the weights come from, such as recipe, data, commit.
+    origin: header entries that say where the weights come from, such as recipe, data and commit.
     """
     from safetensors.torch import save_file
 
@@ -47,7 +49,7 @@ def save_network(path: Path, network: nn.Module, kind: str, origin: Mapping[str,
 
 
 def read_safetensors_file(path: Path, kind: str) -> SafetensorsFile:
-    """Read and check ``path``; WeightsError where it is missing, damaged or of another kind."""
+    """Read and check ``path``; WeightsError if it is missing, damaged or of another kind."""
     safetensors: Any = import_module("safetensors")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -56,19 +58,25 @@ def read_safetensors_file(path: Path, kind: str) -> SafetensorsFile:
     except (OSError, safetensors.SafetensorError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); install the package again") from error
     if header.get("kind") != kind:
-        raise WeightsError(f"{path} holds {header.get('kind', 'unnamed weights')!r}, not {kind!r}; name another file")
+        raise WeightsError(f"{path} holds {header.get('kind', 'unnamed weights')!r}, not {kind!r}; choose another file")
     if header.get("sha256") != tensors_sha256(tensors):
         raise WeightsError(f"{path} is damaged: its tensors do not match its hash; install the package again")
-    return SafetensorsFile(kind, json.loads(header["config"]), header, tensors)
+    return SafetensorsFile(kind, parse_json_object(header.get("config", ""), path), header, tensors)
 
 
-def load_network(path: Path, kind: str, build: Callable[[dict[str, Any]], NetworkT]) -> NetworkT:
-    """The network on the CPU in eval mode, built from the file's own Config; every tensor must fit."""
+def load_network(
+    path: Path, kind: str, network_type: Callable[[ConfigT], NetworkT], config_type: type[ConfigT]
+) -> NetworkT:
+    """Return the network in ``path``, built from the config in its header, on the CPU, frozen, in eval mode.
+
+    WeightsError if the file cannot be read, the config is invalid, or the tensors do not fit it.
+    """
     file = read_safetensors_file(path, kind)
+    config = config_from_json(config_type, file.config, path)
     try:
-        network = build(file.config)
+        network = network_type(config)
         network.load_state_dict(file.tensors, strict=True)
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"{path} does not fit this version of the package ({error}); install the package again"
         ) from error
@@ -76,7 +84,7 @@ def load_network(path: Path, kind: str, build: Callable[[dict[str, Any]], Networ
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes, types and bytes in order of name."""
+    """Return the SHA-256 of the names, shapes, dtypes and bytes of ``tensors``, in order of name."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]

@@ -12,7 +12,7 @@ import pytest
 from sadtalker_ext.cli import train as train_command
 from sadtalker_ext.cli.train_flags import code_version
 from sadtalker_ext.errors import MissingPackageError, SettingsError
-from sadtalker_ext.models.speech_to_expression import Config, LogMel
+from sadtalker_ext.models.speech_to_expression import LogMel, SpeechToExpressionConfig
 from sadtalker_ext.training.corpus import voices as voices_module
 from sadtalker_ext.training.corpus.augment import Stream
 from sadtalker_ext.training.corpus.phonemes import SYMBOL_INDEX
@@ -42,7 +42,7 @@ def test_three_steps_from_the_command_line(tmp_path: Path, capsys):
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)
     for name in ("rms-000-round0", "rms-000-test"):
-        features_module.compute_features([tone_stream(random)], LogMel(Config())).save(folder / f"{name}.npz")
+        features_module.compute_features([tone_stream(random)], LogMel(SpeechToExpressionConfig())).save(folder / f"{name}.npz")
     options = ("--steps", 3, "--batch-size", 1, "--seed", 4)
     assert run("train", "exp_net", "--data", tmp_path / "data", "--out", tmp_path / "out", *options) == 0
     weights = Path(json.loads(capsys.readouterr().out)["weights"])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sadtalker_ext.models.pose_cvae import Config, PoseCvae, PoseJudge, spline_basis
+from sadtalker_ext.models.pose_cvae import MotionDiscriminator, PoseCvae, PoseCvaeConfig, spline_basis
 
-CONFIG = Config(styles=("one", "two", "three"), width=64)
+CONFIG = PoseCvaeConfig(styles=("one", "two", "three"), width=64)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_shapes_and_gradients(inputs):
     rebuilt, imagined, divergence = network(**inputs)
     assert rebuilt.shape == imagined.shape == (5, 32, 6)
     assert divergence.shape == (5,)
-    scores = PoseJudge(CONFIG)(imagined, inputs["prosody"], inputs["style"])
+    scores = MotionDiscriminator(CONFIG)(imagined, inputs["prosody"], inputs["style"])
     assert scores.shape == (5, 8)
     (rebuilt.square().mean() + scores.mean() + divergence.mean()).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())

@@ -8,9 +8,9 @@ import torch
 
 from sadtalker_ext.models.speech_to_expression import (
     SILENCE_LOG_POWER,
-    Config,
     LogMel,
     SpeechToExpression,
+    SpeechToExpressionConfig,
     mel_basis,
     normalise,
 )
@@ -27,12 +27,12 @@ def speechlike(seconds, seed=0):
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return SpeechToExpression(Config(stem=24, width=32, dilations=(1, 2, 4))).eval()
+    return SpeechToExpression(SpeechToExpressionConfig(stem=24, width=32, dilations=(1, 2, 4))).eval()
 
 
 def test_mel_agrees_with_librosa():
     librosa = pytest.importorskip("librosa")
-    config = Config()
+    config = SpeechToExpressionConfig()
     samples = speechlike(1.0)
     ours = LogMel(config)(samples)[0].exp().numpy()
     window = np.hanning(config.window + 1)[:-1]
@@ -47,11 +47,11 @@ def test_mel_agrees_with_librosa():
 
 
 def test_every_band_of_the_basis_sums_to_one():
-    assert torch.allclose(mel_basis(Config()).sum(0), torch.ones(80), atol=1e-5)
+    assert torch.allclose(mel_basis(SpeechToExpressionConfig()).sum(0), torch.ones(80), atol=1e-5)
 
 
 def test_silence_is_the_padding_value():
-    mel = LogMel(Config())(torch.zeros(1, 4000))
+    mel = LogMel(SpeechToExpressionConfig())(torch.zeros(1, 4000))
     assert torch.allclose(mel, torch.full_like(mel, SILENCE_LOG_POWER), atol=1e-4)
 
 
@@ -83,7 +83,7 @@ def test_pieces_equal_the_whole(network):
 
 
 def test_normalisation_takes_out_gain_and_microphone():
-    mel = LogMel(Config())(speechlike(6.0))
+    mel = LogMel(SpeechToExpressionConfig())(speechlike(6.0))
     tilt = torch.linspace(-2, 2, 80)[:, None]
     plain, changed = (normalise(part, 50)[:, :80] for part in (mel, mel + 3.0 + tilt))
     loud = plain > -1.0
@@ -91,7 +91,7 @@ def test_normalisation_takes_out_gain_and_microphone():
 
 
 def test_digital_silence_does_not_count_in_the_mean():
-    mel = LogMel(Config())(speechlike(5.0))
+    mel = LogMel(SpeechToExpressionConfig())(speechlike(5.0))
     gap = torch.full((1, 80, 200), SILENCE_LOG_POWER)
     steady = normalise(torch.cat([mel, mel], 2), 50)[:, :80]
     broken = normalise(torch.cat([mel, gap, mel], 2), 50)[:, :80]

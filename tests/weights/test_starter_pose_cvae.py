@@ -9,14 +9,14 @@ import torch
 from safetensors import safe_open
 
 from sadtalker_ext.errors import WeightsError
-from sadtalker_ext.models.pose_cvae import Config, PoseCvae
-from sadtalker_ext.weights.starter_pose_cvae import STARTER_POSE_VAE, load_pose_cvae, save_pose_cvae
+from sadtalker_ext.models.pose_cvae import PoseCvae, PoseCvaeConfig
+from sadtalker_ext.weights.starter import POSE_CVAE_FILE, load_pose_cvae, save_pose_cvae
 
 
 @pytest.fixture
 def saved(tmp_path: Path):
     torch.manual_seed(0)
-    network = PoseCvae(Config(styles=("a", "b"), width=16))
+    network = PoseCvae(PoseCvaeConfig(styles=("a", "b"), width=16))
     path = tmp_path / "pose.safetensors"
     save_pose_cvae(network, path, {"recipe": "pose_vae", "commit": "abc"})
     return network, path
@@ -38,7 +38,7 @@ def test_round_trip_keeps_config_and_weights_to_half_precision(saved):
 
 def test_a_config_that_does_not_fit_its_tensors_is_refused(saved, tmp_path: Path):
     network, _ = saved
-    other = PoseCvae(Config(styles=("a", "b"), width=32))
+    other = PoseCvae(PoseCvaeConfig(styles=("a", "b"), width=32))
     other.config = network.config
     save_pose_cvae(other, tmp_path / "odd.safetensors", {})
     with pytest.raises(WeightsError, match="does not fit"):
@@ -46,8 +46,8 @@ def test_a_config_that_does_not_fit_its_tensors_is_refused(saved, tmp_path: Path
 
 
 def test_the_shipped_file_is_small_and_says_where_it_comes_from():
-    assert STARTER_POSE_VAE.stat().st_size < 1.5e6
-    with safe_open(STARTER_POSE_VAE, framework="pt") as file:
+    assert POSE_CVAE_FILE.stat().st_size < 1.5e6
+    with safe_open(POSE_CVAE_FILE, framework="pt") as file:
         header = file.metadata()
     assert {"recipe", "data", "commit", "plan", "config", "sha256"} <= set(header)
     assert "Synthetic" in header["data"]

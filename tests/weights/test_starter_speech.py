@@ -11,11 +11,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sadtalker_ext.errors import WeightsError
-from sadtalker_ext.models.speech_to_expression import Config, SpeechToExpression
+from sadtalker_ext.models.speech_to_expression import SpeechToExpression, SpeechToExpressionConfig
 from sadtalker_ext.weights.safetensors_file import tensors_sha256
-from sadtalker_ext.weights.starter_speech import STARTER_EXP_NET, load_speech_to_expression, save_speech_to_expression
+from sadtalker_ext.weights.starter import (
+    SPEECH_TO_EXPRESSION_FILE,
+    load_speech_to_expression,
+    save_speech_to_expression,
+)
 
-SMALL = Config(stem=8, width=8, dilations=(1, 2))
+SMALL = SpeechToExpressionConfig(stem=8, width=8, dilations=(1, 2))
 
 
 def header_of(path):
@@ -42,14 +46,14 @@ def test_round_trip_gives_the_same_network(written):
 
 
 def test_the_shipped_file_says_what_it_is():
-    header = header_of(STARTER_EXP_NET)
-    assert STARTER_EXP_NET.stat().st_size <= 6_000_000
+    header = header_of(SPEECH_TO_EXPRESSION_FILE)
+    assert SPEECH_TO_EXPRESSION_FILE.stat().st_size <= 6_000_000
     assert header["kind"] == "starter exp_net"
     assert header["recipe"] == "exp_net"
     assert "synthetic speech" in header["data"]
     assert len(header["commit"]) == 40
     assert json.loads(header["plan"])["steps"] > 0
-    assert header["sha256"] == tensors_sha256(load_file(STARTER_EXP_NET))
+    assert header["sha256"] == tensors_sha256(load_file(SPEECH_TO_EXPRESSION_FILE))
     assert load_speech_to_expression().config.shapes == 7
 
 

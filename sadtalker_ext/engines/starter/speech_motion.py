@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
-from sadtalker_ext.weights.starter_speech import load_speech_to_expression
+from sadtalker_ext.weights.starter import load_speech_to_expression
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,13 +20,13 @@ from torch.nn import functional
 from sadtalker_ext.audio.prosody import Prosody, prosody_features
 from sadtalker_ext.engines.starter.head_motion import head_motion
 from sadtalker_ext.metrics.motion import jitter_deg_per_s3
-from sadtalker_ext.models.pose_cvae import POSE_SIZE, Config, PoseCvae, PoseJudge
+from sadtalker_ext.models.pose_cvae import POSE_SIZE, MotionDiscriminator, PoseCvae, PoseCvaeConfig
 from sadtalker_ext.training.core.curve_plot import write_track_plot
 from sadtalker_ext.training.core.loop import Plan, train
 from sadtalker_ext.training.core.phases import Phase
 from sadtalker_ext.training.starter.head_motion_data import DESCRIPTION, move_head, simulate_prosody
 from sadtalker_ext.training.starter.head_styles import HEAD_STYLES
-from sadtalker_ext.weights.starter_pose_cvae import save_pose_cvae
+from sadtalker_ext.weights.starter import save_pose_cvae
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class PoseVaeRecipe:
     )
 
     def __init__(self, clips: int = 720) -> None:
-        self.config = Config(styles=tuple(HEAD_STYLES))
+        self.config = PoseCvaeConfig(styles=tuple(HEAD_STYLES))
         rng = np.random.default_rng(20230322)
         self.clips = [self._draw_clip(number % len(self.config.styles), rng) for number in range(clips)]
 
@@ -75,7 +75,7 @@ class PoseVaeRecipe:
 
     def build(self) -> dict[str, nn.Module]:
         """The VAE and the discriminator."""
-        return {"pose": PoseCvae(self.config), "judge": PoseJudge(self.config)}
+        return {"pose": PoseCvae(self.config), "judge": MotionDiscriminator(self.config)}
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Pieces (B, 32, 6), their prosody (B, 40, 6) and styles (B,); one in 16 is the beginning of a clip.

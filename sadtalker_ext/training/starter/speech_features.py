@@ -75,7 +75,7 @@ def build_features(corpus: Path, folder: Path, rounds: int, processes: int = 1) 
 def _build(job: tuple[Path, Path, Path], _attempt: int) -> None:
     import torch
 
-    from sadtalker_ext.models.speech_to_expression import Config, LogMel
+    from sadtalker_ext.models.speech_to_expression import LogMel, SpeechToExpressionConfig
 
     source, target, corpus = job
     torch.set_num_threads(1)
@@ -85,7 +85,7 @@ def _build(job: tuple[Path, Path, Path], _attempt: int) -> None:
     streams = list(make_streams(Shard.load(source), target.stem.endswith(("-test", "-clean")), random))
     if not target.stem.endswith(("-clean", "-plain")):
         streams = [augment(stream, babble, random) for stream in streams]
-    compute_features(streams, LogMel(Config())).save(target)
+    compute_features(streams, LogMel(SpeechToExpressionConfig())).save(target)
     log.info("%s", target.name)
 
 

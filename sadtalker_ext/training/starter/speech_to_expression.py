@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sadtalker_ext.errors import WeightsError
-from sadtalker_ext.models.speech_to_expression import MEL_PER_FRAME, Config, SpeechToExpression
+from sadtalker_ext.models.speech_to_expression import MEL_PER_FRAME, SpeechToExpression, SpeechToExpressionConfig
 from sadtalker_ext.puppet.expression_fields import TUCK_CLOSES
 from sadtalker_ext.training.core.curve_plot import write_track_plot
 from sadtalker_ext.training.core.loop import Plan, train
@@ -36,7 +36,11 @@ from sadtalker_ext.training.starter.speech_features import (
     split_streams,
 )
 from sadtalker_ext.weights.safetensors_file import read_safetensors_file
-from sadtalker_ext.weights.starter_speech import EXP_NET_KIND, load_speech_to_expression, save_speech_to_expression
+from sadtalker_ext.weights.starter import (
+    SPEECH_TO_EXPRESSION_KIND,
+    load_speech_to_expression,
+    save_speech_to_expression,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +68,7 @@ _JAW, _CLOSED, _PUCKER, _SPREAD, _TUCK = (ARTICULATED.index(name) for name in (
 class LipReadingNetwork(nn.Module):
     """The network that ships, and the head that names phones while it learns: (coefficients, logits (B, P, T))."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: SpeechToExpressionConfig) -> None:
         super().__init__()
         self.exp_net = SpeechToExpression(config)
         self.phones = nn.Conv1d(config.width, len(SYMBOLS), 1)
@@ -88,11 +92,14 @@ class ExpNetRecipe:
     )
 
     def __init__(
-        self, folder: Path, config: Config | None = None, *, hold_out: bool = True, start: Path | None = None
+        self, folder: Path, config: SpeechToExpressionConfig | None = None, *, hold_out: bool = True,
+        start: Path | None = None,
     ) -> None:
         self.start = load_speech_to_expression(start) if start else None
-        self.started_from = json.dumps(read_safetensors_file(start, EXP_NET_KIND).header) if start else "chance"
-        self.config = self.start.config if self.start else config or Config()
+        self.started_from = "chance"
+        if start:
+            self.started_from = json.dumps(read_safetensors_file(start, SPEECH_TO_EXPRESSION_KIND).header)
+        self.config = self.start.config if self.start else config or SpeechToExpressionConfig()
         paths = sorted((*folder.glob("*-round*.npz"), *folder.glob("*-plain.npz")))
         files = [(path, split_streams(Features.load(path))) for path in paths if not (hold_out and is_unseen(path))]
         self.train_set = [part for _, parts in files for part in parts]

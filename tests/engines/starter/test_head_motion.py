@@ -10,7 +10,7 @@ from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.metrics.motion import beat_alignment, fast_share, jitter_deg_per_s3, kinematic_beats, speech_beats
 from sadtalker_ext.training.starter.head_motion_data import move_head, simulate_prosody
 from sadtalker_ext.training.starter.head_styles import HEAD_STYLES
-from sadtalker_ext.weights.starter_pose_cvae import load_pose_cvae
+from sadtalker_ext.weights.starter import load_pose_cvae
 
 TEN_MINUTES = 15000
 

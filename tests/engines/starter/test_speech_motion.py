@@ -17,7 +17,7 @@ from sadtalker_ext.engines.starter.speech_motion import (
     open_speech_to_motion,
 )
 from sadtalker_ext.metrics.sync import mouth_opening
-from sadtalker_ext.models.speech_to_expression import Config, SpeechToExpression
+from sadtalker_ext.models.speech_to_expression import SpeechToExpression, SpeechToExpressionConfig
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 
 
@@ -57,7 +57,7 @@ def test_no_seam_between_pieces(shipped, monkeypatch):
 
 def test_frame_i_is_centred_on_i_over_25_s():
     torch.manual_seed(0)
-    network = SpeechToExpression(Config(stem=8, width=8, dilations=(1,)))
+    network = SpeechToExpression(SpeechToExpressionConfig(stem=8, width=8, dilations=(1,)))
     heard = []
     network.forward = lambda mel: heard.append(mel) or torch.zeros(1, mel.shape[-1] // 4 - 2 * network.context, 7)
     click = np.zeros(16000, np.float32)

@@ -9,7 +9,7 @@ import pytest
 from synthetic_speech import phones_of, synthetic_stream
 
 from sadtalker_ext.errors import MediaError, MissingPackageError, WeightsError
-from sadtalker_ext.models.speech_to_expression import Config, LogMel
+from sadtalker_ext.models.speech_to_expression import LogMel, SpeechToExpressionConfig
 from sadtalker_ext.training.corpus import augment as augmentation
 from sadtalker_ext.training.corpus import voices as voices_module
 from sadtalker_ext.training.corpus.augment import Stream, augment, coloured_noise, music
@@ -114,7 +114,7 @@ def test_backgrounds_have_unit_power_and_any_length(make):
 
 
 def test_features_line_up_with_the_phones(tmp_path: Path):
-    compute_features([synthetic_stream(np.random.default_rng(1)), clicks()], LogMel(Config())).save(tmp_path / "f.npz")
+    compute_features([synthetic_stream(np.random.default_rng(1)), clicks()], LogMel(SpeechToExpressionConfig())).save(tmp_path / "f.npz")
     first, second = split_streams(Features.load(tmp_path / "f.npz"))
     assert len(second.log_mel) == 801
     assert len(first.log_mel) == len(first.curves) == len(first.symbols)

@@ -14,15 +14,15 @@ from synthetic_speech import synthetic_stream
 from sadtalker_ext.cli.train_flags import code_version
 from sadtalker_ext.engines.starter.speech_motion import open_speech_to_motion
 from sadtalker_ext.errors import WeightsError
-from sadtalker_ext.models.speech_to_expression import Config, LogMel
+from sadtalker_ext.models.speech_to_expression import LogMel, SpeechToExpressionConfig
 from sadtalker_ext.training.core.loop import Plan, train
 from sadtalker_ext.training.core.run_log import read_journal
 from sadtalker_ext.training.starter.speech_features import compute_features
 from sadtalker_ext.training.starter.speech_to_expression import ExpNetRecipe, train_exp_net
 from sadtalker_ext.weights.safetensors_file import read_safetensors_file
-from sadtalker_ext.weights.starter_speech import EXP_NET_KIND
+from sadtalker_ext.weights.starter import SPEECH_TO_EXPRESSION_KIND
 
-SMALL = Config(stem=16, width=24, dilations=(1, 2))
+SMALL = SpeechToExpressionConfig(stem=16, width=24, dilations=(1, 2))
 PLAN = Plan(steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1, log_every=1, validate_every=3, save_every=3)
 
 
@@ -43,7 +43,7 @@ def test_three_steps_make_a_file_the_engine_opens(features: Path, tmp_path: Path
     names = {name for _, name, _ in read_journal(tmp_path / "losses.csv")}
     assert {"shape", "speed", "opening", "width", "closure", "phones", "validation_unseen_opening_r"} <= names
     assert len(list((tmp_path / "samples" / "0000003").glob("*.svg"))) == 2
-    header = read_safetensors_file(path, EXP_NET_KIND).header
+    header = read_safetensors_file(path, SPEECH_TO_EXPRESSION_KIND).header
     assert {"recipe", "plan", "data", "commit", "sha256", "config", "kind", "figures"} <= set(header)
     assert json.loads(header["plan"])["steps"] == 3
 
@@ -56,7 +56,7 @@ def test_it_starts_from_given_weights(features: Path, tmp_path: Path):
     shipped = open_speech_to_motion(first).network.state_dict()
     assert all(torch.equal(begun[key], shipped[key]) for key in shipped)
     second = train_exp_net(again, tmp_path / "b", PLAN, code_version())
-    assert json.loads(read_safetensors_file(second, EXP_NET_KIND).header["started_from"])["recipe"] == "exp_net"
+    assert json.loads(read_safetensors_file(second, SPEECH_TO_EXPRESSION_KIND).header["started_from"])["recipe"] == "exp_net"
 
 
 def test_it_goes_on_exactly(features: Path, tmp_path: Path):

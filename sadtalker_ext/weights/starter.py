@@ -1,0 +1,46 @@
+"""The two networks of the starter engine that ship with the package: SpeechToExpression and PoseCvae."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sadtalker_ext.weights.safetensors_file import load_network, save_network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sadtalker_ext.models.pose_cvae import PoseCvae
+    from sadtalker_ext.models.speech_to_expression import SpeechToExpression
+
+SPEECH_TO_EXPRESSION_FILE: Final = Path(__file__).with_name("starter_speech_to_expression.safetensors")
+SPEECH_TO_EXPRESSION_KIND: Final = "starter exp_net"
+"""The entry ``kind`` in the header of the file."""
+POSE_CVAE_FILE: Final = Path(__file__).with_name("starter_pose_cvae.safetensors")
+POSE_CVAE_KIND: Final = "starter pose_vae"
+
+
+def load_speech_to_expression(path: Path | None = None) -> SpeechToExpression:
+    """Load the shipped network, or one that ``sadtalker train exp_net`` wrote; on the CPU, in eval mode."""
+    from sadtalker_ext.models.speech_to_expression import SpeechToExpression, SpeechToExpressionConfig
+
+    file = path or SPEECH_TO_EXPRESSION_FILE
+    return load_network(file, SPEECH_TO_EXPRESSION_KIND, SpeechToExpression, SpeechToExpressionConfig)
+
+
+def save_speech_to_expression(network: SpeechToExpression, path: Path, origin: Mapping[str, str]) -> None:
+    """Write ``network`` and the ``origin`` of its weights (recipe, data, commit) to ``path``."""
+    save_network(path, network, SPEECH_TO_EXPRESSION_KIND, origin)
+
+
+def load_pose_cvae(path: Path | None = None) -> PoseCvae:
+    """Load the shipped network, or one that ``sadtalker train pose_vae`` wrote; float32, on the CPU, in eval mode."""
+    from sadtalker_ext.models.pose_cvae import PoseCvae, PoseCvaeConfig
+
+    return load_network(path or POSE_CVAE_FILE, POSE_CVAE_KIND, PoseCvae, PoseCvaeConfig)
+
+
+def save_pose_cvae(network: PoseCvae, path: Path, origin: Mapping[str, str]) -> None:
+    """Write ``network`` in half precision and the ``origin`` of its weights (recipe, data, commit) to ``path``."""
+    save_network(path, copy.deepcopy(network).half(), POSE_CVAE_KIND, origin)
