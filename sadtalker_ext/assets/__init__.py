@@ -1,1 +1,1 @@
-"""Files that ship with the package; README.md beside this file says where each one comes from."""
+"""Data files that ship with the package; README.md in this folder documents the origin of each."""

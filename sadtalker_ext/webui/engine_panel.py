@@ -48,7 +48,7 @@ class Download:
         self._stop.set()
 
     def _fetch(self, names: list[str], folder: Path, mirror: str) -> None:
-        from sadtalker_ext.weights.catalog import checkpoint
+        from sadtalker_ext.weights.catalog import find_catalog_entry
         from sadtalker_ext.weights.fetch import FetchOptions, fetch
 
         for name in names:
@@ -60,7 +60,7 @@ class Download:
                 self.words = f"{name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
 
             try:
-                fetch(checkpoint(name), folder, FetchOptions(mirror, report))
+                fetch(find_catalog_entry(name), folder, FetchOptions(mirror, report))
             except SadTalkerError as e:
                 self.error = str(e)
                 return

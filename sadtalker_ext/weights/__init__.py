@@ -1,1 +1,1 @@
-"""Checkpoints: catalogue, files, strict state dicts, and the weights that ship with the package."""
+"""Checkpoint catalog, download, strict loading, and the weights that ship with the package."""

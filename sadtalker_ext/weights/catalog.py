@@ -1,4 +1,4 @@
-"""The public checkpoints we know: names, sizes, hashes, licences and where they can be fetched."""
+"""Catalog of the public checkpoints: names, sizes, hashes, licenses and download locations."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ DEFAULT_MIRROR = "github"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """name: of the file. size_bytes and sha256: as published. release: of the project; the mirrors know its address.
+    """A published checkpoint file.
 
-    purpose: what it is for, in a few words. converted: name of the safe file made of it once, empty if it is one.
+    name: file name. size_bytes, sha256: of the published file. release: release of the SadTalker project, a key of
+    each mirror in :data:`MIRRORS`. purpose: short description. converted: name of the safetensors file that a pickle
+    is converted to; empty for files that are safetensors already.
     """
 
     name: str
@@ -40,7 +42,7 @@ MIRRORS: dict[str, dict[str, str]] = {
         "v0.0.2": "https://hf-mirror.com/vinthony/SadTalker/resolve/main/",
     },
 }
-"""Addresses by mirror and release; the file's name follows."""
+"""Base URL by mirror and release; the file name is appended."""
 
 PACKAGED_SIZE_BYTES = 725_066_984
 
@@ -84,26 +86,22 @@ CATALOG = (
     PACKAGED_256, PACKAGED_512, MAPPING_FULL, MAPPING_CROP, OLD_EXPRESSION, OLD_POSE, OLD_RECON, OLD_RENDERER,
 )  # fmt: skip
 RECOMMENDED = (PACKAGED_256, MAPPING_FULL, MAPPING_CROP)
-"""Enough for every mode at 256 pixels."""
+"""The checkpoints that every mode at 256 pixels needs."""
 
 
-def checkpoint(name: str) -> Checkpoint:
-    """The catalogue entry of a file name; a WeightsError lists the names there are."""
+def find_catalog_entry(name: str) -> Checkpoint:
+    """Return the catalog entry of the file ``name``; WeightsError with the known names if there is none."""
     for entry in CATALOG:
         if entry.name == name:
             return entry
-    raise WeightsError(f"There is no checkpoint named {name} in the catalogue; it has {', '.join(known_names())}")
+    names = ", ".join(entry.name for entry in CATALOG)
+    raise WeightsError(f"There is no checkpoint named {name} in the catalog; choose one of {names}")
 
 
-def known_names() -> list[str]:
-    """Names of all checkpoints, recommended ones first."""
-    return [entry.name for entry in CATALOG]
-
-
-def address(entry: Checkpoint, mirror: str = DEFAULT_MIRROR) -> str:
-    """Where to fetch a checkpoint; ``mirror`` is one of :data:`MIRRORS` or the address of a folder."""
+def download_url(entry: Checkpoint, mirror: str = DEFAULT_MIRROR) -> str:
+    """Return the URL of a checkpoint; ``mirror`` is a name in :data:`MIRRORS` or the URL of a folder."""
     if mirror.startswith(("http://", "https://")):
         return mirror.rstrip("/") + "/" + entry.name
     if mirror not in MIRRORS:
-        raise WeightsError(f"There is no mirror named {mirror!r}; choose {', '.join(MIRRORS)} or give an address")
+        raise WeightsError(f"There is no mirror named {mirror!r}; choose {', '.join(MIRRORS)} or give a URL")
     return MIRRORS[mirror][entry.release] + entry.name

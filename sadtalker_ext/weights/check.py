@@ -1,4 +1,4 @@
-"""Is this file the checkpoint its name says? One sentence for each thing that can be wrong."""
+"""Check that checkpoint files are complete and contain the tensors of their networks."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from sadtalker_ext.weights.packaged import PackagedConfig
 
 HASH_BLOCK_BYTES = 1 << 20
-RECON = "face_3drecon."
-"""Prefix of the network that exports with the puppet's coefficients do without."""
+FACE_RECON_PREFIX = "face_3drecon."
+"""Prefix of FaceRecon, which exports for the puppet's coefficients do not contain."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """path: of the file, or None. problem: why it cannot be used, in a sentence with the remedy; empty if it can.
+class CheckResult:
+    """Outcome of checking one checkpoint.
 
-    note: what is worth knowing although the file can be used.
+    path: the file, or None. problem: why it cannot be used and what to do; empty if it can be used. note: further
+    information about a usable file.
     """
 
     checkpoint: Checkpoint
@@ -36,33 +37,33 @@ class Verdict:
 
     @property
     def usable(self) -> bool:
-        """Whether an engine can open it."""
+        """Whether an engine can open the file."""
         return self.path is not None and not self.problem
 
 
-def check_all(folders: Sequence[Path], deep: bool = True) -> list[Verdict]:
-    """A verdict on every checkpoint of the catalogue; ``deep`` also reads all bytes and compares the hash."""
+def check_all(folders: Sequence[Path], deep: bool = True) -> list[CheckResult]:
+    """Check every checkpoint of the catalog; ``deep`` also reads all bytes and compares the hash."""
     return [check_checkpoint(entry, folders, deep) for entry in CATALOG]
 
 
-def check_checkpoint(entry: Checkpoint, folders: Sequence[Path], deep: bool = True) -> Verdict:
-    """The verdict on one checkpoint."""
+def check_checkpoint(entry: Checkpoint, folders: Sequence[Path], deep: bool = True) -> CheckResult:
+    """Check one checkpoint; never raises for a bad or unreadable file."""
     path = None
     try:
         path = find_checkpoint(entry, folders)
         if path is None:
             require_checkpoint(entry, folders)
-            return Verdict(entry, None)
+            return CheckResult(entry, None)
         check_content(entry, path)
     except WeightsError as e:
-        return Verdict(entry, path, problem=str(e))
+        return CheckResult(entry, path, problem=str(e))
     except OSError as e:
-        return Verdict(entry, path, problem=f"{path} cannot be read ({e.strerror or e}); check its permissions")
-    return Verdict(entry, path, note=_origin(entry, path) if deep else "")
+        return CheckResult(entry, path, problem=f"{path} cannot be read ({e.strerror or e}); check its permissions")
+    return CheckResult(entry, path, note=_describe_origin(entry, path) if deep else "")
 
 
 def check_content(entry: Checkpoint, path: Path) -> None:
-    """Raise a WeightsError unless the file is complete and holds exactly the tensors of its networks."""
+    """Raise a WeightsError unless the file is complete and contains exactly the tensors of its networks."""
     from sadtalker_ext.weights import official
     from sadtalker_ext.weights.packaged import PACKAGED, PUPPET, read_packaged_config
     from sadtalker_ext.weights.state_dict import read_entry, read_safetensors, split_packaged
@@ -70,8 +71,8 @@ def check_content(entry: Checkpoint, path: Path) -> None:
     if entry in PACKAGED.values():
         config, _ = read_packaged_config(path)
         parts = split_packaged(read_safetensors(path), path)
-        if config.coefficients == PUPPET and not parts[RECON]:
-            del parts[RECON]
+        if config.coefficients == PUPPET and not parts[FACE_RECON_PREFIX]:
+            del parts[FACE_RECON_PREFIX]
         for prefix, tensors in parts.items():
             _check_network(prefix, tensors, path, config)
         return
@@ -88,7 +89,7 @@ def check_content(entry: Checkpoint, path: Path) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal text."""
+    """Return the SHA-256 of a file as hexadecimal text."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(HASH_BLOCK_BYTES):
@@ -106,16 +107,16 @@ def _check_network(
     from sadtalker_ext.weights.state_dict import NOT_FOR_INFERENCE, check_keys
 
     with torch.device("meta"):
-        wanted = NETWORKS[prefix](config or PackagedConfig()).state_dict()
+        expected = NETWORKS[prefix](config or PackagedConfig()).state_dict()
     optional = tuple(part.removeprefix(prefix) for part in NOT_FOR_INFERENCE if part.startswith(prefix))
-    needed = {key: value for key, value in wanted.items() if key in tensors or not key.startswith(optional)}
-    check_keys(needed, tensors, path)
+    required = {key: value for key, value in expected.items() if key in tensors or not key.startswith(optional)}
+    check_keys(required, tensors, path)
 
 
-def _origin(entry: Checkpoint, path: Path) -> str:
-    """Whether these are the published bytes."""
+def _describe_origin(entry: Checkpoint, path: Path) -> str:
+    """Return a note that says whether the file is the published one."""
     if path.name == entry.converted:
         return "converted from the published file"
     if path.stat().st_size == entry.size_bytes and file_sha256(path) == entry.sha256:
         return "the published file"
-    return "complete, but not the published weights: fine if they are your own, else fetch the file again"
+    return "complete, but not the published weights; if you did not train them yourself, fetch the file again"

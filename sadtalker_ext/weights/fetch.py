@@ -1,4 +1,4 @@
-"""Fetching checkpoints: resumed, checked, one at a time, and only under their name when they are complete."""
+"""Download checkpoints: resumable, verified by hash, one process at a time, renamed into place when complete."""
 
 from __future__ import annotations
 
@@ -16,39 +16,42 @@ from pathlib import Path
 from typing import IO, Any
 
 from sadtalker_ext.errors import WeightsError
-from sadtalker_ext.weights.catalog import DEFAULT_MIRROR, Checkpoint, address
+from sadtalker_ext.weights.catalog import DEFAULT_MIRROR, Checkpoint, download_url
 from sadtalker_ext.weights.check import file_sha256
 
 BLOCK_BYTES = 1 << 18
 ATTEMPTS = 4
-PAUSE_S = 1.0
+RETRY_PAUSE_S = 1.0
 TIMEOUT_S = 30.0
 SPARE_BYTES = 50_000_000
-"""Left free on the disk."""
-PARTIAL = 206
+"""Disk space that a download leaves free."""
+HTTP_PARTIAL_CONTENT = 206
 
 
-def _silent(_done: int, _total: int) -> None: ...
+def _ignore_progress(_done: int, _total: int) -> None: ...
 
 
 @dataclass(frozen=True)
 class FetchOptions:
-    """mirror: a name of the catalogue or an address. report: told (bytes done, bytes in all); it may raise Cancelled,
-    what has come so far stays and the next fetch goes on from there. pause_s: before a retry, growing.
+    """Options of :func:`fetch`.
+
+    mirror: name of a mirror in the catalog, or a URL. report: called with (bytes done, total bytes); it may raise
+    Cancelled, and the next fetch then resumes from the partial file. pause_s: seconds before the first retry; later
+    pauses are longer.
     """
 
     mirror: str = DEFAULT_MIRROR
-    report: Callable[[int, int], None] = _silent
-    pause_s: float = PAUSE_S
+    report: Callable[[int, int], None] = _ignore_progress
+    pause_s: float = RETRY_PAUSE_S
 
 
 def fetch(entry: Checkpoint, folder: Path, options: FetchOptions = FetchOptions()) -> Path:
-    """Fetch one checkpoint into ``folder`` and return its path; a file that is already there and whole is kept."""
-    url = address(entry, options.mirror)
+    """Download one checkpoint into ``folder`` and return its path; a file of the right size is kept."""
+    url = download_url(entry, options.mirror)
     target = folder / entry.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with lock(folder / f".{entry.name}.lock", entry.name):
+        with hold_lock(folder / f".{entry.name}.lock", entry.name):
             if target.is_file() and target.stat().st_size == entry.size_bytes:
                 return target
             part = folder / f"{entry.name}.part"
@@ -63,17 +66,17 @@ def fetch(entry: Checkpoint, folder: Path, options: FetchOptions = FetchOptions(
 
 
 @contextmanager
-def lock(path: Path, name: str) -> Iterator[None]:
-    """Hold the lock file while inside; the system gives it up even when the process dies."""
+def hold_lock(path: Path, name: str) -> Iterator[None]:
+    """Hold the lock file ``path`` for the block; the operating system releases it even if the process dies."""
     with path.open("a+b") as file:
         try:
-            _lock(file)
+            _acquire_lock(file)
         except OSError as e:
             raise WeightsError(f"{name} is being fetched by another process; wait for it to finish") from e
         yield
 
 
-def _lock(file: IO[bytes]) -> None:
+def _acquire_lock(file: IO[bytes]) -> None:
     if sys.platform == "win32":
         import msvcrt
 
@@ -86,8 +89,8 @@ def _lock(file: IO[bytes]) -> None:
 
 
 def _check_space(entry: Checkpoint, folder: Path, part: Path) -> None:
-    have = part.stat().st_size if part.is_file() else 0
-    free, needed = shutil.disk_usage(folder).free, entry.size_bytes - have + SPARE_BYTES
+    done = part.stat().st_size if part.is_file() else 0
+    free, needed = shutil.disk_usage(folder).free, entry.size_bytes - done + SPARE_BYTES
     if free < needed:
         raise WeightsError(
             f"{folder} has {free / 1e6:,.0f} MB free, {entry.name} needs {needed / 1e6:,.0f} MB; free some space or "
@@ -96,13 +99,13 @@ def _check_space(entry: Checkpoint, folder: Path, part: Path) -> None:
 
 
 def _download(url: str, part: Path, entry: Checkpoint, options: FetchOptions) -> None:
-    """Fill ``part`` up to the size of the checkpoint; broken connections are taken up where they ended."""
+    """Download into ``part``, resuming interrupted connections; WeightsError after :data:`ATTEMPTS` attempts."""
     cause = ""
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(options.pause_s * attempt)
         try:
-            if _fetch_rest(url, part, entry, options):
+            if _resume(url, part, entry, options):
                 return
             cause = f"the connection ended after {part.stat().st_size:,} of {entry.size_bytes:,} bytes"
         except urllib.error.HTTPError as e:
@@ -112,30 +115,33 @@ def _download(url: str, part: Path, entry: Checkpoint, options: FetchOptions) ->
         except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as e:
             cause = str(getattr(e, "reason", e)) or type(e).__name__
     raise WeightsError(
-        f"{entry.name} could not be fetched from {url}: {cause}; try again (it goes on where it stopped), try "
-        f"--mirror, or put the file into {part.parent} by hand"
+        f"{entry.name} could not be fetched from {url}: {cause}; try again (the download resumes), try another "
+        f"--mirror, or put the file into {part.parent} yourself"
     )
 
 
-def _fetch_rest(url: str, part: Path, entry: Checkpoint, options: FetchOptions) -> bool:
-    """Append what is missing; True when everything is there."""
-    have = part.stat().st_size if part.is_file() else 0
-    if have > entry.size_bytes:
+def _resume(url: str, part: Path, entry: Checkpoint, options: FetchOptions) -> bool:
+    """Request the missing bytes and append them to ``part``; return whether the file is complete."""
+    done = part.stat().st_size if part.is_file() else 0
+    if done > entry.size_bytes:
         part.unlink()
-        have = 0
-    if have == entry.size_bytes:
+        done = 0
+    if done == entry.size_bytes:
         return True
-    request = urllib.request.Request(url, headers={"User-Agent": "sadtalker", "Range": f"bytes={have}-"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - address() allows http(s) only
-        resumed = answer.status == PARTIAL
+    headers = {"User-Agent": "sadtalker", "Range": f"bytes={done}-"}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - download_url() allows http(s) only
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+        resumed = response.status == HTTP_PARTIAL_CONTENT
         with part.open("ab" if resumed else "wb") as file:
-            return _copy(answer, file, have if resumed else 0, (entry, options))
+            return _copy_response(response, file, done if resumed else 0, (entry, options))
 
 
-def _copy(answer: Any, file: IO[bytes], done: int, task: tuple[Checkpoint, FetchOptions]) -> bool:  # noqa: ANN401
+def _copy_response(
+    response: Any, file: IO[bytes], done: int, task: tuple[Checkpoint, FetchOptions]  # noqa: ANN401
+) -> bool:
     entry, options = task
     while done < entry.size_bytes:
-        block = answer.read(min(BLOCK_BYTES, entry.size_bytes - done))
+        block = response.read(min(BLOCK_BYTES, entry.size_bytes - done))
         if not block:
             break
         file.write(block)
@@ -151,6 +157,6 @@ def _verify(part: Path, entry: Checkpoint, url: str) -> None:
     if found != entry.sha256:
         part.unlink()
         raise WeightsError(
-            f"{entry.name} from {url} is not the published file (sha256 {found[:12]}..., expected "
-            f"{entry.sha256[:12]}...); it was removed, try another mirror"
+            f"{entry.name} from {url} is not the published file (SHA-256 {found[:12]}..., expected "
+            f"{entry.sha256[:12]}...); it was deleted, try another mirror"
         )

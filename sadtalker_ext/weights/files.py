@@ -1,4 +1,4 @@
-"""Finding checkpoints on this machine: ordered folders, links followed, look-alike names pointed out."""
+"""Find checkpoints in an ordered list of folders; symbolic links are followed, misspelled names are reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDER_VARIABLE = "SADTALKER_CHECKPOINTS"
 
 
 def user_cache_folder() -> Path:
-    """Where fetched checkpoints go when no other folder is named."""
+    """Return the default folder for downloaded checkpoints."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -26,7 +26,7 @@ def user_cache_folder() -> Path:
 
 
 def search_folders(named: Iterable[Path] = (), host: Path | None = None) -> tuple[Path, ...]:
-    """Folders to look in, first match wins: named by the user, the environment's, the host's, the user cache."""
+    """Return the folders to search, in order: ``named``, the environment variable, ``host``, the user cache."""
     folders = [Path(folder).expanduser() for folder in named]
     if variable := os.environ.get(FOLDER_VARIABLE):
         folders += [Path(part).expanduser() for part in variable.split(os.pathsep) if part]
@@ -35,19 +35,19 @@ def search_folders(named: Iterable[Path] = (), host: Path | None = None) -> tupl
 
 
 def find_file(name: str, folders: Sequence[Path]) -> Path | None:
-    """The first file of that name; symbolic links are followed, a broken one is named as such."""
+    """Return the first file called ``name``, or None; WeightsError if it is a broken symbolic link."""
     for folder in folders:
         path = folder / name
         if path.is_file():
             return path
         if path.is_symlink():
             target = os.readlink(path)
-            raise WeightsError(f"{path} is a link to {target}, which is not there; repair or remove the link")
+            raise WeightsError(f"{path} is a link to {target}, which does not exist; repair or remove the link")
     return None
 
 
 def find_checkpoint(entry: Checkpoint, folders: Sequence[Path]) -> Path | None:
-    """The file of a checkpoint, the safe one made of it preferred where both lie in one folder."""
+    """Return the file of a checkpoint, or None; within a folder the converted file is preferred."""
     for folder in folders:
         for name in filter(None, (entry.converted, entry.name)):
             if found := find_file(name, [folder]):
@@ -56,34 +56,35 @@ def find_checkpoint(entry: Checkpoint, folders: Sequence[Path]) -> Path | None:
 
 
 def require_checkpoint(entry: Checkpoint, folders: Sequence[Path]) -> Path:
-    """As :func:`find_checkpoint`; a WeightsError says where was looked and how to get the file."""
+    """Return the file of a checkpoint; if it is missing, the WeightsError lists the folders and how to get the file."""
     if found := find_checkpoint(entry, folders):
         return found
-    if alike := find_look_alike(entry.name, folders):
+    if similar := find_similar_name(entry.name, folders):
         raise WeightsError(
-            f"The checkpoint {entry.name} lies in {alike.parent} under the name {alike.name!r}; "
+            f"The checkpoint {entry.name} is in {similar.parent} under the name {similar.name!r}; "
             f"rename it to exactly {entry.name}"
         )
-    places = ", ".join(str(folder) for folder in folders)
+    searched = ", ".join(str(folder) for folder in folders)
     raise WeightsError(
-        f"The checkpoint {entry.name} ({entry.purpose}) is in none of: {places}; "
+        f"The checkpoint {entry.name} ({entry.purpose}) is in none of: {searched}; "
         f"run: sadtalker weights fetch {entry.name}, or put the file into one of these folders"
     )
 
 
-def find_look_alike(name: str, folders: Sequence[Path]) -> Path | None:
-    """A file whose name differs only by case, blanks, invisible characters or the ending a browser added."""
-    wanted = _bare(name)
+def find_similar_name(name: str, folders: Sequence[Path]) -> Path | None:
+    """Return a file whose name differs only in case, spaces, invisible characters or a suffix added by a browser."""
+    wanted = _normalize_name(name)
     for folder in folders:
         if not folder.is_dir():
             continue
         for path in sorted(folder.iterdir()):
-            if path.name != name and _bare(path.name) in (wanted, wanted + ".txt", wanted + ".zip", wanted + "(1)"):
+            suffixes = ("", ".txt", ".zip", "(1)")
+            if path.name != name and _normalize_name(path.name) in [wanted + suffix for suffix in suffixes]:
                 return path
     return None
 
 
-def _bare(name: str) -> str:
-    """Name in lower case, without blanks, control and format characters."""
+def _normalize_name(name: str) -> str:
+    """Return ``name`` in lower case, without spaces, control and format characters."""
     kept = (letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter)[0] not in "CZ")
     return "".join(kept).lower()

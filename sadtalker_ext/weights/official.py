@@ -1,6 +1,6 @@
-"""The official checkpoints as networks: which file holds what, in the packaged and in the old layout.
+"""Load the networks of the official checkpoints, in the packaged and in the old layout.
 
-Trained exports have the same layout; the header of each file names the sizes of its networks.
+Exports of our own training have the packaged layout; the header of each file contains the configs of its networks.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from sadtalker_ext.models.keypoint_detector import KeypointDetector
 from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAE
 from sadtalker_ext.weights import catalog
+from sadtalker_ext.weights.config_json import config_from_json, parse_json_object
 from sadtalker_ext.weights.files import find_checkpoint, require_checkpoint
 from sadtalker_ext.weights.packaged import (
     BFM,
     CONFIG_KEY,
     PACKAGED,
     PackagedConfig,
-    config_from,
     find_packaged,
-    metadata_of,
-    read_json,
+    read_metadata,
     read_packaged_config,
 )
 from sadtalker_ext.weights.state_dict import (
@@ -52,14 +51,14 @@ NETWORKS: Mapping[str, Callable[[PackagedConfig], nn.Module]] = {
     "generator.": lambda config: Generator(config.generator),
     "kp_extractor.": lambda config: KeypointDetector(config.keypoint_detector),
 }
-"""How the network of each prefix of a packaged file is made."""
+"""Constructor of the network behind each key prefix of a packaged file."""
 
 MAPPINGS = {70: catalog.MAPPING_CROP, 73: catalog.MAPPING_FULL}
 """MappingNet checkpoint by number of coefficients."""
 MAPPING_ENTRY = "mapping"
 MAPPING_KIND = "sadtalker-mapping"
-KIND_KEY = "coefficients"
-"""Entry of a mapping file's header that says which kind of coefficients it reads."""
+COEFFICIENTS_KEY = "coefficients"
+"""Header entry of a mapping file: the kind of coefficients that it reads, see :data:`.packaged.BFM`."""
 
 OLD_LAYOUT = {
     "audio2exp.": (catalog.OLD_EXPRESSION, "model"),
@@ -70,14 +69,15 @@ OLD_LAYOUT = {
 }
 """File and entry of each network in the old layout, which exists for 256 pixels only.
 
-Of the renderer's file the entries he_estimator, discriminator, the optimizers and epoch are not used.
+The entries he_estimator, discriminator, epoch and the optimizers of the renderer's file are not used.
 """
 
 
 class OfficialNetworks:
-    """The networks of one packaged file, or of the old files; each is made when it is asked for.
+    """The networks of one packaged file, or of the files of the old layout; each is built by its method.
 
-    config: what they are. name: of the file. mapping_folders: where the MappingNet that belongs to them is looked for.
+    All are folded for inference. config: their configs. name: file name. mapping_folders: folders to search for the
+    matching MappingNet.
     """
 
     def __init__(
@@ -90,44 +90,44 @@ class OfficialNetworks:
         self._parts, self.config, self.name, self.mapping_folders = parts, config, name, mapping_folders
 
     def exp_net(self) -> ExpNet:
-        """Lean, for inference; so are the others."""
+        """Return ExpNet."""
         return cast("ExpNet", self._network("audio2exp."))
 
     def pose_vae(self) -> PoseVAE:
-        """Without the encoder and discriminator that training needs."""
+        """Return PoseVAE without the encoder and discriminator, which only training needs."""
         return cast("PoseVAE", self._network("audio2pose."))
 
     def face_recon(self) -> FaceRecon:
-        """3DMM regression."""
+        """Return FaceRecon, the 3DMM regression."""
         return cast("FaceRecon", self._network("face_3drecon."))
 
     def keypoint_detector(self) -> KeypointDetector:
-        """Canonical keypoints."""
+        """Return the detector of canonical keypoints."""
         return cast("KeypointDetector", self._network("kp_extractor."))
 
     def generator(self) -> Generator:
-        """The renderer."""
+        """Return the generator, which renders frames."""
         return cast("Generator", self._network("generator."))
 
     def _network(self, prefix: str) -> nn.Module:
         source, tensors = self._parts[prefix]
         if not tensors:
-            raise WeightsError(f"{source} holds no tensors {prefix}*; export it again, or fetch the published file")
+            raise WeightsError(f"{source} has no tensors {prefix}*; export it again, or fetch the published file")
         skipped = [part.removeprefix(prefix) for part in NOT_FOR_INFERENCE if part.startswith(prefix)]
         return fold(load_strict(lambda: NETWORKS[prefix](self.config), tensors, source, skipped))
 
 
 def open_official(size_px: int, folders: Sequence[Path]) -> OfficialNetworks:
-    """The networks for 256 or 512 pixels; the packaged file is preferred, the old files serve 256.
+    """Return the networks for 256 or 512 pixels from the first folder with a packaged file.
 
-    The first folder that holds a packaged file decides. Where that is a trained export, it may render another size,
-    and its MappingNet is looked for beside it.
+    A trained export may render at another size, and its MappingNet is expected in the same folder. Without a packaged
+    file, the files of the old layout are used for 256 pixels. WeightsError if there is neither.
     """
     path = find_packaged(size_px, folders)
     old = {prefix: find_checkpoint(entry, folders) for prefix, (entry, _) in OLD_LAYOUT.items()}
     if path is None and size_px == min(PACKAGED) and all(old.values()):
         config = PackagedConfig(size_px)
-        return OfficialNetworks(read_old(folders), config, PACKAGED[size_px].name, folders)
+        return OfficialNetworks(read_old_layout(folders), config, PACKAGED[size_px].name, folders)
     if path is None:
         path = require_checkpoint(PACKAGED[size_px], folders)
     config, trained = read_packaged_config(path)
@@ -136,8 +136,8 @@ def open_official(size_px: int, folders: Sequence[Path]) -> OfficialNetworks:
     return OfficialNetworks(parts, config, path.name, [path.parent] if trained else folders)
 
 
-def read_old(folders: Sequence[Path]) -> dict[str, tuple[Path, dict[str, Tensor]]]:
-    """State dicts of the five old files by prefix of the packaged layout."""
+def read_old_layout(folders: Sequence[Path]) -> dict[str, tuple[Path, dict[str, Tensor]]]:
+    """Return the file and state dict of each network of the old layout, by key prefix of the packaged layout."""
     parts = {}
     for prefix, (entry, name) in OLD_LAYOUT.items():
         path = require_checkpoint(entry, folders)
@@ -145,8 +145,8 @@ def read_old(folders: Sequence[Path]) -> dict[str, tuple[Path, dict[str, Tensor]
     return parts
 
 
-def recon_tensors(folders: Sequence[Path]) -> dict[str, Tensor]:
-    """The tensors of FaceRecon, from a packaged file or from its own of the old layout."""
+def read_face_recon(folders: Sequence[Path]) -> dict[str, Tensor]:
+    """Return the state dict of FaceRecon, from a packaged file or from its file of the old layout."""
     entry, name = OLD_LAYOUT["face_3drecon."]
     for size_px in PACKAGED:
         path = find_packaged(size_px, folders)
@@ -155,13 +155,15 @@ def recon_tensors(folders: Sequence[Path]) -> dict[str, Tensor]:
     if old := find_checkpoint(entry, folders):
         return read_entry(old, name)
     require_checkpoint(PACKAGED[min(PACKAGED)], folders)
-    raise WeightsError(f"none of {', '.join(map(str, folders))} has FaceRecon; fetch {PACKAGED[min(PACKAGED)].name}")
+    searched = ", ".join(map(str, folders))
+    raise WeightsError(f"No checkpoint in {searched} contains FaceRecon; fetch {PACKAGED[min(PACKAGED)].name}")
 
 
 def open_mapping(coefficients: int, folders: Sequence[Path], kind: str = BFM) -> MappingNet:
-    """MappingNet for 70 or 73 coefficients; a pickle is converted once to a safe file beside it, where it can be.
+    """Return MappingNet for 70 or 73 coefficients.
 
-    kind: of the coefficients that the other networks speak; a file of another kind is refused.
+    A pickle is converted to a safetensors file in the same folder, if that is writable. kind: kind of coefficients that
+    the other networks use; WeightsError for a file of another kind.
     """
     path = require_checkpoint(MAPPINGS[coefficients], folders)
     if path.name == MAPPINGS[coefficients].name:
@@ -170,32 +172,32 @@ def open_mapping(coefficients: int, folders: Sequence[Path], kind: str = BFM) ->
         (config, found), tensors = read_mapping_config(path, coefficients), read_safetensors(path)
     if found != kind:
         raise WeightsError(
-            f"{path} maps coefficients of kind {found!r}, the other networks speak {kind!r}; keep the files of one "
-            "export in a folder of their own"
+            f"{path} maps coefficients of kind {found!r}, but the other networks use {kind!r}; keep the files of one "
+            "export together in a separate folder"
         )
     return fold(load_strict(lambda: MappingNet(config), tensors, path))
 
 
 def read_mapping_config(path: Path, coefficients: int) -> tuple[MappingNetConfig, str]:
-    """Sizes of a mapping file and the kind of its coefficients, from its header or, without one, the official."""
-    header = metadata_of(path)
+    """Return the config in the header of a mapping file and its kind of coefficients; by default the official ones."""
+    header = read_metadata(path)
     if CONFIG_KEY not in header:
         return MappingNetConfig(coefficients), BFM
-    config = config_from(MappingNetConfig, read_json(header[CONFIG_KEY], path), path)
+    config = config_from_json(MappingNetConfig, parse_json_object(header[CONFIG_KEY], path), path)
     if config.coefficients != coefficients:
         raise WeightsError(f"{path} maps {config.coefficients} coefficients, not {coefficients}; export it again")
-    return config, header.get(KIND_KEY, BFM)
+    return config, header.get(COEFFICIENTS_KEY, BFM)
 
 
 def convert_mapping(path: Path) -> tuple[Path | None, dict[str, Tensor]]:
-    """Write the network of a mapping pickle as safetensors beside it.
+    """Convert a mapping pickle to a safetensors file in the same folder.
 
-    Returns the new file (None where the folder cannot be written) and the tensors.
+    Returns the new file (None if the folder is not writable) and the tensors.
     """
     coefficients = {entry.name: count for count, entry in MAPPINGS.items()}.get(path.name)
     if coefficients is None:
         names = " or ".join(entry.name for entry in MAPPINGS.values())
-        raise WeightsError(f"{path} is no mapping checkpoint that can be converted; give {names}")
+        raise WeightsError(f"{path} is not a mapping checkpoint that can be converted; choose {names}")
     tensors = read_entry(path, MAPPING_ENTRY)
     check_mapping(coefficients, tensors, path)
     target = path.with_name(MAPPINGS[coefficients].converted)
@@ -210,7 +212,7 @@ def convert_mapping(path: Path) -> tuple[Path | None, dict[str, Tensor]]:
 def check_mapping(
     coefficients: int, tensors: Mapping[str, Tensor], path: Path, config: MappingNetConfig | None = None
 ) -> None:
-    """Refuse tensors that are not exactly a MappingNet: of ``config``, else of the official sizes."""
+    """Raise a WeightsError unless ``tensors`` are a MappingNet of ``config`` (default: the official one)."""
     import torch
 
     with torch.device("meta"):

@@ -1,7 +1,7 @@
-"""Weights made from their names: the official architecture with reproducible noise instead of training.
+"""Reproducible random weights for the official networks, for tests and benchmarks without the public checkpoints.
 
-They make noise, not faces. Tests and benchmarks use them where the public checkpoints cannot be assumed:
-the same names give the same numbers on every machine (NumPy's PCG64 stream seeded with SHA-256 of the name).
+Networks with these weights render noise, not faces. The value of a tensor depends on its key and shape only and is the
+same on every machine: NumPy's PCG64 generator, seeded with the SHA-256 of the key.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    from sadtalker_ext.arrays import Float32Array
 
 GAINS = {
     "generator.dense_motion_network.mask.weight": 40.0,
@@ -29,30 +30,31 @@ GAINS = {
         for layer, gain in (("fc_yaw", 8.0), ("fc_pitch", 8.0), ("fc_roll", 8.0), ("fc_t", 0.15), ("fc_exp", 0.15))
     },
 }
-"""Layers whose outputs would otherwise be too flat or too wide to exercise what follows them."""
+"""Factors for layers whose outputs would otherwise be too flat or too wide to exercise the layers after them."""
 CONSTANT_KEYS = frozenset({"kp_extractor.down.weight"})
-"""A fixed blur kernel; kept as the network makes it."""
+"""Fixed blur kernel, left as the network initializes it."""
 POWER_ITERATIONS = 50
+"""Steps of the power iteration for spectral norms; the estimate is then within 1e-2 of the largest singular value."""
 
 
 def generator_for(name: str) -> np.random.Generator:
-    """The random stream that belongs to a name."""
+    """Return the random generator that is seeded with ``name``."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
     return np.random.Generator(np.random.PCG64(seed))
 
 
-def normal(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Standard normal values, float32."""
+def normal(name: str, shape: tuple[int, ...]) -> Float32Array:
+    """Return standard normal values, float32, from the generator of ``name``."""
     return generator_for(name).standard_normal(shape, dtype=np.float32)
 
 
-def uniform(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Uniform values in [0, 1), float32."""
+def uniform(name: str, shape: tuple[int, ...]) -> Float32Array:
+    """Return uniform values in [0, 1), float32, from the generator of ``name``."""
     return generator_for(name).random(shape, dtype=np.float32)
 
 
-def random_tensor(key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The value of one floating tensor by its full key (network prefix first) and shape."""
+def random_tensor(key: str, shape: tuple[int, ...]) -> Float32Array:
+    """Return the value of one floating-point tensor; ``key`` includes the prefix of its network."""
     value = normal(key, shape)
     if value.ndim >= 2:
         fan_in = max(1, math.prod(shape[1:]))
@@ -64,8 +66,8 @@ def random_tensor(key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return scaled + np.float32(1.0) if weight else scaled
 
 
-def singular_vectors(key: str, weight: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Left and right vectors u and v of spectral norm for ``weight``; ``key`` is that of ``weight_u``."""
+def singular_vectors(key: str, weight: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Return the vectors u and v of spectral norm for ``weight``; ``key`` is the key of ``weight_u``."""
     matrix = weight.reshape(weight.shape[0], -1).astype(np.float64)
     left = normal(key, (matrix.shape[0],)).astype(np.float64)
     left /= np.linalg.norm(left)
@@ -78,14 +80,14 @@ def singular_vectors(key: str, weight: NDArray[np.float32]) -> tuple[NDArray[np.
 
 
 def random_state(prefix: str, network: nn.Module) -> dict[str, Tensor]:
-    """A state dict for ``network`` (keys without prefix), made from its keys and shapes.
+    """Return a random state dict for ``network``, keys without prefix.
 
-    prefix: the network's prefix in the official file, with its dot, such as ``generator.``.
+    prefix: the network's key prefix in the official file, including the dot, such as ``generator.``.
     """
-    return dict(_entries(prefix, network.state_dict()))
+    return dict(_random_entries(prefix, network.state_dict()))
 
 
-def _entries(prefix: str, template: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+def _random_entries(prefix: str, template: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     for key, tensor in template.items():
         full, shape = prefix + key, tuple(tensor.shape)
         if not tensor.is_floating_point():
@@ -104,9 +106,9 @@ def _entries(prefix: str, template: Mapping[str, Tensor]) -> Iterator[tuple[str,
 
 
 def make_random_weights(folder: Path) -> list[Path]:
-    """Write the four current checkpoints in the official format with seeded weights (1.5 GB, some seconds).
+    """Write the two packaged files and the two mapping files with random weights (1.5 GB, a few seconds).
 
-    The two packaged files hold the same numbers. Files of these names in ``folder`` are refused, not replaced.
+    The two packaged files are identical. Returns the paths; WeightsError if one of the files exists already.
     """
     import os
 
@@ -121,7 +123,7 @@ def make_random_weights(folder: Path) -> list[Path]:
     mappings = {count: folder / entry.name for count, entry in official.MAPPINGS.items()}
     for path in (first, second, *mappings.values()):
         if path.exists():
-            raise WeightsError(f"{path} is already there and may hold trained weights; choose an empty folder")
+            raise WeightsError(f"{path} already exists and may contain trained weights; choose an empty folder")
     state: dict[str, Tensor] = {}
     for prefix, make in official.NETWORKS.items():
         state |= {prefix + key: tensor for key, tensor in random_state(prefix, make(PackagedConfig())).items()}

@@ -1,4 +1,4 @@
-"""State dicts in and out of checkpoint files: exact prefixes, strict, nothing in a file is ever executed."""
+"""Read and write state dicts in checkpoint files: strict keys and shapes; no code in a file is ever executed."""
 
 from __future__ import annotations
 
@@ -18,39 +18,41 @@ from sadtalker_ext.errors import WeightsError
 Network = TypeVar("Network", bound=nn.Module)
 
 PACKAGED_PREFIXES = ("audio2exp.", "audio2pose.", "face_3drecon.", "generator.", "kp_extractor.")
-"""Networks of a packaged file; every key begins with one of these."""
+"""Key prefixes of the networks in a packaged file."""
 NOT_FOR_INFERENCE = ("audio2pose.netG.encoder.", "audio2pose.netD_motion.")
-"""Parts of a packaged file that only training needs; they may be missing."""
-REMEDY = "; put the published file in its place (sadtalker weights fetch)"
-NAMED_AT_MOST = 5
+"""Key prefixes of the parts of a packaged file that only training needs; they may be missing."""
+REMEDY = "; replace it with the published file (sadtalker weights fetch)"
+MAX_NAMES_LISTED = 5
+"""Names that an error message lists before it says "and N more"."""
 HEADER_LENGTH_BYTES = 8
 ZIP_START = b"PK\x03\x04"
-LONGEST_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 100_000_000
+"""Longest header that the safetensors format allows."""
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file, checked against its size; a WeightsError says what is wrong with the file."""
+    """Return the header of a safetensors file; WeightsError if it is malformed or does not match the file's size."""
     size = path.stat().st_size
     with path.open("rb") as file:
         first = file.read(HEADER_LENGTH_BYTES)
         length = int.from_bytes(first, "little")
-        if size < HEADER_LENGTH_BYTES or length > min(LONGEST_HEADER_BYTES, size):
-            raise WeightsError(f"{path} is not a safetensors file, {described_start(path)}; fetch it again")
+        if size < HEADER_LENGTH_BYTES or length > min(MAX_HEADER_BYTES, size):
+            raise WeightsError(f"{path} is not a safetensors file, {describe_start(path)}; fetch it again")
         try:
             header: dict[str, Any] = json.loads(file.read(length))
             ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
         except (ValueError, KeyError, TypeError, AttributeError) as e:
-            raise WeightsError(f"{path} is not a safetensors file, {described_start(path)}; fetch it again") from e
+            raise WeightsError(f"{path} is not a safetensors file, {describe_start(path)}; fetch it again") from e
     expected = HEADER_LENGTH_BYTES + length + max(ends, default=0)
     if size < expected:
-        raise WeightsError(f"{path} is cut short: {size:,} of {expected:,} bytes; fetch it again")
+        raise WeightsError(f"{path} is truncated: {size:,} of {expected:,} bytes; fetch it again")
     if size > expected:
         raise WeightsError(f"{path} is {size - expected:,} bytes longer than its header says; fetch it again")
     return header
 
 
-def described_start(path: Path) -> str:
-    """What the first bytes of a file that is no checkpoint look like."""
+def describe_start(path: Path) -> str:
+    """Describe the first bytes of a file that is not a checkpoint, for error messages."""
     with path.open("rb") as file:
         start = file.read(64)
     if not start:
@@ -58,12 +60,12 @@ def described_start(path: Path) -> str:
     if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
         return "it is a web page saved under that name"
     if start.startswith(b"version https://git-lfs"):
-        return "it is only the pointer of a large file (git lfs)"
-    return f"it begins with {start[:16]!r}"
+        return "it is only a Git LFS pointer"
+    return f"it starts with {start[:16]!r}"
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file, mapped from disk: pages are read when they are used."""
+    """Return all tensors of a safetensors file, memory-mapped: pages are read from disk on first use."""
     from safetensors import safe_open
 
     header = read_header(path)
@@ -72,88 +74,92 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def split_packaged(tensors: Mapping[str, Tensor], source: Path) -> dict[str, dict[str, Tensor]]:
-    """Tensors of a packaged file by network prefix (with its dot), prefixes taken off; foreign keys are named."""
+    """Split the tensors of a packaged file by network prefix (including the dot); the prefixes are removed.
+
+    WeightsError with the names of keys that have none of :data:`PACKAGED_PREFIXES`.
+    """
     parts: dict[str, dict[str, Tensor]] = {prefix: {} for prefix in PACKAGED_PREFIXES}
-    foreign = []
+    unexpected = []
     for key, tensor in tensors.items():
         prefix = key.partition(".")[0] + "."
         if prefix in parts:
             parts[prefix][key.removeprefix(prefix)] = tensor
         else:
-            foreign.append(key)
-    if foreign:
-        raise WeightsError(f"{source} is not a packaged SadTalker file: it also holds {_named(foreign)}{REMEDY}")
+            unexpected.append(key)
+    if unexpected:
+        raise WeightsError(f"{source} is not a packaged SadTalker file: it has extra keys {_list(unexpected)}{REMEDY}")
     return parts
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """A torch checkpoint (zip or old format) of tensors, numbers, strings and containers; anything else is refused."""
+    """Return the content of a torch checkpoint (zip or old format): tensors, numbers, strings and containers.
+
+    Anything else in the file raises a WeightsError; no code in it is executed.
+    """
     mapped = zipfile.is_zipfile(path)
     with path.open("rb") as file:
         if file.read(len(ZIP_START)) == ZIP_START and not mapped:
-            raise WeightsError(f"{path} is cut short, its end is missing; fetch it again")
+            raise WeightsError(f"{path} is truncated, its end is missing; fetch it again")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch's own words on pickles that are refused below
+            warnings.simplefilter("ignore", UserWarning)  # torch warns about pickles that are refused below anyway
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as e:
         raise WeightsError(
-            f"{path} was not loaded: it holds more than tensors, or is damaged ({_first_line(e)}); "
-            "nothing in it was executed; fetch it again from the project"
+            f"{path} was not loaded: it contains more than tensors, or is damaged ({_first_line(e)}); "
+            "no code in it was executed; fetch it again from the project"
         ) from e
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as e:
-        raise WeightsError(f"{path} cannot be read ({_first_line(e)}), {described_start(path)}; fetch it again") from e
+        raise WeightsError(f"{path} cannot be read ({_first_line(e)}), {describe_start(path)}; fetch it again") from e
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds a {type(content).__name__} instead of named entries; fetch it again")
+        raise WeightsError(f"{path} contains a {type(content).__name__} instead of a dict; fetch it again")
     return content
 
 
 def read_entry(path: Path, entry: str) -> dict[str, Tensor]:
-    """The state dict under ``entry`` of a torch checkpoint."""
+    """Return the state dict under the key ``entry`` of a torch checkpoint."""
     content = read_pickle(path)
     state = content.get(entry)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{path} has no state dict named {entry!r}; it holds {_named(content)}")
+        raise WeightsError(f"{path} has no state dict named {entry!r}; it contains {_list(content)}")
     return dict(state)
 
 
 def load_strict(
     make: Callable[[], Network], tensors: Mapping[str, Tensor], source: Path, skipped: Iterable[str] = ()
 ) -> Network:
-    """A network with exactly these tensors, without copying them.
+    """Return the network of ``make`` with exactly these tensors, which are not copied unless cast to float32.
 
-    skipped: beginnings of keys that are neither needed nor loaded; their parameters stay without memory.
+    skipped: prefixes of keys that are neither required nor loaded; their parameters stay on the meta device.
+    WeightsError if other keys or shapes do not match.
     """
     with torch.device("meta"):
         network = make()
-    wanted = {key: value for key, value in network.state_dict().items() if not key.startswith(tuple(skipped))}
-    given = {key: value for key, value in tensors.items() if not key.startswith(tuple(skipped))}
-    check_keys(wanted, given, source)
-    for key, tensor in given.items():
+    expected = {key: value for key, value in network.state_dict().items() if not key.startswith(tuple(skipped))}
+    loaded = {key: value for key, value in tensors.items() if not key.startswith(tuple(skipped))}
+    check_keys(expected, loaded, source)
+    for key, tensor in loaded.items():
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
-            given[key] = tensor.float()
-    network.load_state_dict(given, strict=False, assign=True)
+            loaded[key] = tensor.float()
+    network.load_state_dict(loaded, strict=False, assign=True)
     return network
 
 
-def check_keys(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], source: Path) -> None:
-    """Refuse missing, left-over and wrongly shaped tensors, by name."""
-    missing = [key for key in wanted if key not in given]
-    if missing:
-        raise WeightsError(f"{source} is a checkpoint of something else: it lacks {_named(missing)}{REMEDY}")
-    left_over = [key for key in given if key not in wanted]
-    if left_over:
-        raise WeightsError(f"{source} is a checkpoint of something else: it also holds {_named(left_over)}{REMEDY}")
-    for key, tensor in wanted.items():
-        if tensor.shape != given[key].shape:
-            raise WeightsError(
-                f"{source} is a checkpoint of something else: {key} has shape {tuple(given[key].shape)}, "
-                f"not {tuple(tensor.shape)}{REMEDY}"
-            )
+def check_keys(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Raise a WeightsError with the names of missing, extra or wrongly shaped tensors."""
+    other = f"{source} is the checkpoint of another network"
+    if missing := [key for key in expected if key not in tensors]:
+        raise WeightsError(f"{other}: it lacks {_list(missing)}{REMEDY}")
+    if extra := [key for key in tensors if key not in expected]:
+        raise WeightsError(f"{other}: it has extra keys {_list(extra)}{REMEDY}")
+    for key, tensor in expected.items():
+        if tensor.shape != tensors[key].shape:
+            shapes = f"{tuple(tensors[key].shape)}, not {tuple(tensor.shape)}"
+            raise WeightsError(f"{other}: {key} has shape {shapes}{REMEDY}")
 
 
 def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file; it appears under its name only when it is complete."""
+    """Write a safetensors file; it appears under its name when it is complete."""
     from safetensors.torch import save_file
 
     part = path.with_name(path.name + ".part")
@@ -161,20 +167,21 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[s
         save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, part, metadata)
         part.replace(path)
     except OSError as e:
-        raise WeightsError(f"{path} cannot be written ({e.strerror or e}); free some space or choose a folder") from e
+        reason = e.strerror or e
+        raise WeightsError(f"{path} cannot be written ({reason}); free some space or choose another folder") from e
     finally:
         part.unlink(missing_ok=True)
 
 
-def _named(names: Iterable[str]) -> str:
-    """Up to five names and how many more there are."""
+def _list(names: Iterable[str]) -> str:
+    """Join up to :data:`MAX_NAMES_LISTED` names and say how many more there are."""
     listed = sorted(str(name) for name in names)
-    more = len(listed) - NAMED_AT_MOST
-    return ", ".join(listed[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "") if listed else "nothing"
+    more = len(listed) - MAX_NAMES_LISTED
+    return ", ".join(listed[:MAX_NAMES_LISTED]) + (f" and {more} more" if more > 0 else "") if listed else "nothing"
 
 
 def _first_line(error: Exception) -> str:
-    """What went wrong, in one line; advice of torch about loading without care is left out."""
+    """Return the first line of an error message, without torch's advice to disable ``weights_only``."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "weights_only" not in line and "Unpickler" not in line]
-    return (telling or lines or [type(error).__name__])[0][:200]
+    useful = [line for line in lines if "weights_only" not in line and "Unpickler" not in line]
+    return (useful or lines or [type(error).__name__])[0][:200]

@@ -1,4 +1,4 @@
-"""``sadtalker weights`` as a person types it."""
+"""The command ``sadtalker weights``."""
 
 import json
 import wave
@@ -11,24 +11,24 @@ from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 
 
 @pytest.fixture(autouse=True)
-def nowhere(tmp_path, monkeypatch):
+def no_checkpoints(tmp_path, monkeypatch):
     monkeypatch.delenv("SADTALKER_CHECKPOINTS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-def test_list_names_every_file_its_size_licence_and_place(tmp_path, capsys):
+def test_list_prints_size_license_and_location_of_every_file(tmp_path, capsys):
     assert main(["weights", "list", "--folder", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "SadTalker_V0.0.2_256.safetensors  725 MB  Apache-2.0" in out
-    assert "not here" in out
+    assert "not found" in out
     assert str(tmp_path) in out
     assert main(["weights", "list", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 8
 
 
-def test_nothing_is_downloaded_without_being_asked(tmp_path, capsys, monkeypatch):
+def test_nothing_is_downloaded_without_confirmation(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("downloaded"))
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     assert main(["weights", "fetch", "--folder", str(tmp_path)]) == 2
@@ -36,12 +36,12 @@ def test_nothing_is_downloaded_without_being_asked(tmp_path, capsys, monkeypatch
     assert list(tmp_path.glob("*.part")) == []
 
 
-def test_fetching_something_unknown_lists_what_there_is(capsys):
+def test_fetching_an_unknown_file_lists_the_known_names(capsys):
     assert main(["weights", "fetch", "model.ckpt", "--yes"]) == 2
     assert "SadTalker_V0.0.2_256.safetensors" in capsys.readouterr().err
 
 
-def test_check_tells_good_from_bad_and_missing(tmp_path, capsys):
+def test_check_distinguishes_good_bad_and_missing_files(tmp_path, capsys):
     (tmp_path / "SadTalker_V0.0.2_256.safetensors").write_bytes(b"<!DOCTYPE html>" * 10)
     torch.save({"mapping": MappingNet(MappingNetConfig(70)).state_dict()}, tmp_path / "mapping_00229-model.pth.tar")
     assert main(["weights", "check", "--folder", str(tmp_path)]) == 2
@@ -55,21 +55,22 @@ def test_check_tells_good_from_bad_and_missing(tmp_path, capsys):
     assert rows["mapping_00229-model.pth.tar"]["usable"]
 
 
-def test_convert_writes_beside_the_pickle(tmp_path, capsys):
+def test_convert_writes_to_the_folder_of_the_pickle(tmp_path, capsys):
     assert main(["weights", "convert", "--folder", str(tmp_path)]) == 2
     torch.save({"mapping": MappingNet(MappingNetConfig(73)).state_dict()}, tmp_path / "mapping_00109-model.pth.tar")
     assert main(["weights", "convert", "--folder", str(tmp_path)]) == 0
     assert (tmp_path / "mapping_00109-model.safetensors").is_file()
 
 
-def test_seeded_checkpoints_never_replace_trained_ones(tmp_path, capsys):
+@pytest.mark.parametrize("name", ["make-random", "make-seeded"])
+def test_random_checkpoints_never_replace_existing_files(tmp_path, capsys, name):
     (tmp_path / "mapping_00109-model.pth.tar").write_bytes(b"trained")
-    assert main(["weights", "make-seeded", str(tmp_path)]) == 2
-    assert "already there" in capsys.readouterr().err
+    assert main(["weights", name, str(tmp_path)]) == 2
+    assert "already exists" in capsys.readouterr().err
     assert (tmp_path / "mapping_00109-model.pth.tar").read_bytes() == b"trained"
 
 
-def test_the_engine_says_what_it_lacks(tmp_path, capsys, monkeypatch):
+def test_the_engine_reports_missing_checkpoints(tmp_path, capsys, monkeypatch):
     import numpy as np
     from PIL import Image
 

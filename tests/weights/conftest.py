@@ -1,4 +1,4 @@
-"""Complete checkpoints of zeros."""
+"""Complete checkpoints filled with zeros."""
 
 import pytest
 import torch
@@ -14,13 +14,13 @@ def template():
 
 @pytest.fixture
 def packaged(tmp_path, template):
-    """A complete packaged file of zeros."""
+    """A complete packaged file filled with zeros."""
     return write_sparse(tmp_path / official.PACKAGED[256].name, template)
 
 
 @pytest.fixture
 def mapping_state():
-    """A small stand-in is not possible: the loader is strict. Zeros of the true shapes."""
+    """State dict of MappingNet for 70 coefficients, filled with zeros; full size because the loader is strict."""
     with torch.device("meta"):
         shapes = official.MappingNet(official.MappingNetConfig(70)).state_dict()
     return {key: torch.zeros(value.shape) for key, value in shapes.items()}

@@ -1,4 +1,4 @@
-"""Checkpoint files of the right form without their bulk: zeros that take no room on the disk."""
+"""Sparse checkpoint files: the right keys, shapes and length, filled with zeros that use no disk space."""
 
 import json
 
@@ -11,14 +11,14 @@ DTYPES = {torch.float32: ("F32", 4), torch.int64: ("I64", 8)}
 
 
 def packaged_template():
-    """Keys and shapes of a packaged file, on no device."""
+    """Return keys and shapes of a packaged file, on the meta device."""
     with torch.device("meta"):
         networks = {prefix: make(PackagedConfig()).state_dict() for prefix, make in official.NETWORKS.items()}
     return {prefix + key: value for prefix, state in networks.items() for key, value in state.items()}
 
 
 def write_sparse(path, template):
-    """A safetensors file of zeros: the header, and a hole of the right length."""
+    """Write a safetensors file of zeros: the header, followed by a hole of the right length."""
     header, at = {}, 0
     for key, value in sorted(template.items(), key=lambda item: (item[1].dtype != torch.int64, item[0])):
         name, width = DTYPES[value.dtype]

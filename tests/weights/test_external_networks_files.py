@@ -1,4 +1,4 @@
-"""Public checkpoints of Wav2Lip and of lip readers: read strictly, refused in a sentence."""
+"""Loading public checkpoints of Wav2Lip and of lip readers: strict keys, clear refusals."""
 
 import json
 
@@ -18,7 +18,7 @@ def wav2lip():
     return Wav2Lip().eval()
 
 
-def test_a_public_wav2lip_checkpoint_is_read_as_it_is(tmp_path, wav2lip):
+def test_a_public_wav2lip_checkpoint_loads(tmp_path, wav2lip):
     path = tmp_path / "wav2lip.pth"
     state = {f"module.{key}": value for key, value in wav2lip.state_dict().items()}
     torch.save({"state_dict": state, "optimizer": None, "global_step": 7, "global_epoch": 1}, path)
@@ -34,7 +34,7 @@ def test_a_public_wav2lip_checkpoint_is_read_as_it_is(tmp_path, wav2lip):
         load_wav2lip(path)
 
 
-def test_a_lip_reader_is_read_by_its_published_configuration(tmp_path):
+def test_a_lip_reader_loads_with_its_published_configuration(tmp_path):
     torch.manual_seed(1)
     reader = LipReader(LipReaderConfig((4, 4, 8, 8), "relu")).eval()
     path = tmp_path / "reader.safetensors"
@@ -47,6 +47,9 @@ def test_a_lip_reader_is_read_by_its_published_configuration(tmp_path):
         torch.testing.assert_close(load_lip_reader(path)(mouths), reader(mouths))
     path.with_suffix(".json").write_text(json.dumps({**config, "backbone_type": "shufflenet"}))
     with pytest.raises(WeightsError, match="kind 'shufflenet'"):
+        load_lip_reader(path)
+    path.with_suffix(".json").write_text(json.dumps({**config, "widths": None}))
+    with pytest.raises(WeightsError, match=r"field widths in the config of .*reader\.json is null"):
         load_lip_reader(path)
     path.with_suffix(".json").unlink()
     with pytest.raises(WeightsError, match=r"reader\.json does not describe a lip reader"):

@@ -1,9 +1,9 @@
-"""Where checkpoints are looked for."""
+"""Search for checkpoints in folders, and the catalog."""
 
 import pytest
 
 from sadtalker_ext.errors import WeightsError
-from sadtalker_ext.weights.catalog import CATALOG, MAPPING_CROP, PACKAGED_256, address, checkpoint
+from sadtalker_ext.weights.catalog import CATALOG, MAPPING_CROP, PACKAGED_256, download_url, find_catalog_entry
 from sadtalker_ext.weights.files import (
     find_checkpoint,
     find_file,
@@ -19,7 +19,7 @@ def test_folders_are_searched_in_order(tmp_path, monkeypatch):
     assert search_folders([named], host) == (named, given, host, user_cache_folder())
 
 
-def test_the_first_folder_wins_and_links_are_followed(tmp_path):
+def test_the_first_folder_wins_and_symlinks_are_followed(tmp_path):
     first, second, store = (tmp_path / name for name in ("first", "second", "store"))
     for folder in (first, second, store):
         folder.mkdir()
@@ -31,32 +31,32 @@ def test_the_first_folder_wins_and_links_are_followed(tmp_path):
     assert found.read_bytes() == b"x"
 
 
-def test_a_broken_link_is_named(tmp_path):
+def test_a_broken_symlink_is_reported(tmp_path):
     (tmp_path / "model").symlink_to(tmp_path / "gone")
     with pytest.raises(WeightsError, match=r"is a link to .*gone"):
         find_file("model", [tmp_path])
 
 
-def test_the_converted_file_is_preferred_in_its_folder(tmp_path):
+def test_the_converted_file_is_preferred(tmp_path):
     (tmp_path / MAPPING_CROP.name).write_bytes(b"p")
     (tmp_path / MAPPING_CROP.converted).write_bytes(b"s")
     assert find_checkpoint(MAPPING_CROP, [tmp_path]).name == MAPPING_CROP.converted
 
 
 @pytest.mark.parametrize("ending", ["\u200b", " ", "\u00a0", "\r", ".txt", " (1)"])
-def test_names_that_only_look_right_are_pointed_out(tmp_path, ending):
+def test_similar_names_are_reported(tmp_path, ending):
     (tmp_path / (PACKAGED_256.name + ending)).write_bytes(b"x")
     with pytest.raises(WeightsError, match=r"rename it to exactly SadTalker_V0\.0\.2_256\.safetensors"):
         require_checkpoint(PACKAGED_256, [tmp_path])
 
 
-def test_the_catalogue_is_whole():
+def test_catalog_entries_are_complete():
     for entry in CATALOG:
         assert len(bytes.fromhex(entry.sha256)) == 32
         assert entry.size_bytes > 1e6
-        assert address(entry).endswith("/" + entry.name)
-        assert checkpoint(entry.name) is entry
+        assert download_url(entry).endswith("/" + entry.name)
+        assert find_catalog_entry(entry.name) is entry
     with pytest.raises(WeightsError, match="no mirror named"):
-        address(PACKAGED_256, "nowhere")
+        download_url(PACKAGED_256, "nowhere")
     with pytest.raises(WeightsError, match="no checkpoint named"):
-        checkpoint("model.bin")
+        find_catalog_entry("model.bin")

@@ -1,4 +1,4 @@
-"""Opening official checkpoints: strict, once, and never executing anything."""
+"""Loading official checkpoints: strict keys, single conversion, no code execution."""
 
 import pickle
 import struct
@@ -15,7 +15,7 @@ from sadtalker_ext.weights.check import check_checkpoint
 from sadtalker_ext.weights.state_dict import read_pickle
 
 
-def verdict(path, count=None):
+def check(path, count=None):
     entry = official.PACKAGED[256] if count is None else official.MAPPINGS[count]
     return check_checkpoint(entry, [path.parent])
 
@@ -24,7 +24,7 @@ def test_a_packaged_file_has_the_published_size_to_the_byte(packaged):
     assert packaged.stat().st_size == PACKAGED_SIZE_BYTES
 
 
-def test_every_network_of_a_packaged_file_opens_lean(packaged):
+def test_every_network_of_a_packaged_file_loads_folded(packaged):
     networks = official.open_official(256, [packaged.parent])
     opened = (networks.exp_net(), networks.pose_vae(), networks.face_recon(), networks.keypoint_detector())
     for network in opened:
@@ -38,67 +38,67 @@ def test_training_parts_may_be_missing(tmp_path, template):
     kept = {key: value for key, value in template.items() if not key.startswith(official.NOT_FOR_INFERENCE)}
     path = write_sparse(tmp_path / official.PACKAGED[256].name, kept)
     assert official.open_official(256, [tmp_path]).pose_vae().netG.decoder is not None
-    assert verdict(path).usable
+    assert check(path).usable
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("change", "message"),
     [
         (lambda t: t.pop("generator.first.conv.weight"), "lacks first.conv.weight"),
-        (lambda t: t.update({"generator.extra": t["generator.first.conv.bias"]}), "also holds extra"),
-        (lambda t: t.update({"x_generator_ema.foo": t["generator.first.conv.bias"]}), "also holds x_generator_ema.foo"),
+        (lambda t: t.update({"generator.extra": t["generator.first.conv.bias"]}), "has extra keys extra"),
+        (lambda t: t.update({"x_generator_ema.foo": t["generator.first.conv.bias"]}), "has extra keys x_gen"),
         (lambda t: t.update({"generator.first.conv.bias": torch.empty(65, device="meta")}), "shape (65,), not (64,)"),
     ],
 )
-def test_wrong_keys_are_named(tmp_path, template, spoil, words):
-    spoiled = dict(template)
-    spoil(spoiled)
-    path = write_sparse(tmp_path / official.PACKAGED[256].name, spoiled)
-    found = verdict(path)
-    assert words in found.problem
-    assert str(path) in found.problem
+def test_wrong_keys_are_named(tmp_path, template, change, message):
+    changed = dict(template)
+    change(changed)
+    path = write_sparse(tmp_path / official.PACKAGED[256].name, changed)
+    result = check(path)
+    assert message in result.problem
+    assert str(path) in result.problem
     with pytest.raises(WeightsError) as refused:
         official.open_official(256, [tmp_path]).generator()
-    assert words in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_a_missing_file_says_where_was_looked_and_what_to_do(tmp_path):
-    found = verdict(tmp_path / official.PACKAGED[256].name)
-    assert not found.usable
-    assert str(tmp_path) in found.problem
-    assert "sadtalker weights fetch SadTalker_V0.0.2_256.safetensors" in found.problem
+def test_a_missing_file_is_reported_with_folder_and_remedy(tmp_path):
+    result = check(tmp_path / official.PACKAGED[256].name)
+    assert not result.usable
+    assert str(tmp_path) in result.problem
+    assert "sadtalker weights fetch SadTalker_V0.0.2_256.safetensors" in result.problem
 
 
-def test_a_truncated_file_is_told_with_its_size(packaged):
+def test_a_truncated_file_is_reported_with_its_size(packaged):
     with packaged.open("r+b") as file:
         file.truncate(100_000_000)
-    assert "cut short: 100,000,000 of 725,066,984 bytes" in verdict(packaged).problem
+    assert "truncated: 100,000,000 of 725,066,984 bytes" in check(packaged).problem
 
 
-def test_a_file_that_is_too_long_is_told(packaged):
+def test_a_file_that_is_too_long_is_reported(packaged):
     with packaged.open("ab") as file:
         file.write(b"more")
-    assert "4 bytes longer" in verdict(packaged).problem
+    assert "4 bytes longer" in check(packaged).problem
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"", "it is empty"),
         (b"<!DOCTYPE html><html>Not found</html>" * 10, "web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "Git LFS"),
         (struct.pack("<Q", 20) + b"{not json at all}   ", "not a safetensors file"),
         (b"\xff" * 64, "not a safetensors file"),
     ],
 )
-def test_what_is_no_checkpoint_is_described(tmp_path, content, words):
+def test_files_that_are_not_checkpoints_are_described(tmp_path, content, message):
     path = tmp_path / official.PACKAGED[256].name
     path.write_bytes(content)
-    assert words in verdict(path).problem
+    assert message in check(path).problem
 
 
 class Attack:
-    """Unpickling this would create a file."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, target):
         self.target = target
@@ -108,30 +108,30 @@ class Attack:
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_pickle_cut_short_and_an_old_one_are_told_without_noise(tmp_path):
+def test_truncated_and_unsafe_pickles_are_refused_without_warnings(tmp_path):
     path = tmp_path / official.MAPPINGS[70].name
     torch.save({"mapping": {"a": torch.zeros(20000)}}, path)
     path.write_bytes(path.read_bytes()[:50000])
-    with pytest.raises(WeightsError, match="cut short, its end is missing"):
+    with pytest.raises(WeightsError, match="truncated, its end is missing"):
         read_pickle(path)
     path.write_bytes(pickle.dumps({"mapping": slice(1)}))
-    with pytest.raises(WeightsError, match="nothing in it was executed"):
+    with pytest.raises(WeightsError, match="no code in it was executed"):
         read_pickle(path)
 
 
 @pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
-def test_a_malicious_pickle_is_refused_and_nothing_is_executed(tmp_path, save):
+def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path, save):
     path, target = tmp_path / official.MAPPINGS[70].name, tmp_path / "executed"
     save({"mapping": Attack(target), "epoch": 1}, path)
-    problem = verdict(path, 70).problem
-    assert "nothing in it was executed" in problem
+    problem = check(path, 70).problem
+    assert "no code in it was executed" in problem
     assert not target.exists()
     with pytest.raises(WeightsError):
         official.open_mapping(70, [tmp_path])
     assert not target.exists()
 
 
-def test_a_mapping_pickle_is_converted_once_beside_itself(tmp_path, mapping_state):
+def test_a_mapping_pickle_is_converted_once_in_its_folder(tmp_path, mapping_state):
     path = tmp_path / official.MAPPINGS[70].name
     mapping_state["fc_yaw.bias"] += torch.arange(66)
     torch.save({"mapping": mapping_state, "optimizer_mapping": {"state": {0: torch.zeros(3)}}, "epoch": 7}, path)
@@ -143,27 +143,31 @@ def test_a_mapping_pickle_is_converted_once_beside_itself(tmp_path, mapping_stat
     path.unlink()
     network = official.open_mapping(70, [tmp_path])
     assert network.fc_yaw.bias[5] == 5
-    assert verdict(path, 70).usable
+    assert check(path, 70).usable
 
 
 def test_mappings_of_the_two_modes_are_not_confused(tmp_path, mapping_state):
     path = tmp_path / official.MAPPINGS[73].name
     torch.save({"mapping": mapping_state, "epoch": 1}, path)
-    assert "shape (1024, 70, 7), not (1024, 73, 7)" in verdict(path, 73).problem
+    assert "shape (1024, 70, 7), not (1024, 73, 7)" in check(path, 73).problem
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [({"epoch": 1}, "no state dict named 'mapping'; it holds epoch"), ([1], "holds a list"), (b"PK junk", "cannot be")],
+    ("content", "message"),
+    [
+        ({"epoch": 1}, "no state dict named 'mapping'; it contains epoch"),
+        ([1], "contains a list"),
+        (b"PK junk", "cannot be"),
+    ],
 )
-def test_pickles_without_the_network_are_described(tmp_path, content, words):
+def test_pickles_without_the_network_are_described(tmp_path, content, message):
     path = tmp_path / official.MAPPINGS[70].name
     path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
-    problem = verdict(path, 70).problem
-    assert words in problem or "not loaded" in problem
+    problem = check(path, 70).problem
+    assert message in problem or "not loaded" in problem
 
 
-def test_the_old_layout_serves_256_when_nothing_newer_is_there(tmp_path, template):
+def test_the_old_layout_is_used_for_256_without_a_packaged_file(tmp_path, template):
     def part(prefix):
         found = {key.removeprefix(prefix): value for key, value in template.items() if key.startswith(prefix)}
         return {key: torch.zeros((), dtype=value.dtype).expand(value.shape) for key, value in found.items()}

@@ -1,4 +1,4 @@
-"""Weights made from names."""
+"""Random weights against published check values."""
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ def test_published_check_values():
     assert np.allclose(image, [0.32145339, 0.51390243], atol=1e-7)
 
 
-def test_spectral_vectors_are_those_of_the_largest_singular_value():
+def test_spectral_vectors_belong_to_the_largest_singular_value():
     block = SpadeBlock(256, 64, 256, 128)
     block.load_state_dict(random_state("generator.decoder.up_1.", block))
     weight = block.conv_s.weight_orig.flatten(1)

@@ -145,7 +145,7 @@ def test_nothing_in_a_file_is_executed(folder):
     torch.save({"params_ema": {"toRGB": torch.zeros(1)}, "extra": Bomb(folder / "fired")}, folder / "evil.pth")
     (folder / "old.pth").write_bytes(pickle.dumps(Bomb(folder / "fired")))
     for name in ("evil.pth", "old.pth"):
-        with pytest.raises(WeightsError, match="nothing in it was executed"):
+        with pytest.raises(WeightsError, match="no code in it was executed"):
             read_restorer(folder / name)
     assert not (folder / "fired").exists()
 
