@@ -1,29 +1,32 @@
-"""The description of one setting, and how what a face hands over becomes a stored value."""
+"""The declaration of one setting, and the conversion of user input into its value."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sadtalker_ext.errors import SettingsError
 
 Scalar = str | bool | int | float
-LARGEST_FACE = "largest"
-ANGLE_LIMIT_DEG = 60.0
+LARGEST_FACE: Final = "largest"
+ANGLE_LIMIT_DEG: Final = 60.0
+MAX_DIGITS: Final = 32
+"""Longest text accepted as a number."""
 
 
 class InvalidValueError(ValueError):
-    """A value that a knob does not accept."""
+    """A value that a setting does not accept."""
 
 
 class SettingSpec(NamedTuple):
-    """One thing a person may turn.
+    """Declaration of one setting.
 
-    low, high, step: accepted range and a sensible slider step of a number, in ``unit``; None where there is none.
-    choices: the accepted values of a text, or empty where any text of the right form is accepted.
-    parse: converts a JSON value or text into the stored scalar, or raises :class:`InvalidValueError`.
+    low, high, step: accepted range and slider step of a number, in ``unit``; None if there is none.
+    choices: accepted values of a text setting; empty if any text of the right form is accepted.
+    parse: converts a JSON value or text into the stored value, or raises :class:`InvalidValueError`.
+    engines: names of the engines that support the setting; empty if every engine does.
     """
 
     name: str
@@ -36,28 +39,33 @@ class SettingSpec(NamedTuple):
     unit: str
     choices: tuple[str, ...]
     parse: Callable[[SettingSpec, object], Scalar]
+    engines: tuple[str, ...] = ()
 
     @property
     def accepts(self) -> str:
-        """The accepted values in words, for messages and help."""
+        """Description of the accepted values, for messages and help."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
         if isinstance(self.default, bool):
             return "true or false"
         if isinstance(self.default, str):
-            return _FORMS.get(self.parse, "a text")
-        whole = "a whole number" if isinstance(self.default, int) else "a number"
-        return f"{whole} from {self.low:g} to {self.high:.10g}{' ' + self.unit if self.unit else ''}"
+            return _FORMS.get(self.parse, "text")
+        kind = "an integer" if isinstance(self.default, int) else "a number"
+        return f"{kind} from {self.low:g} to {self.high:.10g}{' ' + self.unit if self.unit else ''}"
 
     def read(self, value: object) -> Scalar:
-        """The stored form of ``value``; a value outside the range is a SettingsError that says the range."""
+        """Convert ``value`` to the stored type; raise SettingsError with the accepted values if it does not fit."""
         try:
             return self.parse(self, value)
         except InvalidValueError as e:
-            raise SettingsError(f"The setting {self.name} is {value!r}, but it takes {self.accepts}") from e
+            raise SettingsError(f"The setting {self.name} is {value!r:.200}, but it accepts {self.accepts}") from e
+
+    def supported_by(self, engine: str) -> bool:
+        """Whether the engine of this name supports the setting."""
+        return not self.engines or engine in self.engines
 
 
-def knob(  # noqa: PLR0913 - the one place where a knob's whole description is written down
+def setting(  # noqa: PLR0913 - the arguments are the declaration of a setting
     default: Scalar,
     label: str,
     help: str,
@@ -68,74 +76,90 @@ def knob(  # noqa: PLR0913 - the one place where a knob's whole description is w
     unit: str = "",
     choices: tuple[str, ...] = (),
     parse: Callable[[SettingSpec, object], Scalar] | None = None,
-) -> Any:  # noqa: ANN401 - a dataclass field stands for a value of any type
-    """A field of :class:`Settings`; the arguments are those of :class:`SettingSpec`."""
-    described = {
+    engines: tuple[str, ...] = (),
+) -> Any:  # noqa: ANN401 - a dataclass field of any type
+    """Declare a field of :class:`~sadtalker_ext.settings.Settings`; see :class:`SettingSpec` for the arguments."""
+    metadata = {
         "label": label, "help": help, "low": low, "high": high, "step": step, "unit": unit, "choices": choices,
-        "parse": parse or _PARSERS[type(default)],
+        "parse": parse or _PARSERS[type(default)], "engines": engines,
     }  # fmt: skip
-    return field(default=default, metadata=described)
+    return field(default=default, metadata=metadata)
 
 
 def parse_bool(_: SettingSpec, value: object) -> bool:
-    """True and false, also as the words a form or a flag hands over."""
-    words = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
+    """Parse a JSON boolean, or one of the texts true, false, on, off, yes, no, 1, 0."""
+    texts = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
     if isinstance(value, str):
-        value = words.get(value.strip().lower())
+        value = texts.get(value.strip().lower())
     if not isinstance(value, bool):
         raise InvalidValueError
     return value
 
 
-def parse_number(described: SettingSpec, value: object) -> float:
-    """A finite number within the knob's range, also as text."""
+def parse_number(spec: SettingSpec, value: object) -> float:
+    """Parse a finite number within the range, also from text."""
     number = _number(value)
-    if described.low is not None and described.high is not None and not described.low <= number <= described.high:
+    if spec.low is not None and spec.high is not None and not spec.low <= number <= spec.high:
         raise InvalidValueError
     return number
 
 
-def parse_integer(described: SettingSpec, value: object) -> int:
-    """A whole number within the knob's range; 25.0 counts as whole, 25.5 does not."""
-    if isinstance(value, str) and value.strip().lstrip("+-").isdigit():
+def parse_integer(spec: SettingSpec, value: object) -> int:
+    """Parse an integer within the range; 25.0 is accepted as 25, 25.5 is not."""
+    if isinstance(value, str) and is_integer_text(value):
         value = int(value)
-    number = parse_number(described, value)
+    number = parse_number(spec, value)
     if number != int(number):
         raise InvalidValueError
     return int(number)
 
 
-def parse_text(described: SettingSpec, value: object) -> str:
-    """One of the choices, or any text (a number is taken as its digits)."""
+def is_integer_text(text: str) -> bool:
+    """Whether ``text`` is a short sequence of ASCII digits with at most one sign, spaces around it allowed."""
+    body = text.strip()
+    digits = body[1:] if body[:1] in ("+", "-") else body
+    return len(digits) <= MAX_DIGITS and digits.isascii() and digits.isdigit()
+
+
+def parse_text(spec: SettingSpec, value: object) -> str:
+    """Parse one of the choices, or any text; an integer is converted to text."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise InvalidValueError
-    text = str(value).strip()
-    if described.choices and text not in described.choices:
+    try:
+        text = str(value).strip()
+    except ValueError as e:  # an integer with more digits than Python converts
+        raise InvalidValueError from e
+    if (spec.choices and text not in spec.choices) or not text.isprintable():
         raise InvalidValueError
     return text
 
 
 def parse_face(_: SettingSpec, value: object) -> str:
-    """``largest``, an index from 0, or ``x,y,width,height`` in pixels of the picture (also as a list)."""
+    """Parse ``largest``, an index from 0, or ``x,y,width,height`` in pixels of the picture (also as a list)."""
     parts = value if isinstance(value, list | tuple) else str(value).strip().split(",")
-    if parts == [LARGEST_FACE] or (len(parts) == 1 and str(parts[0]).isdigit() and not isinstance(value, bool)):
-        return str(parts[0])
+    if parts == [LARGEST_FACE]:
+        return LARGEST_FACE
+    if len(parts) == 1 and not isinstance(value, bool) and is_integer_text(str(parts[0])):
+        index = int(str(parts[0]))
+        if index < 0:
+            raise InvalidValueError
+        return str(index)
     numbers = [_number(part) for part in parts]
     if len(numbers) != 4 or min(numbers[:2]) < 0 or min(numbers[2:]) <= 0:
         raise InvalidValueError
     return ",".join(f"{number:g}" for number in numbers)
 
 
-def parse_angles(described: SettingSpec, value: object) -> str:
-    """Nothing, one number or several in degrees; kept as text with commas."""
+def parse_angles(spec: SettingSpec, value: object) -> str:
+    """Parse nothing, one number or several in degrees; the result is text with commas."""
     if value is None or value == "":
         return ""
     parts = value if isinstance(value, list | tuple) else str(value).split(",") if isinstance(value, str) else [value]
-    return ",".join(f"{parse_number(described, part):g}" for part in parts)
+    return ",".join(f"{parse_number(spec, part):g}" for part in parts)
 
 
 def angles_deg(text: str) -> tuple[float, ...]:
-    """The keyframes of a yaw, pitch or roll setting in degrees; empty means the setting is off."""
+    """Return the keyframes of a yaw, pitch or roll setting in degrees; empty if the setting is off."""
     return tuple(float(part) for part in text.split(",")) if text else ()
 
 
@@ -156,20 +180,22 @@ _PARSERS: Mapping[type, Callable[[SettingSpec, object], Scalar]] = {
 }  # fmt: skip
 _FORMS: Mapping[Callable[[SettingSpec, object], Scalar], str] = {
     parse_face: "largest, an index from 0, or a box x,y,width,height in pixels",
-    parse_angles: f"one number or several with commas from -{ANGLE_LIMIT_DEG:g} to {ANGLE_LIMIT_DEG:g} degrees",
+    parse_angles: f"one or more numbers separated by commas, -{ANGLE_LIMIT_DEG:g} to {ANGLE_LIMIT_DEG:g} degrees",
 }
 
 
-def property_schema(described: SettingSpec) -> dict[str, object]:
-    """The JSON schema of one setting's value."""
-    number = {"type": "number", "minimum": described.low, "maximum": described.high}
-    schema: dict[str, object] = {"title": described.label, "description": described.help, "default": described.default}
-    if described.parse is parse_angles:
+def property_schema(spec: SettingSpec) -> dict[str, object]:
+    """Return the JSON schema of one setting's value."""
+    number = {"type": "number", "minimum": spec.low, "maximum": spec.high}
+    schema: dict[str, object] = {"title": spec.label, "description": spec.help, "default": spec.default}
+    if spec.engines:
+        schema["x-engines"] = list(spec.engines)
+    if spec.parse is parse_angles:
         return schema | {"anyOf": [{"type": "string"}, number, {"type": "array", "items": number}]}
-    if described.choices:
-        return schema | {"type": "string", "enum": list(described.choices)}
-    if isinstance(described.default, bool):
+    if spec.choices:
+        return schema | {"type": "string", "enum": list(spec.choices)}
+    if isinstance(spec.default, bool):
         return schema | {"type": "boolean"}
-    if isinstance(described.default, str):
+    if isinstance(spec.default, str):
         return schema | {"type": "string"}
-    return schema | number | {"type": "integer" if isinstance(described.default, int) else "number"}
+    return schema | number | {"type": "integer" if isinstance(spec.default, int) else "number"}

@@ -1,7 +1,8 @@
-"""What a person may ask for: every knob once, with default, range, unit, label and help.
+"""User settings: every setting declared once, with default, range, unit, label and help.
 
-Command-line flags, page widgets, the JSON schema of the REST interface and the README's table are generated from
-:class:`Settings`. How the result is computed (device, batch size) is :mod:`sadtalker_ext.runtime` and never changes it.
+Command-line flags, web UI widgets, the JSON schema of the REST API and the README table are generated from
+:class:`Settings`. How a result is computed (device, batch size) is :class:`sadtalker_ext.runtime.Runtime`, which never
+changes the result beyond rounding.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.setting_spec import (
@@ -18,95 +19,95 @@ from sadtalker_ext.setting_spec import (
     LARGEST_FACE,
     Scalar,
     SettingSpec,
-    knob,
     parse_angles,
     parse_face,
     property_schema,
+    setting,
 )
 
-NO_RESTORER = "none"
+NO_RESTORER: Final = "none"
+_SADTALKER: Final = ("sadtalker",)
 
 
-def _angle_knob(label: str, direction: str) -> Any:  # noqa: ANN401 - see knob
-    wording = (
-        f"Free view: turn the head, positive {direction}. One number holds the angle; several are keyframes "
-        "spread evenly over the clip. Empty leaves it to the voice."
+def _angle_setting(label: str, direction: str) -> Any:  # noqa: ANN401 - see setting
+    text = (
+        f"Head angle, positive {direction}. One number keeps the angle fixed; several are keyframes spaced evenly "
+        "over the clip. Empty: the head follows the voice."
     )
-    return knob(
-        "", label, wording, low=-ANGLE_LIMIT_DEG, high=ANGLE_LIMIT_DEG, step=1.0, unit="degrees", parse=parse_angles
+    return setting(
+        "", label, text, low=-ANGLE_LIMIT_DEG, high=ANGLE_LIMIT_DEG, step=1.0, unit="degrees", parse=parse_angles
     )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a person may ask for, as JSON scalars; it travels inside the video it made."""
+    """User settings as JSON scalars; they are stored in the metadata of every result."""
 
-    engine: str = knob(
-        "starter", "Engine", "What moves the face. starter ships with the package.",
-        choices=("starter", "sadtalker"),
+    engine: str = setting("starter", "Engine", "Engine that animates the face. starter ships with the package.")
+    face: str = setting(
+        LARGEST_FACE, "Face", "The face that speaks, if the picture shows several.", unit="pixels", parse=parse_face,
     )  # fmt: skip
-    face: str = knob(
-        LARGEST_FACE, "Face", "Which face talks, where there are several.",
-        unit="pixels", parse=parse_face,
+    still: bool = setting(False, "Still head", "Keep the head still; mouth and eyes still move.")
+    expression_scale: float = setting(
+        1.0, "Expression scale", "Strength of mouth and eyebrow motion.", low=0.0, high=2.0, step=0.05,
     )  # fmt: skip
-    still: bool = knob(False, "Still head", "Keep the head where it is; mouth and eyes go on moving.")
-    expression_scale: float = knob(
-        1.0, "Expression", "How far mouth and brows move away from the portrait.", low=0.0, high=2.0, step=0.05,
+    head_motion_scale: float = setting(
+        1.0, "Head motion scale", "Strength of head motion.", low=0.0, high=3.0, step=0.05,
     )  # fmt: skip
-    head_motion_scale: float = knob(
-        1.0, "Head motion", "How far the head moves away from the portrait.", low=0.0, high=3.0, step=0.05,
+    blink: float = setting(1.0, "Blink strength", "Strength of blinks; 0 disables them.", low=0.0, high=2.0, step=0.05)
+    pose_style: str = setting("0", "Head motion style", "Style of head motion, by name or number.")
+    yaw: str = _angle_setting("Yaw", "to the viewer's right")
+    pitch: str = _angle_setting("Pitch", "downwards")
+    roll: str = _angle_setting("Roll", "towards the viewer's right")
+    seed: int = setting(
+        0, "Seed", "Random seed of blinks and head motion; the same seed gives the same motion.",
+        low=0, high=2**32 - 1, step=1,
     )  # fmt: skip
-    blink: float = knob(1.0, "Blink", "How strongly the eyes blink; 0 is never.", low=0.0, high=2.0, step=0.05)
-    pose_style: str = knob("0", "Pose style", "A style of head movement, by its name or its number.")
-    yaw: str = _angle_knob("Yaw", "to the viewer's right")
-    pitch: str = _angle_knob("Pitch", "down")
-    roll: str = _angle_knob("Roll", "leaning to the viewer's right")
-    seed: int = knob(
-        0, "Seed", "Same seed, same blinks and head movement.", low=0, high=2**32 - 1, step=1,
-    )  # fmt: skip
-    frame_rate: int = knob(25, "Frame rate", "Frames per second of the video.", low=10, high=60, step=1, unit="Hz")
-    resolution_limit: int = knob(
-        2048, "Resolution limit", "A larger picture is worked at this many pixels on its long side.",
+    frame_rate: int = setting(25, "Frame rate", "Frames per second of the video.", low=10, high=60, step=1, unit="Hz")
+    resolution_limit: int = setting(
+        2048, "Resolution limit", "A larger picture is scaled down to this length of its longer side.",
         low=256, high=8192, step=64, unit="pixels",
     )  # fmt: skip
-    quality: str = knob("good", "Quality", "Picture quality of the video file.", choices=("small", "good", "best"))
-    mode: str = knob(
-        "full", "Mode", "Engine sadtalker: what is animated and shown. full: the face, put back into the picture; "
-        "crop: the face alone; resize: the whole picture, squeezed to a square; ext...: with a border around the face.",
-        choices=("full", "extfull", "crop", "extcrop", "resize"),
+    quality: str = setting("good", "Quality", "Quality of the video compression.", choices=("small", "good", "best"))
+    mode: str = setting(
+        "full", "Mode", "What is animated and shown. full: the face, pasted back into the picture; crop: the face "
+        "region only; resize: the whole picture, resized to a square; extfull, extcrop: the same with a wider border.",
+        choices=("full", "extfull", "crop", "extcrop", "resize"), engines=_SADTALKER,
     )  # fmt: skip
-    size: str = knob(
-        "256", "Render size", "Engine sadtalker: pixels of the square it renders. Networks of your own (sadtalker "
-        "train export) in the first folder of checkpoints render the size they were trained for.",
-        choices=("256", "512"),
+    size: str = setting(
+        "256", "Render size", "Side of the rendered square in pixels. A model trained with sadtalker train, in the first "
+        "checkpoint folder, renders at the size it was trained for.",
+        choices=("256", "512"), engines=_SADTALKER,
     )  # fmt: skip
-    parity: bool = knob(
-        False, "Parity", "Engine sadtalker: cut and paste exactly as the official code does, with its faults.",
+    parity: bool = setting(
+        False, "Parity with the official code", "Crop and paste exactly as the official code does, including its "
+        "known defects.", engines=_SADTALKER,
     )  # fmt: skip
-    paste: str = knob(
-        "feather", "Paste", "Engine sadtalker: how the face is put back into the picture. feather: a soft edge; "
-        "seamless: colours solved anew in each frame, as with parity; slow, and it may flicker.",
-        choices=("feather", "seamless"),
+    paste: str = setting(
+        "feather", "Paste", "How the face is pasted back into the picture. feather: soft edge; seamless: Poisson "
+        "blending of every frame as in the official code, slow and may flicker.",
+        choices=("feather", "seamless"), engines=_SADTALKER,
     )  # fmt: skip
-    restore: str = knob(
+    restore: str = setting(
         NO_RESTORER, "Face restorer", "Sharpen the face with this restorer: a name, or a file such as GFPGANv1.4.pth "
-        "among the checkpoints; none leaves it alone.",
+        "in a checkpoint folder; none disables it.",
     )  # fmt: skip
-    restore_strength: float = knob(
-        1.0, "Restorer strength", "How much of the restored face is shown.", low=0.0, high=1.0, step=0.05,
+    restore_strength: float = setting(
+        1.0, "Restorer strength", "Blend between the rendered (0) and the restored face (1).",
+        low=0.0, high=1.0, step=0.05,
     )  # fmt: skip
-    upscale: str = knob(
-        NO_RESTORER, "Upscaler", "Make the whole video larger with this upscaler: a name, or a file such as "
-        "RealESRGAN_x2plus.pth among the checkpoints; none keeps its size.",
+    upscale: str = setting(
+        NO_RESTORER, "Upscaler", "Enlarge the video with this upscaler: a name, or a file such as "
+        "RealESRGAN_x2plus.pth in a checkpoint folder; none keeps the size.",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        for described in self.knobs():
-            object.__setattr__(self, described.name, described.read(getattr(self, described.name)))
+        for spec in self.specs():
+            object.__setattr__(self, spec.name, spec.read(getattr(self, spec.name)))
 
     @classmethod
-    def knobs(cls) -> Iterator[SettingSpec]:
-        """Every knob in the order a face should show it."""
+    def specs(cls) -> Iterator[SettingSpec]:
+        """Yield the declaration of every setting in the order in which front ends show them."""
         for declared in fields(cls):
             if declared.default is MISSING:
                 raise TypeError(f"{declared.name} has no default")
@@ -114,40 +115,44 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Settings:
-        """Settings from names and values as a file, a form or a request holds them; missing names take defaults."""
-        names = [described.name for described in cls.knobs()]
+        """Return settings from names and values of a file, form or request; missing names keep their defaults."""
+        names = [spec.name for spec in cls.specs()]
         for name in values:
             if name not in names:
                 nearest = get_close_matches(str(name), names, n=1)
-                hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
+                hint = f"did you mean {nearest[0]}?" if nearest else f"the settings are {', '.join(names)}"
                 raise SettingsError(f"There is no setting named {name}; {hint}")
-        return cls(**values)  # type: ignore[arg-type] # every value is checked and converted in __post_init__
+        return cls(**values)  # type: ignore[arg-type] # __post_init__ checks and converts every value
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
-        """Settings from the text of a JSON object."""
+        """Return settings from a JSON object."""
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as e:
-            raise SettingsError(f"The settings are not JSON: {e}") from e
+        except (ValueError, RecursionError) as e:
+            raise SettingsError(f"The settings are not valid JSON: {e}") from e
         if not isinstance(values, dict):
             raise SettingsError(f"The settings must be a JSON object, got {text[:60]!r}")
         return cls.from_mapping(values)
 
     def to_mapping(self) -> dict[str, Scalar]:
-        """Every setting by name."""
-        return {described.name: getattr(self, described.name) for described in self.knobs()}
+        """Return every setting by name."""
+        return {spec.name: getattr(self, spec.name) for spec in self.specs()}
 
     def to_json(self) -> str:
-        """One line of JSON that :meth:`from_json` takes back."""
+        """Return one line of JSON, the inverse of :meth:`from_json`."""
         return json.dumps(self.to_mapping())
 
     def changes(self) -> dict[str, Scalar]:
-        """Only the settings that differ from their defaults."""
-        return {k.name: value for k in self.knobs() if (value := getattr(self, k.name)) != k.default}
+        """Return the settings that differ from their defaults."""
+        return {spec.name: value for spec in self.specs() if (value := getattr(self, spec.name)) != spec.default}
 
-    @classmethod
-    def json_schema(cls) -> dict[str, object]:
-        """The JSON schema of :meth:`from_mapping`'s argument."""
-        properties = {described.name: property_schema(described) for described in cls.knobs()}
+    @staticmethod
+    def json_schema(specs: Iterator[SettingSpec]) -> dict[str, object]:
+        """Return the JSON schema of the argument of :meth:`from_mapping`.
+
+        specs: declarations from :meth:`specs`, or those of
+            :func:`sadtalker_ext.engines.registry.setting_specs`, which list the installed engines.
+        """
+        properties = {spec.name: property_schema(spec) for spec in specs}
         return {"type": "object", "title": "Settings", "properties": properties, "additionalProperties": False}

@@ -1,88 +1,81 @@
-"""The motion knobs: what a person asks of the movement, after the voice has had its say.
+"""Motion editing: the motion settings of the user, applied to predicted motion.
 
-Every function takes and gives motion in the units of :class:`~sadtalker_ext.geometry.motion.Motion`; each knob is
+All functions take and return motion in the units of :class:`~sadtalker_ext.geometry.motion.Motion`. Each setting is
 read in exactly one of them.
 """
 
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sadtalker_ext.engines.protocol import MotionStyle
+from sadtalker_ext.constants import FRAME_RATE_HZ
+from sadtalker_ext.engines.protocol import MotionStyle, VideoTiming
+from sadtalker_ext.engines.reference_motion import CopiedReference
 from sadtalker_ext.errors import SettingsError
-from sadtalker_ext.geometry.motion import FRAME_RATE_HZ
 from sadtalker_ext.setting_spec import angles_deg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    from sadtalker_ext.engines.protocol import EngineSpec
+    from sadtalker_ext.arrays import Float32Array, Float64Array
+    from sadtalker_ext.engines.protocol import EngineSpec, MotionReference
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.settings import Settings
-
-PIPELINE_KNOBS = frozenset(
-    {"engine", "face", "resolution_limit", "frame_rate", "quality", "restore", "restore_strength", "upscale"}
-)
-"""Settings that the pipeline honours for every engine; the others need the engine's word."""
 
 PITCH, YAW, ROLL = range(3)
 """Columns of Motion.rotation."""
 
 
-def check_knobs(spec: EngineSpec, settings: Settings) -> None:
-    """Refuse, by name, every changed setting that this engine would ignore."""
-    refused = [name for name in settings.changes() if name not in PIPELINE_KNOBS | spec.knobs]
-    if refused:
-        raise SettingsError(f"The engine {spec.name} cannot honour {', '.join(refused)}; leave it at its default")
+class StandardMotionEditor:
+    """Scales motion about the source and turns the head itself.
+
+    expression_columns: columns of Motion.expression that ``expression_scale`` applies to (not blinks and gaze).
+    """
+
+    def __init__(self, expression_columns: Sequence[int]) -> None:
+        self._columns = list(expression_columns)
+
+    def edit(self, motion: Motion, source: Motion, settings: Settings, timing: VideoTiming) -> Motion:
+        """Return the predicted motion (T, 25 Hz) as the settings ask, one row per frame of the video."""
+        scaled = scale_expression(motion, source.expression[:1, self._columns], self._columns, settings)
+        return set_head_angles(resample(scale_head_motion(scaled, source, settings), timing), settings)
+
+    def reads_frames(self, use: str) -> bool:
+        """Whether the engine must read each frame of the reference: only to copy the whole face."""
+        return use == "all"
+
+    def reference(self, use: str, motion: Motion) -> MotionReference:
+        """Return a reference that replaces the predicted motion."""
+        return CopiedReference(motion)
 
 
 def motion_style(spec: EngineSpec, settings: Settings) -> MotionStyle:
-    """The part of the wishes that the motion predictor decides; a style that the engine lacks is a SettingsError."""
+    """Return the settings that the motion predictor reads; SettingsError if the engine has no such pose style."""
     style = settings.pose_style
-    number = int(style) if style.isdecimal() else None
+    number = int(style) if style.isascii() and style.isdecimal() and len(style) < 10 else None
     if style not in spec.pose_styles and (number is None or number >= len(spec.pose_styles)):
         named = ", ".join(f"{index} {name}" for index, name in enumerate(spec.pose_styles))
-        raise SettingsError(f"The engine {spec.name} has no pose style {style!r}; it has {named}")
+        raise SettingsError(f"The engine {spec.name} has no pose style {style!r}; choose one of: {named}")
     return MotionStyle(pose_style=style, blink=settings.blink, seed=settings.seed)
 
 
-class Clock(NamedTuple):
-    """When the video's frames are: how many, and how many per second."""
-
-    frames: int
-    rate_hz: float
+def video_timing(duration_s: float, settings: Settings) -> VideoTiming:
+    """Return the timing of a video as long as the voice, rounded up to a whole frame, at least one."""
+    return VideoTiming(max(1, ceil(duration_s * settings.frame_rate - 1e-6)), settings.frame_rate)
 
 
-def video_clock(duration_s: float, settings: Settings) -> Clock:
-    """The clock of a video as long as the voice, rounded up to a whole frame, with at least one."""
-    return Clock(max(1, ceil(duration_s * settings.frame_rate - 1e-6)), settings.frame_rate)
-
-
-def edit_motion(motion: Motion, source: Motion, settings: Settings, spec: EngineSpec, clock: Clock) -> Motion:
-    """The predicted motion (T, 25 Hz) as the person wants it, one row per frame of the video."""
-    motion = scale_expression(motion, source, settings, spec)
-    return free_view(resample(move_head(motion, source, settings), clock), settings, spec)
-
-
-def scale_expression(motion: Motion, source: Motion, settings: Settings, spec: EngineSpec) -> Motion:
-    """Expression times ``expression_scale`` about the source's, in the columns the engine names.
-
-    An engine in parity scales it about zero, as the official code does.
-    """
-    columns = list(spec.expression_columns)
-    rest = np.zeros((1, len(columns)), np.float32) if spec.parity else source.expression[:1, columns]
+def scale_expression(motion: Motion, rest: Float32Array, columns: Sequence[int], settings: Settings) -> Motion:
+    """Multiply the distance of the given expression columns from ``rest`` (1, len(columns)) by the setting."""
     expression = motion.expression.copy()
     expression[:, columns] = rest + settings.expression_scale * (expression[:, columns] - rest)
     return motion.replace(expression=expression)
 
 
-def move_head(motion: Motion, source: Motion, settings: Settings) -> Motion:
-    """Rotation and translation times ``head_motion_scale`` about the source's; ``still`` is a scale of 0."""
+def scale_head_motion(motion: Motion, source: Motion, settings: Settings) -> Motion:
+    """Multiply the distance of the head pose from the source pose by the setting; ``still`` is a factor of 0."""
     scale = np.float32(0.0 if settings.still else settings.head_motion_scale)
     return motion.replace(
         rotation=source.rotation[:1] + scale * (motion.rotation - source.rotation[:1]),
@@ -90,44 +83,32 @@ def move_head(motion: Motion, source: Motion, settings: Settings) -> Motion:
     )
 
 
-def free_view(motion: Motion, settings: Settings, spec: EngineSpec) -> Motion:
-    """The axes of rotation that have keyframes follow them from the first frame to the last; the others stay.
+def head_angle_keyframes(settings: Settings) -> dict[int, tuple[float, ...]]:
+    """Return the keyframes in degrees of each rotation column that the settings fix."""
+    keyframes = {PITCH: angles_deg(settings.pitch), YAW: angles_deg(settings.yaw), ROLL: angles_deg(settings.roll)}
+    return {column: angles for column, angles in keyframes.items() if angles}
 
-    An engine in parity turns what it has rendered, not the head that moves, and walks as the official code does.
-    """
-    keyframes = {YAW: angles_deg(settings.yaw), PITCH: angles_deg(settings.pitch), ROLL: angles_deg(settings.roll)}
-    wanted = {column: angles for column, angles in keyframes.items() if angles}
-    if spec.parity:
-        return _official_view(motion, wanted)
+
+def set_head_angles(motion: Motion, settings: Settings) -> Motion:
+    """Replace the rotation about each axis that has keyframes; they are spaced evenly from first to last frame."""
     rotation = motion.rotation.copy()
-    for column, angles in wanted.items():
+    for column, angles in head_angle_keyframes(settings).items():
         at = np.linspace(0.0, len(angles) - 1.0, len(motion))
         rotation[:, column] = interpolate(np.deg2rad(np.asarray(angles, np.float32))[:, None], at)[:, 0]
     return motion.replace(rotation=rotation)
 
 
-def _official_view(motion: Motion, wanted: Mapping[int, Sequence[float]]) -> Motion:
-    from sadtalker_ext.engines.sadtalker.coefficients import official_free_view
-
-    if not wanted:
-        return motion
-    view = np.full((len(motion), 3), np.nan, np.float32)
-    for column, angles in wanted.items():
-        view[:, column] = official_free_view(angles, len(motion))
-    return motion.replace(view_deg=view)
-
-
-def resample(motion: Motion, clock: Clock) -> Motion:
-    """Motion at 25 Hz read at the middle of each frame of the video; at 25 Hz these are its own rows."""
-    at = (np.arange(clock.frames) + 0.5) * (FRAME_RATE_HZ / clock.rate_hz) - 0.5
+def resample(motion: Motion, timing: VideoTiming) -> Motion:
+    """Resample motion at 25 Hz at the centre of each video frame; a video at 25 Hz gets the rows unchanged."""
+    at = (np.arange(timing.frames) + 0.5) * (FRAME_RATE_HZ / timing.rate_hz) - 0.5
     return motion.map_parts(lambda part: interpolate(part, at))
 
 
-def interpolate(values: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Rows of ``values`` (N, D) at the fractional rows ``at`` (M,); beyond the ends the end rows hold.
+def interpolate(values: Float32Array, at: Float64Array) -> Float32Array:
+    """Interpolate the rows of ``values`` (N, D) at fractional rows ``at`` (M,); the end rows extend beyond the ends.
 
-    Monotone cubic (Fritsch and Carlson, 1980, with Butland's slopes): passes through every row, is smooth, and never
-    leaves the range between two neighbours, so a closed lip or lid stays exactly closed.
+    Monotone cubic (Fritsch and Carlson 1980, with Butland's slopes): passes through every row and never leaves the
+    range between two neighbours, so closed lips or lids stay exactly closed.
     """
     at = np.clip(at, 0.0, len(values) - 1.0)
     low = at.astype(np.intp)
@@ -136,17 +117,17 @@ def interpolate(values: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray
     slopes = _slopes(values)
     step = values[high] - values[low]
     bend = t * (1 - t) * ((1 - t) * (slopes[low] - step) - t * (slopes[high] - step))
-    between: NDArray[np.float32] = (values[low] + t * step + bend).astype(np.float32)
-    return between
+    interpolated: Float32Array = (values[low] + t * step + bend).astype(np.float32)
+    return interpolated
 
 
-def _slopes(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Slope at each row (N, D): the harmonic mean of its two sides, 0 at a turning point, one-sided at the ends."""
+def _slopes(values: Float32Array) -> Float32Array:
+    """Return the slope at each row (N, D): harmonic mean of both sides, 0 at turning points, one-sided at the ends."""
     sides = np.diff(values, axis=0)
     if len(sides) == 0:
         return np.zeros_like(values)
     before, after = sides[:-1], sides[1:]
-    rising = before * after > 0
-    inner = np.where(rising, 2 * before * after / np.where(rising, before + after, 1), 0)
-    slopes: NDArray[np.float32] = np.concatenate([sides[:1], inner, sides[-1:]]).astype(np.float32)
+    same_sign = before * after > 0
+    inner = np.where(same_sign, 2 * before * after / np.where(same_sign, before + after, 1), 0)
+    slopes: Float32Array = np.concatenate([sides[:1], inner, sides[-1:]]).astype(np.float32)
     return slopes

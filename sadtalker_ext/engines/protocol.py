@@ -1,103 +1,125 @@
-"""The protocol every engine follows, and what an engine says about itself."""
+"""The protocol that every engine implements, and the records it exchanges with the pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
-
-from sadtalker_ext.errors import EngineError
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from sadtalker_ext.arrays import Float32Array, Frame
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
-    from sadtalker_ext.runtime import Runtime
     from sadtalker_ext.settings import Settings
-
-    Frame = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class MotionStyle:
-    """How the face should move, as far as the motion predictor decides it.
+    """Settings that the motion predictor of an engine reads.
 
-    pose_style: name or number of a style of head movement, one of the engine's ``pose_styles``.
-    blink: how strongly eyes blink; 1 is human, 0 is none.
-    seed: seeds blink, pose and style; the same seed gives the same motion.
-    lids: (N,) float32, how far the eyes of a reference are closed at 25 Hz, 0 open to 1 closed; repeated to the
-        length of the speech and taken instead of blinks of the engine's own. None leaves blinking to the engine.
-    expression: (N, E) float32, the face of a reference at 25 Hz, repeated like ``lids``, from which the predictor
-        starts in each frame. None lets it start from the source's. Only for engines that take a reference.
+    pose_style: name or index of a head motion style, one of the engine's ``pose_styles``.
+    blink: blink strength; 1 is natural, 0 disables blinks.
+    seed: random seed of blinks, head motion and style; the same seed gives the same motion.
+    lids: (N,) float32, eyelid closure of a reference video at 25 Hz, 0 open to 1 closed. Repeated to the length of the
+        speech, it replaces the engine's own blinks. None: the engine generates blinks.
+    expression: (N, E) float32, expression of a reference video at 25 Hz, repeated like ``lids``; the predictor starts
+        from it in each frame. None: it starts from the source expression. Only for engines that support references.
     """
 
     pose_style: str = "0"
     blink: float = 1.0
     seed: int = 0
-    lids: NDArray[np.float32] | None = field(default=None, compare=False)
-    expression: NDArray[np.float32] | None = field(default=None, compare=False)
+    lids: Float32Array | None = field(default=None, compare=False)
+    expression: Float32Array | None = field(default=None, compare=False)
+
+
+class VideoTiming(NamedTuple):
+    """Number of frames and frames per second of a video."""
+
+    frames: int
+    rate_hz: float
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What an engine is, needs and can do.
+    """Properties of an opened engine.
 
-    frame_size_px: side of the square it renders, or None when it works at the picture's own size.
-    knobs: names of the settings it honours; any other setting that differs from its default is refused by name.
-    pose_styles: names of its styles; a style may also be given by its index here.
-    expression_columns: columns of Motion.expression that the expression scale applies to (not blinks and gaze).
-    weights: catalogue names of the checkpoints it needs; empty when everything ships with the package.
-    references: what it can take from a reference video: eyes, pose, eyes+pose, all; empty when it takes none.
-    parity: it was opened to do as the official code does, faults included; the edits of its motion then do so too.
+    frame_size_px: side of the rendered square, or None if the engine renders at the size of the picture.
+    pose_styles: names of the head motion styles; a style may also be selected by its index here.
+    weights: names of the checkpoint files it loaded; empty if everything ships with the package.
+    references: what it can copy from a reference video, of eyes, pose, eyes+pose and all; empty if nothing.
     """
 
     name: str
     label: str
     frame_size_px: int | None
-    knobs: frozenset[str]
     pose_styles: tuple[str, ...]
-    expression_columns: tuple[int, ...]
     weights: tuple[str, ...] = ()
     licence: str = "Apache-2.0"
     dtypes: tuple[str, ...] = ("float32",)
     references: tuple[str, ...] = ()
-    parity: bool = False
+
+
+class MotionReference(Protocol):
+    """Motion of a reference video, one row per frame at 25 Hz; a shorter reference is repeated."""
+
+    def style(self, style: MotionStyle) -> MotionStyle:
+        """Return ``style`` with what the motion predictor must know of the reference."""
+        ...
+
+    def apply(self, motion: Motion, source: Motion) -> Motion:
+        """Return the predicted ``motion`` (T, 25 Hz) with the parts that are copied from the reference.
+
+        source: motion of the portrait itself (T = 1).
+        """
+        ...
+
+
+class MotionEditor(Protocol):
+    """Applies the motion settings of the user to predicted motion."""
+
+    def edit(self, motion: Motion, source: Motion, settings: Settings, timing: VideoTiming) -> Motion:
+        """Return ``motion`` (T, 25 Hz) after scaling, head angles and resampling, one row per video frame.
+
+        source: motion of the portrait itself (T = 1).
+        """
+        ...
+
+    def reads_frames(self, use: str) -> bool:
+        """Whether :meth:`Engine.read_face` must read each frame of a reference video for this use.
+
+        If not, the pipeline tracks head and eyelids with the face landmarks. use: eyes, pose, eyes+pose or all.
+        """
+        ...
+
+    def reference(self, use: str, motion: Motion) -> MotionReference:
+        """Return the reference for ``motion`` (N, 25 Hz), which the engine read from the frames of the video."""
+        ...
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """A motion predictor and a renderer that understand each other."""
+    """A motion predictor and the renderer that understands its motion.
+
+    spec: properties of the engine. editor: applies the motion settings in the units of this engine.
+    """
 
     spec: EngineSpec
+    editor: MotionEditor
 
     def read_face(self, portrait: Portrait) -> Motion:
-        """The source face as motion (T = 1)."""
+        """Return the motion of the portrait itself (T = 1)."""
         ...
 
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
-        """Motion for the whole of ``speech``, one row per frame at 25 Hz; T is ``speech.frames``."""
+        """Return motion for the whole of ``speech`` at 25 Hz; T is ``speech.frames``."""
         ...
 
     def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
-        """One frame (H, W, 3) uint8 RGB per row of ``motion``, in order, without keeping them."""
+        """Yield one RGB frame (H, W, 3) uint8 per row of ``motion``, in order, without storing them."""
         ...
 
     def close(self) -> None:
-        """Free memory; the engine must not be used afterwards."""
+        """Free the memory; the engine must not be used afterwards."""
         ...
-
-
-def open_engine(name: str, runtime: Runtime, settings: Settings | None = None) -> Engine:
-    """Open an engine by its name, as the settings want it; an EngineError lists the names that exist."""
-    if name == "starter":
-        from sadtalker_ext.engines.starter.engine import StarterEngine
-
-        return StarterEngine(runtime)
-    if name == "sadtalker":
-        from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine, SadTalkerOptions
-
-        return SadTalkerEngine(runtime, SadTalkerOptions.from_settings(settings) if settings else SadTalkerOptions())
-    raise EngineError(f"There is no engine {name!r}; choose starter or sadtalker")

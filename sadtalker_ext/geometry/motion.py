@@ -1,36 +1,30 @@
-"""Motion: what a face does over time, in named parts."""
+"""Face motion over time, in named parts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from sadtalker_ext.arrays import Float32Array
 
-FRAME_RATE_HZ = 25.0
-"""Motion is always sampled at 25 frames per second (SadTalker, section 3.1)."""
+MotionT = TypeVar("MotionT", bound="Motion")
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Face motion sampled at :data:`FRAME_RATE_HZ`.
+    """Face motion at 25 Hz (:data:`sadtalker_ext.constants.FRAME_RATE_HZ`).
 
     expression: (T, E) float32, coefficients of the engine's expression basis.
-    rotation: (T, 3) float32, head pitch, yaw, roll in radians. Positive pitch looks down, positive
-        yaw turns the face to the viewer's right, positive roll leans the head to the viewer's right
-        (clockwise as seen in the picture).
-    translation: (T, 3) float32, head shift in units of the face height: x right, y down, z towards the camera.
-    view_deg: (T, 3) float32, pitch, yaw and roll in degrees that the renderer takes instead of those it would predict
-        from the rest, a column of NaN where it takes its own; None everywhere but in parity with the official code.
+    rotation: (T, 3) float32, head pitch, yaw, roll in radians. Positive pitch looks down, positive yaw turns the face to
+        the viewer's right, positive roll tilts the head to the viewer's right (clockwise in the picture).
+    translation: (T, 3) float32, head translation in units of the face height: x right, y down, z towards the camera.
     """
 
-    expression: NDArray[np.float32]
-    rotation: NDArray[np.float32]
-    translation: NDArray[np.float32]
-    view_deg: NDArray[np.float32] | None = None
+    expression: Float32Array
+    rotation: Float32Array
+    translation: Float32Array
 
     def __post_init__(self) -> None:
         frames = self.expression.shape[0]
@@ -40,20 +34,16 @@ class Motion:
                 f"{self.expression.shape}, {self.rotation.shape}, {self.translation.shape}"
             )
 
-        if self.view_deg is not None and self.view_deg.shape != (frames, 3):
-            raise ValueError(f"the view must be (T, 3) = {(frames, 3)}, got {self.view_deg.shape}")
-
     def __len__(self) -> int:
         return int(self.expression.shape[0])
 
     def __getitem__(self, frames: slice) -> Motion:
         return self.map_parts(lambda part: part[frames])
 
-    def map_parts(self, function: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Motion:
-        """Apply one function to each part; the result must keep T equal across parts."""
-        view = None if self.view_deg is None else function(self.view_deg)
-        return Motion(function(self.expression), function(self.rotation), function(self.translation), view)
+    def map_parts(self, function: Callable[[Float32Array], Float32Array]) -> Motion:
+        """Apply ``function`` to each part; the results must have the same length T."""
+        return Motion(function(self.expression), function(self.rotation), function(self.translation))
 
-    def replace(self, **parts: NDArray[np.float32]) -> Motion:
-        """A copy with some parts (expression, rotation, translation) exchanged."""
+    def replace(self: MotionT, **parts: Float32Array) -> MotionT:
+        """Return a copy with some of the parts (expression, rotation, translation) replaced."""
         return replace(self, **parts)

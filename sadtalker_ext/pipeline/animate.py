@@ -1,65 +1,61 @@
-"""The story from a portrait and a voice to a video.
+"""Make a video from a portrait and a voice.
 
-From Python::
+Example::
 
-    from sadtalker_ext.pipeline.animate import animate
-    from sadtalker_ext.settings import Settings
+    from sadtalker_ext import Settings, animate
 
     result = animate("me.png", "voice.mp3", "talking.mp4", Settings(still=True))
     print(result.path, result.realtime_factor)
 
-Without a voice, or with a video to take after, the same story is told by :func:`make_video`::
+:func:`make_video` also makes idle clips without a voice and copies motion from a reference video::
 
     from pathlib import Path
-    from sadtalker_ext.pipeline.inputs import Inputs
+    from sadtalker_ext import Inputs, make_video
 
     make_video(Inputs(Path("me.png"), idle_s=8), "waiting.mp4")
+
+:func:`render_frames` yields the frames without writing a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from sadtalker_ext.engines.motion_editing import Clock, check_knobs, edit_motion, motion_style, video_clock
-from sadtalker_ext.errors import MediaError
-from sadtalker_ext.pipeline.inputs import Inputs, check_reference
+from sadtalker_ext.engines.motion_editing import video_timing
+from sadtalker_ext.engines.registry import check_settings
+from sadtalker_ext.engines.session import EngineSource, OpenEngine, SingleUse
 from sadtalker_ext.pipeline.output import check_output, output_folder
-from sadtalker_ext.pipeline.progress import Restorer, Watcher, open_restorers
+from sadtalker_ext.pipeline.prepare import PreparedInputs, SourceAndMotion, Task, predict, prepare_inputs
+from sadtalker_ext.pipeline.progress import Watcher
+from sadtalker_ext.pipeline.restoration.files import open_restorer_file
+from sadtalker_ext.pipeline.restoration.registry import open_restorers
 from sadtalker_ext.pipeline.result_metadata import Record
-from sadtalker_ext.pipeline.stages import ParallelStages, Stopwatch
+from sadtalker_ext.pipeline.stages import Stopwatch
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
-    from sadtalker_ext.audio.speech import Speech
-    from sadtalker_ext.engines.protocol import Engine, Frame, MotionStyle
-    from sadtalker_ext.geometry.motion import Motion
-    from sadtalker_ext.geometry.portrait import Portrait
-    from sadtalker_ext.pipeline.reference import Reference
+    from collections.abc import Sequence
 
-STAGES = ("engine", "portrait", "voice", "motion", "frames")
-"""Opening the engine, reading the portrait and reading the voice happen side by side; the others follow in turn."""
-
-REFERENCE_STAGE = "reference"
-"""Watching a reference, where there is one; between the voice and the motion."""
-
-SILENT_PEAK = 1e-4
-"""A sound that never gets louder than this part of full scale (-80 dB) is silence with dither."""
+    from sadtalker_ext.arrays import Frame
+    from sadtalker_ext.engines.protocol import VideoTiming
+    from sadtalker_ext.pipeline.inputs import Inputs
+    from sadtalker_ext.pipeline.restoration.registry import Restorer
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came out.
+    """The finished video.
 
-    size: (width, height) of the video in pixels.
-    stage_s: seconds spent in each of :data:`STAGES`, and in a reference; the first three overlap.
-    first_frame_s: seconds from the call to the first frame handed to the encoder.
-    notes: what the person should know, such as a picture that was shrunk; sentences.
+    size: (width, height) in pixels.
+    stage_s: seconds spent in each of :data:`~sadtalker_ext.pipeline.prepare.STAGES`; the first three overlap.
+    first_frame_s: seconds from the call to the first encoded frame.
+    notes: sentences for the user, such as that the picture was scaled down.
     """
 
     path: Path
@@ -73,11 +69,11 @@ class Result:
 
     @property
     def realtime_factor(self) -> float:
-        """Seconds of video per second of work; above 1 is faster than the clip plays."""
+        """Seconds of video per second of work; above 1 is faster than real time."""
         return self.duration_s / self.total_s
 
     def to_mapping(self) -> dict[str, object]:
-        """The same as JSON values."""
+        """Return the result as JSON values."""
         return {
             "path": str(self.path),
             "frames": self.frames,
@@ -92,157 +88,159 @@ class Result:
         }
 
 
-@dataclass(frozen=True)
-class Task:
-    """What is to be done, who watches it, and how long it has taken."""
-
-    inputs: Inputs
-    settings: Settings
-    runtime: Runtime
-    watcher: Watcher
-    stopwatch: Stopwatch
-
-
-class PreparedInputs(NamedTuple):
-    """Everything that is read before the first frame."""
-
-    engine: Engine
-    style: MotionStyle
-    portrait: Portrait
-    speech: Speech
-    notes: tuple[str, ...]
-    reference: Reference | None = None
-
-
-def animate(
+def animate(  # noqa: PLR0913 - the public function: three files, and what may be left out
     portrait_path: str | Path,
     voice_path: str | Path,
     out_path: str | Path,
-    settings: Settings = Settings(),  # noqa: B008 - frozen
-    runtime: Runtime = Runtime(),  # noqa: B008 - frozen
-    watcher: Watcher = Watcher(),  # noqa: B008 - a silent one, without state
+    settings: Settings | None = None,
+    runtime: Runtime | None = None,
+    watcher: Watcher | None = None,
+    *,
+    engine: EngineSource | None = None,
 ) -> Result:
-    """Make the portrait speak and write the video; on any error or cancel nothing is left at ``out_path``.
+    """Make the portrait speak and write an mp4 file; on any error or cancellation no file is left.
 
-    portrait_path: a picture, or a video whose first frame is used. voice_path: any sound, or a video with sound.
-    out_path: ends in .mp4; an existing file is replaced. watcher: reports progress and stops the work.
+    portrait_path: a picture, or a video whose first frame is used.
+    voice_path: an audio file, or a video with sound; 0.2 s to 2 h.
+    out_path: ends in .mp4; an existing file is replaced.
+    settings: of the result; the default animates with the starter engine.
+    runtime: device, threads and folders; it never changes the result beyond rounding.
+    watcher: receives progress and may cancel the work.
+    engine: an engine opened with :func:`sadtalker_ext.open_engine`, used instead of opening one for this video.
+
+    Raises :class:`~sadtalker_ext.errors.SadTalkerError` if a file, a setting or the machine does not allow it.
     """
-    return make_video(Inputs(Path(portrait_path), Path(voice_path)), out_path, settings, runtime, watcher)
+    from sadtalker_ext.pipeline.inputs import Inputs
+
+    return make_video(Inputs(Path(portrait_path), Path(voice_path)), out_path, settings, runtime, watcher, engine=engine)
 
 
 def make_video(
     inputs: Inputs,
     out_path: str | Path,
-    settings: Settings = Settings(),  # noqa: B008 - frozen
-    runtime: Runtime = Runtime(),  # noqa: B008 - frozen
-    watcher: Watcher = Watcher(),  # noqa: B008 - a silent one, without state
+    settings: Settings | None = None,
+    runtime: Runtime | None = None,
+    watcher: Watcher | None = None,
+    *,
+    engine: EngineSource | None = None,
 ) -> Result:
-    """Like :func:`animate`, also for a portrait that is idle and for one that takes after a reference."""
+    """Like :func:`animate`, also for idle clips without a voice and with a reference video; see :class:`Inputs`."""
     path = Path(out_path)
-    task = Task(inputs.located(), settings, runtime, watcher, Stopwatch())
+    task = _task(inputs, (settings, runtime, watcher), engine)
     check_output(path, task.inputs.files)
-    restorers = open_restorers(settings, runtime)
-    cast = gather(task)
-    clock = video_clock(cast.speech.duration_s, settings)
-    motion = move(task, cast, clock)
-    with closing(render(task, cast, motion, restorers)) as frames, output_folder(path):
-        size = write(frames, path, task, clock)
+    with closing(_open_stream(task)) as stream, output_folder(path):
+        size = _write(stream, path, task)
     watch = task.stopwatch
     return Result(
-        path=path, frames=clock.frames, duration_s=clock.frames / clock.rate_hz, size=size, stage_s=watch.stage_s,
-        first_frame_s=watch.first_frame_s, total_s=watch.now_s, notes=cast.notes,
+        path=path, frames=stream.frame_count, duration_s=stream.frame_count / stream.rate_hz, size=size,
+        stage_s=watch.stage_s, first_frame_s=watch.first_frame_s, total_s=watch.now_s, notes=stream.notes,
     )  # fmt: skip
 
 
-def gather(task: Task) -> PreparedInputs:
-    """Open the engine and read portrait and voice side by side; wishes that the engine refuses are refused first."""
-    from sadtalker_ext.engines.cache import opener
-    from sadtalker_ext.faces.worker_client import start_worker
-    from sadtalker_ext.pipeline.portrait import read_portrait
+def render_frames(
+    inputs: Inputs,
+    settings: Settings | None = None,
+    runtime: Runtime | None = None,
+    watcher: Watcher | None = None,
+    *,
+    engine: EngineSource | None = None,
+) -> FrameStream:
+    """Return the frames of a video, computed while they are read; nothing is written.
 
-    settings, inputs = task.settings, task.inputs
-    start_worker()
-    with ParallelStages(task.watcher, task.stopwatch) as stages:
-        opening = stages.begin("engine", opener(), settings.engine, task.runtime, settings)
-        portrait = stages.begin("portrait", read_portrait, inputs.portrait, settings)
-        speech = stages.begin("voice", hear, inputs)
-        engine = stages.result(opening)
-        check_knobs(engine.spec, settings)
-        check_reference(engine.spec, inputs)
-        style = motion_style(engine.spec, settings)
-        prepared, heard = stages.result(portrait), stages.result(speech)
-    reference = watch_reference(task, engine, heard.frames)
-    if reference is not None:
-        style = reference.style(style)
-    return PreparedInputs(engine, style, prepared.portrait, heard, prepared.notes, reference)
+    Example::
+
+        with closing(render_frames(Inputs(Path("me.png"), Path("voice.mp3")))) as stream:
+            for frame in stream:  # (H, W, 3) uint8 RGB
+                show(frame)
+    """
+    return _open_stream(_task(inputs, (settings, runtime, watcher), engine))
 
 
-def hear(inputs: Inputs) -> Speech:
-    """The voice, or silence as long as the idle clip; a voice in which nothing is heard is a MediaError."""
-    from sadtalker_ext.audio.speech import open_speech, silence
+class FrameStream:
+    """Iterator over the frames (H, W, 3) uint8 RGB of one video, in order.
 
-    if inputs.voice is None:
-        return silence(inputs.idle_s or 0.0)
-    speech = open_speech(inputs.voice)
-    if speech.peak < SILENT_PEAK:
-        raise MediaError(f"The voice {inputs.voice} is silent: nothing would move; choose another file")
-    return speech
+    frame_count: number of frames. rate_hz: frames per second. notes: sentences for the user.
+    Close it if not all frames are read; the engine is released at the end in any case.
+    """
 
+    def __init__(
+        self, frames: Iterator[Frame], timing: VideoTiming, notes: tuple[str, ...], release: Callable[[], None]
+    ) -> None:
+        self.frame_count, self.rate_hz = timing
+        self.notes = notes
+        self._frames = frames
+        self._release: Callable[[], None] | None = release
 
-def watch_reference(task: Task, engine: Engine, frames: int) -> Reference | None:
-    """What the reference, if there is one, does in as many frames at 25 Hz as the motion has."""
-    from sadtalker_ext.pipeline.reference import read_reference
+    def __iter__(self) -> Iterator[Frame]:
+        return self
 
-    inputs = task.inputs
-    if inputs.reference is None:
-        return None
+    def __next__(self) -> Frame:
+        try:
+            return next(self._frames)
+        except BaseException:  # the end of the video, or an error
+            self.close()
+            raise
 
-    def watched(shown: Iterator[Frame]) -> Iterator[Frame]:
-        return task.watcher.watch(islice(shown, frames), REFERENCE_STAGE, frames)
+    def __len__(self) -> int:
+        return self.frame_count
 
-    with task.stopwatch.stage(REFERENCE_STAGE):
-        return read_reference(inputs.reference, inputs.use, engine, watched)
-
-
-class SourceAndMotion(NamedTuple):
-    """The source face (T = 1) and what it does, one row per frame of the video."""
-
-    source: Motion
-    motion: Motion
-
-
-def move(task: Task, cast: PreparedInputs, clock: Clock) -> SourceAndMotion:
-    """Predict how the face moves, then edit it as the person wishes; a wish to stop is seen at each second of sound."""
-
-    def moved() -> SourceAndMotion:
-        source = cast.engine.read_face(cast.portrait)
-        motion = cast.engine.predict_motion(cast.speech.attended(task.watcher.check), source, cast.style)
-        if cast.reference is not None:
-            motion = cast.reference.apply(motion, source)
-        return SourceAndMotion(source, edit_motion(motion, source, task.settings, cast.engine.spec, clock))
-
-    with ParallelStages(task.watcher, task.stopwatch) as stages:
-        return stages.result(stages.begin("motion", moved))
+    def close(self) -> None:
+        """Stop rendering and release the engine; a second call does nothing."""
+        release, self._release = self._release, None
+        if release is not None:
+            try:
+                close_frames = getattr(self._frames, "close", None)
+                if close_frames is not None:
+                    close_frames()
+            finally:
+                release()
 
 
-def render(
-    task: Task, cast: PreparedInputs, movement: SourceAndMotion, restorers: Sequence[Restorer] = ()
-) -> Generator[Frame, None, None]:
-    """Every frame of the video, one at a time."""
-    frames = cast.engine.render(cast.portrait, movement.source, movement.motion)
+def _task(
+    inputs: Inputs, options: tuple[Settings | None, Runtime | None, Watcher | None], engine: EngineSource | None
+) -> Task:
+    settings, runtime, watcher = options
+    settings = settings or Settings()
+    if isinstance(engine, OpenEngine):
+        settings = replace(settings, engine=engine.name)
+    check_settings(settings)
+    return Task(
+        inputs.located(), settings, runtime or Runtime(), watcher or Watcher(), engine or SingleUse(), Stopwatch()
+    )
+
+
+def _open_stream(task: Task) -> FrameStream:
+    """Prepare everything up to the first frame; the engine is released when the stream ends or is closed."""
+    restorers = open_restorers(task.settings, task.runtime, open_restorer_file)
+    prepared = prepare_inputs(task)
+    release = partial(task.source.release, prepared.opened)
+    try:
+        timing = video_timing(prepared.speech.duration_s, task.settings)
+        motion = predict(task, prepared, timing)
+    except BaseException:
+        release()
+        raise
+    return FrameStream(_render(task, prepared, motion, restorers), timing, prepared.notes, release)
+
+
+def _render(
+    task: Task, prepared: PreparedInputs, motion: SourceAndMotion, restorers: Sequence[Restorer]
+) -> Iterator[Frame]:
+    """Yield every frame of the video."""
+    frames = prepared.engine.render(prepared.portrait, motion.source, motion.motion)
     for restorer in restorers:
-        frames = restorer.restore(frames, cast.portrait)
-    yield from task.stopwatch.note_first(task.watcher.watch(frames, "frames", len(movement.motion)))
+        frames = restorer.restore(frames, prepared.portrait)
+    yield from task.stopwatch.note_first(task.watcher.watch(frames, "frames", len(motion.motion)))
 
 
-def write(frames: Iterator[Frame], path: Path, task: Task, clock: Clock) -> tuple[int, int]:
-    """Write the video with the voice's own sound, or none, and the record of what made it; its width and height."""
+def _write(stream: FrameStream, path: Path, task: Task) -> tuple[int, int]:
+    """Write the video with the sound of the voice and the record of its settings; return its width and height."""
     from sadtalker_ext.video.write import VideoSpec, write_video
 
     spec = VideoSpec(
-        rate_hz=clock.rate_hz, frame_count=clock.frames, sound=task.inputs.voice, quality=task.settings.quality,
-        metadata=Record(task.settings).tags(),
+        rate_hz=stream.rate_hz, frame_count=stream.frame_count, sound=task.inputs.voice,
+        quality=task.settings.quality, metadata=Record(task.settings).tags(),
     )  # fmt: skip
     with task.stopwatch.stage("frames"):
-        report = write_video(frames, path, spec)
+        report = write_video(stream, path, spec)
     return report.width, report.height

@@ -1,4 +1,4 @@
-"""Several portraits and voices: which file is which, what the results are called, going on after a bad one."""
+"""Batches: sort input files, name the results, and continue after a failure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sadtalker_ext.errors import Cancelled, MediaError, SadTalkerError
+from sadtalker_ext.engines.session import EngineCache, EngineSource
+from sadtalker_ext.errors import Cancelled, FileRef, MediaError, SadTalkerError
 from sadtalker_ext.pipeline.animate import Result, make_video
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.output import LONGEST_STEM, free_name
@@ -15,22 +16,22 @@ from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 
 
-def _endings(names: str) -> frozenset[str]:
+def _suffixes(names: str) -> frozenset[str]:
     return frozenset(f".{name}" for name in names.split())
 
 
-PICTURES = _endings(
+PICTURES = _suffixes(
     "apng avif bmp dib gif heic heif j2k jfif jp2 jpe jpeg jpg jxl pbm pgm png pnm ppm tga tif tiff webp"
 )
-SOUNDS = _endings(
+AUDIO_FILES = _suffixes(
     "aac ac3 aif aifc aiff alac amr ape au caf flac m4a m4b mka mp2 mp3 oga ogg opus ra snd spx wav wave weba wma"
 )
-VIDEOS = _endings("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv")
-"""Endings that sort a folder's files and tell three or more inputs apart; a file named alone may have any."""
+VIDEOS = _suffixes("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv")
+"""File name suffixes that classify the files of a folder and three or more inputs; a file given alone may have any."""
 
 
 @dataclass(frozen=True)
-class Job:
+class BatchJob:
     """One video to make."""
 
     inputs: Inputs
@@ -38,67 +39,73 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What it is made from, in words."""
+        """Description of the inputs."""
         voice = f"+ {self.inputs.voice}" if self.inputs.voice else f"idle for {self.inputs.idle_s:g} s"
         return f"{self.inputs.portrait} {voice}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: a result, or the error that ended it."""
+    """The result of a job, or the error that ended it."""
 
-    job: Job
+    job: BatchJob
     result: Result | None
     error: SadTalkerError | None
 
 
 def sort_inputs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Portraits and voices among two or more paths, portraits first; folders stand for the files in them.
+    """Return the portraits and the voices among two or more paths, portraits first; a folder stands for its files.
 
-    The first path is always a portrait and the last always a voice. Between them the first sound, or folder without
-    pictures, begins the voices; a video there is a portrait before it and a voice after it.
+    The first path is a portrait and the last one a voice. Of the paths between, the first audio file, or folder without
+    pictures, starts the voices; a video counts as a portrait before it and as a voice after it.
     """
     if len(paths) < 2:
         raise MediaError("A portrait and a voice are needed, in this order")
     turn = next((index for index in range(1, len(paths) - 1) if _is_voice(paths[index])), len(paths) - 1)
     late = [path for path in paths[turn:] if path.suffix.lower() in PICTURES]
     if late:
-        raise MediaError(f"The picture {late[0]} comes after a voice; give all portraits first, then all voices")
+        raise MediaError(
+            "The ", FileRef("picture", late[0]), " comes after a voice; give all portraits first, then all voices"
+        )
     portraits = [file for path in paths[:turn] for file in _files(path, PICTURES, "pictures")]
-    voices = [file for path in paths[turn:] for file in _files(path, SOUNDS | VIDEOS, "sounds or videos")]
+    voices = [file for path in paths[turn:] for file in _files(path, AUDIO_FILES | VIDEOS, "audio files or videos")]
     return portraits, voices
 
 
 def idle_portraits(paths: Sequence[Path]) -> list[Path]:
-    """The portraits of idle clips: one file, or those in one folder; more paths are refused, a voice among them."""
+    """Return the portraits of idle clips, from one file or one folder; MediaError for more paths."""
     if len(paths) != 1:
         raise MediaError(
-            f"An idle clip takes one portrait, or a folder of them, and no voice; leave out {paths[-1]}, or do not "
-            "ask for an idle clip"
+            f"An idle clip needs one portrait, or a folder of portraits, and no voice; omit {paths[-1]}, or do not ask "
+            "for an idle clip"
         )
     return _files(paths[0], PICTURES, "pictures")
 
 
-def plan(wanted: Iterable[Inputs], folder: Path) -> list[Job]:
-    """A job for each, named after its files in ``folder``; no name is used twice and no earlier result replaced."""
-    jobs: list[Job] = []
+def plan(inputs: Iterable[Inputs], folder: Path) -> list[BatchJob]:
+    """Return a job for each video, named after its files in ``folder``; no name is repeated, no result replaced."""
+    jobs: list[BatchJob] = []
     taken: set[Path] = set()
-    for inputs in wanted:
-        voice = inputs.voice.stem[:LONGEST_STEM] if inputs.voice else "idle"
-        taken.add(path := free_name(folder, f"{inputs.portrait.stem[:LONGEST_STEM]}_{voice}", taken))
-        jobs.append(Job(inputs, path))
+    for one in inputs:
+        voice = one.voice.stem[:LONGEST_STEM] if one.voice else "idle"
+        taken.add(path := free_name(folder, f"{one.portrait.stem[:LONGEST_STEM]}_{voice}", taken))
+        jobs.append(BatchJob(one, path))
     return jobs
 
 
-def run(jobs: Sequence[Job], settings: Settings, runtime: Runtime, watcher: Watcher) -> Iterator[Outcome]:
-    """Do one job after the other; one that fails is told as it is and the next begins. A cancel ends all."""
-    for job in jobs:
-        yield _attempt(job, settings, runtime, watcher)
+def run(jobs: Sequence[BatchJob], settings: Settings, runtime: Runtime, watcher: Watcher) -> Iterator[Outcome]:
+    """Make the videos one after another with one open engine; failures are reported and the batch continues.
+
+    Each portrait is read once for consecutive jobs. Cancellation ends the whole batch.
+    """
+    with EngineCache() as engines:
+        for job in jobs:
+            yield _attempt(job, (settings, runtime, watcher), engines)
 
 
-def _attempt(job: Job, settings: Settings, runtime: Runtime, watcher: Watcher) -> Outcome:
+def _attempt(job: BatchJob, options: tuple[Settings, Runtime, Watcher], engines: EngineSource) -> Outcome:
     try:
-        return Outcome(job, make_video(job.inputs, job.output, settings, runtime, watcher), None)
+        return Outcome(job, make_video(job.inputs, job.output, *options, engine=engines), None)
     except Cancelled:
         raise
     except SadTalkerError as error:
@@ -108,13 +115,13 @@ def _attempt(job: Job, settings: Settings, runtime: Runtime, watcher: Watcher) -
 def _is_voice(path: Path) -> bool:
     if path.is_dir():
         return not any(file.suffix.lower() in PICTURES for file in path.iterdir())
-    return path.suffix.lower() in SOUNDS
+    return path.suffix.lower() in AUDIO_FILES
 
 
-def _files(path: Path, endings: frozenset[str], what: str) -> list[Path]:
+def _files(path: Path, suffixes: frozenset[str], kind: str) -> list[Path]:
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in endings and not file.name.startswith("."))
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith("."))
     if not files:
-        raise MediaError(f"The folder {path} holds no {what}; name a file, or another folder")
+        raise MediaError(f"The folder {path} contains no {kind}; name a file, or another folder")
     return files

@@ -1,4 +1,4 @@
-"""What a video is made from: the portrait, what it says or how long it is silent, and whom it takes after."""
+"""The inputs of a video: portrait, voice or duration of an idle clip, and reference video."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sadtalker_ext.errors import SettingsError
+from sadtalker_ext.errors import FileRef, SettingsError
 from sadtalker_ext.ffmpeg import require_file
 
 if TYPE_CHECKING:
@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
 EYES, POSE, EYES_AND_POSE, ALL = "eyes", "pose", "eyes+pose", "all"
 USES: Final = (EYES, POSE, EYES_AND_POSE, ALL)
+"""What can be copied from a reference video."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Either ``voice`` or ``idle_s`` is given; anything else is a SettingsError.
+    """Inputs of one video. Either ``voice`` or ``idle_s`` is given; otherwise SettingsError.
 
-    portrait: a picture, or a video whose first frame is used. voice: any sound, or a video with sound.
-    idle_s: seconds that the portrait blinks and moves without a word; the result has no sound.
-    reference: a video with a face to take after, or None. reference_use: what is taken from it, one of :data:`USES`;
-    empty is eyes and pose.
+    portrait: a picture, or a video whose first frame is used.
+    voice: an audio file, or a video with sound.
+    idle_s: duration in seconds of a clip in which the portrait blinks and moves without speaking; it has no sound.
+    reference: a video whose face motion is copied, or None.
+    reference_use: what is copied from it, one of :data:`USES`; empty means eyes+pose.
     """
 
     portrait: Path
@@ -34,17 +36,20 @@ class Inputs:
 
     def __post_init__(self) -> None:
         if self.voice is not None and self.idle_s is not None:
-            raise SettingsError(f"An idle clip has no voice: leave out either {self.voice} or the {self.idle_s:g} s")
+            raise SettingsError(
+                "An idle clip has no voice; omit either the ", FileRef("voice", self.voice),
+                f" or the duration of {self.idle_s:g} s",
+            )  # fmt: skip
         if self.voice is None and self.idle_s is None:
-            raise SettingsError("Nothing says how long the video is: give a voice, or the seconds of an idle clip")
+            raise SettingsError("The length of the video is unknown; give a voice, or the duration of an idle clip")
         if self.reference is None and self.reference_use:
-            raise SettingsError(f"There is no reference to take {self.reference_use} from: give a video with a face")
+            raise SettingsError(f"There is no reference video to copy {self.reference_use} from; give one")
         if self.reference_use not in ("", *USES):
-            raise SettingsError(f"A reference can be used for {', '.join(USES)}, not {self.reference_use!r}")
+            raise SettingsError(f"The reference use is {self.reference_use!r}, but it accepts one of {', '.join(USES)}")
 
     @property
     def use(self) -> str:
-        """What is taken from the reference, one of :data:`USES`."""
+        """What is copied from the reference, one of :data:`USES`."""
         return self.reference_use or EYES_AND_POSE
 
     @property
@@ -53,7 +58,7 @@ class Inputs:
         return tuple(path for path in (self.portrait, self.voice, self.reference) if path is not None)
 
     def located(self) -> Inputs:
-        """The same with files that are there; a MediaError names the first that is not."""
+        """Return the inputs after checking that each file exists; MediaError for the first that does not."""
         return Inputs(
             require_file(self.portrait, "portrait"),
             None if self.voice is None else require_file(self.voice, "voice"),
@@ -64,9 +69,9 @@ class Inputs:
 
 
 def check_reference(spec: EngineSpec, inputs: Inputs) -> None:
-    """Refuse a reference that this engine would ignore."""
+    """Raise SettingsError if the engine does not support the reference."""
     if inputs.reference is not None and inputs.use not in spec.references:
         raise SettingsError(
-            f"The engine {spec.name} cannot take {inputs.use} from the reference {inputs.reference}; leave it out, or "
-            "choose the engine sadtalker"
-        )
+            f"The engine {spec.name} cannot copy {inputs.use} from the ", FileRef("reference", inputs.reference),
+            "; omit it, or choose an engine that supports reference videos",
+        )  # fmt: skip

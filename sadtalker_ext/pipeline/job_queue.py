@@ -1,202 +1,117 @@
-"""A workshop for long-lived faces (page, REST): jobs wait in a queue, one is worked on, anyone may look or stop."""
+"""A queue of jobs for servers (web UI, REST): one job runs at a time, in a thread of the queue."""
 
 from __future__ import annotations
 
-import re
+import logging
 import shutil
 import threading
 import time
-import uuid
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sadtalker_ext.engines.cache import EngineCache, using
-from sadtalker_ext.errors import Cancelled, MediaError, SadTalkerError
-from sadtalker_ext.pipeline.file_names import with_display_names
+from sadtalker_ext.engines.registry import check_settings
+from sadtalker_ext.engines.session import EngineCache, EngineSource
+from sadtalker_ext.errors import Cancelled, FileRef, MediaError, SadTalkerError
+from sadtalker_ext.pipeline.job import DONE, FAILED, JOB_ID, RUNNING, STOPPED, WAITING, Host, Job, JobRequest, Limits
 from sadtalker_ext.pipeline.progress import Progress, Watcher
-from sadtalker_ext.runtime import Runtime
 
 if TYPE_CHECKING:
     from sadtalker_ext.pipeline.animate import Result
     from sadtalker_ext.pipeline.inputs import Inputs
-    from sadtalker_ext.settings import Settings
 
-WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
-STATES: Final = (WAITING, RUNNING, DONE, FAILED, STOPPED)
-TICKET: Final = re.compile("[0-9a-f]{32}")
-"""What a ticket looks like; other words are none."""
-BEFORE = "Stopped before it began; nothing was kept"
-REFUSALS: Final = 100
-"""Tickets of orders that shall not begin when they arrive, remembered at most."""
-DEFECT = "Something went wrong inside the program ({kind}: {words}); the log tells more"
+log = logging.getLogger(__name__)
+STOPPED_BEFORE_START: Final = "Stopped before it started; no file was written"
+MAX_EARLY_CANCELS: Final = 100
+"""Ids of jobs that were cancelled before their request arrived, kept at most."""
+MAX_BUG_TEXT: Final = 200
+"""Characters of an unexpected exception that users see."""
 
 
-@dataclass(frozen=True)
-class JobRequest:
-    """What to make.
-
-    inputs: portrait, voice or seconds of silence, reference. output: the mp4 to write. scratch: a folder with the
-    inputs that is removed when the job has ended, or None. fleeting: whether the video is removed when the job is
-    forgotten. names: what its files are called in sentences, for those that lie where nobody put them. ticket: id of
-    the job, 32 hexadecimal digits, chosen by whoever orders to be able to stop it before its order has arrived.
-    """
-
-    inputs: Inputs
-    output: Path
-    settings: Settings
-    scratch: Path | None = None
-    fleeting: bool = False
-    names: Mapping[Path, str] = field(default_factory=dict)
-    ticket: str = ""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """waiting: jobs that may wait. job_s: seconds one job may take. voice_s: longest voice or idle clip, seconds.
-
-    kept: ended jobs that are remembered. kept_s: seconds after which an ended job is forgotten.
-    """
-
-    waiting: int = 50
-    job_s: float = 4 * 3600.0
-    voice_s: float = 7200.0
-    kept: int = 100
-    kept_s: float = 24 * 3600.0
-
-
-@dataclass(eq=False)
-class Job:
-    """One order and what has become of it; attributes are read from any thread, written by the workshop only."""
-
-    order: JobRequest
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    state: str = WAITING
-    progress: Progress = field(default_factory=lambda: Progress(""))
-    result: Result | None = None
-    error: str = ""
-    created_s: float = field(default_factory=time.time)
-    began_s: float = 0.0
-    ended_s: float = 0.0
-    stop: threading.Event = field(default_factory=threading.Event)
-    over: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.state in (DONE, FAILED, STOPPED)
-
-
-class JobEnvironment:
-    """Where jobs are worked on: alone on the machine. A host has a room of its own, with its rules."""
-
-    def runtime(self, settings: Settings) -> Runtime:
-        """How this machine computes."""
-        return Runtime()
-
-    @contextmanager
-    def turn(self, job: Job) -> Iterator[None]:
-        """Hold the machine while inside; entering waits until it is free."""
-        yield
-
-    def expect(self, job: Job) -> None:
-        """A job has come into the queue."""
-
-    def dismiss(self, job: Job) -> None:
-        """A job has ended, or will never begin."""
-
-    def keeps_engine(self) -> bool:
-        """Whether the engine stays open after a job, so that the next one begins sooner."""
-        return True
-
-    def report(self, progress: Progress) -> None:
-        """Told everything that the job's own progress is told."""
-
-    def interrupted(self) -> bool:
-        """Whether the room's own stop button was pressed."""
-        return False
+class BusyError(SadTalkerError):
+    """Too many jobs wait."""
 
 
 class JobQueue:
-    """Takes orders and works on them one after the other in a thread of its own, which starts with the first order."""
+    """Runs jobs one after another in a thread that starts with the first job."""
 
-    def __init__(self, room: JobEnvironment | None = None, limits: Limits = Limits()) -> None:
-        self.room = room or JobEnvironment()
-        self.limits = limits
-        self.shelf = EngineCache()
+    def __init__(self, host: Host | None = None, limits: Limits | None = None) -> None:
+        self.host = host or Host()
+        self.limits = limits or Limits()
+        self.engines = EngineCache()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._refused: OrderedDict[str, None] = OrderedDict()
+        self._cancelled_early: OrderedDict[str, None] = OrderedDict()
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._open = True
+        self._accepting = True
 
-    def submit(self, order: JobRequest) -> Job:
-        """Put an order into the queue; a SadTalkerError when too many wait. A ticket makes one job, however often its
-        order arrives.
+    def submit(self, request: JobRequest) -> Job:
+        """Add a job and return it; a second request with the same job id returns the first one's job.
+
+        Raises SettingsError if the engine does not support the settings, BusyError if too many jobs wait.
         """
         with self._change:
-            self._forget_old()
-            if (known := self._jobs.get(order.ticket)) is not None:
-                _remove(order.scratch)
+            self._remove_old()
+            if (known := self._jobs.get(request.job_id)) is not None:
+                _remove_folder(request.scratch)
                 return known
-            waiting = sum(job.state == WAITING for job in self._jobs.values())
-            if not self._open or waiting >= self.limits.waiting:
-                _remove(order.scratch)
-                raise BusyError(f"{waiting} jobs are waiting already; try again when some of them are done")
-            job = Job(order, order.ticket) if TICKET.fullmatch(order.ticket) else Job(order)
+            try:
+                self._check(request)
+            except SadTalkerError:
+                _remove_folder(request.scratch)
+                raise
+            job = Job(request, request.job_id) if JOB_ID.fullmatch(request.job_id) else Job(request)
             self._jobs[job.id] = job
-            if job.id in self._refused:
-                self._end(job, STOPPED, BEFORE)
+            if job.id in self._cancelled_early:
+                self._end(job, STOPPED, STOPPED_BEFORE_START)
                 return job
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="sadtalker-jobs", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="sadtalker-jobs", daemon=True)
                 self._thread.start()
-            self.room.expect(job)
+            self.host.job_queued(job)
             self._change.notify_all()
         return job
 
     def find(self, job_id: str) -> Job | None:
-        """The job of that id, None where there is none (any more)."""
+        """Return the job with this id, or None if there is none or it was removed."""
         return self._jobs.get(job_id)
 
     def jobs(self) -> list[Job]:
-        """All jobs that are remembered, the oldest first."""
+        """Return all jobs that are kept, the oldest first."""
         with self._change:
             return list(self._jobs.values())
 
     def cancel(self, job: Job) -> None:
-        """Stop a job: one that waits at once, one that is worked on within a frame."""
+        """Stop a job: a waiting one at once, the running one within a frame."""
         with self._change:
-            job.stop.set()
+            job.stop_requested.set()
             if job.state == WAITING:
-                self._end(job, STOPPED, BEFORE)
+                self._end(job, STOPPED, STOPPED_BEFORE_START)
 
-    def refuse(self, ticket: str) -> Job | None:
-        """Stop the job of that ticket or id; where there is none yet, see to it that it ends before it begins."""
+    def cancel_id(self, job_id: str) -> Job | None:
+        """Stop the job with this id; if its request has not arrived yet, it will end before it starts."""
         with self._change:
-            job = self._jobs.get(ticket)
+            job = self._jobs.get(job_id)
             if job is not None:
                 self.cancel(job)
-            elif TICKET.fullmatch(ticket):
-                self._refused[ticket] = None
-                if len(self._refused) > REFUSALS:
-                    self._refused.popitem(last=False)
+            elif JOB_ID.fullmatch(job_id):
+                self._cancelled_early[job_id] = None
+                if len(self._cancelled_early) > MAX_EARLY_CANCELS:
+                    self._cancelled_early.popitem(last=False)
             return job
 
-    def forget(self, job: Job) -> None:
-        """Stop a job and remember it no longer."""
+    def remove(self, job: Job) -> None:
+        """Stop a job and remove it."""
         self.cancel(job)
         with self._change:
             if self._jobs.pop(job.id, None) is not None and job.ended:
                 _remove_result(job)
 
     def close(self, wait_s: float = 2.0) -> None:
-        """Stop everything, wait a little for the job in work, and remove what was kept for a while only."""
+        """Stop all jobs, wait up to ``wait_s`` seconds for the running one, and remove temporary results."""
         with self._change:
-            self._open = False
+            self._accepting = False
             jobs = list(self._jobs.values())
         for job in jobs:
             self.cancel(job)
@@ -205,117 +120,120 @@ class JobQueue:
         if self._thread is not None:
             self._thread.join(wait_s)
         if self._thread is None or not self._thread.is_alive():
-            self.shelf.close()
+            self.engines.close()
         for job in jobs:
             _remove_result(job)
 
-    def work_on(self, job: Job) -> Result:
-        """Do the work of one job in this thread, without asking the room for a turn."""
+    def run_now(self, job: Job) -> Result:
+        """Run one job in this thread, without waiting for the host's device."""
         try:
-            with using(self.shelf):
-                return make(job, self.room, self.limits)
+            return make_job_video(job, self.host, self.limits, self.engines)
         finally:
-            if not self.room.keeps_engine():
-                self.shelf.close()
+            if not self.host.keeps_engine():
+                self.engines.close()
 
-    def _work(self) -> None:
+    def _check(self, request: JobRequest) -> None:
+        check_settings(request.settings)
+        waiting = sum(job.state == WAITING for job in self._jobs.values())
+        if not self._accepting or waiting >= self.limits.waiting:
+            raise BusyError(f"{waiting} jobs are waiting already; try again later")
+
+    def _run(self) -> None:
         while True:
             with self._change:
                 job = self._next()
                 while job is None:
-                    if not self._open:
+                    if not self._accepting:
                         return
                     self._change.wait()
                     job = self._next()
-            self._do(job)
+            self._run_job(job)
 
     def _next(self) -> Job | None:
         return next((job for job in self._jobs.values() if job.state == WAITING), None)
 
-    def _do(self, job: Job) -> None:
+    def _run_job(self, job: Job) -> None:
         try:
-            with self.room.turn(job):
+            with self.host.exclusive(job):
                 with self._change:
                     if job.state != WAITING:
                         return
                     job.state, job.began_s = RUNNING, time.time()
-                job.result = self.work_on(job)
+                job.result = self.run_now(job)
             self._end(job, DONE)
         except Cancelled as stopped:
             self._end(job, STOPPED, str(stopped))
-        except SadTalkerError as refused:
-            self._end(job, FAILED, str(refused))
-        except Exception as defect:
-            import logging
+        except SadTalkerError as error:
+            self._end(job, FAILED, error.describe(job.request.names))
+        except Exception as bug:
+            log.exception("A job failed")
+            text = str(bug).split("\n")[0][:MAX_BUG_TEXT]
+            self._end(job, FAILED, f"Internal error ({type(bug).__name__}: {text}); the log has the details")
 
-            logging.getLogger(__name__).exception("A job failed")
-            self._end(job, FAILED, DEFECT.format(kind=type(defect).__name__, words=str(defect).split("\n")[0][:200]))
-
-    def _end(self, job: Job, state: str, words: str = "") -> None:
+    def _end(self, job: Job, state: str, message: str = "") -> None:
         with self._change:
             if job.ended:
                 return
-            job.error, job.ended_s = with_display_names(words, job.order.names), time.time()
+            job.error, job.ended_s = message, time.time()
             job.progress = Progress(job.progress.stage, job.progress.done, job.progress.total)
-            _remove(job.order.scratch)
+            _remove_folder(job.request.scratch)
             job.state = state
-            self.room.dismiss(job)
-            job.over.set()
+            self.host.job_ended(job)
+            job.finished.set()
             if job.id not in self._jobs:
                 _remove_result(job)
 
-    def _forget_old(self) -> None:
+    def _remove_old(self) -> None:
         ended = [job for job in self._jobs.values() if job.ended]
-        late_s = time.time() - self.limits.kept_s
+        oldest_s = time.time() - self.limits.kept_s
         for index, job in enumerate(ended):
-            if len(ended) - index > self.limits.kept or job.ended_s < late_s:
+            if len(ended) - index > self.limits.kept or job.ended_s < oldest_s:
                 del self._jobs[job.id]
                 _remove_result(job)
 
 
-class BusyError(SadTalkerError):
-    """Too many jobs wait."""
-
-
-def make(job: Job, room: JobEnvironment, limits: Limits) -> Result:
-    """The video of one job."""
+def make_job_video(job: Job, host: Host, limits: Limits, engines: EngineSource) -> Result:
+    """Make the video of one job; MediaError if it takes longer than the limit."""
     from sadtalker_ext.pipeline.animate import make_video
 
-    order, until_s = job.order, time.monotonic() + limits.job_s
+    request, until_s = job.request, time.monotonic() + limits.job_s
 
     def report(progress: Progress) -> None:
         job.progress = progress
-        room.report(progress)
+        host.report(progress)
 
-    def stopped() -> bool:
+    def cancelled() -> bool:
         if time.monotonic() > until_s:
-            raise MediaError(f"The work took longer than the {limits.job_s:.0f} s allowed here; give a shorter voice")
-        return job.stop.is_set() or room.interrupted()
+            raise MediaError(f"The job took longer than the allowed {limits.job_s:.0f} s; use a shorter voice")
+        return job.stop_requested.is_set() or host.interrupted()
 
-    watcher = Watcher(report, stopped)
+    watcher = Watcher(report, cancelled)
     watcher.check()
-    _check_length(order.inputs, limits.voice_s)
-    return make_video(order.inputs, order.output, order.settings, room.runtime(order.settings), watcher)
+    _check_length(request.inputs, limits.voice_s)
+    runtime = host.runtime(request.settings)
+    return make_video(request.inputs, request.output, request.settings, runtime, watcher, engine=engines)
 
 
-def _check_length(inputs: Inputs, most_s: float) -> None:
-    """Refuse a clip longer than this service allows; the longest of all is known to the reader of voices."""
+def _check_length(inputs: Inputs, limit_s: float) -> None:
+    """Raise MediaError for a clip longer than this server allows; the audio reader has its own upper limit."""
     from sadtalker_ext.audio.speech import open_speech
 
-    if most_s >= Limits.voice_s:
+    if limit_s >= Limits.voice_s:
         return
-    if inputs.voice is not None and open_speech(inputs.voice).duration_s > most_s:
-        raise MediaError(f"The voice is longer than the {most_s:.0f} s allowed here; give a shorter one")
-    if inputs.idle_s is not None and inputs.idle_s > most_s:
-        raise MediaError(f"An idle clip of {inputs.idle_s:g} s is longer than the {most_s:.0f} s allowed here")
+    if inputs.voice is not None and open_speech(inputs.voice).duration_s > limit_s:
+        raise MediaError(
+            "The ", FileRef("voice", inputs.voice), f" is longer than the allowed {limit_s:.0f} s; use a shorter one"
+        )
+    if inputs.idle_s is not None and inputs.idle_s > limit_s:
+        raise MediaError(f"An idle clip of {inputs.idle_s:g} s is longer than the allowed {limit_s:.0f} s")
 
 
-def _remove(folder: Path | None) -> None:
+def _remove_folder(folder: Path | None) -> None:
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_result(job: Job) -> None:
-    if job.order.fleeting:
+    if job.request.temporary:
         with suppress(OSError):
-            job.order.output.unlink(missing_ok=True)
+            job.request.output.unlink(missing_ok=True)

@@ -1,28 +1,27 @@
-"""From a picture file to a portrait: read it, choose the face, cut out the person."""
+"""Read a portrait: the picture, the chosen face, and the mask of the person."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sadtalker_ext.geometry.portrait import Portrait
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from sadtalker_ext.arrays import Image
+    from sadtalker_ext.engines.recent_values import RecentValues
     from sadtalker_ext.geometry.landmarks import Landmarks
     from sadtalker_ext.video.picture import Picture
 
-ACCENT = (255, 122, 26)
-"""Colour of drawn boxes, RGB."""
+BOX_RGB: Final = (255, 122, 26)
+"""Colour of drawn boxes."""
 
 
 class PortraitSettings(Protocol):
-    """What :class:`~sadtalker_ext.settings.Settings` says about the portrait."""
+    """The part of :class:`~sadtalker_ext.settings.Settings` that concerns the portrait."""
 
     @property
     def face(self) -> str:
@@ -31,7 +30,7 @@ class PortraitSettings(Protocol):
 
     @property
     def resolution_limit(self) -> int:
-        """Largest side to work at, pixels."""
+        """Longest side after scaling down, pixels."""
         ...
 
 
@@ -39,8 +38,9 @@ class PortraitSettings(Protocol):
 class PreparedPortrait:
     """A portrait ready to be animated.
 
-    original_size_px: (width, height) of the picture file. faces: every face, in pixels of ``portrait.picture``; their
-    place is their index. notes: sentences for the user.
+    original_size_px: (width, height) of the picture file.
+    faces: all faces, in pixels of ``portrait.picture``; a face is chosen by its index here.
+    notes: sentences for the user.
     """
 
     portrait: Portrait
@@ -49,24 +49,39 @@ class PreparedPortrait:
     notes: tuple[str, ...] = ()
 
     @property
-    def shrink(self) -> float:
-        """Size of the working picture over that of the file, 1 or less."""
+    def scale(self) -> float:
+        """Size of the working picture divided by that of the file, at most 1."""
         return self.portrait.picture.shape[1] / self.original_size_px[0]
 
 
-def read_portrait(path: str | Path, wishes: PortraitSettings) -> PreparedPortrait:
-    """Read a picture or a video's first frame, choose its face as wished, and cut out the person.
+def read_portrait(
+    path: str | Path, settings: PortraitSettings, cache: RecentValues[PreparedPortrait] | None = None
+) -> PreparedPortrait:
+    """Read a picture or the first frame of a video, choose the face, and segment the person.
 
-    MediaError for a file that is no picture, FaceError for a face that cannot be used. May be called from any thread.
+    cache: returns the portrait without reading it again if neither the file nor the settings have changed.
+
+    Raises MediaError if the file is not a picture, FaceError if there is no usable face. Callable from any thread.
     """
+    if cache is None:
+        return _read_portrait(path, settings)
+    return cache.get_or_make(_cache_key(Path(path), settings), lambda: _read_portrait(path, settings))
+
+
+def _cache_key(path: Path, settings: PortraitSettings) -> Hashable:
+    status = path.stat()
+    return (path.resolve(), status.st_mtime_ns, status.st_size, status.st_ino, settings.face, settings.resolution_limit)
+
+
+def _read_portrait(path: str | Path, settings: PortraitSettings) -> PreparedPortrait:
     from sadtalker_ext.faces.find import choose_face
     from sadtalker_ext.faces.person_mask import segment_person
     from sadtalker_ext.faces.worker_client import WorkerUnavailable, start_worker
     from sadtalker_ext.video.picture import read_picture
 
     start_worker()
-    picture = read_picture(path, wishes.resolution_limit)
-    choice = choose_face(picture.pixels, wishes.face, _shrink(picture))
+    picture = read_picture(path, settings.resolution_limit)
+    choice = choose_face(picture.pixels, settings.face, _scale(picture))
     try:
         person = segment_person(picture.pixels, choice.landmarks.box)
     except WorkerUnavailable:
@@ -76,7 +91,7 @@ def read_portrait(path: str | Path, wishes: PortraitSettings) -> PreparedPortrai
 
 
 def list_faces(path: str | Path, limit_px: int) -> tuple[Picture, list[Landmarks]]:
-    """The picture at working size and every face in it, the largest first."""
+    """Return the picture at working size and all its faces, the largest first."""
     from sadtalker_ext.faces.find import find_faces
     from sadtalker_ext.faces.worker_client import start_worker
     from sadtalker_ext.video.picture import read_picture
@@ -86,8 +101,8 @@ def list_faces(path: str | Path, limit_px: int) -> tuple[Picture, list[Landmarks
     return picture, find_faces(picture.pixels)
 
 
-def draw_faces(picture: NDArray[np.uint8], faces: Sequence[Landmarks]) -> NDArray[np.uint8]:
-    """A copy of an RGB picture (H, W, 3) with a numbered box around each face."""
+def draw_faces(picture: Image, faces: Sequence[Landmarks]) -> Image:
+    """Return a copy of an RGB picture (H, W, 3) with a numbered box around each face."""
     import cv2
 
     drawn = picture.copy()
@@ -95,13 +110,13 @@ def draw_faces(picture: NDArray[np.uint8], faces: Sequence[Landmarks]) -> NDArra
     for index, face in enumerate(faces):
         left, top = round(face.box.x), round(face.box.y)
         right, bottom = round(face.box.x + face.box.width), round(face.box.y + face.box.height)
-        cv2.rectangle(drawn, (left, top), (right, bottom), ACCENT, line, cv2.LINE_AA)
+        cv2.rectangle(drawn, (left, top), (right, bottom), BOX_RGB, line, cv2.LINE_AA)
         _draw_number(drawn, str(index), (left, top), line)
     return drawn
 
 
-def _draw_number(drawn: NDArray[np.uint8], text: str, corner: tuple[int, int], line: int) -> None:
-    """The index on a small plate inside the upper left corner of its box, wholly within the picture."""
+def _draw_number(drawn: Image, text: str, corner: tuple[int, int], line: int) -> None:
+    """Draw a number on a filled rectangle in the upper left corner of its box, entirely within the picture."""
     import cv2
 
     size = 0.28 * line
@@ -109,10 +124,10 @@ def _draw_number(drawn: NDArray[np.uint8], text: str, corner: tuple[int, int], l
     pad = 2 * line
     left = min(max(0, corner[0]), max(0, drawn.shape[1] - width - 2 * pad))
     top = min(max(0, corner[1]), max(0, drawn.shape[0] - height - below - 2 * pad))
-    cv2.rectangle(drawn, (left, top), (left + width + 2 * pad, top + height + 2 * pad), ACCENT, cv2.FILLED)
+    cv2.rectangle(drawn, (left, top), (left + width + 2 * pad, top + height + 2 * pad), BOX_RGB, cv2.FILLED)
     place = (left + pad, top + pad + height)
     cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), line, cv2.LINE_AA)
 
 
-def _shrink(picture: Picture) -> float:
+def _scale(picture: Picture) -> float:
     return picture.pixels.shape[1] / picture.original_size_px[0]

@@ -1,4 +1,4 @@
-"""Stages of the work: timed, side by side where they do not need each other, stopped when a person asks."""
+"""Stages of the work on a video: measured, run in parallel where possible, and cancelled on request."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from sadtalker_ext.engines.protocol import Frame
+    from sadtalker_ext.arrays import Frame
     from sadtalker_ext.pipeline.progress import Watcher
 
 P = ParamSpec("P")
 T = TypeVar("T")
-CANCEL_EVERY_S = 0.1
-"""How often a person's wish to stop is looked up while a stage is waited for."""
+CANCEL_CHECK_S: Final = 0.1
+"""Seconds between two checks for cancellation while a stage runs."""
 
 
 @dataclass
 class Stopwatch:
-    """Seconds since it was made, seconds of each stage, and when the first frame was through."""
+    """Seconds of each stage, and of the time to the first frame, since the object was created."""
 
     began_s: float = field(default_factory=time.perf_counter)
     stage_s: dict[str, float] = field(default_factory=dict)
@@ -31,18 +31,18 @@ class Stopwatch:
 
     @property
     def now_s(self) -> float:
-        """Seconds since the work began."""
+        """Seconds since the start."""
         return time.perf_counter() - self.began_s
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Note the seconds that the work inside takes."""
+        """Measure the block as a stage."""
         began_s = self.now_s
         yield
         self.stage_s[name] = self.now_s - began_s
 
     def note_first(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """Pass every frame on, and note when the consumer has taken the first."""
+        """Pass every frame on, and note when the consumer asks for the second."""
         for index, frame in enumerate(frames):
             yield frame
             if index == 0:
@@ -50,7 +50,7 @@ class Stopwatch:
 
 
 class ParallelStages:
-    """Stages that run in threads of their own; leaving it waits for none of them."""
+    """Runs each stage in a thread of its own; leaving the context does not wait for unfinished ones."""
 
     def __init__(self, watcher: Watcher, stopwatch: Stopwatch) -> None:
         self._watcher = watcher
@@ -64,7 +64,7 @@ class ParallelStages:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def begin(self, stage: str, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """Begin one stage."""
+        """Start a stage and report it."""
 
         def timed() -> T:
             with self._stopwatch.stage(stage):
@@ -74,7 +74,17 @@ class ParallelStages:
         return self._pool.submit(timed)
 
     def result(self, future: Future[T]) -> T:
-        """What a stage gives, or its error: with several at fault, the one that is asked for first is told."""
-        while not wait((future,), CANCEL_EVERY_S).done:
+        """Wait for the result of a stage, or raise its error; raise Cancelled if the caller asked to stop."""
+        while not wait((future,), CANCEL_CHECK_S).done:
             self._watcher.check()
         return future.result()
+
+    @staticmethod
+    def when_done(future: Future[T], use: Callable[[T], object]) -> None:
+        """Call ``use`` with the result of a stage as soon as it has one; not if it fails or was never started."""
+
+        def finish(done: Future[T]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                use(done.result())
+
+        future.add_done_callback(finish)

@@ -27,8 +27,6 @@ WINDOW_RADIUS = 13
 SMOOTHING_FRAMES = 13
 SMOOTHING_ORDER = 2
 BLINK_SHAPE = (0.5, 0.9, 1.0, 0.9, 0.5)
-REGULAR_BLINK_SHAPE = (0.5, 0.6, 0.7, 0.9, 1.0, 0.9, 0.7, 0.6, 0.5)
-REGULAR_BLINK_GAP = 80
 SHORTEST_GAP, LONGEST_GAP = 10, 70
 SHORTEST_CLIP_WITH_BLINK = 22
 """Frames; at 21 the official code fails because its range of gaps is empty, below it never blinks."""
@@ -58,11 +56,6 @@ def random_blinks(frames: int, rng: Random) -> Floats:
     return place_blinks(frames, BLINK_SHAPE, lambda: rng.choice(gaps))
 
 
-def regular_blinks(frames: int) -> Floats:
-    """Slow blinks (T, 1) every 80 frames."""
-    return place_blinks(frames, REGULAR_BLINK_SHAPE, lambda: REGULAR_BLINK_GAP)
-
-
 def loop_to_length(rows: Floats, frames: int) -> Floats:
     """Rows (N, D) repeated or cut to (T, D)."""
     return np.take(rows, np.arange(frames) % len(rows), axis=0)
@@ -79,21 +72,13 @@ def smooth_poses(poses: Floats) -> Floats:
     return np.asarray(savgol_filter(poses, window, SMOOTHING_ORDER, axis=0), dtype=np.float32)
 
 
-def add_reference_pose(poses: Floats, reference: Floats) -> Floats:
-    """The official way: the movement of a reference (N, 6), looped, comes on top of the poses (T, 6)."""
-    return poses + loop_to_length(reference, len(poses)) - reference[:1]
-
-
-def drive_coefficients(generated: Floats, source: Floats, still: bool) -> Floats:
+def drive_coefficients(generated: Floats, source: Floats) -> Floats:
     """Driving coefficients (T, 70 or 73) from generated ones (T, 70) and those of the source (70 or 73,).
 
-    The source's crop values, where it has them, are the same in every frame; ``still`` keeps its pose too.
+    The crop values of the source, if it has them, are repeated in every frame.
     """
     crop = np.broadcast_to(source[CROP], (len(generated), len(source) - CROP.start))
-    driven = np.concatenate((generated, crop), axis=1)
-    if still:
-        driven[:, POSE] = source[POSE]
-    return driven
+    return np.concatenate((generated, crop), axis=1)
 
 
 def coefficient_windows(coefficients: Floats, frames: Sequence[int]) -> Floats:
@@ -126,12 +111,6 @@ def official_free_view(keyframes_deg: Sequence[float], frames: int) -> NDArray[n
         path = np.concatenate(segments).tolist()
     path = path[:frames]
     return np.asarray(path + path[-1:] * (frames - len(path)), dtype=np.float64)
-
-
-def spread_keyframes(keyframes_deg: Sequence[float], frames: int) -> NDArray[np.float64]:
-    """Angles (T,) in degrees: keyframes spread evenly over the clip, linear between, both ends reached."""
-    at = np.linspace(0, 1, len(keyframes_deg))
-    return np.interp(np.linspace(0, 1, frames), at, keyframes_deg)
 
 
 def to_motion(coefficients: Floats) -> Motion:

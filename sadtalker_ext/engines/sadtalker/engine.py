@@ -1,4 +1,4 @@
-"""The engine ``sadtalker``: the official networks, lean, streaming, and with the quirks users hate taken out."""
+"""The SadTalker engine: the published networks, streaming, without the known defects of the official code."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import torch
 from sadtalker_ext.audio.mel import stream_mel
 from sadtalker_ext.audio.windows import IDLE_MEL, stream_windows
 from sadtalker_ext.engines.batches import in_batches
+from sadtalker_ext.engines.motion_editing import StandardMotionEditor
 from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle
 from sadtalker_ext.engines.sadtalker import coefficients as rows
 from sadtalker_ext.engines.sadtalker.coefficients import from_motion, to_motion
+from sadtalker_ext.engines.sadtalker.entry import NAME
 from sadtalker_ext.engines.sadtalker.framing import (
     Framing,
     frame_portrait,
@@ -24,7 +26,10 @@ from sadtalker_ext.engines.sadtalker.framing import (
     paster,
 )
 from sadtalker_ext.engines.sadtalker.inference import predict_expression, predict_pose, source_tensor, to_pixels
+from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
+from sadtalker_ext.engines.sadtalker.parity import OfficialMotionEditor, view_of
 from sadtalker_ext.engines.sadtalker.puppet_coefficients import portrait_coefficients
+from sadtalker_ext.engines.sadtalker.state import REFERENCES
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.landmarks import FACE_OVAL
 from sadtalker_ext.models.keypoints import HeadAngles, transform_keypoints
@@ -36,52 +41,23 @@ from sadtalker_ext.weights.packaged import PACKAGED, PUPPET, PackagedConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from sadtalker_ext.arrays import Float32Array, Frame, UInt8Array
     from sadtalker_ext.audio.speech import Speech
-    from sadtalker_ext.engines.protocol import Frame
+    from sadtalker_ext.engines.protocol import MotionEditor
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.models.generator import EncodedSource
     from sadtalker_ext.models.mapping_net import MappingNet
     from sadtalker_ext.runtime import Runtime
-    from sadtalker_ext.settings import Settings
     from sadtalker_ext.weights.official import OfficialNetworks
 
-    Floats = NDArray[np.float32]
     Networks = tuple[OfficialNetworks, MappingNet]
 
-KNOBS: Final = frozenset(
-    {
-        "engine", "face", "still", "expression_scale", "head_motion_scale", "blink", "pose_style", "yaw", "pitch",
-        "roll", "seed", "frame_rate", "resolution_limit", "quality", "restore", "mode", "size", "parity",
-        "paste",
-    }
-)  # fmt: skip
-REFERENCES: Final = ("eyes", "pose", "eyes+pose", "all")
+DEFAULT_OPTIONS: Final = SadTalkerOptions()
 SOUND_BATCH: Final = 32
 """Frames of sound heard together; the networks' chunk of poses."""
-
-
-@dataclass(frozen=True)
-class SadTalkerOptions:
-    """size_px: 256 or 512, side of the square that official networks render; trained ones name their own.
-
-    mode: see :data:`sadtalker_framing.MODES`.
-    parity: the official boxes, Poisson paste and idle sound instead of the better ones.
-    seamless: a Poisson paste per frame where the face is put back, without the rest of parity.
-    """
-
-    size_px: int = 256
-    mode: str = "full"
-    parity: bool = False
-    seamless: bool = False
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> SadTalkerOptions:
-        """The part of the wishes that decides how the engine is built."""
-        return cls(int(settings.size), settings.mode, settings.parity, settings.paste == "seamless")
 
 
 @dataclass(frozen=True)
@@ -90,7 +66,7 @@ class Face:
 
     portrait: Portrait
     framing: Framing
-    coefficients: Floats
+    coefficients: Float32Array
 
 
 @dataclass(frozen=True)
@@ -108,7 +84,7 @@ class SadTalkerEngine:
     """Holds the networks and one prepared portrait at a time."""
 
     def __init__(
-        self, runtime: Runtime, options: SadTalkerOptions = SadTalkerOptions(), networks: Networks | None = None
+        self, runtime: Runtime, options: SadTalkerOptions = DEFAULT_OPTIONS, networks: Networks | None = None
     ) -> None:
         """networks: taken instead of those in the checkpoints."""
         if options.size_px not in PACKAGED:
@@ -127,7 +103,10 @@ class SadTalkerEngine:
         self._generator = official.generator().to(self.device)
         self._face: Face | None = None
         self._scene: Scene | None = None
-        self.spec = engine_spec(self.config, official.name, options)
+        self.spec = engine_spec(self.config, official.name)
+        columns = SCALED_COLUMNS if kind == PUPPET else tuple(range(rows.EXPRESSION.stop))
+        editor_class = OfficialMotionEditor if options.parity else StandardMotionEditor
+        self.editor: MotionEditor = editor_class(columns)
 
     def read_face(self, portrait: Portrait) -> Motion:
         """The portrait's own 3DMM coefficients as motion (T = 1)."""
@@ -158,11 +137,11 @@ class SadTalkerEngine:
     def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
         """Frames of the video in order; a batch of them exists at a time."""
         scene = self._set(self._read(portrait))
-        driving = rows.drive_coefficients(from_motion(motion), scene.face.coefficients, still=False)
-        batch = self.runtime.frames_at_once()
+        driving = rows.drive_coefficients(from_motion(motion), scene.face.coefficients)
+        batch, fixed_view = self.runtime.frames_at_once(), view_of(motion)
 
-        def squares(part: range) -> NDArray[np.uint8]:
-            view = None if motion.view_deg is None else motion.view_deg[part.start : part.stop]
+        def squares(part: range) -> UInt8Array:
+            view = None if fixed_view is None else fixed_view[part.start : part.stop]
             return self._squares(scene, rows.coefficient_windows(driving, part), view)
 
         for pixels in in_batches(len(motion), batch, squares):
@@ -185,8 +164,8 @@ class SadTalkerEngine:
             yield torch.from_numpy(windows).to(self.device)[None]
 
     @torch.inference_mode()
-    def _squares(self, scene: Scene, windows: Floats, view_deg: Floats | None) -> NDArray[np.uint8]:
-        """Rendered squares (B, S, S, 3) of coefficient windows (B, 70 or 73, 27), seen as Motion.view_deg says."""
+    def _squares(self, scene: Scene, windows: Float32Array, view_deg: Float32Array | None) -> UInt8Array:
+        """Rendered squares (B, S, S, 3) of coefficient windows (B, 70 or 73, 27), with the fixed view, if any."""
         head = self._mapping(torch.from_numpy(windows).to(self.device))
         driving = transform_keypoints(scene.canonical, head, view_angles(view_deg, self.device))
         return to_pixels(self._generator.render(scene.encoded, scene.keypoints, driving))
@@ -214,7 +193,7 @@ class SadTalkerEngine:
             self._scene = Scene(face, canonical, keypoints, encoded, finish)
         return self._scene
 
-    def _read_coefficients(self, portrait: Portrait, framing: Framing) -> Floats:
+    def _read_coefficients(self, portrait: Portrait, framing: Framing) -> Float32Array:
         """Coefficients (70 or 73,) of the source: expression, angles, translation, and where the crop lies."""
         if self._face_recon is None:
             own = portrait_coefficients(portrait.landmarks.mesh, framing.landmarks68, self.config.size_px)
@@ -233,27 +212,25 @@ def open_networks(options: SadTalkerOptions, folders: Sequence[Path]) -> Network
     return official, open_mapping(coefficients, official.mapping_folders, official.config.coefficients)
 
 
-def engine_spec(config: PackagedConfig, name: str, options: SadTalkerOptions) -> EngineSpec:
-    """What the engine is with the networks of ``config`` from the file ``name``.
+def engine_spec(config: PackagedConfig, name: str) -> EngineSpec:
+    """Return the properties of the engine with the networks of ``config`` from the file ``name``.
 
-    The puppet's shapes count from the portrait, so whole expressions cannot be copied from another face.
+    Networks trained on the starter's expression shapes cannot copy a whole expression: those shapes are relative to
+    the portrait.
     """
     puppet = config.coefficients == PUPPET
     origin = "trained" if puppet or config != PackagedConfig(config.size_px) else "official checkpoints"
     return EngineSpec(
-        name="sadtalker",
+        name=NAME,
         label=f"SadTalker {config.size_px} ({origin})",
         frame_size_px=config.size_px,
-        knobs=KNOBS,
         pose_styles=tuple(str(style) for style in range(config.pose_vae.styles)),
-        expression_columns=SCALED_COLUMNS if puppet else tuple(range(rows.EXPRESSION.stop)),
         weights=(name,),
         references=REFERENCES[: -1 if puppet else None],
-        parity=options.parity,
     )
 
 
-def view_angles(view_deg: Floats | None, device: torch.device) -> HeadAngles:
+def view_angles(view_deg: Float32Array | None, device: torch.device) -> HeadAngles:
     """Pitch, yaw and roll (B, 3) in degrees as the renderer takes them; a column of NaN is left to the networks."""
     if view_deg is None:
         return HeadAngles()
@@ -264,7 +241,7 @@ def view_angles(view_deg: Floats | None, device: torch.device) -> HeadAngles:
     return HeadAngles(yaw, pitch, roll)
 
 
-def blinks(style: MotionStyle, frames: int) -> Floats:
+def blinks(style: MotionStyle, frames: int) -> Float32Array:
     """Lid closing (T, 1): that of a reference, repeated, or blinks of our own."""
     if style.lids is not None:
         return rows.loop_to_length(style.lids[:, None], frames)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import torch
 from torch import Tensor, nn
 
-from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine, SadTalkerOptions
+from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine
+from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
 from sadtalker_ext.models.face_recon import HEADS, FaceCoefficients
 from sadtalker_ext.models.mapping_net import HeadParameters
 from sadtalker_ext.models.pose_vae import PoseVAEConfig

@@ -1,9 +1,9 @@
-"""A face restorer or upscaler from a file in the folders of checkpoints."""
+"""Face restorers and upscalers from files in the checkpoint folders."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import SettingsError, WeightsError
 from sadtalker_ext.weights.files import search_folders
@@ -12,41 +12,44 @@ from sadtalker_ext.weights.restorer_files import find_restorer, restorer_files
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sadtalker_ext.pipeline.progress import Restorer
+    from sadtalker_ext.pipeline.restoration.registry import Restorer
     from sadtalker_ext.runtime import Runtime
 
-KINDS = {"restore": "face restorer", "upscale": "upscaler"}
-"""What each of the two settings asks for."""
+KINDS: Final = {"restore": "face restorer", "upscale": "upscaler"}
+"""What each of the two settings selects."""
 
 
-def open_file(name: str, wish: str, registered: Sequence[str], runtime: Runtime) -> Restorer:
-    """Open the file that the setting ``wish`` (one of :data:`KINDS`) names.
+def open_restorer_file(name: str, setting: str, registered: Sequence[str], runtime: Runtime) -> Restorer:
+    """Open the file named by a setting.
 
-    registered: names of what is there without files, for the message.
+    setting: a key of :data:`KINDS`. registered: names that exist without files, for the error message.
     """
     folders = search_folders(runtime.folders)
     if "/" in name or "\\" in name:
         raise SettingsError(
-            f"The setting {wish} is {name!r}, but it takes a name without folders; name the folder with --folder"
+            f"The setting {setting} is {name!r}, but it accepts a file name without folders; put the file into a "
+            "checkpoint folder"
         )
     path = find_restorer(name, folders)
     if path is None:
-        raise SettingsError(_nowhere(name, wish, registered, folders))
+        raise SettingsError(_not_found(name, setting, registered, folders))
     from sadtalker_ext.pipeline.restoration.networks import open_picture_network
     from sadtalker_ext.pipeline.restoration.video import FaceRestorer, FrameUpscaler
 
     network = open_picture_network(path, runtime)
-    if network.faces != (wish == "restore"):
+    if network.faces != (setting == "restore"):
         other = "restore" if network.faces else "upscale"
-        raise WeightsError(f"{path.name} is a {network.name} network, no {KINDS[wish]}: use --{other} {name}")
+        raise WeightsError(
+            f"{path.name} is a {network.name} network, not a {KINDS[setting]}; use it for the setting {other}"
+        )
     return FaceRestorer(network) if network.faces else FrameUpscaler(network, network.scale)
 
 
-def _nowhere(name: str, wish: str, registered: Sequence[str], folders: Sequence[Path]) -> str:
-    there = [*registered, *(path.name for path in restorer_files(folders))]
-    offer = f"there are {', '.join(there)}" if there else "none is available here"
+def _not_found(name: str, setting: str, registered: Sequence[str], folders: Sequence[Path]) -> str:
+    names = [*registered, *(path.name for path in restorer_files(folders))]
+    available = f"available: {', '.join(names)}" if names else "none is available"
     places = ", ".join(str(folder) for folder in folders)
     return (
-        f"There is no {KINDS[wish]} named {name!r}; {offer}; use none, or put its file (.pth, .safetensors) into one "
-        f"of: {places}"
+        f"There is no {KINDS[setting]} named {name!r} ({available}). Choose none, or put its file (.pth, .safetensors) "
+        f"into one of these folders: {places}"
     )
