@@ -1,1 +1,1 @@
-"""The puppet: a geometric, 3D-aware face renderer that needs no trained weights."""
+"""Geometric portrait renderer: warps a portrait by expression and head pose in 3D, without trained weights."""

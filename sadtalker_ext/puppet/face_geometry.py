@@ -1,4 +1,4 @@
-"""The face frame: axes, units and curves of one face, measured from its landmarks.
+"""Axes, units and curves of one face, measured from its landmarks.
 
 All lengths are pixels of the picture. Local coordinates of the mouth are ``t`` (along the line from the picture-left
 to the picture-right corner) and ``v`` (down, perpendicular to it), with the origin between the lips.
@@ -7,57 +7,41 @@ to the picture-right corner) and ``v`` (down, perpendicular to it), with the ori
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.curves import Axes, Curve, fit_curve, make_axes
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from sadtalker_ext.arrays import Float32Array, Float64Array
 
-    Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A function of ``t`` tabulated at equal steps; linear between and constant beyond its ends.
-
-    start, step: pixels. values: (N,) pixels.
-    """
-
-    start: float
-    step: float
-    values: Array
-
-    def __call__(self, t: Array) -> Array:
-        """Value at ``t`` (any shape, pixels)."""
-        position = np.clip((t - self.start) / self.step, 0.0, len(self.values) - 1.0)
-        low = np.minimum(position.astype(np.int64), len(self.values) - 2)
-        share = position - low
-        value: Array = self.values[low] * (1.0 - share) + self.values[low + 1] * share
-        return value
-
-
-@dataclass(frozen=True)
-class Axes:
-    """A local right-handed frame in the picture: origin (2,), unit vectors along (2,) and down (2,)."""
-
-    origin: Array
-    along: Array
-    down: Array
-
-    def local(self, points: Array) -> tuple[Array, Array]:
-        """(..., 2) pixels -> (t, v), each (...)."""
-        x, y = points[..., 0] - self.origin[0], points[..., 1] - self.origin[1]
-        return x * self.along[0] + y * self.along[1], x * self.down[0] + y * self.down[1]
+OPEN_SOURCE_GAP: Final = 0.012
+"""A portrait whose lips are farther apart than this, in face heights, has an open mouth."""
+_MIN_FACE_HEIGHT_PX: Final = 8.0
+_MIN_FACE_WIDTH_PX: Final = 6.0
+_MIN_HALF_WIDTH_PX: Final = 2.0
+"""Smallest distance from the middle to a corner of a mouth or an eye."""
+_MIN_LIP_PX: Final = 1.0
+"""Smallest thickness of a lip. These minima keep divisions finite for tiny and strongly turned faces."""
+_MOUTH_CURVE_REACH: Final = 2.5
+"""Range in which lip curves are tabulated, in half mouth widths from the middle; the fields of the
+cheeks read them too."""
+_EYE_CURVE_REACH: Final = 1.6
+"""Range in which lid curves are tabulated, in half eye widths from the middle; the eye box is 1.35 wide."""
+_LIP_DEGREE: Final = 5
+_LID_DEGREE: Final = 4
+"""Degrees of the polynomials fitted to the 11 points of a lip and the 9 points of a lid."""
+_MIN_CREASE: Final = 0.35
+"""Smallest distance from the upper lid to the brow, in half eye widths, where the brow lies close to the eye."""
 
 
 @dataclass(frozen=True)
 class MouthFrame:
     """The mouth: local axes, half widths to both corners, lip curves v(t) and lip thicknesses.
 
-    upper, lower: inner edges of the lips, equal where the mouth is closed. gap: largest distance between them.
+    upper, lower: inner edges of the lips, equal where the mouth is closed. gap_px: largest distance between them.
     """
 
     axes: Axes
@@ -74,23 +58,31 @@ class MouthFrame:
         """Distance between the mouth corners."""
         return self.left_px + self.right_px
 
-    def normalised(self, t: Array) -> Array:
-        """``t`` in half widths: -1 at the picture-left corner, 1 at the picture-right one."""
+    def normalised(self, t: Float64Array) -> Float64Array:
+        """Return ``t`` in half widths: -1 at the picture-left corner, 1 at the picture-right one."""
         return np.where(t < 0.0, t / self.left_px, t / self.right_px)
+
+
+class Iris(NamedTuple):
+    """Centre of an iris in its eye's axes, and its radius."""
+
+    t_px: float
+    v_px: float
+    radius_px: float
 
 
 @dataclass(frozen=True)
 class EyeFrame:
     """One eye: local axes with the origin midway between its corners, lid curves v(t), and the iris.
 
-    iris: (t, v, radius). crease_px: how far above the upper lid its skin can be drawn from (brow distance).
+    crease_px: distance from the upper lid up to the brow, whose skin can cover the closing eye.
     """
 
     axes: Axes
     half_px: float
     upper: Curve
     lower: Curve
-    iris: tuple[float, float, float]
+    iris: Iris
     crease_px: float
 
     @property
@@ -109,71 +101,65 @@ class FaceGeometry:
     mouth: MouthFrame
     left_eye: EyeFrame
     right_eye: EyeFrame
-    brows: Array
-    chin: Array
+    brows: Float64Array
+    chin: Float64Array
+
+    @property
+    def mouth_is_open(self) -> bool:
+        """Whether the lips are apart in the portrait."""
+        return self.mouth.gap_px > OPEN_SOURCE_GAP * self.height_px
 
 
-def measure_face(mesh: NDArray[np.float32]) -> FaceGeometry:
-    """Measure a face from its (478, 3) mesh in pixels."""
+class _EyeChains(NamedTuple):
+    """Mesh indices of one eye."""
+
+    upper: tuple[int, ...]
+    lower: tuple[int, ...]
+    brow: tuple[int, ...]
+    iris: tuple[int, ...]
+
+
+_LEFT_EYE: Final = _EyeChains(topo.LEFT_EYE_UPPER, topo.LEFT_EYE_LOWER, topo.LEFT_BROW, topo.LEFT_IRIS)
+_RIGHT_EYE: Final = _EyeChains(topo.RIGHT_EYE_UPPER, topo.RIGHT_EYE_LOWER, topo.RIGHT_BROW, topo.RIGHT_IRIS)
+
+
+def measure_face(mesh: Float32Array) -> FaceGeometry:
+    """Return the measures of a face from its mesh (478, 3) in pixels."""
     points = mesh[:, :2].astype(np.float64)
     right, left = points[list(topo.RIGHT_EYE_UPPER)], points[list(topo.LEFT_EYE_UPPER)]
-    axes = _axes(points[topo.NOSE_BOTTOM], left[[0, -1]].mean(0) - right[[0, -1]].mean(0))
+    axes = make_axes(points[topo.NOSE_BOTTOM], left[[0, -1]].mean(0) - right[[0, -1]].mean(0))
     height = float((points[topo.CHIN] - points[topo.FOREHEAD]) @ axes.down)
     width = float((points[topo.CHEEK_LEFT] - points[topo.CHEEK_RIGHT]) @ axes.along)
     return FaceGeometry(
         axes=axes,
-        height_px=max(height, 8.0),
-        width_px=max(width, 6.0),
+        height_px=max(height, _MIN_FACE_HEIGHT_PX),
+        width_px=max(width, _MIN_FACE_WIDTH_PX),
         mouth=_measure_mouth(points),
-        left_eye=_measure_eye(points, (topo.LEFT_EYE_UPPER, topo.LEFT_EYE_LOWER, topo.LEFT_BROW, topo.LEFT_IRIS)),
-        right_eye=_measure_eye(points, (topo.RIGHT_EYE_UPPER, topo.RIGHT_EYE_LOWER, topo.RIGHT_BROW, topo.RIGHT_IRIS)),
+        left_eye=_measure_eye(points, _LEFT_EYE),
+        right_eye=_measure_eye(points, _RIGHT_EYE),
         brows=np.concatenate([points[list(topo.RIGHT_BROW)], points[list(topo.LEFT_BROW)][::-1]]),
         chin=points[topo.CHIN],
     )
 
 
-def _axes(origin: Array, along: Array) -> Axes:
-    unit = along / max(float(np.hypot(*along)), 1e-6)
-    return Axes(origin=origin, along=unit, down=np.array([-unit[1], unit[0]]))
-
-
-def fit_curve(t: Array, v: Array, ends: tuple[float, float], degree: int = 5) -> Curve:
-    """Smooth v(t) through landmark points, exact at both end points, and level beyond them.
-
-    t, v: (N,) with the corners first and last. ends: the range to tabulate, in pixels.
-    """
-    order = np.argsort(t)
-    t, v = t[order], v[order]
-    centre, half = (t[0] + t[-1]) / 2.0, max((t[-1] - t[0]) / 2.0, 1e-6)
-    x = (t - centre) / half
-    weights = np.ones_like(x)
-    weights[[0, -1]] = 20.0
-    powers = np.arange(min(degree, len(x) - 1) + 1)
-    system = (x[:, None] ** powers) * weights[:, None]
-    coefficients = np.linalg.lstsq(system, v * weights, rcond=None)[0]
-    grid = np.linspace(ends[0], ends[1], 129)
-    inside = np.clip((grid - centre) / half, -1.0, 1.0)
-    return Curve(ends[0], (ends[1] - ends[0]) / 128.0, (inside[:, None] ** powers) @ coefficients)
-
-
-def _measure_mouth(points: Array) -> MouthFrame:
+def _measure_mouth(points: Float64Array) -> MouthFrame:
     corners = points[list(topo.MOUTH_CORNERS)]
-    centre = points[[13, 14]].mean(0)
-    along = corners[1] - corners[0]
-    axes = _axes(centre, along)
+    middles = [chain[topo.MIDDLE] for chain in (topo.MOUTH_UPPER_INNER, topo.MOUTH_LOWER_INNER)]
+    axes = make_axes(points[middles].mean(0), corners[1] - corners[0])
     t_corner, _ = axes.local(corners)
-    left, right = max(float(-t_corner[0]), 2.0), max(float(t_corner[1]), 2.0)
-    ends = (-2.5 * left, 2.5 * right)
+    left = max(float(-t_corner[0]), _MIN_HALF_WIDTH_PX)
+    right = max(float(t_corner[1]), _MIN_HALF_WIDTH_PX)
+    ends = (-_MOUTH_CURVE_REACH * left, _MOUTH_CURVE_REACH * right)
 
-    def chain(indices: tuple[int, ...]) -> Curve:
-        chosen = points[list(indices)].copy()
-        chosen[0], chosen[-1] = corners[0], corners[1]
-        return fit_curve(*axes.local(chosen), ends)
+    def fit_lip(chain: tuple[int, ...]) -> Curve:
+        lip = points[list(chain)].copy()
+        lip[0], lip[-1] = corners[0], corners[1]
+        return fit_curve(*axes.local(lip), ends, _LIP_DEGREE)
 
-    upper, lower = chain(topo.MOUTH_UPPER_INNER), chain(topo.MOUTH_LOWER_INNER)
-    lower = Curve(lower.start, lower.step, np.maximum(lower.values, upper.values))
-    _, v_top = axes.local(points[[0]])
-    _, v_bottom = axes.local(points[[17]])
+    upper = fit_lip(topo.MOUTH_UPPER_INNER)
+    lower = fit_lip(topo.MOUTH_LOWER_INNER).not_above(upper)
+    _, v_top = axes.local(points[[topo.MOUTH_UPPER_OUTER[topo.MIDDLE]]])
+    _, v_bottom = axes.local(points[[topo.MOUTH_LOWER_OUTER[topo.MIDDLE]]])
     zero = np.zeros(1)
     return MouthFrame(
         axes=axes,
@@ -181,30 +167,29 @@ def _measure_mouth(points: Array) -> MouthFrame:
         right_px=right,
         upper=upper,
         lower=lower,
-        upper_thickness_px=max(float(upper(zero)[0] - v_top[0]), 1.0),
-        lower_thickness_px=max(float(v_bottom[0] - lower(zero)[0]), 1.0),
+        upper_thickness_px=max(float(upper(zero)[0] - v_top[0]), _MIN_LIP_PX),
+        lower_thickness_px=max(float(v_bottom[0] - lower(zero)[0]), _MIN_LIP_PX),
         gap_px=float(np.max(lower.values - upper.values)),
     )
 
 
-def _measure_eye(points: Array, chains: tuple[tuple[int, ...], ...]) -> EyeFrame:
+def _measure_eye(points: Float64Array, chains: _EyeChains) -> EyeFrame:
     upper, lower, brow, iris = (points[list(chain)] for chain in chains)
     outer, inner = upper[0], upper[-1]
-    ends_lr = (outer, inner) if outer[0] < inner[0] else (inner, outer)
-    axes = _axes((outer + inner) / 2.0, ends_lr[1] - ends_lr[0])
-    half = max(float(np.hypot(*(ends_lr[1] - ends_lr[0]))) / 2.0, 2.0)
-    ends = (-1.6 * half, 1.6 * half)
-    upper_curve, lower_curve = (fit_curve(*axes.local(lid), ends, degree=4) for lid in (upper, lower))
-    lower_curve = Curve(lower_curve.start, lower_curve.step, np.maximum(lower_curve.values, upper_curve.values))
+    left, right = (outer, inner) if outer[0] < inner[0] else (inner, outer)
+    axes = make_axes((outer + inner) / 2.0, right - left)
+    half = max(float(np.hypot(*(right - left))) / 2.0, _MIN_HALF_WIDTH_PX)
+    ends = (-_EYE_CURVE_REACH * half, _EYE_CURVE_REACH * half)
+    upper_lid, lower_lid = (fit_curve(*axes.local(lid), ends, _LID_DEGREE) for lid in (upper, lower))
     iris_t, iris_v = axes.local(iris[:1])
     radius = float(np.mean(np.hypot(*(iris[1:] - iris[0]).T)))
     _, brow_v = axes.local(brow)
-    crease = float(np.min(upper_curve.values) - np.median(brow_v))
+    crease = float(np.min(upper_lid.values) - np.median(brow_v))
     return EyeFrame(
         axes=axes,
         half_px=half,
-        upper=upper_curve,
-        lower=lower_curve,
-        iris=(float(iris_t[0]), float(iris_v[0]), radius),
-        crease_px=max(crease, 0.35 * half),
+        upper=upper_lid,
+        lower=lower_lid.not_above(upper_lid),
+        iris=Iris(float(iris_t[0]), float(iris_v[0]), radius),
+        crease_px=max(crease, _MIN_CREASE * half),
     )

@@ -1,76 +1,106 @@
-"""The head as a soft solid: depth for every pixel, how far each follows the head, and rotation about the neck."""
+"""The head as a soft solid: how far each pixel follows the head, and its displacement for a rotation about the neck."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
-from sadtalker_ext.puppet.expression_fields import smoothstep, soft_clamp
+from sadtalker_ext.puppet.head_depth import head_depth
+from sadtalker_ext.puppet.profiles import smooth_ramp, soft_clamp
 from sadtalker_ext.puppet.warp import Displacement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sadtalker_ext.arrays import Float32Array, Float64Array
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
     from sadtalker_ext.puppet.warp import Grid
 
-    Array = NDArray[np.float64]
-    Array32 = NDArray[np.float32]
-
 ROTATION_LIMITS_RAD: Final = tuple(np.deg2rad([13.0, 16.0, 18.0]).tolist())
-"""Pitch, yaw and roll beyond these bend softly towards a limit."""
+"""Largest pitch, yaw and roll; rotations beyond are bent softly towards a limit."""
+_ROTATION_SOFTNESS: Final = 0.08
+"""Distance of that limit from the range, as a share of the range."""
 TRANSLATION_LIMIT: Final = 0.12
-"""Face heights."""
+"""Largest translation along each axis, in face heights."""
+_TRANSLATION_SOFTNESS: Final = 0.1
+"""Distance of the limit from the range, as a share of the range."""
 CAMERA_DISTANCE: Final = 6.0
 """Distance of the camera from the face in face heights: the perspective of a portrait lens."""
 
-DEPTH_BLUR: Final = 0.045
+_DEPTH_BLUR: Final = 0.045
 """Smoothing of the depth in face heights, so that the far cheek of a turned face cannot fold."""
-RELIEF: Final = 1.10
-"""Depth is stretched by this about the pivot: landmark depth is flatter than a head, and smoothing flattens it more."""
-PITCH_GAIN: Final = 1.18
-"""A nod of a flat-chinned relief reads as smaller than it is; with this a face tracker reads back what was asked."""
+_RELIEF: Final = 1.10
+"""Stretch of the depth about the pivot: landmark depth is flatter than a head, and smoothing flattens it more."""
+_PITCH_GAIN: Final = 1.18
+"""Gain of the pitch: a nod of a relief with a flat chin looks smaller than it is. With it a face tracker measures the
+given angle."""
+
+_PIVOT_BELOW_CHEEKS: Final = 0.42
+"""Distance of the pivot (the neck) below the middle of the cheeks, in face heights."""
+_PIVOT_BEHIND_CHEEKS: Final = 0.06
+"""Distance of the pivot behind the cheeks, in face heights."""
+
+_HEAD_ABOVE_CHIN: Final = 0.55
+"""Height of the head's centre above the chin, in face heights."""
+_HEAD_FLATTENING: Final = 0.85
+"""Vertical distances count this much: the region that follows the head is taller than wide."""
+_FOLLOW_ENDS: Final = 2.0
+_FOLLOW_WHOLE: Final = 0.95
+"""Distances from the head's centre, in face heights, at which following has ended (beyond the hair) and up to which
+it is whole."""
+_NECK_STILL: Final = 0.62
+_NECK_WHOLE: Final = -0.06
+"""Levels below the chin, in face heights, at which following has ended (the shoulders) and up to which it is whole."""
 
 
-def rotation_matrix(rotation: Array) -> Array:
-    """(3,) pitch, yaw, roll in radians -> (3, 3), roll after pitch after yaw, in x right, y down, z away axes."""
+def rotation_matrix(rotation: Float64Array) -> Float64Array:
+    """Return the matrix (3, 3) of pitch, yaw and roll (3,) in radians: roll after pitch after yaw.
+
+    Axes: x right, y down, z away from the camera.
+    """
     (sin_p, sin_y, sin_r), (cos_p, cos_y, cos_r) = np.sin(rotation), np.cos(rotation)
     yaw = np.array([[cos_y, 0.0, -sin_y], [0.0, 1.0, 0.0], [sin_y, 0.0, cos_y]])
     pitch = np.array([[1.0, 0.0, 0.0], [0.0, cos_p, -sin_p], [0.0, sin_p, cos_p]])
     roll = np.array([[cos_r, -sin_r, 0.0], [sin_r, cos_r, 0.0], [0.0, 0.0, 1.0]])
-    matrix: Array = roll @ pitch @ yaw
+    matrix: Float64Array = roll @ pitch @ yaw
     return matrix
 
 
-def clamp_pose(rotation: Array, translation: Array) -> tuple[Array, Array]:
-    """(T, 3) rotation (rad) and (T, 3) translation (face heights), bent softly into the believable range."""
-    turned = np.stack(
-        [soft_clamp(rotation[:, axis], -limit, limit, 0.08) for axis, limit in enumerate(ROTATION_LIMITS_RAD)], axis=1
-    )
-    return turned, soft_clamp(translation, -TRANSLATION_LIMIT, TRANSLATION_LIMIT, 0.1)
+def clamp_pose(rotation: Float64Array, translation: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return rotation (T, 3) in radians and translation (T, 3) in face heights, limited softly to plausible ranges."""
+    axes = [
+        soft_clamp(rotation[:, axis], -limit, limit, _ROTATION_SOFTNESS)
+        for axis, limit in enumerate(ROTATION_LIMITS_RAD)
+    ]
+    shifted = soft_clamp(translation, -TRANSLATION_LIMIT, TRANSLATION_LIMIT, _TRANSLATION_SOFTNESS)
+    return np.stack(axes, axis=1), shifted
 
 
 @dataclass(frozen=True)
 class Head:
-    """Head solid on a grid. follow: (rows, columns) in [0, 1]; depth: (rows, columns) pixels; pivot: (3,) pixels."""
+    """Soft solid on a grid.
+
+    nodes: (rows, columns, 2) pixels. follow: (rows, columns), share of the head's motion in [0, 1]. depth: (rows,
+    columns) pixels away from the camera. pivot: (3,) pixels.
+    """
 
     grid: Grid
-    nodes: Array32
-    follow: Array32
-    depth: Array32
-    pivot: Array
+    nodes: Float32Array
+    follow: Float32Array
+    depth: Float32Array
+    pivot: Float64Array
     height_px: float
 
-    def displace(self, rotation: Array, translation: Array) -> Displacement:
-        """Forward displacement of the head for one pose: rotation (3,) rad, translation (3,) face heights."""
-        matrix = rotation_matrix(rotation * np.array([PITCH_GAIN, 1.0, 1.0]))
+    def displace(self, rotation: Float64Array, translation: Float64Array) -> Displacement:
+        """Return the forward displacement for rotation (3,) in radians and translation (3,) in face heights."""
+        matrix = rotation_matrix(rotation * np.array([_PITCH_GAIN, 1.0, 1.0]))
         x = self.nodes[..., 0] - self.pivot[0]
         y = self.nodes[..., 1] - self.pivot[1]
-        z = RELIEF * (self.depth - self.pivot[2])
+        z = _RELIEF * (self.depth - self.pivot[2])
         distance = CAMERA_DISTANCE * self.height_px
         shift_px = translation * self.height_px
         moved_z = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z - shift_px[2]
@@ -81,76 +111,42 @@ class Head:
         return Displacement.on(self.grid, shift.astype(np.float32))
 
 
-def build_head(face: FaceGeometry, mesh: Array32, grid: Grid) -> Head:
-    """Depth and follow weights on ``grid`` from the (478, 3) mesh."""
+def build_head(face: FaceGeometry, mesh: Float32Array, grid: Grid) -> Head:
+    """Return the head of a face with the mesh (478, 3) in pixels, sampled on ``grid``."""
     nodes = grid.nodes()
     points = nodes.astype(np.float64)
-    depth = _depth(face, mesh.astype(np.float64), points)
-    sigma = DEPTH_BLUR * face.height_px / grid.cell
+    depth = head_depth(mesh.astype(np.float64), points, face.height_px)
+    sigma = _DEPTH_BLUR * face.height_px / grid.cell
     smooth = cv2.GaussianBlur(depth, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    back = float(np.median(mesh[[topo.CHEEK_RIGHT, topo.CHEEK_LEFT], 2]))
-    centre = mesh[[topo.CHEEK_RIGHT, topo.CHEEK_LEFT], :2].astype(np.float64).mean(0)
-    neck = centre + face.axes.down * 0.42 * face.height_px
-    pivot = np.array([neck[0], neck[1], back + 0.06 * face.height_px])
     return Head(
         grid=grid,
         nodes=nodes,
         follow=_follow(face, points).astype(np.float32),
         depth=np.asarray(smooth, np.float32),
-        pivot=pivot,
+        pivot=neck_pivot(face, mesh),
         height_px=face.height_px,
     )
 
 
-def _follow(face: FaceGeometry, points: Array) -> Array:
-    """1 on the head, falling to 0 below the neck and beyond the hair."""
+def neck_pivot(face: FaceGeometry, mesh: NDArray[np.floating[Any]]) -> Float64Array:
+    """Return the point (3,) about which the head rotates, in pixels, for the mesh (478, 3) that ``face`` measures."""
+    cheeks = mesh[[topo.CHEEK_RIGHT, topo.CHEEK_LEFT]]
+    neck = cheeks[:, :2].astype(np.float64).mean(0) + face.axes.down * _PIVOT_BELOW_CHEEKS * face.height_px
+    depth = float(np.median(cheeks[:, 2])) + _PIVOT_BEHIND_CHEEKS * face.height_px
+    return np.array([neck[0], neck[1], depth])
+
+
+def _follow(face: FaceGeometry, points: Float64Array) -> Float64Array:
+    """Return the share of the head's motion at ``points`` (..., 2).
+
+    It is 1 on the head and 0 below the neck and beyond the hair.
+    """
     unit = face.height_px
     t, v = face.axes.local(points)
     chin = float(face.axes.local(face.chin)[1])
-    middle = chin - 0.55 * unit
-    radius = np.hypot(t, 0.85 * (v - middle)) / unit
-    around = smoothstep(2.0, 0.95, radius)
-    neck = smoothstep(chin + 0.62 * unit, chin - 0.06 * unit, v)
-    follow: Array = around * neck
+    centre = chin - _HEAD_ABOVE_CHIN * unit
+    radius = np.hypot(t, _HEAD_FLATTENING * (v - centre)) / unit
+    around = smooth_ramp(radius, _FOLLOW_ENDS, _FOLLOW_WHOLE)
+    neck = smooth_ramp(v, chin + _NECK_STILL * unit, chin + _NECK_WHOLE * unit)
+    follow: Float64Array = around * neck
     return follow
-
-
-def _depth(face: FaceGeometry, mesh: Array, points: Array) -> Array:
-    """Depth in pixels for every point: a thin-plate surface through the mesh, rounding backwards around the face."""
-    unit = face.height_px
-    inside = mesh[np.arange(0, 468, 5)]
-    oval = mesh[list(topo.FACE_OVAL)]
-    centre = oval[:, :2].mean(0)
-    rings = []
-    back = float(np.percentile(oval[:, 2], 90))
-    for scale, extra in ((1.22, 0.10), (1.7, 0.16), (2.6, 0.18)):
-        ring = oval[::2].copy()
-        ring[:, :2] = centre + scale * (ring[:, :2] - centre)
-        ring[:, 2] = np.maximum(ring[:, 2], np.minimum(ring[:, 2] + extra * unit, back)) + 0.0
-        rings.append(ring)
-    known = np.concatenate([inside, oval, *rings])
-    flat = points.reshape(-1, 2)
-    surface = _thin_plate((known[:, :2] - centre) / unit, known[:, 2] / unit, (flat - centre) / unit)
-    low, high = float(mesh[:, 2].min()) / unit, (back / unit) + 0.12
-    depth: Array = np.clip(surface, low, high).reshape(points.shape[:-1]) * unit
-    return depth
-
-
-def _thin_plate(known: Array, values: Array, wanted: Array, smoothing: float = 2e-3) -> Array:
-    """Smoothing thin-plate spline (Duchon 1977) through ``known`` (N, 2), evaluated at ``wanted`` (M, 2)."""
-
-    def kernel(a: Array, b: Array) -> Array:
-        squared = ((a[:, None, :] - b[None, :, :]) ** 2).sum(-1)
-        value: Array = 0.5 * squared * np.log(squared + 1e-12)
-        return value
-
-    count = len(known)
-    flat = np.concatenate([np.ones((count, 1)), known], axis=1)
-    system = np.zeros((count + 3, count + 3))
-    system[:count, :count] = kernel(known, known) + smoothing * np.eye(count)
-    system[:count, count:] = flat
-    system[count:, :count] = flat.T
-    weights = np.linalg.solve(system, np.concatenate([values, np.zeros(3)]))
-    plane = np.concatenate([np.ones((len(wanted), 1)), wanted], axis=1)
-    result: Array = kernel(wanted, known) @ weights[:count] + plane @ weights[count:]
-    return result

@@ -1,4 +1,4 @@
-"""The few pixel operations that differ between CPU (OpenCV) and GPU (torch); everything else is plain array arithmetic.
+"""The pixel operations that differ between CPU (OpenCV) and GPU (torch); everything else is plain array arithmetic.
 
 Both classes keep textures at twice the picture's resolution (even samples are the picture's own pixels, odd ones are
 cubic), so that a linear look-up is nearly as sharp as a cubic one and a look-up at a whole pixel is exact.
@@ -7,31 +7,37 @@ cubic), so that a linear look-up is nearly as sharp as a cubic one and a look-up
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import cv2
 import numpy as np
 
-from sadtalker_ext.puppet.teeth import ACROSS, TEXELS_PER_HEIGHT
+from sadtalker_ext.puppet.backend_array import BackendArray
+from sadtalker_ext.puppet.profiles import smooth_edge
+from sadtalker_ext.puppet.strips import ACROSS, TEXELS_PER_HEIGHT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Pixels: TypeAlias = Any
-"""An array of the imaging backend: NumPy's on the CPU, torch's on a GPU."""
+    from sadtalker_ext.arrays import Float32Array, Image
 
 _CUBIC_HALF: Final = np.array([[-1.0, 9.0, 9.0, -1.0]], np.float32) / 16.0
+"""Weights of the cubic (Lagrange) interpolation halfway between two pixels."""
+SUPERSAMPLING: Final = 2
+"""Texels per pixel of a supersampled picture."""
 LARGEST_SUPERSAMPLED_PX: Final = 2600
-"""Pictures longer than this are kept at their own resolution to save memory."""
+"""Pictures whose longer side exceeds this are kept at their own resolution to save memory."""
+_REMAP_CHANNELS: Final = 4
+"""OpenCV resizes at most this many channels at once."""
 
 
-def supersample(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3) -> (2H, 2W, 3): even rows and columns are the picture itself, the rest is cubic between them."""
+def supersample(picture: Image) -> Image:
+    """Return (2H, 2W, 3) for a picture (H, W, 3): even rows and columns are the picture's, the others are cubic."""
     height, width = picture.shape[:2]
-    wide = np.empty((height, 2 * width, 3), np.uint8)
+    wide = np.empty((height, SUPERSAMPLING * width, 3), np.uint8)
     wide[:, 0::2] = picture
     wide[:, 1::2] = cv2.filter2D(picture, -1, _CUBIC_HALF, anchor=(1, 0), borderType=cv2.BORDER_REPLICATE)
-    tall = np.empty((2 * height, 2 * width, 3), np.uint8)
+    tall = np.empty((SUPERSAMPLING * height, SUPERSAMPLING * width, 3), np.uint8)
     tall[0::2] = wide
     tall[1::2] = cv2.filter2D(wide, -1, _CUBIC_HALF.T, anchor=(0, 1), borderType=cv2.BORDER_REPLICATE)
     return tall
@@ -39,129 +45,139 @@ def supersample(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Texture:
-    """An image that can be looked up at picture coordinates: texel = scale * (pixel - origin)."""
+    """An image that is looked up at picture coordinates: texel = scale * (pixel - origin)."""
 
-    data: Pixels
+    data: BackendArray
     scale: float
     origin: tuple[float, float]
 
 
 class Imaging(Protocol):
-    """What the puppet asks of a backend. xp: the array module, NumPy or torch, for plain arithmetic."""
+    """Imaging backend of the renderer. xp: the array module, NumPy or torch, for plain arithmetic."""
 
     xp: Any
 
     def texture(
         self, image: NDArray[Any], origin: tuple[float, float] = (0.0, 0.0), scale: float | None = None
     ) -> Texture:
-        """Keep a uint8 picture (supersampled unless it is huge) or a float32 image (as it is)."""
+        """Return a texture of a uint8 picture (supersampled unless it is huge) or a float32 image (as it is)."""
         ...
 
-    def array(self, values: NDArray[Any]) -> Pixels:
-        """A NumPy array as this backend's array."""
+    def array(self, values: NDArray[Any]) -> BackendArray:
+        """Return a NumPy array as this backend's array."""
         ...
 
-    def sample(self, texture: Texture, points: Pixels) -> Pixels:
-        """Look up at pixel coordinates (h, w, 2): (h, w, C) levels."""
+    def sample(self, texture: Texture, points: BackendArray) -> BackendArray:
+        """Return the levels (h, w, C) at pixel coordinates (h, w, 2)."""
         ...
 
-    def sample_texels(self, texture: Texture, texels: Pixels) -> Pixels:
-        """Look up at texel coordinates (h, w, 2)."""
+    def sample_texels(self, texture: Texture, texels: BackendArray) -> BackendArray:
+        """Return the levels (h, w, C) at texel coordinates (h, w, 2)."""
         ...
 
-    def sample_strip(self, texture: Texture, u: Pixels, w: Pixels) -> Pixels:
-        """Look up a strip of :mod:`teeth` at u (half mouth widths) and w (face heights); transparent outside."""
+    def sample_strip(self, texture: Texture, u: BackendArray, w: BackendArray) -> BackendArray:
+        """Return the levels of a strip at u (half mouth widths) and w (face heights); transparent outside."""
         ...
 
-    def upsample(self, nodes: NDArray[np.float32], cell: int) -> Pixels:
-        """Node values (rows + 2, columns + 2, C) -> (rows * cell, columns * cell, C), linear between nodes."""
+    def upsample(self, nodes: Float32Array, cell: int) -> BackendArray:
+        """Return (rows * cell, columns * cell, C), linear between node values (rows + 2, columns + 2, C)."""
         ...
 
-    def blend(self, front: Pixels, back: Pixels, share: Pixels) -> Pixels:
-        """uint8 levels front * share + back * (1 - share); share (h, w)."""
+    def smooth_edge(self, x: BackendArray, half_width: float) -> BackendArray:
+        """Return a soft edge: 0 below ``-half_width``, 1 above ``half_width``, a smoothstep between."""
         ...
 
-    def to_uint8(self, values: Pixels) -> Pixels:
-        """Round levels 0..255 to uint8."""
+    def blend(self, front: BackendArray, back: BackendArray, share: BackendArray) -> BackendArray:
+        """Return uint8 levels front * share + back * (1 - share); share (h, w)."""
         ...
 
-    def to_float(self, values: Pixels) -> Pixels:
-        """Levels as float32."""
+    def to_uint8(self, values: BackendArray) -> BackendArray:
+        """Return levels 0 to 255 rounded to uint8."""
         ...
 
-    def copy(self, values: Pixels) -> Pixels:
-        """A copy that may be written to."""
+    def to_float(self, values: BackendArray) -> BackendArray:
+        """Return levels as float32."""
         ...
 
-    def to_numpy(self, values: Pixels) -> NDArray[np.uint8]:
-        """A finished frame as NumPy."""
+    def copy(self, values: BackendArray) -> BackendArray:
+        """Return a copy that may be written to."""
+        ...
+
+    def to_numpy(self, values: BackendArray) -> Image:
+        """Return a finished frame as a NumPy array."""
         ...
 
 
 class CpuImaging:
-    """OpenCV and NumPy."""
+    """Imaging backend of OpenCV and NumPy."""
 
     xp: Any = np
 
     def texture(
         self, image: NDArray[Any], origin: tuple[float, float] = (0.0, 0.0), scale: float | None = None
     ) -> Texture:
-        """Keep a uint8 picture (supersampled unless it is huge) or a float32 image (as it is)."""
+        """Return a texture of a uint8 picture (supersampled unless it is huge) or a float32 image (as it is)."""
         if image.dtype != np.uint8:
             return Texture(np.ascontiguousarray(image), scale or 1.0, origin)
         if max(image.shape[:2]) > LARGEST_SUPERSAMPLED_PX:
             return Texture(image, 1.0, origin)
-        return Texture(supersample(image), 2.0, origin)
+        return Texture(supersample(image), float(SUPERSAMPLING), origin)
 
-    def array(self, values: NDArray[Any]) -> Pixels:
-        """A NumPy array as this backend's array."""
+    def array(self, values: NDArray[Any]) -> BackendArray:
+        """Return the array itself."""
         return values
 
-    def sample(self, texture: Texture, points: Pixels) -> Pixels:
-        """Look up at pixel coordinates (h, w, 2): (h, w, C) of the texture's type."""
+    def sample(self, texture: Texture, points: BackendArray) -> BackendArray:
+        """Return the levels (h, w, C), of the texture's dtype, at pixel coordinates (h, w, 2)."""
         texels = (points - np.asarray(texture.origin, np.float32)) * np.float32(texture.scale)
         return self.sample_texels(texture, texels)
 
-    def sample_texels(self, texture: Texture, texels: Pixels) -> Pixels:
-        """Look up at texel coordinates (h, w, 2)."""
-        nothing: Any = None  # not an empty array: OpenCV 5 takes that for a second map and reads on behind it
+    def sample_texels(self, texture: Texture, texels: BackendArray) -> BackendArray:
+        """Return the levels (h, w, C) at texel coordinates (h, w, 2)."""
+        nothing: Any = None  # not an empty array: OpenCV 5 takes that for a second map and reads beyond its end
         return cv2.remap(texture.data, texels, nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
-    def sample_strip(self, texture: Texture, u: Pixels, w: Pixels) -> Pixels:
-        """Look up a strip of :mod:`teeth` at u (half mouth widths) and w (face heights); transparent outside."""
+    def sample_strip(self, texture: Texture, u: BackendArray, w: BackendArray) -> BackendArray:
+        """Return the levels of a strip at u (half mouth widths) and w (face heights); transparent outside."""
         columns = texture.data.shape[1]
         x = (u + ACROSS) * np.float32((columns - 1) / (2.0 * ACROSS))
         y = (w - texture.origin[1]) * np.float32(TEXELS_PER_HEIGHT * texture.scale) - np.float32(0.5)
         return cv2.remap(texture.data, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
-    def upsample(self, nodes: NDArray[np.float32], cell: int) -> Pixels:
-        """Node values (rows + 2, columns + 2, C) -> (rows * cell, columns * cell, C), linear between nodes."""
+    def upsample(self, nodes: Float32Array, cell: int) -> BackendArray:
+        """Return (rows * cell, columns * cell, C), linear between node values (rows + 2, columns + 2, C)."""
         rows, columns = nodes.shape[0] - 2, nodes.shape[1] - 2
         size = ((columns + 2) * cell, (rows + 2) * cell)
         parts = [
-            cv2.resize(np.ascontiguousarray(nodes[..., at : at + 4]), size, interpolation=cv2.INTER_LINEAR)
-            for at in range(0, nodes.shape[2], 4)
+            cv2.resize(
+                np.ascontiguousarray(nodes[..., at : at + _REMAP_CHANNELS]), size, interpolation=cv2.INTER_LINEAR
+            )
+            for at in range(0, nodes.shape[2], _REMAP_CHANNELS)
         ]
         parts = [part[..., None] if part.ndim == 2 else part for part in parts]
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
         return whole[cell:-cell, cell:-cell]
 
-    def blend(self, front: Pixels, back: Pixels, share: Pixels) -> Pixels:
-        """uint8 front * share + back * (1 - share); share (h, w) float32."""
+    def smooth_edge(self, x: BackendArray, half_width: float) -> BackendArray:
+        """Return a soft edge: 0 below ``-half_width``, 1 above ``half_width``, a smoothstep between."""
+        return smooth_edge(x, half_width)
+
+    def blend(self, front: BackendArray, back: BackendArray, share: BackendArray) -> BackendArray:
+        """Return uint8 levels front * share + back * (1 - share); share (h, w) float32."""
         return cv2.blendLinear(np.ascontiguousarray(front), np.ascontiguousarray(back), share, 1.0 - share)
 
-    def to_uint8(self, values: Pixels) -> Pixels:
-        """Round float levels 0..255 to uint8."""
+    def to_uint8(self, values: BackendArray) -> BackendArray:
+        """Return levels 0 to 255 rounded to uint8."""
         return values if values.dtype == np.uint8 else np.clip(np.rint(values), 0.0, 255.0).astype(np.uint8)
 
-    def to_float(self, values: Pixels) -> Pixels:
-        """Levels as float32."""
+    def to_float(self, values: BackendArray) -> BackendArray:
+        """Return levels as float32."""
         return values.astype(np.float32)
 
-    def copy(self, values: Pixels) -> Pixels:
-        """A copy that may be written to."""
+    def copy(self, values: BackendArray) -> BackendArray:
+        """Return a copy that may be written to."""
         return values.copy()
 
-    def to_numpy(self, values: Pixels) -> NDArray[np.uint8]:
-        """A finished frame as NumPy."""
+    def to_numpy(self, values: BackendArray) -> Image:
+        """Return the frame itself."""
         return values  # type: ignore[no-any-return]

@@ -1,9 +1,9 @@
-"""The rig: everything the puppet knows about one portrait before it moves."""
+"""Rig of a portrait: everything that is measured, painted and tabulated once, before the first frame."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -13,118 +13,137 @@ from sadtalker_ext.puppet.expression_fields import build_fields
 from sadtalker_ext.puppet.eyes import Eye
 from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.head import build_head
-from sadtalker_ext.puppet.mouth import build_mouth, refine_seam
-from sadtalker_ext.puppet.warp import Grid, cover
+from sadtalker_ext.puppet.mouth import build_mouth
+from sadtalker_ext.puppet.mouth_seam import refine_seam
+from sadtalker_ext.puppet.warp import Box, Grid
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from sadtalker_ext.arrays import Float32Array, Float64Array, Image, UInt8Array
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
     from sadtalker_ext.puppet.head import Head
     from sadtalker_ext.puppet.imaging import Imaging, Texture
     from sadtalker_ext.puppet.mouth import Mouth
 
-    Array32 = NDArray[np.float32]
-    Picture = NDArray[np.uint8]
-
-STAGE_NODES: Final = 96
+_HEAD_NODES: Final = 96
 """Cells along the longer side of the region that can move."""
-FACE_NODES: Final = 104
-"""Cells along the longer side of the face box, on which expression fields are kept."""
+_FACE_NODES: Final = 104
+"""Cells along the longer side of the face box, on which the expression fields are tabulated."""
+HEAD_MARGIN_CELLS: Final = 1
+"""Cells around the head grid on which the matte is sampled too, so that it can be interpolated up to the border."""
+_DISPLACEMENT_MARGIN_CELLS: Final = 2
+"""Cells around the head grid on which the head's displacement is computed: the matte's margin and one for its slope."""
+_FILL_MARGIN_CELLS: Final = 12
+"""Cells around the head grid whose pixels the filled background continues."""
+_OUTLINE_POINTS: Final = 13
+"""Points on each lip edge that bound the mouth box."""
+_OUTLINE_WIDTH: Final = 1.12
+"""Reach of these points to both sides, in half mouth widths: a little beyond the corners."""
+_OUTLINE_HEIGHT: Final = 0.03
+"""Distance of these points above and below the lip edges, in face heights."""
+
+
+class _Reach(NamedTuple):
+    """Size of a box around the face oval's centre, in face heights along the face's own axes."""
+
+    sideways: float
+    up: float
+    down: float
+
+
+_FACE_REACH: Final = _Reach(sideways=0.78, up=0.85, down=1.05)
+"""The box on which expression fields act: the face with its forehead and the neck, which follows the jaw."""
+_HEAD_REACH: Final = _Reach(sideways=2.1, up=2.2, down=1.25)
+"""The region that can move with the head: hair on all sides, and the neck."""
 
 
 @dataclass(frozen=True)
 class Rig:
-    """stage: the region of the picture that can move at all; everything outside is the picture itself.
+    """A portrait that is ready to be rendered.
 
-    fields: (J, 2 layers, rows, columns, 2) float32 pixels on face_grid. matte: (rows, columns) float32 on the stage's
-    nodes, how much a pixel belongs to the moving person. backdrop: the picture with the person filled in.
+    head_grid: the region of the picture that can move; every pixel outside is the picture's own.
+    fields: (J, 2 layers, rows, columns, 2) pixels on face_grid. matte: (rows, columns) on the nodes of head_grid with
+    HEAD_MARGIN_CELLS, how much a pixel belongs to the moving person. backdrop: the picture with the person filled in.
+    mouth_outline: (N, 1, 2) pixels, points that bound both lips.
     """
 
-    picture: Picture
+    picture: Image
     texture: Texture
     face: FaceGeometry
     face_grid: Grid
-    fields: Array32
+    fields: Float32Array
     head: Head
-    stage: Grid
-    matte: Array32
-    backdrop: Picture
+    head_grid: Grid
+    matte: Float32Array
+    backdrop: Image
     mouth: Mouth
     left_eye: Eye
     right_eye: Eye
-    outline: Array32
+    mouth_outline: Float32Array
 
 
-def build_rig(picture: Picture, mesh: Array32, person: Array32 | None, imaging: Imaging) -> Rig:
-    """Prepare a portrait: picture (H, W, 3) RGB, mesh (478, 3) pixels, person (H, W) in [0, 1] or None."""
+def build_rig(picture: Image, mesh: Float32Array, person: Float32Array | None, imaging: Imaging) -> Rig:
+    """Return the rig of a portrait: picture (H, W, 3) RGB, mesh (478, 3) pixels, person (H, W) in [0, 1] or None."""
     height, width = picture.shape[:2]
     face = refine_seam(picture, measure_face(mesh))
-    unit = face.height_px
     centre = mesh[list(topo.FACE_OVAL), :2].astype(np.float64).mean(0)
-    face_grid = cover(_box(centre, face.axes.down, unit, (0.78, 0.85, 1.05)), FACE_NODES)
+    face_grid = Grid.cover(_box(face, centre, _FACE_REACH), _FACE_NODES)
     fields = np.ascontiguousarray(build_fields(face, face_grid.nodes().astype(np.float64)).swapaxes(0, 1), np.float32)
-    stage = cover(_clip(_box(centre, face.axes.down, unit, (2.1, 2.2, 1.25)), width, height), STAGE_NODES)
-    head = build_head(face, mesh, stage.widened(2))
+    head_grid = Grid.cover(_box(face, centre, _HEAD_REACH).clipped(width, height), _HEAD_NODES)
     if person is None:
-        matte, backdrop = np.ones((stage.rows + 2, stage.columns + 2), np.float32), picture
+        matte = np.ones(head_grid.nodes(HEAD_MARGIN_CELLS).shape[:2], np.float32)
+        backdrop = picture
     else:
-        matte, backdrop = _separate(picture, person, mesh, unit, stage)
+        mask = person_mask(person, mesh, face.height_px)
+        matte = _matte_on(head_grid, soft_matte(mask, face.height_px))
+        backdrop = _fill_around(head_grid, picture, mask)
     return Rig(
         picture=picture,
         texture=imaging.texture(picture),
         face=face,
         face_grid=face_grid,
         fields=fields,
-        head=head,
-        stage=stage,
+        head=build_head(face, mesh, head_grid.widened(_DISPLACEMENT_MARGIN_CELLS)),
+        head_grid=head_grid,
         matte=matte,
         backdrop=backdrop,
         mouth=build_mouth(picture, face, imaging),
         left_eye=Eye(face.left_eye, picture, imaging),
         right_eye=Eye(face.right_eye, picture, imaging),
-        outline=_mouth_outline(face),
+        mouth_outline=_mouth_outline(face),
     )
 
 
-def _box(
-    centre: NDArray[np.float64], down: NDArray[np.float64], unit: float, reach: tuple[float, float, float]
-) -> tuple[float, float, float, float]:
-    """Upright box around a face that may lean: reach sideways, up and down, in face heights."""
-    side, up, below = (value * unit for value in reach)
+def _box(face: FaceGeometry, centre: Float64Array, reach: _Reach) -> Box:
+    """Return the upright box around a face that may lean."""
+    side, up, below = (value * face.height_px for value in reach)
+    down = face.axes.down
     across = np.array([-down[1], down[0]])
-    corners = np.array([centre + a * across + b * down for a in (-side, side) for b in (-up, below)])
-    low, high = corners.min(0), corners.max(0)
-    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+    return Box.around(np.array([centre + a * across + b * down for a in (-side, side) for b in (-up, below)]))
 
 
-def _clip(box: tuple[float, float, float, float], width: int, height: int) -> tuple[float, float, float, float]:
-    return max(box[0], 0.0), max(box[1], 0.0), min(box[2], width - 1.0), min(box[3], height - 1.0)
+def _matte_on(grid: Grid, matte: Float32Array) -> Float32Array:
+    """Return the matte (H, W) at the nodes of ``grid``, margin included."""
+    nodes = grid.nodes(HEAD_MARGIN_CELLS)
+    columns = np.clip(np.rint(nodes[..., 0]), 0, matte.shape[1] - 1).astype(np.int64)
+    rows = np.clip(np.rint(nodes[..., 1]), 0, matte.shape[0] - 1).astype(np.int64)
+    on_nodes: Float32Array = matte[rows, columns]
+    return on_nodes
 
 
-def _separate(picture: Picture, person: Array32, mesh: Array32, unit: float, stage: Grid) -> tuple[Array32, Picture]:
-    """Matte on the stage's nodes (one margin cell) and the filled background of the stage."""
-    mask = person_mask(person, mesh, unit)
-    matte = soft_matte(mask, unit)
-    nodes = stage.nodes(margin=1)
-    columns = np.clip(np.rint(nodes[..., 0]), 0, picture.shape[1] - 1).astype(np.int64)
-    rows = np.clip(np.rint(nodes[..., 1]), 0, picture.shape[0] - 1).astype(np.int64)
-    pad = stage.cell * 12
-    top, left = max(stage.y0 - pad, 0), max(stage.x0 - pad, 0)
-    window = (slice(top, stage.y0 + stage.height + pad), slice(left, stage.x0 + stage.width + pad))
+def _fill_around(grid: Grid, picture: Image, mask: UInt8Array) -> Image:
+    """Return the picture with the pixels under ``mask`` filled in, on ``grid`` and a margin around it."""
+    pad = grid.cell * _FILL_MARGIN_CELLS
+    top, left = max(grid.y0 - pad, 0), max(grid.x0 - pad, 0)
+    window = (slice(top, grid.y0 + grid.height + pad), slice(left, grid.x0 + grid.width + pad))
     backdrop = picture.copy()
     backdrop[window] = fill_background(picture[window], mask[window])
-    return matte[rows, columns], backdrop
+    return backdrop
 
 
-def _mouth_outline(face: FaceGeometry) -> Array32:
-    """Points around the inner edges of the lips, in pixels, that bound the mouth box: (N, 1, 2)."""
+def _mouth_outline(face: FaceGeometry) -> Float32Array:
     mouth = face.mouth
-    t = np.linspace(-1.12 * mouth.left_px, 1.12 * mouth.right_px, 13)
-    rows = [
-        (t, mouth.upper(t) - 0.03 * face.height_px),
-        (t, mouth.lower(t) + 0.03 * face.height_px),
-    ]
-    points = [mouth.axes.origin + a[:, None] * mouth.axes.along + b[:, None] * mouth.axes.down for a, b in rows]
-    outline: Array32 = np.concatenate(points)[:, None, :].astype(np.float32)
+    t = np.linspace(-_OUTLINE_WIDTH * mouth.left_px, _OUTLINE_WIDTH * mouth.right_px, _OUTLINE_POINTS)
+    pad = _OUTLINE_HEIGHT * face.height_px
+    points = [mouth.axes.pixels(t, v) for v in (mouth.upper(t) - pad, mouth.lower(t) + pad)]
+    outline: Float32Array = np.concatenate(points)[:, None, :].astype(np.float32)
     return outline

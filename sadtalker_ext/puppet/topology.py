@@ -1,19 +1,24 @@
-"""Point indices of MediaPipe's face mesh that the puppet uses.
+"""Indices of the MediaPipe face mesh points that the geometric renderer uses.
 
-Source: MediaPipe Face Mesh topology (468 points, and 10 iris points). "Right" is the person's own right, which is
-at the left of the picture. Each chain runs from left to right in the picture for the mouth, and from the outer to
-the inner corner for eyes and brows.
+Source: MediaPipe Face Mesh topology (468 points, followed by 10 iris points). "Right" is the subject's right, which is
+on the left of the picture. Chains run from left to right in the picture for the mouth, and from the outer to the inner
+corner for eyes and brows.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+FACE_POINTS: Final = 468
+"""Number of mesh points on the skin; the iris points follow."""
+
 MOUTH_UPPER_INNER: Final = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 MOUTH_LOWER_INNER: Final = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 MOUTH_UPPER_OUTER: Final = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 MOUTH_LOWER_OUTER: Final = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 MOUTH_CORNERS: Final = (61, 291)
+MIDDLE: Final = len(MOUTH_UPPER_INNER) // 2
+"""Place of the middle point in each of the four mouth chains."""
 
 RIGHT_EYE_UPPER: Final = (33, 246, 161, 160, 159, 158, 157, 173, 133)
 RIGHT_EYE_LOWER: Final = (33, 7, 163, 144, 145, 153, 154, 155, 133)
@@ -23,6 +28,7 @@ RIGHT_BROW: Final = (46, 53, 52, 65, 55)
 LEFT_BROW: Final = (276, 283, 282, 295, 285)
 RIGHT_IRIS: Final = (468, 469, 470, 471, 472)
 LEFT_IRIS: Final = (473, 474, 475, 476, 477)
+"""The first iris point is the centre, the others lie on the edge."""
 
 FOREHEAD: Final = 10
 CHIN: Final = 152

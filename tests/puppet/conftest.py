@@ -1,4 +1,4 @@
-"""Fixtures of the puppet's tests."""
+"""Fixtures for the tests of the geometric renderer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sadtalker_ext.puppet.renderer import PortraitRenderer
 
 
 @pytest.fixture(scope="session")
-def make_puppet() -> Callable[[str], PortraitRenderer]:
+def make_renderer() -> Callable[[str], PortraitRenderer]:
     return cache(lambda name: PortraitRenderer(picture_of(name), mesh_of(name)))
 
 
 @pytest.fixture(scope="session")
-def astronaut(make_puppet: Callable[[str], PortraitRenderer]) -> PortraitRenderer:
-    return make_puppet("astronaut")
+def astronaut(make_renderer: Callable[[str], PortraitRenderer]) -> PortraitRenderer:
+    return make_renderer("astronaut")

@@ -1,4 +1,4 @@
-"""Portraits for the puppet's tests: the astronaut always, the shared test pictures where they are."""
+"""Portraits for the tests of the geometric renderer: the astronaut, and shared test pictures where they exist."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STILL = np.zeros(3, np.float32)
 
 
 def shape(**coefficients: float) -> np.ndarray:
-    """Expression (E,) with some shapes set by name."""
+    """Return an expression (E,) with some shapes set by name."""
     expression = np.zeros(len(SHAPE_INDEX), np.float32)
     for name, value in coefficients.items():
         expression[SHAPE_INDEX[name]] = value

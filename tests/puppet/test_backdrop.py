@@ -1,4 +1,4 @@
-"""The matte follows the person the face belongs to; the filled background continues what surrounds it."""
+"""The matte covers only the person with the detected face; the filled background continues its surroundings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def mesh_around(x: float, y: float) -> np.ndarray:
     return np.stack([x + 18 * np.cos(angles), y + 20 * np.sin(angles), 0 * angles], axis=1).astype(np.float32)
 
 
-def test_only_the_person_with_the_face_is_taken():
+def test_the_mask_covers_only_the_person_with_the_face():
     person = np.zeros((120, 200), np.float32)
     person[20:110, 20:70] = 1.0
     person[20:110, 140:190] = 1.0
@@ -23,7 +23,7 @@ def test_only_the_person_with_the_face_is_taken():
     assert mask[60, 165] == 0
 
 
-def test_the_matte_is_whole_inside_and_fades_outside():
+def test_the_matte_is_one_inside_and_fades_outside():
     mask = np.zeros((100, 100), np.uint8)
     mask[30:70, 30:70] = 255
     matte = soft_matte(mask, HEIGHT_PX)

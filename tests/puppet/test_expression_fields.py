@@ -1,4 +1,4 @@
-"""The displacement fields: what opens, what closes, and that the two layers join beyond the mouth corners."""
+"""Displacement fields: opening and closing the mouth, and both layers joining beyond the mouth corners."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from sadtalker_ext.puppet.expression_fields import (
     UPPER,
     build_fields,
     clamp_expression,
-    field_scalars,
-    soft_clamp,
+    field_weights,
 )
 from sadtalker_ext.puppet.face_geometry import measure_face
 
@@ -33,22 +32,22 @@ def seam_points(face, u: np.ndarray, layer: int) -> np.ndarray:
 
 
 def travel(face, expression: np.ndarray, layer: int, u: float) -> np.ndarray:
-    """Displacement (along, down) in face heights of one lip edge at u."""
+    """Return the displacement (along, down) in face heights of one lip edge at u."""
     unit = face.height_px
-    scalars = field_scalars(expression[None].astype(float), face.mouth.gap_px / unit, 0.05)[0]
+    scalars = field_weights(expression[None].astype(float), face.mouth.gap_px / unit, 0.05)[0]
     fields = build_fields(face, seam_points(face, np.array([u]), layer))[layer, :, 0, 0]
     moved = scalars @ fields / unit
     return np.array([moved @ face.mouth.axes.along, moved @ face.mouth.axes.down])
 
 
-def test_the_jaw_opens_the_lips_by_its_drop_and_leaves_the_upper_lip(face):
+def test_the_jaw_lowers_the_lower_lip_by_jaw_drop_and_not_the_upper_lip(face):
     opened = shape(jaw_open=1.0)
     assert travel(face, opened, LOWER, 0.0)[1] == pytest.approx(JAW_DROP, rel=0.02)
     assert abs(travel(face, opened, UPPER, 0.0)[1]) < 0.02 * JAW_DROP
 
 
 @pytest.mark.parametrize("jaw", [0.0, 0.2, 0.6])
-def test_closed_lips_meet_whatever_the_jaw_does(face, jaw):
+def test_closed_lips_meet_at_any_jaw_opening(face, jaw):
     expression = shape(jaw_open=jaw, lips_closed=1.0)
     source_gap = face.mouth.gap_px / face.height_px
     gap = source_gap + travel(face, expression, LOWER, 0.0)[1] - travel(face, expression, UPPER, 0.0)[1]
@@ -56,7 +55,7 @@ def test_closed_lips_meet_whatever_the_jaw_does(face, jaw):
 
 
 @pytest.mark.parametrize("name", FIELD_NAMES)
-def test_both_layers_agree_on_the_line_beyond_the_corners(face, name):
+def test_both_layers_agree_beyond_the_mouth_corners(face, name):
     index = FIELD_NAMES.index(name)
     for u in (-1.4, -1.0, 1.0, 1.4):
         fields = build_fields(face, seam_points(face, np.array([u]), UPPER))[:, index, 0, 0]
@@ -69,17 +68,9 @@ def test_pucker_narrows_and_spread_widens(face):
         assert sign * travel(face, shape(**{name: 1.0}), LOWER, -1.0)[0] < -0.015
 
 
-def test_soft_clamp_is_the_identity_inside_and_bounded_outside():
-    inside = np.linspace(-1.0, 1.0, 9)
-    np.testing.assert_array_equal(soft_clamp(inside, -1.0, 1.0), inside)
-    outside = soft_clamp(np.array([-1e9, 1.5, 1e9]), -1.0, 1.0)
-    assert np.all(np.diff(outside) > 0)
-    assert np.abs(outside).max() <= 1.25
-
-
 def test_clamped_expressions_stay_in_their_ranges():
-    wild = np.random.default_rng(0).normal(0.0, 5.0, (50, len(SHAPES)))
-    limited = clamp_expression(wild)
+    unbounded = np.random.default_rng(0).normal(0.0, 5.0, (50, len(SHAPES)))
+    limited = clamp_expression(unbounded)
     for index, (_, low, high, _) in enumerate(SHAPES):
         assert limited[:, index].min() >= low - 0.13 * (high - low)
         assert limited[:, index].max() <= high + 0.13 * (high - low)

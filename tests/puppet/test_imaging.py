@@ -1,4 +1,4 @@
-"""Looking up pixels between pixels, held to bilinear interpolation written out in NumPy."""
+"""Texture look-ups between pixels, compared with bilinear interpolation written in NumPy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sadtalker_ext.puppet.imaging import CpuImaging, Texture
 
 
 def bilinear(picture, points):
-    """Between the four neighbours; beyond the border the border's pixels go on."""
+    """Interpolate between the four neighbours; beyond the border its pixels are repeated."""
     height, width = picture.shape[:2]
     x, y = points[..., 0], points[..., 1]
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
@@ -22,13 +22,13 @@ def bilinear(picture, points):
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize(("kind", "tolerance"), [(np.uint8, 3.0), (np.float32, 0.02)])
-def test_pixels_between_pixels(channels, kind, tolerance):
-    """OpenCV counts in 32nds of a pixel, which is 3 levels of 255 on noise at most."""
+def test_look_ups_between_pixels_are_bilinear(channels, kind, tolerance):
+    """OpenCV rounds positions to 1/32 pixel, which is at most 3 levels of 255 on noise."""
     random = np.random.default_rng(3)
     picture = random.random((90, 120, channels)) * (255 if kind is np.uint8 else 1)
     points = (random.random((200, 64, 2)) * (140, 110) - 10).astype(np.float32)
     points = np.round(points * 32) / 32
     found = CpuImaging().sample_texels(Texture(picture.astype(kind), 1.0, (0.0, 0.0)), points.astype(np.float32))
-    wanted = bilinear(picture.astype(kind), points)
+    expected = bilinear(picture.astype(kind), points)
     assert found.dtype == kind
-    assert np.abs(found.reshape(wanted.shape).astype(float) - wanted).max() < tolerance
+    assert np.abs(found.reshape(expected.shape).astype(float) - expected).max() < tolerance

@@ -1,4 +1,4 @@
-"""Properties of rendered frames that need no tracker."""
+"""Properties of rendered frames that need no face tracker."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from puppet_portraits import STILL, mesh_of, picture_of, shape
 from sadtalker_ext.puppet.basis import SHAPE_NAMES, SHAPES
 from sadtalker_ext.puppet.renderer import PortraitRenderer
 
-NOTHING = shape()
+NEUTRAL = shape()
 
 
-def test_rest_is_the_source_picture(astronaut):
-    np.testing.assert_array_equal(astronaut.render_frame(NOTHING, STILL, STILL), picture_of("astronaut"))
+def test_a_frame_at_rest_is_the_source_picture(astronaut):
+    np.testing.assert_array_equal(astronaut.render_frame(NEUTRAL, STILL, STILL), picture_of("astronaut"))
 
 
 @pytest.mark.parametrize("name", SHAPE_NAMES)
-def test_every_shape_changes_the_picture_and_grows_from_rest_without_a_jump(astronaut, name):
+def test_every_shape_changes_the_frame_continuously_from_rest(astronaut, name):
     source = picture_of("astronaut").astype(float)
     high = next(s.high for s in SHAPES if s.name == name)
     change = [
@@ -43,20 +43,20 @@ def test_far_pixels_never_change(astronaut, turn):
     assert (frame != source).any()
 
 
-def test_rotation_beyond_the_range_bends_to_a_limit(astronaut):
-    frames = [astronaut.render_frame(NOTHING, np.float32([0, yaw, 0]), STILL).astype(float) for yaw in (0.35, 1.0, 2.0)]
+def test_rotation_beyond_the_range_approaches_a_limit(astronaut):
+    frames = [astronaut.render_frame(NEUTRAL, np.float32([0, yaw, 0]), STILL).astype(float) for yaw in (0.35, 1.0, 2.0)]
     assert np.abs(frames[1] - frames[0]).mean() < 0.5
     np.testing.assert_array_equal(frames[1], frames[2])
 
 
-def test_coefficients_beyond_the_range_bend_to_a_limit(astronaut):
+def test_coefficients_beyond_the_range_approach_a_limit(astronaut):
     inside = astronaut.render_frame(shape(jaw_open=1.3), STILL, STILL).astype(float)
     outside = astronaut.render_frame(shape(jaw_open=50.0), STILL, STILL).astype(float)
     assert np.abs(inside - outside).mean() < 0.2
 
 
-def test_small_steps_of_motion_make_small_steps_of_picture(astronaut):
-    """No popping: the change per step stays near the mean while everything moves at once."""
+def test_small_steps_of_motion_change_frames_by_small_steps(astronaut):
+    """No popping: the change per step stays near the median while everything moves at once."""
     steps = np.linspace(0.0, 1.0, 41)
     previous, changes = None, []
     for s in steps:
@@ -68,14 +68,14 @@ def test_small_steps_of_motion_make_small_steps_of_picture(astronaut):
     assert max(changes) < 3.0 * np.median(changes)
 
 
-def test_frames_do_not_depend_on_what_was_rendered_before(astronaut):
-    wanted = (shape(jaw_open=0.4, smile=0.3), np.float32([0.05, 0.1, 0.0]), STILL)
-    first = astronaut.render_frame(*wanted)
+def test_frames_do_not_depend_on_earlier_frames(astronaut):
+    motion = (shape(jaw_open=0.4, smile=0.3), np.float32([0.05, 0.1, 0.0]), STILL)
+    first = astronaut.render_frame(*motion)
     astronaut.render_frame(shape(jaw_open=1.0), np.float32([0, -0.2, 0]), STILL)
-    np.testing.assert_array_equal(astronaut.render_frame(*wanted), first)
+    np.testing.assert_array_equal(astronaut.render_frame(*motion), first)
 
 
-def test_the_background_stays_when_the_person_is_known():
+def test_the_background_stays_with_a_person_mask():
     picture = picture_of("astronaut")
     mesh = mesh_of("astronaut")
     rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
@@ -83,8 +83,8 @@ def test_the_background_stays_when_the_person_is_known():
     head = np.hypot((columns - middle[0]) / (0.95 * height), (rows - middle[1] + 10) / (1.1 * height)) < 1.0
     body = (rows > middle[1] + 0.5 * height) & (np.abs(columns - middle[0]) < 2.5 * height)
     person = (head | body).astype(np.float32)
-    puppet = PortraitRenderer(picture, mesh, person)
-    frame = puppet.render_frame(NOTHING, np.float32([0.0, 0.1, 0.1]), STILL)
+    renderer = PortraitRenderer(picture, mesh, person)
+    frame = renderer.render_frame(NEUTRAL, np.float32([0.0, 0.1, 0.1]), STILL)
     away = np.hypot((columns - middle[0]) / (1.35 * height), (rows - middle[1] + 10) / (1.5 * height)) > 1.0
     away &= ~body & (rows < middle[1])
     np.testing.assert_array_equal(frame[away], picture[away])
@@ -92,7 +92,7 @@ def test_the_background_stays_when_the_person_is_known():
 
 
 @pytest.mark.parametrize("size", [(65, 64), (101, 333)])
-def test_tiny_and_cut_pictures_work(size):
+def test_tiny_and_cropped_pictures_can_be_rendered(size):
     import cv2
 
     height, width = size
@@ -104,14 +104,14 @@ def test_tiny_and_cut_pictures_work(size):
     points = mesh.copy()
     points[:, :2] = mesh[:, :2] @ move[:, :2].T + move[:, 2]
     points[:, 2] *= scale
-    puppet = PortraitRenderer(small, points)
-    np.testing.assert_array_equal(puppet.render_frame(NOTHING, STILL, STILL), small)
-    frame = puppet.render_frame(shape(jaw_open=1.0, blink_left=1.0), np.float32([0.1, 0.2, 0.2]), STILL)
+    renderer = PortraitRenderer(small, points)
+    np.testing.assert_array_equal(renderer.render_frame(NEUTRAL, STILL, STILL), small)
+    frame = renderer.render_frame(shape(jaw_open=1.0, blink_left=1.0), np.float32([0.1, 0.2, 0.2]), STILL)
     assert frame.shape == small.shape
     assert (frame != small).any()
 
 
-def test_torch_draws_the_same_frames():
+def test_the_torch_backend_renders_the_same_frames():
     import torch
 
     from sadtalker_ext.puppet.imaging_torch import TorchImaging
@@ -119,13 +119,15 @@ def test_torch_draws_the_same_frames():
     picture, mesh = picture_of("astronaut"), mesh_of("astronaut")
     person = np.zeros(picture.shape[:2], np.float32)
     person[:, 100:350] = 1.0
-    here = PortraitRenderer(picture, mesh, person)
-    there = PortraitRenderer(picture, mesh, person, TorchImaging(torch.device("cpu")))
+    numpy_renderer = PortraitRenderer(picture, mesh, person)
+    torch_renderer = PortraitRenderer(picture, mesh, person, TorchImaging(torch.device("cpu")))
     for expression, turn in (
         (shape(jaw_open=0.6, lip_tuck=0.3), (0.1, 0.15, -0.1)),
         (shape(blink_left=1.0, blink_right=0.5, gaze_x=0.5, smile=1.0), (0.0, 0.0, 0.0)),
     ):
         pose = (expression, np.float32(turn), STILL)
-        difference = np.abs(here.render_frame(*pose).astype(int) - there.render_frame(*pose).astype(int))
+        difference = np.abs(
+            numpy_renderer.render_frame(*pose).astype(int) - torch_renderer.render_frame(*pose).astype(int)
+        )
         assert difference.max() <= 4
         assert difference.mean() < 0.05

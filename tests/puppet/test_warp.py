@@ -1,4 +1,4 @@
-"""A displacement and its inverse undo each other; grids map to pixels exactly."""
+"""A displacement and its inverse cancel; grids map to pixels exactly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.puppet.imaging import CpuImaging, supersample
-from sadtalker_ext.puppet.warp import Displacement, Grid, cover
+from sadtalker_ext.puppet.warp import Box, Displacement, Grid
 
 
 def smooth_shift(grid: Grid, size: float) -> np.ndarray:
@@ -17,7 +17,7 @@ def smooth_shift(grid: Grid, size: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [2.0, 12.0, 30.0])
-def test_backward_undoes_forward(size):
+def test_backward_inverts_forward(size):
     grid = Grid(-20, -30, 4, 80, 90)
     warp = Displacement.on(grid, smooth_shift(grid, size))
     points = grid.nodes()[15:-15, 15:-15]
@@ -25,8 +25,8 @@ def test_backward_undoes_forward(size):
     assert np.abs(back - points).max() < 0.02 * size + 0.05
 
 
-def test_a_grid_covers_its_box_and_upsamples_positions_to_the_pixels_themselves():
-    grid = cover((13.2, 7.9, 240.0, 99.5), 40)
+def test_a_grid_covers_its_box_and_its_node_positions_upsample_to_pixel_positions():
+    grid = Grid.cover(Box(13.2, 7.9, 240.0, 99.5), 40)
     assert (grid.x0, grid.y0) == (13, 7)
     assert grid.x0 + grid.width > 240
     assert grid.y0 + grid.height > 99
@@ -36,7 +36,7 @@ def test_a_grid_covers_its_box_and_upsamples_positions_to_the_pixels_themselves(
     np.testing.assert_allclose(dense[..., 1], rows, atol=1e-3)
 
 
-def test_supersampling_keeps_the_picture_on_even_samples_and_is_cubic_between():
+def test_supersampling_keeps_the_pixels_and_is_cubic_between_them():
     rng = np.random.default_rng(0)
     picture = cv2.GaussianBlur(rng.integers(0, 256, (40, 50, 3), np.uint8), (0, 0), 2.0)
     double = supersample(picture)

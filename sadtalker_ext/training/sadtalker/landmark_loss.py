@@ -19,7 +19,7 @@ from sadtalker_ext.geometry.five_point_alignment import FACE_SCALE
 from sadtalker_ext.geometry.landmarks import subset_68
 from sadtalker_ext.geometry.mean_face import mean_face_mesh
 from sadtalker_ext.puppet.basis import SHAPE_INDEX, SHAPES
-from sadtalker_ext.puppet.expression_fields import LOWER, UPPER, build_fields, field_scalars
+from sadtalker_ext.puppet.expression_fields import LOWER, UPPER, build_fields, field_weights
 from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.training.clips.practice import BELOW_MOUTH, LID_PAIRS, UPPER_LID_SHARE
 
@@ -112,7 +112,7 @@ def puppet_landmarks() -> LandmarkModel:
     anchor = np.zeros((1, len(SHAPES)))
     anchor[0, [SHAPE_INDEX[name] for name in _SPEAKING]] = list(_SPEAKING.values())
     steps = anchor + np.eye(len(SHAPES))
-    weights = field_scalars(steps, gap, lip) - field_scalars(anchor, gap, lip)
+    weights = field_weights(steps, gap, lip) - field_weights(anchor, gap, lip)
     basis = np.zeros((EXPRESSIONS, POINTS, 2))
     basis[: len(SHAPES)] = np.einsum("ej,jpd->epd", weights, own) + _lid_shifts(points)
     scale = FACE_PX / face.height_px

@@ -1,0 +1,152 @@
+"""Geometry of closing eyelids: where the skin that the lids show comes from, and how it is shaded.
+
+Heights ``v`` are pixels of the picture along the eye's axis, positive downwards; arrays belong to the imaging backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from sadtalker_ext.puppet.backend_array import BackendArray
+    from sadtalker_ext.puppet.face_geometry import EyeFrame
+
+UPPER_LID_SHARE: Final = 0.82
+"""Where the lids meet, as a share of the way from the upper to the lower lid: the upper lid does most of a blink."""
+UNLIMITED: Final = 1e6
+"""Upper limit where only a lower one is meant; no picture has so many pixels in a row."""
+
+_FOLD_SHARE: Final = 0.82
+"""Height of the skin that stretches above the upper lid, as a share of the distance to the brow, which stays."""
+_LASH_BAND: Final = 0.22
+"""Height of the band above the upper lid that moves with it unstretched (the lashes), as a share of the opening."""
+_BELOW_REACH: Final = 0.55
+"""Height of the skin below the eye that stretches with the lower lid, in half eye widths."""
+_MIN_STRETCHED_PX: Final = 1e-3
+"""Smallest height by which a stretch is divided."""
+
+_OVERLAP: Final = 0.02
+"""Overlap of the lids in a complete blink, in half eye widths, so that no line of the eyeball shows."""
+_OVERLAP_FROM: Final = 0.9
+_OVERLAP_RATE: Final = 10.0
+"""Blink at which the overlap begins, and its slope: it is complete at a blink of 1."""
+
+# Smooth skin over the stretched picture.
+_SMOOTH_MAX: Final = 0.92
+"""Largest share of smooth skin; some grain of the picture remains."""
+_SMOOTH_RATE: Final = 1.6
+"""Rise of the smooth share with the lid's travel in heights of the stretched skin."""
+_SMOOTH_RISE: Final = 0.55
+"""Share of the stretched skin, from its top, over which the smooth share rises."""
+_SMOOTH_END: Final = 0.10
+_SMOOTH_END_FADE: Final = 0.16
+"""Distance above the lid's edge at which the smooth share has ended, and its fade, as shares of the opening: the lashes
+stay sharp."""
+_SMOOTH_FROM: Final = 0.25
+"""Where on the lid, from its top to its edge, the smooth skin of the top row is taken from."""
+
+# Shading.
+_LASH_THICKNESS: Final = 0.075
+_MIN_LASH_PX: Final = 0.6
+"""Thickness of the lash line, as a share of the opening, and its minimum."""
+_LASH_SHADE: Final = 0.55
+"""Darkening of the lash line of a closed eye."""
+_WIDE_SHARE: Final = 0.4
+"""Share of the largest opening at which lashes and crease are whole; they end at the eye's corners."""
+_SHADOW_SHADE: Final = 0.30
+_SHADOW_LENGTH: Final = 0.35
+"""Darkening of the eyeball under a closing lid, and the distance, as a share of the opening, at which it is 1/e."""
+_CREASE_SHADE: Final = 0.13
+_CREASE_RISE: Final = 0.18
+_CREASE_WIDTH: Final = 0.12
+"""Darkening of the crease of a closed lid, and its height above the lid and width as shares of the stretched skin."""
+_HALF_PIXEL: Final = 0.5
+"""Added to widths in pixels that may vanish."""
+
+
+class Lids(NamedTuple):
+    """Heights of both lid edges at each pixel: in the source picture and as they are now."""
+
+    upper: BackendArray
+    lower: BackendArray
+    upper_now: BackendArray
+    lower_now: BackendArray
+
+
+@dataclass(frozen=True)
+class LidGeometry:
+    """Sizes of one eye's lids in pixels.
+
+    opening_px: largest distance between the lids. fold_px: height of the skin that stretches above the upper lid.
+    half_px: half the width of the eye.
+    """
+
+    opening_px: float
+    fold_px: float
+    half_px: float
+
+    @classmethod
+    def measure(cls, frame: EyeFrame) -> LidGeometry:
+        """Return the sizes of the lids of an eye."""
+        return cls(frame.opening_px, _FOLD_SHARE * frame.crease_px, frame.half_px)
+
+    def close(self, upper: BackendArray, lower: BackendArray, blink: float, xp: ModuleType) -> Lids:
+        """Return the lids at ``blink``, 0 to 1, for the heights of the lid edges in the source."""
+        opening = xp.clip(lower - upper, 0.0, UNLIMITED)
+        overlap = _OVERLAP * self.half_px * max(blink - _OVERLAP_FROM, 0.0) * _OVERLAP_RATE
+        upper_now = upper + blink * UPPER_LID_SHARE * opening + overlap * xp.clip(opening, 0.0, 1.0)
+        lower_now = lower - blink * (1.0 - UPPER_LID_SHARE) * opening
+        return Lids(upper, lower, upper_now, lower_now)
+
+    def skin_source(self, v: BackendArray, lids: Lids, xp: ModuleType) -> BackendArray:
+        """Return the source height of the skin that covers height ``v``."""
+        is_upper = v < 0.5 * (lids.upper_now + lids.lower_now)
+        return xp.where(is_upper, self._upper_source(v, lids, xp), self._lower_source(v, lids, xp))
+
+    def _upper_source(self, v: BackendArray, lids: Lids, xp: ModuleType) -> BackendArray:
+        """The lash band moves unstretched, the skin up to the fold stretches."""
+        top = lids.upper - self.fold_px
+        lash_band = _LASH_BAND * self.opening_px
+        from_margin = lids.upper - lash_band
+        to_margin = lids.upper_now - lash_band
+        slope = (from_margin - top) / xp.clip(to_margin - top, _MIN_STRETCHED_PX, UNLIMITED)
+        stretched = top + (v - top) * slope
+        return xp.where(v > to_margin, v - (lids.upper_now - lids.upper), xp.where(v > top, stretched, v))
+
+    def _lower_source(self, v: BackendArray, lids: Lids, xp: ModuleType) -> BackendArray:
+        bottom = lids.lower + _BELOW_REACH * self.half_px
+        slope = (bottom - lids.lower) / xp.clip(bottom - lids.lower_now, _MIN_STRETCHED_PX, UNLIMITED)
+        stretched = bottom - (bottom - v) * slope
+        return xp.where(v < lids.lower_now, v + (lids.lower - lids.lower_now), xp.where(v < bottom, stretched, v))
+
+    def smooth_skin(self, v: BackendArray, lids: Lids, xp: ModuleType) -> tuple[BackendArray, BackendArray]:
+        """Return the share of smooth skin that replaces the stretched picture on the lid, and its source height.
+
+        The more the skin stretches, the larger the share: stretched lashes and creases would look smeared.
+        """
+        top = lids.upper - self.fold_px
+        travel = lids.upper_now - lids.upper
+        along = xp.clip((v - top) / xp.clip(lids.upper_now - top, _MIN_STRETCHED_PX, UNLIMITED), 0.0, 1.0)
+        stretch = xp.clip(_SMOOTH_RATE * travel / (self.fold_px + _MIN_STRETCHED_PX), 0.0, 1.0)
+        rise = xp.clip((v - top) / (_SMOOTH_RISE * self.fold_px + _MIN_STRETCHED_PX), 0.0, 1.0)
+        fade_px = _SMOOTH_END_FADE * self.opening_px + _HALF_PIXEL
+        end = xp.clip((lids.upper_now - _SMOOTH_END * self.opening_px - v) / fade_px, 0.0, 1.0)
+        height = top + (_SMOOTH_FROM + (1.0 - _SMOOTH_FROM) * along) * (lids.upper_now - top)
+        return _SMOOTH_MAX * stretch * rise * end, height
+
+    def skin_shade(self, v: BackendArray, lids: Lids, blink: float, xp: ModuleType) -> BackendArray:
+        """Return the factor of the skin's levels by the lash line and the crease."""
+        opening = xp.clip(lids.lower - lids.upper, 0.0, UNLIMITED)
+        thickness = max(_LASH_THICKNESS * self.opening_px, _MIN_LASH_PX)
+        wide = xp.clip(opening / (_WIDE_SHARE * self.opening_px + _MIN_STRETCHED_PX), 0.0, 1.0)
+        lash = 1.0 - _LASH_SHADE * blink * wide * xp.exp(-(((v - lids.upper_now) / thickness) ** 2))
+        centre = lids.upper - _CREASE_RISE * self.fold_px
+        crease = xp.exp(-(((v - centre) / (_CREASE_WIDTH * self.fold_px + _HALF_PIXEL)) ** 2))
+        return lash * (1.0 - _CREASE_SHADE * blink * wide * crease)
+
+    def eyeball_shade(self, v: BackendArray, lids: Lids, blink: float, xp: ModuleType) -> BackendArray:
+        """Return the factor of the eyeball's levels by the shadow of the upper lid."""
+        below = xp.clip(v - lids.upper_now, 0.0, UNLIMITED)
+        return 1.0 - _SHADOW_SHADE * blink * xp.exp(-below / (_SHADOW_LENGTH * self.opening_px))

@@ -1,0 +1,153 @@
+"""Colours of the mouth interior, estimated from the portrait: from its own teeth, its light and its lips."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import cv2
+import numpy as np
+
+from sadtalker_ext.puppet.strips import Palette
+
+if TYPE_CHECKING:
+    from sadtalker_ext.arrays import Float32Array, Float64Array, Image
+    from sadtalker_ext.puppet.face_geometry import FaceGeometry, MouthFrame
+
+_LUMA: Final = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the luma (ITU-R BT.601)."""
+_MIN_LEVEL: Final = 1.0
+"""Smallest level (0 to 255) by which colours are divided."""
+
+# Where the portrait's own teeth are looked for and what counts as teeth.
+_GAP_WIDTH: Final = 0.7
+_GAP_COLUMNS: Final = 49
+"""Reach of the sampled mouth gap to both sides, in half mouth widths, and its samples."""
+_GAP_FROM: Final = 0.15
+_GAP_TO: Final = 0.75
+_GAP_ROWS: Final = 13
+"""Rows of the sampled gap, as shares of the way from the upper to the lower lip: where upper teeth show."""
+_LIP_DEPTH: Final = 0.5
+"""Where the lip's colour is sampled for comparison, as a share of the lower lip's thickness."""
+_BRIGHTER_THAN_LIP: Final = 1.12
+"""Pixels with this many times the lip's luma are teeth whatever their hue."""
+_NEARLY_AS_BRIGHT: Final = 0.8
+_LESS_RED: Final = 0.55
+"""Pixels with this many times the lip's luma are teeth if their redness is below this many times the lip's."""
+_TEETH_FROM: Final = 0.25
+_TEETH_RANGE: Final = 0.3
+"""Share of tooth pixels up to which the portrait shows no teeth, and how much more means that it shows only teeth."""
+_TEETH_PERCENTILE: Final = 75
+"""Percentile of the tooth pixels that is the colour of the enamel: in the light, but not a highlight."""
+
+
+class _Patch(NamedTuple):
+    """Samples across the mouth: reach to both sides in half mouth widths, and their number."""
+
+    width: float
+    columns: int
+
+
+_LIP: Final = _Patch(0.6, 25)
+_LIP_MIDDLE: Final = 0.45
+"""Height of the lip patch below the lip edge, as a share of the lower lip's thickness."""
+_SKIN: Final = _Patch(1.5, 31)
+_SKIN_TOP: Final = -0.22
+_SKIN_BOTTOM: Final = -0.05
+_SKIN_ROWS: Final = 9
+"""Rows of the skin patch below the mouth line (negative is above), in face heights: nose and cheeks."""
+_LIGHT_PERCENTILE: Final = 80
+"""Percentile of the skin patch that stands for the light on the face."""
+
+_ENAMEL_RGB: Final = (1.0, 0.965, 0.90)
+"""Colour of enamel in white light: slightly yellow."""
+_ENAMEL_TINT: Final = 0.28
+"""Share of the light's colour, as the skin reflects it, in the enamel; more would give skin-coloured teeth."""
+_ENAMEL_LEVEL: Final = 240.0
+"""Level of enamel in full light, 0 to 255."""
+_FULL_LIGHT_SHARE: Final = 0.45
+"""Share of that level in the painted enamel; the rest follows the brightness of the skin."""
+_BRIGHTER_THAN_SKIN: Final = 1.15
+"""Brightness of enamel relative to the brightest skin."""
+_SKIN_LIGHT_MAX: Final = 248.0
+"""Largest level that the skin's brightness gives the enamel."""
+_ENAMEL_MAX: Final = 245.0
+"""Largest level of the painted enamel."""
+_PAINTED_SHARE: Final = 0.2
+"""Share of the painted enamel where the portrait shows its own teeth; the rest is their colour."""
+_FLESH_RGB: Final = (1.06, 0.94, 0.94)
+"""Gain of the lip's colour that gives the flesh inside the mouth: redder than the lip."""
+_GUM_RGB: Final = (0.86, 0.72, 0.72)
+_TONGUE_RGB: Final = (0.84, 0.66, 0.66)
+_CAVITY_RGB: Final = (0.17, 0.11, 0.11)
+"""Gain of the flesh's colour for gums, tongue and the dark cavity."""
+
+
+def own_teeth(picture: Image, face: FaceGeometry) -> tuple[float, Float32Array | None]:
+    """Return how much the portrait's mouth gap shows teeth (0 to 1), and their RGB colour (3,) or None."""
+    mouth = face.mouth
+    if not face.mouth_is_open:
+        return 0.0, None
+    t = np.linspace(-_GAP_WIDTH * mouth.left_px, _GAP_WIDTH * mouth.right_px, _GAP_COLUMNS)
+    grid_t: Float64Array
+    grid_t, share = np.meshgrid(t, np.linspace(_GAP_FROM, _GAP_TO, _GAP_ROWS))
+    rows: Float64Array = np.add(mouth.upper(grid_t) * (1.0 - share), mouth.lower(grid_t) * share)
+    inside = _sample(picture, mouth, grid_t, rows)
+    lip = _sample(picture, mouth, t[None, :], mouth.lower(t[None, :]) + _LIP_DEPTH * mouth.lower_thickness_px)
+    luma_weights = np.array(_LUMA, np.float32)
+    luma, lip_luma = inside @ luma_weights, float(np.median(lip @ luma_weights))
+    redness = (inside[:, 0] - inside[:, 2]) / np.maximum(luma, _MIN_LEVEL)
+    lip_level = np.maximum(lip @ np.full(3, 1 / 3, np.float32), _MIN_LEVEL)
+    lip_redness = float(np.median((lip[:, 0] - lip[:, 2]) / lip_level))
+    pale = (luma > _NEARLY_AS_BRIGHT * lip_luma) & (redness < _LESS_RED * lip_redness)
+    teeth = (luma > _BRIGHTER_THAN_LIP * lip_luma) | pale
+    amount = float(np.clip((teeth.mean() - _TEETH_FROM) / _TEETH_RANGE, 0.0, 1.0))
+    if amount == 0.0:
+        return 0.0, None
+    return amount, np.percentile(inside[teeth], _TEETH_PERCENTILE, axis=0).astype(np.float32)
+
+
+def estimate_palette(picture: Image, face: FaceGeometry, teeth_colour: Float32Array | None) -> Palette:
+    """Return the interior's colours from the light on this face (its brightest skin) and its lips.
+
+    teeth_colour: RGB (3,) of the portrait's own teeth, or None where it shows none.
+    """
+    mouth = face.mouth
+    t = np.linspace(-_LIP.width * mouth.left_px, _LIP.width * mouth.right_px, _LIP.columns)[None, :]
+    lip = np.median(_sample(picture, mouth, t, mouth.lower(t) + _LIP_MIDDLE * mouth.lower_thickness_px), axis=0)
+    lip_level = max(float(lip.mean()), _MIN_LEVEL)
+    flesh = lip / lip_level * np.array(_FLESH_RGB)
+    enamel = _painted_enamel(_skin_light(picture, face))
+    if teeth_colour is not None:
+        enamel = _PAINTED_SHARE * enamel + (1.0 - _PAINTED_SHARE) * teeth_colour
+    return Palette(
+        enamel=enamel.astype(np.float32),
+        gum=(flesh * lip_level * np.array(_GUM_RGB)).astype(np.float32),
+        tongue=(flesh * lip_level * np.array(_TONGUE_RGB)).astype(np.float32),
+        cavity=(flesh * lip_level * np.array(_CAVITY_RGB)).astype(np.float32),
+    )
+
+
+def _skin_light(picture: Image, face: FaceGeometry) -> Float64Array:
+    """Return the RGB levels (3,) of bright skin around the nose."""
+    mouth = face.mouth
+    across = np.linspace(-_SKIN.width * mouth.left_px, _SKIN.width * mouth.right_px, _SKIN.columns)[None, :]
+    rows = np.linspace(_SKIN_TOP, _SKIN_BOTTOM, _SKIN_ROWS)[:, None] * face.height_px
+    light: Float64Array = np.percentile(_sample(picture, mouth, across, rows), _LIGHT_PERCENTILE, axis=0)
+    return light
+
+
+def _painted_enamel(light: Float64Array) -> Float64Array:
+    level = float(light @ np.array(_LUMA))
+    tint = light / max(level, _MIN_LEVEL)
+    white = np.array(_ENAMEL_RGB) * ((1.0 - _ENAMEL_TINT) + _ENAMEL_TINT * tint)
+    lit = min(_BRIGHTER_THAN_SKIN * level, _SKIN_LIGHT_MAX)
+    brightness = _FULL_LIGHT_SHARE * _ENAMEL_LEVEL + (1.0 - _FULL_LIGHT_SHARE) * lit
+    enamel: Float64Array = np.clip(white * brightness, 0.0, _ENAMEL_MAX)
+    return enamel
+
+
+def _sample(picture: Image, mouth: MouthFrame, t: Float64Array, v: Float64Array) -> Float32Array:
+    """Return the picture's levels (N, 3) at the mouth's coordinates ``t`` and ``v`` in pixels, which broadcast."""
+    where = mouth.axes.pixels(*np.broadcast_arrays(t, v)).astype(np.float32)
+    found = cv2.remap(picture, where[..., 0], where[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found.astype(np.float32).reshape(-1, 3)

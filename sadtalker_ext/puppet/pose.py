@@ -1,0 +1,158 @@
+"""One frame's motion applied to a rig: where every output pixel comes from in the source picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sadtalker_ext.puppet.basis import SHAPE_INDEX
+from sadtalker_ext.puppet.expression_fields import (
+    FIELD_NAMES,
+    LOWER,
+    MOUTH_FIELDS,
+    TUCK_ROLL,
+    UPPER,
+    clamp_expression,
+    field_weights,
+)
+from sadtalker_ext.puppet.eyes import EyeState
+from sadtalker_ext.puppet.head import clamp_pose
+from sadtalker_ext.puppet.mouth_maps import MouthMaps, MouthState
+from sadtalker_ext.puppet.warp import Box, Displacement
+
+if TYPE_CHECKING:
+    from sadtalker_ext.arrays import Float32Array, Float64Array
+    from sadtalker_ext.puppet.eyes import Eye
+    from sadtalker_ext.puppet.rig import Rig
+
+_MIN_MOTION: Final = 1e-5
+"""Radians, face heights and field weights below this are no motion."""
+_TEETH_FOLLOW: Final = 0.96
+"""Share of the lower lip's drop by the jaw that the lower teeth follow: they are nearer to the jaw's joint."""
+_PRESS_FROM: Final = 0.6
+_PRESS_ROLL: Final = 0.10
+"""Value of lips_closed from which the lips press together, and the share of their thickness that rolls in at 1."""
+_PARALLAX_YAW: Final = 0.07
+_PARALLAX_PITCH: Final = 0.05
+"""Depth of the teeth behind the lips, in face heights, as it shows when the head turns and nods."""
+_MOUTH_PAD: Final = 0.012
+_MOUTH_PAD_CELLS: Final = 1.6
+"""Pad of the mouth box in face heights, and its minimum in cells of the head grid, which are the error of the box."""
+
+
+class Pose:
+    """Displacements of one frame: that of the head, and those of the face's two skin layers."""
+
+    def __init__(self, rig: Rig, expression: Float32Array, rotation: Float32Array, translation: Float32Array) -> None:
+        """expression: (E,). rotation: (3,) radians. translation: (3,) face heights. All are clamped softly."""
+        self.rig = rig
+        self.expression = clamp_expression(np.asarray(expression, np.float64)[None])[0]
+        rotations, translations = np.asarray(rotation, np.float64)[None], np.asarray(translation, np.float64)[None]
+        (self.rotation,), (self.translation,) = clamp_pose(rotations, translations)
+        lower_lip = rig.face.mouth.lower_thickness_px / rig.face.height_px
+        self.weights = field_weights(self.expression[None], rig.mouth.gap, lower_lip)[0]
+        self.head_moves = _any_motion(self.rotation) or _any_motion(self.translation)
+        self.face_moves = _any_motion(self.weights)
+        self.mouth_moves = _any_motion(self.weights[list(MOUTH_FIELDS)]) or self._value("lip_tuck") > _MIN_MOTION
+        self.head = rig.head.displace(self.rotation, self.translation)
+        shifts = np.einsum("j,jlrcd->lrcd", self.weights.astype(np.float32), rig.fields)
+        self.skin = [Displacement.on(rig.face_grid, shifts[layer]) for layer in (UPPER, LOWER)]
+
+    @property
+    def moves(self) -> bool:
+        """Whether the head or the skin of the face moves."""
+        return self.head_moves or self.face_moves
+
+    def _value(self, shape: str) -> float:
+        return float(self.expression[SHAPE_INDEX[shape]])
+
+    def unpose(self, points: Float32Array) -> Float32Array:
+        """Return output points (h, w, 2) as they were before the head moved."""
+        return self.head.backward(points) if self.head_moves else points
+
+    def source_points(self, unposed: Float32Array) -> Float32Array:
+        """Return the source pixels (h, w, 2) of points that :meth:`unpose` returned."""
+        face = self.rig.face_grid.window_of(unposed) if self.face_moves else None
+        if face is None:
+            return unposed
+        upper = self.skin[UPPER].backward(unposed[face])
+        lower = self.skin[LOWER].backward(unposed[face])
+        mouth = self.rig.face.mouth
+        t, v = mouth.axes.local(upper.astype(np.float64))
+        above = (v - mouth.upper(t)) < 0.0
+        source = unposed.copy()
+        source[face] = np.where(above[..., None], upper, lower)
+        return source
+
+    def upper_source_points(self, points: Float32Array) -> Float32Array:
+        """Return the source pixels of output points (h, w, 2) above the mouth."""
+        unposed = self.unpose(points)
+        return self.skin[UPPER].backward(unposed) if self.face_moves else unposed
+
+    def mouth_maps(self, points: Float32Array) -> MouthMaps:
+        """Return the maps of the mouth at output points (h, w, 2)."""
+        mouth, unit = self.rig.face.mouth, self.rig.face.height_px
+        skull = self.unpose(points)
+        upper, lower = self.skin[UPPER].backward(skull), self.skin[LOWER].backward(skull)
+        upper_t, upper_v = mouth.axes.local(upper.astype(np.float64))
+        lower_t, lower_v = mouth.axes.local(lower.astype(np.float64))
+        skull_t, skull_v = mouth.axes.local(skull.astype(np.float64))
+        return MouthMaps(
+            upper_points=upper,
+            lower_points=lower,
+            skull_points=skull,
+            from_upper_lip=(upper_v - mouth.upper(upper_t)) / unit,
+            from_lower_lip=(lower_v - mouth.lower(lower_t)) / unit,
+            skull_u=mouth.normalised(skull_t),
+            skull_from_upper=(skull_v - mouth.upper(skull_t)) / unit,
+            skull_from_lower=(skull_v - mouth.lower(skull_t)) / unit,
+            lip_u=mouth.normalised(upper_t),
+        )
+
+    def mouth_state(self) -> MouthState:
+        """Return the numbers that the mouth interior needs."""
+        weight = dict(zip(FIELD_NAMES, self.weights.tolist(), strict=True))
+        unit, mouth = self.rig.face.height_px, self.rig.face.mouth
+        rolled = TUCK_ROLL * self._value("lip_tuck") * mouth.lower_thickness_px / unit
+        parted = weight["jaw"] + weight["part_lower"] + weight["part_upper"] + rolled
+        opened = max(parted - weight["close_opened"], 0.0)
+        closing = weight["close_source"] * self.rig.mouth.gap
+        press = max(self._value("lips_closed") - _PRESS_FROM, 0.0) / (1.0 - _PRESS_FROM) * _PRESS_ROLL
+        pitch, yaw = float(self.rotation[0]), float(self.rotation[1])
+        return MouthState(
+            jaw=weight["jaw"] * _TEETH_FOLLOW,
+            opened=opened + closing,
+            roll_upper=press * mouth.upper_thickness_px / unit,
+            roll_lower=rolled + press * mouth.lower_thickness_px / unit,
+            parallax_u=_PARALLAX_YAW * float(np.sin(yaw)) * 2.0 * unit / mouth.width_px,
+            parallax_down=_PARALLAX_PITCH * float(np.sin(pitch)),
+        )
+
+    def eye_states(self) -> tuple[tuple[Eye, EyeState], ...]:
+        """Return both eyes of the rig with their states."""
+        gaze = (self._value("gaze_x"), self._value("gaze_y"))
+        left, right = (EyeState(self._value(shape), *gaze) for shape in ("blink_left", "blink_right"))
+        return (self.rig.left_eye, left), (self.rig.right_eye, right)
+
+    def forward(self, points: Float32Array, layer: int) -> Float32Array:
+        """Return where points (h, w, 2) of one skin layer move to."""
+        moved = self.skin[layer].forward(points)
+        return self.head.forward(moved) if self.head_moves else moved
+
+    def mouth_box(self) -> Box:
+        """Return the output box around both lips."""
+        outline = self.rig.mouth_outline
+        points = np.concatenate([self.forward(outline, layer) for layer in (UPPER, LOWER)]).reshape(-1, 2)
+        return Box.around(points, max(_MOUTH_PAD * self.rig.face.height_px, _MOUTH_PAD_CELLS * self.rig.head_grid.cell))
+
+    def eye_box(self, eye: Eye, state: EyeState) -> Box:
+        """Return the output box around one eye and, if they move, its lids."""
+        across, up = eye.reach_px(state.blinks)
+        corners = np.array([[a * across, b * up] for a in (-1, 0, 1) for b in (-1, 0, 1)])
+        points = eye.frame.axes.pixels(corners[:, 0], corners[:, 1])
+        return Box.around(self.forward(points[:, None, :].astype(np.float32), UPPER).reshape(-1, 2))
+
+
+def _any_motion(values: Float64Array) -> bool:
+    return bool(np.any(np.abs(values) > _MIN_MOTION))
