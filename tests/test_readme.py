@@ -26,7 +26,7 @@ def blocks(language=""):
 def settings_table():
     """The table between the README's two marks, made from the settings."""
     rows = ["| flag | values | default | what it does |", "|---|---|---|---|"]
-    for knob in Settings.knobs():
+    for knob in Settings.specs():
         switch = isinstance(knob.default, bool)
         default = ("on" if knob.default else "off") if switch else "empty" if knob.default == "" else knob.default
         accepts = f"on, or off by `--no-{knob.name}`" if switch else knob.accepts

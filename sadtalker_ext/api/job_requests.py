@@ -19,7 +19,7 @@ from sadtalker_ext.api.remote_files import fetch_url
 from sadtalker_ext.errors import MediaError, SadTalkerError, SettingsError
 from sadtalker_ext.pipeline.file_names import display_name
 from sadtalker_ext.pipeline.inputs import Inputs
-from sadtalker_ext.pipeline.job_queue import JobRequest
+from sadtalker_ext.pipeline.job import JobRequest
 from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _order(fields: Mapping[str, Any], scratch: Path, doors: ApiOptions) -> JobRe
     output = doors.output(stem) if doors.output else Path(tempfile.gettempdir(), f"{PREFIX}{uuid4().hex}.mp4")
     if doors.output is None:
         names[output] = "the video"
-    return JobRequest(inputs, output, settings, scratch, fleeting=doors.output is None, names=names)
+    return JobRequest(inputs, output, settings, scratch, temporary=doors.output is None, names=names)
 
 
 def read_inputs(fields: Mapping[str, Any], scratch: Path, doors: ApiOptions) -> tuple[Inputs, dict[Path, str]]:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional  # noqa: UP035 - rea
 
 from pydantic import BaseModel, Field
 
-from sadtalker_ext.pipeline.job_queue import RUNNING
+from sadtalker_ext.pipeline.job import RUNNING
 
 if TYPE_CHECKING:
-    from sadtalker_ext.pipeline.engine_states import EngineState
-    from sadtalker_ext.pipeline.job_queue import Job
+    from sadtalker_ext.engines.entry import EngineState
+    from sadtalker_ext.pipeline.job import Job
 
 
 class JobView(BaseModel):
@@ -78,7 +78,7 @@ def view_job(job: Job) -> JobView:
         frames_done=drawn if drawing else 0, frames_total=progress.total if drawing else 0,
         left_s=round(progress.left_s, 2) if moving else None,
         notes=list(result.notes) if result is not None else [], result=body,
-        settings=job.order.settings.to_mapping(),
+        settings=job.request.settings.to_mapping(),
     )  # fmt: skip
 
 
@@ -93,6 +93,6 @@ def view_engine(state: EngineState) -> EngineView:
         for file in state.checkpoints
     ]  # fmt: skip
     return EngineView(
-        name=state.name, label=state.label, ready=state.ready, words=state.words, references=list(state.references),
+        name=state.name, label=state.label, ready=state.ready, words=state.message, references=list(state.references),
         checkpoints=files,
     )  # fmt: skip

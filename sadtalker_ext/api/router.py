@@ -11,9 +11,10 @@ import sadtalker_ext
 from sadtalker_ext.api.job_requests import read_order
 from sadtalker_ext.api.options import ApiOptions, check_login
 from sadtalker_ext.api.responses import EngineView, ErrorView, HealthView, JobView, view_engine, view_job
-from sadtalker_ext.pipeline.engine_states import engine_states
+from sadtalker_ext.engines.registry import engine_states, setting_specs
 from sadtalker_ext.pipeline.inputs import EYES_AND_POSE, USES
-from sadtalker_ext.pipeline.job_queue import DONE, RUNNING, WAITING, BusyError, Job, JobQueue
+from sadtalker_ext.pipeline.job import DONE, RUNNING, WAITING, Job
+from sadtalker_ext.pipeline.job_queue import BusyError, JobQueue
 from sadtalker_ext.settings import Settings
 
 PREFIX = "/sadtalker/v1"
@@ -77,15 +78,15 @@ class Jobs:
         job = self._job(job_id)
         if job.state != DONE:
             raise HTTPException(409, f"The job is {job.state}: {job.error or 'its video is not there yet'}")
-        if not job.order.output.is_file():
+        if not job.request.output.is_file():
             raise HTTPException(404, "The video has been removed")
-        return FileResponse(job.order.output, media_type="video/mp4", filename=f"sadtalker_{job.id[:8]}.mp4")
+        return FileResponse(job.request.output, media_type="video/mp4", filename=f"sadtalker_{job.id[:8]}.mp4")
 
     def cancel(self, job_id: str) -> JobView:
         """Stop a job, or forget one that has ended."""
         job = self._job(job_id)
         if job.ended:
-            self._workshop.forget(job)
+            self._workshop.remove(job)
         else:
             self._workshop.cancel(job)
         return view_job(job)
@@ -116,7 +117,7 @@ def _add_facts(router: APIRouter, workshop: JobQueue, doors: ApiOptions) -> None
         return [view_engine(state) for state in engine_states(doors.checkpoints)]
 
     def schema() -> dict[str, Any]:
-        return Settings.json_schema()
+        return Settings.json_schema(setting_specs())
 
     def health() -> HealthView:
         states = [job.state for job in workshop.jobs()]
@@ -134,7 +135,7 @@ def _add_facts(router: APIRouter, workshop: JobQueue, doors: ApiOptions) -> None
 def job_body() -> dict[str, Any]:
     """OpenAPI's description of the body of POST /jobs."""
     kinds: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-        "application/json": (_SOURCE, Settings.json_schema()),
+        "application/json": (_SOURCE, Settings.json_schema(setting_specs())),
         "multipart/form-data": (_UPLOAD, {"type": "string", "description": "a JSON object"}),
     }
     content = {kind: {"schema": _order_schema(*forms)} for kind, forms in kinds.items()}

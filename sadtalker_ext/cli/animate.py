@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sadtalker_ext.pipeline.animate import Result
-    from sadtalker_ext.pipeline.batch import Job, Outcome
+    from sadtalker_ext.pipeline.batch import BatchJob, Outcome
     from sadtalker_ext.pipeline.inputs import Inputs
 
 OUTPUT_FOLDER = Path("outputs")
@@ -104,7 +104,7 @@ def told(outcomes: Iterator[Outcome], total: int, line: ProgressLine) -> list[Ou
     return done
 
 
-def plan_jobs(options: argparse.Namespace) -> tuple[list[Job], bool]:
+def plan_jobs(options: argparse.Namespace) -> tuple[list[BatchJob], bool]:
     """The videos to make, and whether it is a single one that was asked for by its files."""
     from sadtalker_ext.pipeline import batch
     from sadtalker_ext.video.write import SUFFIX
@@ -112,7 +112,7 @@ def plan_jobs(options: argparse.Namespace) -> tuple[list[Job], bool]:
     wanted, output = read_inputs(options), options.output
     single = len(wanted) == 1 and not any(path.is_dir() for path in options.inputs)
     if single and output is not None and not output.is_dir():
-        return [batch.Job(wanted[0], output)], single
+        return [batch.BatchJob(wanted[0], output)], single
     if output is not None and output.suffix.lower() == SUFFIX and not output.is_dir():
         raise MediaError(f"The output {output} is one file, but several videos are asked for; name a folder")
     return batch.plan(wanted, output or OUTPUT_FOLDER), single

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from sadtalker_ext.cli.demo import demo_portrait, demo_voice
 from sadtalker_ext.cli.process_memory import ALL, OWN, tree_memory_mb
+from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.errors import EngineError
-from sadtalker_ext.geometry.motion import FRAME_RATE_HZ
 
 SPEED_VOICE_S = 30.0
 SHORT_VOICE_S = 10.0

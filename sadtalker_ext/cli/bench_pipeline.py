@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sadtalker_ext.engines.protocol import Engine
     from sadtalker_ext.pipeline.progress import Progress
-    from sadtalker_ext.runtime import Runtime
-    from sadtalker_ext.settings import Settings
 
 
 class Clock:
@@ -40,9 +37,9 @@ def main(portrait: str, voice: str, output: str) -> None:
     """Make the video and tell."""
     import torch
 
-    from sadtalker_ext.engines.cache import EngineCache, using
-    from sadtalker_ext.engines.sadtalker.engine import SadTalkerOptions
+    from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
     from sadtalker_ext.engines.sadtalker.stub_networks import stub_engine
+    from sadtalker_ext.engines.session import OpenEngine
     from sadtalker_ext.pipeline.animate import make_video
     from sadtalker_ext.pipeline.inputs import Inputs
     from sadtalker_ext.pipeline.progress import Watcher
@@ -51,15 +48,11 @@ def main(portrait: str, voice: str, output: str) -> None:
 
     torch.set_num_threads(1)  # without networks its threads would only spin on the cores that ffmpeg wants
 
-    class Rehearsals(EngineCache):
-        def open(self, name: str, runtime: Runtime, settings: Settings) -> Engine:
-            return stub_engine(runtime, SadTalkerOptions.from_settings(settings))
-
-    clock = Clock()
-    with using(Rehearsals()):
-        settings = Settings(engine="sadtalker")
+    clock, runtime, settings = Clock(), Runtime(device="cpu"), Settings(engine="sadtalker")
+    chosen = SadTalkerOptions.from_settings(settings)
+    with OpenEngine(stub_engine(runtime, chosen), settings.engine, chosen) as engine:
         inputs = Inputs(Path(portrait), Path(voice))
-        result = make_video(inputs, output, settings, Runtime(device="cpu"), Watcher(clock.report))
+        result = make_video(inputs, output, settings, runtime, Watcher(clock.report), engine=engine)
     print(json.dumps(result.to_mapping() | clock.seconds()))
 
 

@@ -12,7 +12,7 @@ from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, runtime_o
 from sadtalker_ext.errors import MediaError, SettingsError
 
 if TYPE_CHECKING:
-    from sadtalker_ext.metrics.report import Figure
+    from sadtalker_ext.metrics.report import Metric
     from sadtalker_ext.pipeline.evaluate_video import LipClip
 
 EXAMPLES = """examples:
@@ -83,7 +83,7 @@ def check_options(options: argparse.Namespace) -> None:
         raise SettingsError("FID and CSIM compare a finished video with another; name both, RESULT.mp4 and --reference")
 
 
-def measure_result(options: argparse.Namespace) -> list[Figure]:
+def measure_result(options: argparse.Namespace) -> list[Metric]:
     """Figures of a finished video."""
     from sadtalker_ext.pipeline.evaluate_video import choose_clip, network_figures, read_lip_clips, video_figures
 
@@ -98,31 +98,30 @@ def measure_result(options: argparse.Namespace) -> list[Figure]:
     return figures
 
 
-def measure_predicted(options: argparse.Namespace) -> dict[str, list[Figure]]:
+def measure_predicted(options: argparse.Namespace) -> dict[str, list[Metric]]:
     """Figures of the predicted motion for each voice, and how far the mouth opens where nobody speaks."""
     settings, runtime = settings_of(options), runtime_of(options)
     from sadtalker_ext.engines.motion_editing import motion_style
-    from sadtalker_ext.engines.protocol import open_engine
-    from sadtalker_ext.metrics.report import Figure
+    from sadtalker_ext.engines.session import open_engine
+    from sadtalker_ext.metrics.report import Metric
     from sadtalker_ext.pipeline.evaluate_engine import predict_figures, write_quiet_sounds
 
-    engine = open_engine(settings.engine, runtime, settings)
-    style = motion_style(engine.spec, settings)
     report, openings = {}, []
-    for name, voice, clip in voices_of(options):
-        prediction = predict_figures(engine, voice, style, clip)
-        report[name] = prediction.figures
-        openings.append(prediction.opening_mean)
-    with tempfile.TemporaryDirectory() as folder:
+    with open_engine(settings=settings, runtime=runtime) as opened, tempfile.TemporaryDirectory() as folder:
+        engine, style = opened.engine, motion_style(opened.engine.spec, settings)
+        for name, voice, clip in voices_of(options):
+            prediction = predict_figures(engine, voice, style, clip)
+            report[name] = prediction.figures
+            openings.append(prediction.opening_mean)
         for name, voice in write_quiet_sounds(Path(folder)).items():
             opening = predict_figures(engine, voice, style, None).opening_mean
             share = 100.0 * opening / max(sum(openings) / len(openings), 1e-9)
             meaning = "mean mouth opening where nobody speaks, relative to the voices"
-            report[name] = [Figure("opening_unvoiced", share, "%", "lower", meaning)]
+            report[name] = [Metric("opening_unvoiced", share, "%", "lower", meaning)]
     return report
 
 
-def measure_rendered(options: argparse.Namespace) -> dict[str, list[Figure]]:
+def measure_rendered(options: argparse.Namespace) -> dict[str, list[Metric]]:
     """Figures of the video made from each voice, tracked by a model that had no part in it."""
     settings, runtime = settings_of(options), runtime_of(options)
     from sadtalker_ext.cli.demo import demo_portrait

@@ -49,7 +49,8 @@ def add_address(parser: argparse.ArgumentParser, port: int) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     doors_module, service = face("api.doors", "api"), face("api.service", "api")
-    from sadtalker_ext.pipeline.job_queue import JobQueue, Limits
+    from sadtalker_ext.pipeline.job import Limits
+    from sadtalker_ext.pipeline.job_queue import JobQueue
     from sadtalker_ext.pipeline.output import dated_output
     from sadtalker_ext.weights.files import search_folders
 
@@ -64,19 +65,19 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     limits = Limits(waiting=options.max_waiting, voice_s=options.max_minutes * 60.0)
     sys.stderr.write(f"SadTalker answers at http://{options.host}:{options.port}/sadtalker/v1, described at /docs\n")
-    service.serve(JobQueue(standalone_environment(options), limits), doors, options.host, options.port)
+    service.serve(JobQueue(standalone_host(options), limits), doors, options.host, options.port)
     return 0
 
 
-def standalone_environment(options: argparse.Namespace) -> Any:  # noqa: ANN401 - a JobEnvironment, whose module is not imported for --help
+def standalone_host(options: argparse.Namespace) -> Any:  # noqa: ANN401 - a Host, whose module is not imported for --help
     """A machine of our own that computes as the flags say."""
-    from sadtalker_ext.pipeline.job_queue import JobEnvironment
+    from sadtalker_ext.pipeline.job import Host
 
-    class StandaloneEnvironment(JobEnvironment):
+    class StandaloneHost(Host):
         def runtime(self, settings: object) -> Any:  # noqa: ANN401
             return runtime_of(options)
 
-    return StandaloneEnvironment()
+    return StandaloneHost()
 
 
 def face(name: str, extra: str) -> Any:  # noqa: ANN401 - a module

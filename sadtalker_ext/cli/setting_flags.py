@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sadtalker_ext.engines.registry import setting_specs
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.runtime import AUTO, Runtime
 from sadtalker_ext.setting_spec import SettingSpec, parse_angles
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-FILE_KNOBS: Final = ("restore", "upscale")
+FILE_SETTINGS: Final = ("restore", "upscale")
 """Settings that name a file; on the command line its folder may stand before it."""
 
 
@@ -32,11 +33,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--settings-from", metavar="FILE", type=Path, default=None,
         help="start from the settings inside an earlier result (mp4) or in a JSON file; flags change them",
     )  # fmt: skip
-    for described in Settings.knobs():
-        add_knob(group, described)
+    for described in setting_specs():
+        add_setting(group, described)
 
 
-def add_knob(group: argparse._ArgumentGroup, described: SettingSpec) -> None:
+def add_setting(group: argparse._ArgumentGroup, described: SettingSpec) -> None:
     """The flag of one knob. Values stay text here: Settings checks them, so every face says the same."""
     flag, default = flag_of(described.name), described.default
     text = f"{described.help} Default: {default if default != '' else 'empty'}".replace("%", "%%")
@@ -65,7 +66,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """The settings that the flags ask for, on top of those of ``--settings-from``."""
     given = vars(options)
     base = read_settings(options.settings_from).to_mapping() if options.settings_from else {}
-    flags = {described.name: given[described.name] for described in Settings.knobs() if described.name in given}
+    flags = {described.name: given[described.name] for described in Settings.specs() if described.name in given}
     files = {name: path.name for name, path in _files(options).items()}
     return Settings.from_mapping({**base, **flags, **files})
 
@@ -78,7 +79,7 @@ def runtime_of(options: argparse.Namespace) -> Runtime:
 
 def _files(options: argparse.Namespace) -> dict[str, Path]:
     """Settings given as a path: they keep the file's name, so that no result tells of this machine's folders."""
-    given = {name: Path(getattr(options, name)) for name in FILE_KNOBS if hasattr(options, name)}
+    given = {name: Path(getattr(options, name)) for name in FILE_SETTINGS if hasattr(options, name)}
     return {name: path.expanduser() for name, path in given.items() if len(path.parts) > 1}
 
 
@@ -108,7 +109,7 @@ def flags_of(changes: Mapping[str, object]) -> list[str]:
 def join_negative(words: Sequence[str]) -> list[str]:
     """Words with ``--yaw -10,10`` written as ``--yaw=-10,10``, which argparse would take for two flags."""
     joined: list[str] = []
-    angles = {flag_of(described.name) for described in Settings.knobs() if described.parse is parse_angles}
+    angles = {flag_of(described.name) for described in Settings.specs() if described.parse is parse_angles}
     for word in words:
         if joined and joined[-1] in angles and re.match(r"-[\d.]", word):
             joined[-1] += f"={word}"

@@ -13,7 +13,7 @@ import sadtalker_ext
 from sadtalker_ext.errors import SettingsError
 
 if TYPE_CHECKING:
-    from sadtalker_ext.training.core.loop import Plan
+    from sadtalker_ext.training.core.plan import Plan
 
 ACCELERATE = "Several devices or machines: accelerate launch $(which sadtalker) train ... with the same options."
 POSITIVE = ("steps", "batch_size", "accumulate", "learning_rate")

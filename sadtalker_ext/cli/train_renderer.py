@@ -46,11 +46,11 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this typ
 
 
 def _renderer(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.sadtalker.model_sizes import size_named
+    from sadtalker_ext.training.sadtalker.model_sizes import renderer_size
     from sadtalker_ext.training.sadtalker.renderer import PLANS, RendererRecipe, train_renderer
 
     log_progress()
-    size, pyramid = size_named(options.config), pyramid_of(options)
+    size, pyramid = renderer_size(options.config), pyramid_of(options)
     recipe = RendererRecipe(options.data, size, pyramid, recompute=options.recompute, guided=options.guided)
     paths = train_renderer(recipe, options.out, changed_plan(PLANS[options.config], options), code_version())
     print(json.dumps({"weights": {name: str(path) for name, path in paths.items()}}))
@@ -59,11 +59,11 @@ def _renderer(options: argparse.Namespace) -> int:
 
 def _mapping(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.sadtalker.mapping_net import PLANS, MappingRecipe, train_mapping
-    from sadtalker_ext.training.sadtalker.model_sizes import size_named
+    from sadtalker_ext.training.sadtalker.model_sizes import renderer_size
     from sadtalker_ext.training.sadtalker.renderer_networks import load_renderer
 
     log_progress()
-    size, renderer = size_named(options.config), load_renderer(options.renderer)
+    size, renderer = renderer_size(options.config), load_renderer(options.renderer)
     if renderer.generator.config != size.generator:
         raise SettingsError(f"{options.renderer} holds no renderer of the size {options.config}; name its own --config")
     pyramid = pyramid_of(options)

@@ -101,31 +101,31 @@ def _add_export(recipes: Any) -> None:  # noqa: ANN401
 
 
 def _exp_net(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.sadtalker.audio_windows import sound_size
+    from sadtalker_ext.training.sadtalker.audio_windows import speech_model_size
     from sadtalker_ext.training.sadtalker.exp_net import PLANS, SadTalkerExpNetRecipe, train_sadtalker_exp_net
     from sadtalker_ext.weights.external_networks import load_lip_reader
 
     log_progress()
     reader = load_lip_reader(options.lip_reader) if options.lip_reader else None
-    recipe = SadTalkerExpNetRecipe(options.data, sound_size(options.config), options.face_model, reader)
+    recipe = SadTalkerExpNetRecipe(options.data, speech_model_size(options.config), options.face_model, reader)
     plan = changed_plan(PLANS[options.config], options)
     print(json.dumps({"weights": str(train_sadtalker_exp_net(recipe, options.out, plan, code_version()))}))
     return 0
 
 
 def _pose_vae(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.sadtalker.audio_windows import sound_size
+    from sadtalker_ext.training.sadtalker.audio_windows import speech_model_size
     from sadtalker_ext.training.sadtalker.pose_vae import PLANS, SadTalkerPoseVaeRecipe, train_sadtalker_pose_vae
 
     log_progress()
-    recipe = SadTalkerPoseVaeRecipe(options.data, sound_size(options.config))
+    recipe = SadTalkerPoseVaeRecipe(options.data, speech_model_size(options.config))
     plan = changed_plan(PLANS[options.config], options)
     print(json.dumps({"weights": str(train_sadtalker_pose_vae(recipe, options.out, plan, code_version()))}))
     return 0
 
 
 def _all(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.sadtalker.train_all import Wishes, train_all
+    from sadtalker_ext.training.sadtalker.train_all import TrainAllOptions, train_all
     from sadtalker_ext.weights.files import search_folders
 
     log_progress()
@@ -133,7 +133,7 @@ def _all(options: argparse.Namespace) -> int:
     for name in POSITIVE:
         require_positive(f"--{name.replace('_', '-')}", changes.get(name, 1))
     require_positive("--processes", options.processes)
-    wishes = Wishes(
+    wishes = TrainAllOptions(
         config=options.config, pyramid=lambda: pyramid_of(options), data=options.data, portraits=options.portraits,
         speech=options.speech, processes=options.processes, face_model=options.face_model,
         lip_reader=options.lip_reader, checkpoints=search_folders(options.folder), changes=changes,

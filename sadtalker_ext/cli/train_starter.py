@@ -56,19 +56,23 @@ def _corpus(options: argparse.Namespace) -> int:
 
 
 def _exp_net(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.starter.speech_to_expression import PLAN, ExpNetRecipe, train_exp_net
+    from sadtalker_ext.training.starter.speech_to_expression import (
+        PLAN,
+        SpeechToExpressionRecipe,
+        train_speech_to_expression,
+    )
 
     log_progress()
     hold_out, start = not options.all_voices, options.start_from
-    recipe = ExpNetRecipe(options.data / "features", hold_out=hold_out, start=start)
-    path = train_exp_net(recipe, options.out, changed_plan(PLAN, options), code_version())
+    recipe = SpeechToExpressionRecipe(options.data / "features", hold_out=hold_out, start=start)
+    path = train_speech_to_expression(recipe, options.out, changed_plan(PLAN, options), code_version())
     print(json.dumps({"weights": str(path)}))
     return 0
 
 
 def _pose_vae(options: argparse.Namespace) -> int:
-    from sadtalker_ext.training.starter.pose_cvae import PLAN, train_pose_vae
+    from sadtalker_ext.training.starter.pose_cvae import PLAN, train_pose_cvae
 
     log_progress()
-    print(json.dumps({"weights": str(train_pose_vae(options.out, changed_plan(PLAN, options), code_version()))}))
+    print(json.dumps({"weights": str(train_pose_cvae(options.out, changed_plan(PLAN, options), code_version()))}))
     return 0

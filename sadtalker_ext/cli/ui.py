@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from sadtalker_ext.cli.animate import OUTPUT_FOLDER
-from sadtalker_ext.cli.serve import add_address, face, standalone_environment
+from sadtalker_ext.cli.serve import add_address, face, standalone_host
 from sadtalker_ext.cli.setting_flags import add_runtime
 
 PORT = 7860
@@ -31,5 +31,5 @@ def run(options: argparse.Namespace) -> int:
     from sadtalker_ext.pipeline.job_queue import JobQueue
 
     place = alone.Place(options.host, options.port, options.output, options.open)
-    alone.serve(JobQueue(standalone_environment(options)), place)
+    alone.serve(JobQueue(standalone_host(options)), place)
     return 0

@@ -112,7 +112,8 @@ def animate(  # noqa: PLR0913 - the public function: three files, and what may b
     """
     from sadtalker_ext.pipeline.inputs import Inputs
 
-    return make_video(Inputs(Path(portrait_path), Path(voice_path)), out_path, settings, runtime, watcher, engine=engine)
+    inputs = Inputs(Path(portrait_path), Path(voice_path))
+    return make_video(inputs, out_path, settings, runtime, watcher, engine=engine)
 
 
 def make_video(

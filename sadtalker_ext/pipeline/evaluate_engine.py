@@ -12,7 +12,7 @@ import numpy as np
 
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.metrics import sync
-from sadtalker_ext.metrics.report import Figure
+from sadtalker_ext.metrics.report import Metric
 from sadtalker_ext.pipeline.evaluate_video import LipClip, lip_figures, motion_figures
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ QUIET_S = 6.0
 class Prediction:
     """What an engine makes of a voice: figures, and the mean of its mouth opening (1 is jaw_open = 1)."""
 
-    figures: list[Figure]
+    figures: list[Metric]
     opening_mean: float
 
 
@@ -50,9 +50,9 @@ def predict_figures(engine: Engine, voice: Path, style: MotionStyle, clip: LipCl
     spent_s = time.perf_counter() - began_s
     opening, width = sync.mouth_opening(motion.expression), sync.mouth_width(motion.expression)
     figures = [] if clip is None else lip_figures(opening, width, 25.0, clip)
-    figures.append(Figure("opening_mean", float(opening.mean()), "", "", "mean mouth opening; 1 is the jaw wide open"))
+    figures.append(Metric("opening_mean", float(opening.mean()), "", "", "mean mouth opening; 1 is the jaw wide open"))
     figures += motion_figures(motion.rotation, 25.0, speech)
-    figures.append(Figure("speed", speech.duration_s / spent_s, "x", "higher", "seconds of speech per second of work"))
+    figures.append(Metric("speed", speech.duration_s / spent_s, "x", "higher", "seconds of speech per second of work"))
     return Prediction(figures, float(opening.mean()))
 
 

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.errors import FaceError, MediaError
 from sadtalker_ext.metrics import image, motion, sync
-from sadtalker_ext.metrics.report import Figure
+from sadtalker_ext.metrics.report import Metric
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from sadtalker_ext.arrays import Frame
     from sadtalker_ext.audio.speech import Speech
-    from sadtalker_ext.engines.protocol import Frame
     from sadtalker_ext.geometry.landmarks import Landmarks
 
     Curve = NDArray[np.float64]
@@ -110,22 +111,22 @@ def follow_face(found: Sequence[Landmarks | None], rate_hz: float, name: str) ->
     return FaceTrack(rate_hz, columns[:, :3].astype(np.float32), columns[:, 3], columns[:, 4], seen)
 
 
-def lip_figures(opening: Curve, width: Curve, rate_hz: float, clip: LipClip) -> list[Figure]:
+def lip_figures(opening: Curve, width: Curve, rate_hz: float, clip: LipClip) -> list[Metric]:
     """Agreement of predicted or tracked lips with a measured speaker; both start at the same moment."""
     opening_r, lag_s = sync.best_lag(opening, rate_hz, _bridged(clip.opening), clip.rate_hz)
     width_r, _ = sync.best_lag(width, rate_hz, _bridged(clip.width), clip.rate_hz)
     closure = sync.closure_accuracy(opening, rate_hz, _bridged(clip.opening), clip.rate_hz, lag_s)
     return [
-        Figure("opening_r", opening_r, "", "higher", "Pearson r of the mouth opening with the speaker's, at its lag"),
-        Figure("opening_lag", 1000.0 * lag_s, "ms", "", "how late the mouth is; median of clips", "median"),
-        Figure("width_r", width_r, "", "higher", "Pearson r of the mouth width with the speaker's, at its best lag"),
-        Figure("closures", 100.0 * closure, "%", "higher", "of the speaker's closed lips, how many are closed"),
+        Metric("opening_r", opening_r, "", "higher", "Pearson r of the mouth opening with the speaker's, at its lag"),
+        Metric("opening_lag", 1000.0 * lag_s, "ms", "", "how late the mouth is; median of clips", "median"),
+        Metric("width_r", width_r, "", "higher", "Pearson r of the mouth width with the speaker's, at its best lag"),
+        Metric("closures", 100.0 * closure, "%", "higher", "of the speaker's closed lips, how many are closed"),
     ]
 
 
-def motion_figures(rotation: NDArray[np.float32], rate_hz: float, speech: Speech | None) -> list[Figure]:
+def motion_figures(rotation: NDArray[np.float32], rate_hz: float, speech: Speech | None) -> list[Metric]:
     """Diversity, beat alignment and jitter of head rotation (T, 3) in radians, against the sound where there is one."""
-    at_25 = _at_rate(rotation, rate_hz, motion.FRAME_RATE_HZ)
+    at_25 = _at_rate(rotation, rate_hz, FRAME_RATE_HZ)
     alignment = None
     if speech is not None:
         from sadtalker_ext.audio.prosody import read_prosody
@@ -133,14 +134,14 @@ def motion_figures(rotation: NDArray[np.float32], rate_hz: float, speech: Speech
         beats = motion.speech_beats(read_prosody(speech.blocks(), len(at_25)).emphasis)
         alignment = motion.beat_alignment(beats, motion.kinematic_beats(at_25))
     return [
-        Figure("head_diversity", motion.diversity_deg(at_25), "deg", "higher", "standard deviation of the head angles"),
-        Figure("head_beats", alignment, "", "higher", "beat align score of head and stressed syllables, 0 to 1"),
-        Figure("head_jitter", motion.jitter_deg_per_s3(at_25), "deg/s3", "lower", "root mean square of the jerk"),
-        Figure("head_fast", 100 * motion.fast_share(at_25), "%", "lower", "share of head movement above 5 Hz"),
+        Metric("head_diversity", motion.diversity_deg(at_25), "deg", "higher", "standard deviation of the head angles"),
+        Metric("head_beats", alignment, "", "higher", "beat align score of head and stressed syllables, 0 to 1"),
+        Metric("head_jitter", motion.jitter_deg_per_s3(at_25), "deg/s3", "lower", "root mean square of the jerk"),
+        Metric("head_fast", 100 * motion.fast_share(at_25), "%", "lower", "share of head movement above 5 Hz"),
     ]
 
 
-def picture_figures(path: Path, reference: Path | None = None) -> list[Figure]:
+def picture_figures(path: Path, reference: Path | None = None) -> list[Metric]:
     """Sharpness of a video and, with a reference of the same size and timing, its likeness to that."""
     from sadtalker_ext.video.read import probe, read_frames
 
@@ -154,14 +155,14 @@ def picture_figures(path: Path, reference: Path | None = None) -> list[Figure]:
             likeness = (image.psnr_db(frame, other), image.ssim(frame, other)) if other is not None else (np.nan,) * 2
             rows.append((image.cpbd(frame), *likeness))
     sharpness, psnr, ssim = (np.array(column) for column in zip(*rows, strict=True))
-    figures = [Figure("cpbd", float(sharpness.mean()), "", "higher", "sharpness (Narvekar and Karam 2011), 0 to 1")]
+    figures = [Metric("cpbd", float(sharpness.mean()), "", "higher", "sharpness (Narvekar and Karam 2011), 0 to 1")]
     if reference is not None:
-        figures.append(Figure("psnr", float(np.nanmean(psnr)), "dB", "higher", "likeness to the reference"))
-        figures.append(Figure("ssim", float(np.nanmean(ssim)), "", "higher", "likeness to the reference, up to 1"))
+        figures.append(Metric("psnr", float(np.nanmean(psnr)), "dB", "higher", "likeness to the reference"))
+        figures.append(Metric("ssim", float(np.nanmean(ssim)), "", "higher", "likeness to the reference, up to 1"))
     return figures
 
 
-def network_figures(path: Path, reference: Path, fid_network: Path | None, csim_network: Path | None) -> list[Figure]:
+def network_figures(path: Path, reference: Path, fid_network: Path | None, csim_network: Path | None) -> list[Metric]:
     """FID and CSIM of a video against a reference, with the networks that the user names; refuses missing files."""
     from sadtalker_ext.video.read import read_frames
 
@@ -170,16 +171,16 @@ def network_figures(path: Path, reference: Path, fid_network: Path | None, csim_
         network = image.open_network(fid_network, "FID")
         found = [image.network_features(network, read_frames(one), 299, 0.0) for one in (path, reference)]
         distance = image.frechet_distance(*found)
-        figures.append(Figure("fid", distance, "", "lower", "Frechet distance of the user's Inception features"))
+        figures.append(Metric("fid", distance, "", "lower", "Frechet distance of the user's Inception features"))
     if csim_network is not None:
         network = image.open_network(csim_network, "CSIM")
         found = [image.network_features(network, _faces_of(one), 112, -1.0) for one in (path, reference)]
         likeness = image.cosine_similarity(*found)
-        figures.append(Figure("csim", likeness, "", "higher", "cosine of the user's identity features"))
+        figures.append(Metric("csim", likeness, "", "higher", "cosine of the user's identity features"))
     return figures
 
 
-def video_figures(path: Path, reference: Path | None = None, clip: LipClip | None = None) -> list[Figure]:
+def video_figures(path: Path, reference: Path | None = None, clip: LipClip | None = None) -> list[Metric]:
     """Everything that needs no further network: lips against a measured speaker, head motion, pictures."""
     from sadtalker_ext.audio.speech import open_speech
     from sadtalker_ext.video.read import probe
@@ -188,7 +189,7 @@ def video_figures(path: Path, reference: Path | None = None, clip: LipClip | Non
     figures = [] if clip is None else lip_figures(track.opening, track.width, track.rate_hz, clip)
     speech = open_speech(path) if probe(path).has_audio else None
     figures += motion_figures(track.rotation, track.rate_hz, speech)
-    figures.append(Figure("face_seen", 100.0 * track.seen, "%", "higher", "frames in which the tracker finds the face"))
+    figures.append(Metric("face_seen", 100.0 * track.seen, "%", "higher", "frames in which the tracker finds the face"))
     return figures + picture_figures(path, reference)
 
 

@@ -63,25 +63,28 @@ def read_portrait(
 
     Raises MediaError if the file is not a picture, FaceError if there is no usable face. Callable from any thread.
     """
+    face, limit_px = settings.face, settings.resolution_limit
     if cache is None:
-        return _read_portrait(path, settings)
-    return cache.get_or_make(_cache_key(Path(path), settings), lambda: _read_portrait(path, settings))
+        return _read_portrait(path, face, limit_px)
+    key = (*_file_version(Path(path)), face, limit_px)
+    return cache.get_or_make(key, lambda: _read_portrait(path, face, limit_px))
 
 
-def _cache_key(path: Path, settings: PortraitSettings) -> Hashable:
+def _file_version(path: Path) -> tuple[Hashable, ...]:
+    """Return values that change when the file is replaced or written."""
     status = path.stat()
-    return (path.resolve(), status.st_mtime_ns, status.st_size, status.st_ino, settings.face, settings.resolution_limit)
+    return (path.resolve(), status.st_ino, status.st_mtime_ns, status.st_size)
 
 
-def _read_portrait(path: str | Path, settings: PortraitSettings) -> PreparedPortrait:
+def _read_portrait(path: str | Path, face: str, limit_px: int) -> PreparedPortrait:
     from sadtalker_ext.faces.find import choose_face
     from sadtalker_ext.faces.person_mask import segment_person
     from sadtalker_ext.faces.worker_client import WorkerUnavailable, start_worker
     from sadtalker_ext.video.picture import read_picture
 
     start_worker()
-    picture = read_picture(path, settings.resolution_limit)
-    choice = choose_face(picture.pixels, settings.face, _scale(picture))
+    picture = read_picture(path, limit_px)
+    choice = choose_face(picture.pixels, face, _scale(picture))
     try:
         person = segment_person(picture.pixels, choice.landmarks.box)
     except WorkerUnavailable:

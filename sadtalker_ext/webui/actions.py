@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from sadtalker_ext.errors import SadTalkerError
-from sadtalker_ext.pipeline.engine_states import engine_state, missing_packages
+from sadtalker_ext.engines.registry import engine_state
+from sadtalker_ext.pipeline.environment import missing_packages
 from sadtalker_ext.pipeline.inputs import ALL, EYES, EYES_AND_POSE, POSE, Inputs
-from sadtalker_ext.pipeline.job_queue import BEFORE, DONE, Job, JobRequest
+from sadtalker_ext.pipeline.job import DONE, Job, JobRequest
+from sadtalker_ext.pipeline.job_queue import STOPPED_BEFORE_START
 from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.webui.engine_panel import panel_view
 from sadtalker_ext.webui.face_picker import faces_view
@@ -76,11 +78,11 @@ class Actions:
             settings = settings_of(values[count:])
             state = engine_state(settings.engine, self._studio.checkpoints())
             if not state.ready and all(file.path is None for file in state.checkpoints):
-                return "", message(f"{state.words} Open Checkpoints to see which, or choose another engine.", "error")
+                return "", message(f"{state.message} Open Checkpoints to see which, or choose another engine.", "error")
             output = dated_output(self._studio.results(), stem_of(wish.voice) if wish.voice else "idle")
             inputs = wish.inputs(with_reference=bool(state.references))
             job = self._studio.workshop.submit(
-                JobRequest(inputs, output, settings, names=names_of(inputs), ticket=ticket or "")
+                JobRequest(inputs, output, settings, names=names_of(inputs), job_id=ticket or "")
             )
         except (SadTalkerError, OSError) as e:
             return "", message(str(e), "error")
@@ -90,10 +92,10 @@ class Actions:
         """Stop the job of that id; one whose order is still on its way will not begin."""
         if not job_id:
             return message("Nothing is being made.")
-        job = self._studio.workshop.refuse(job_id)
+        job = self._studio.workshop.cancel_id(job_id)
         if job is None:
-            return message(BEFORE)
-        job.over.wait(1.0)
+            return message(STOPPED_BEFORE_START)
+        job.finished.wait(1.0)
         return job_view(job)
 
     def poll(self, job_id: str, engine: str) -> list[Any]:
@@ -128,7 +130,7 @@ class Actions:
         from sadtalker_ext.pipeline.result_metadata import read_record
         from sadtalker_ext.settings import Settings
 
-        unchanged = [gr.update() for _ in Settings.knobs()]
+        unchanged = [gr.update() for _ in Settings.specs()]
         path = result_named(name, self._studio.results()) if name else None
         if path is None:
             return [*unchanged, message("Make or choose a result first; then its settings can be taken.", "error")]
@@ -172,7 +174,7 @@ class Actions:
         return self.panel(engine)
 
     def _finished(self, job: Job) -> list[Any]:
-        path, folder = job.order.output, self._studio.results()
+        path, folder = job.request.output, self._studio.results()
         if not path.is_file():
             return [message("The video has been removed.", "error"), *[gr.update()] * 4]
         name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""

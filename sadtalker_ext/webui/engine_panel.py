@@ -8,13 +8,14 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from sadtalker_ext.errors import Cancelled, SadTalkerError
-from sadtalker_ext.pipeline.engine_states import MISSING, engine_state
+from sadtalker_ext.engines.entry import MISSING
+from sadtalker_ext.engines.registry import engine_state
 from sadtalker_ext.webui.html import busy, message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sadtalker_ext.pipeline.engine_states import CheckpointState, EngineState
+    from sadtalker_ext.engines.entry import CheckpointState, EngineState
 
 
 @dataclass
@@ -71,7 +72,7 @@ def panel_view(name: str, folders: tuple[Path, ...], download: Download, deep: b
     state = engine_state(name, folders, deep)
     if state.ready and not state.checkpoints:
         return ""
-    parts = [message(state.words, "note" if state.ready else "error"), _table(state)]
+    parts = [message(state.message, "note" if state.ready else "error"), _table(state)]
     if download.running:
         parts.append(busy(download.words, download.share))
     elif download.error:

@@ -16,9 +16,11 @@ from modules import call_queue, devices, paths_internal, script_callbacks, scrip
 from modules import progress as host_progress
 from modules.ui_components import InputAccordion, ToolButton
 
+from sadtalker_ext.engines.registry import setting_spec
 from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.pipeline.inputs import Inputs
-from sadtalker_ext.pipeline.job_queue import Job, JobEnvironment, JobQueue, JobRequest
+from sadtalker_ext.pipeline.job import Host, Job, JobRequest
+from sadtalker_ext.pipeline.job_queue import JobQueue
 from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.pipeline.progress import Progress
 from sadtalker_ext.runtime import AUTO, Runtime
@@ -30,7 +32,7 @@ from sadtalker_ext.webui.host_restorers import register_all
 from sadtalker_ext.webui.host_sending import Sending
 from sadtalker_ext.webui.html import message, stage_words
 from sadtalker_ext.webui.page_context import PageContext
-from sadtalker_ext.webui.setting_widgets import COMMON, knob_named, make_widget
+from sadtalker_ext.webui.setting_widgets import COMMON, make_widget
 from sadtalker_ext.webui.tab import build_tab
 from sadtalker_ext.weights.files import search_folders
 
@@ -55,7 +57,7 @@ class Rest(NamedTuple):
     read_logins: Callable[[str], dict[str, str]]
 
 
-class HostEnvironment(JobEnvironment):
+class WebuiHost(Host):
     """Works only while the host does not, on the host's device, and shows in the host's progress."""
 
     def runtime(self, settings: Settings) -> Runtime:
@@ -171,7 +173,7 @@ class Extension:
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
-        self.workshop = JobQueue(HostEnvironment())
+        self.workshop = JobQueue(WebuiHost())
         self._sending = Sending(infotext_utils, ToolButton)
 
     def tabs(self) -> list[tuple[Any, str, str]]:
@@ -252,7 +254,7 @@ class AnimateResults(scripts.Script):  # type: ignore[misc] # the host's class
         with InputAccordion(False, label=self.title(), elem_id=self.elem_id("enable")) as enabled:
             voice = sound_input(self.elem_id("voice"))
             knobs = [
-                make_widget(knob_named(name), elem_id=self.elem_id(name)) for name in IN_SCRIPT
+                make_widget(setting_spec(name), elem_id=self.elem_id(name)) for name in IN_SCRIPT
             ]
         return [enabled, voice, *knobs]
 
@@ -280,7 +282,7 @@ def animate_all(workshop: JobQueue, processed: Any, voice: Path, settings: Setti
             image.convert("RGB").save(portrait)
             seeds = getattr(processed, "all_seeds", None) or [0]
             output = dated_output(results_folder(), f"{voice.stem[:20]}_{seeds[min(index, len(seeds) - 1)]}")
-            yield workshop.work_on(Job(JobRequest(Inputs(portrait, voice), output, settings))).path
+            yield workshop.run_now(Job(JobRequest(Inputs(portrait, voice), output, settings))).path
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         with suppress(AttributeError):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
-from sadtalker_ext.webui.setting_widgets import knob_named
+from sadtalker_ext.engines.registry import setting_spec
 
 AXES: Final = ("expression_scale", "head_motion_scale", "blink", "pose_style", "seed", "still")
 ATTRIBUTE: Final = "sadtalker_wishes"
@@ -32,7 +32,7 @@ def wishes(processing: Any) -> dict[str, object]:  # noqa: ANN401 - the host's r
 
 
 def _axis(module: Any, name: str) -> Any:  # noqa: ANN401
-    described = knob_named(name)
+    described = setting_spec(name)
     kind = str if isinstance(described.default, bool | str) else type(described.default)
     return module.AxisOption(f"[SadTalker] {described.label}", kind, partial(_apply, name))
 

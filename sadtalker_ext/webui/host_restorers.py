@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sadtalker_ext.pipeline.progress import register_restorer, register_upscaler
+from sadtalker_ext.pipeline.restoration.registry import register_restorer, register_upscaler
 
 if TYPE_CHECKING:
-    from sadtalker_ext.engines.protocol import Frame
+    from sadtalker_ext.arrays import Frame
     from sadtalker_ext.geometry.portrait import Portrait
 
 UPSCALE = "upscale: "

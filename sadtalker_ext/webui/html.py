@@ -8,13 +8,13 @@ import time
 from html import escape
 from typing import TYPE_CHECKING
 
-from sadtalker_ext.pipeline.job_queue import FAILED, STOPPED, WAITING
+from sadtalker_ext.pipeline.job import FAILED, STOPPED, WAITING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sadtalker_ext.pipeline.job_queue import Job
+    from sadtalker_ext.pipeline.job import Job
     from sadtalker_ext.pipeline.progress import Progress
 
 PREVIEW_PX = 384
@@ -52,7 +52,7 @@ def job_view(job: Job) -> str:
     progress = job.progress
     if job.state == WAITING:
         return busy("Waiting for its turn", 0.0)
-    if job.stop.is_set():
+    if job.stop_requested.is_set():
         return busy(STOPPING, 0.0)
     share = progress.done / progress.total if progress.total else 0.0
     left = f", {clock(progress.left_s)} left" if progress.done else ""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import gradio as gr
 
+from sadtalker_ext.engines.registry import setting_spec, setting_specs
 from sadtalker_ext.setting_spec import SettingSpec
 from sadtalker_ext.settings import NO_RESTORER, Settings
 
@@ -16,8 +17,6 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Head and eyes": ("pose_style", "yaw", "pitch", "roll", "seed"),
     "Video": ("frame_rate", "quality", "resolution_limit", "restore"),
 }
-OF_SADTALKER: Final = tuple(k.name for k in Settings.knobs() if k.help.startswith("Engine sadtalker:"))
-"""Knobs that only the engine of that name has, as they say themselves; for others they stay at their defaults."""
 ELSEWHERE: Final = ("engine", "face")
 """Knobs that stand with the portrait and the state of the engines."""
 LARGEST_SLIDER: Final = 10_000.0
@@ -32,23 +31,23 @@ class SettingWidgets:
 
     def add(self, name: str, restorers: Sequence[str] = (), **more: Any) -> Any:  # noqa: ANN401 - a Gradio component
         """Make the widget of one knob here in the layout."""
-        self.by_name[name] = widget = make_widget(knob_named(name), restorers, **more)
+        self.by_name[name] = widget = make_widget(setting_spec(name), restorers, **more)
         return widget
 
     def in_order(self) -> list[Any]:
         """The widgets in the order that :func:`settings_of` takes their values."""
-        return [self.by_name[described.name] for described in Settings.knobs()]
+        return [self.by_name[described.name] for described in Settings.specs()]
 
 
-def knob_named(name: str) -> SettingSpec:
-    """The knob of that name."""
-    return next(described for described in Settings.knobs() if described.name == name)
+def engine_specific() -> list[str]:
+    """Return the names of the settings that only some engines support."""
+    return [spec.name for spec in setting_specs() if spec.engines]
 
 
 def unplaced() -> list[str]:
     """Knobs that no group above names; they stand in a last group, so that a new knob is never lost."""
-    placed = {*COMMON, *OF_SADTALKER, *ELSEWHERE, *(name for names in GROUPS.values() for name in names)}
-    return [described.name for described in Settings.knobs() if described.name not in placed]
+    placed = {*COMMON, *engine_specific(), *ELSEWHERE, *(name for names in GROUPS.values() for name in names)}
+    return [described.name for described in Settings.specs() if described.name not in placed]
 
 
 def elem_id(name: str) -> str:
@@ -78,9 +77,9 @@ def make_widget(described: SettingSpec, restorers: Sequence[str] = (), **more: A
 
 def settings_of(values: Sequence[object]) -> Settings:
     """The settings that the widgets' values, in the order of the knobs, ask for."""
-    given = {described.name: value for described, value in zip(Settings.knobs(), values, strict=True)}
-    if given.get("engine") != "sadtalker":
-        given = {name: value for name, value in given.items() if name not in OF_SADTALKER}
+    given = {described.name: value for described, value in zip(Settings.specs(), values, strict=True)}
+    engine = str(given.get("engine"))
+    given = {name: value for name, value in given.items() if setting_spec(name).supported_by(engine)}
     return Settings.from_mapping({name: value for name, value in given.items() if value is not None})
 
 

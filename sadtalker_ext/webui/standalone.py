@@ -84,7 +84,7 @@ def warm_up(workshop: JobQueue) -> None:
     """Load what the first video needs while somebody looks for a portrait: it begins sooner, and stops sooner."""
     settings = Settings()
     try:
-        workshop.shelf.open(settings.engine, workshop.room.runtime(settings), settings)
+        workshop.engines.acquire(settings, workshop.host.runtime(settings))
     except SadTalkerError as e:
         log.warning("%s", e)
 

@@ -13,7 +13,7 @@ from sadtalker_ext.webui.compat_events import script
 from sadtalker_ext.webui.compat_inputs import gradio_3, picture_input, sound_input, video_input
 from sadtalker_ext.webui.html import message
 from sadtalker_ext.webui.page_context import PageContext
-from sadtalker_ext.webui.setting_widgets import COMMON, GROUPS, OF_SADTALKER, SettingWidgets, unplaced
+from sadtalker_ext.webui.setting_widgets import COMMON, GROUPS, SettingWidgets, engine_specific, unplaced
 
 HIDDEN = "st-hidden"
 """Part of the page for our script, not for the eye."""
@@ -102,7 +102,7 @@ def _inputs(studio: PageContext) -> Inputs:
                 for name in names:
                     knobs.add(name, studio.restorers)
     with gr.Accordion("SadTalker engine", open=False, visible=False, elem_id="sadtalker_part_official") as own_knobs:
-        for name in OF_SADTALKER:
+        for name in engine_specific():
             knobs.add(name)
     return Inputs(portrait, faces, voice, idle, *reference, knobs, own_knobs, *parts)
 

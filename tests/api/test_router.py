@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.pipeline.job_queue import Limits
+from sadtalker_ext.pipeline.job import Limits
 from sadtalker_ext.pipeline.result_metadata import read_record
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.video.read import probe

@@ -221,5 +221,5 @@ def test_help_names_every_command_and_knob(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(["animate", "--help"])
     told = capsys.readouterr().out
-    for knob in Settings.knobs():
+    for knob in Settings.specs():
         assert f"--{knob.name.replace('_', '-')}" in told

@@ -1,21 +1,20 @@
 """The motion knobs, against numpy's and scipy's own arithmetic."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.interpolate import PchipInterpolator
 
-from sadtalker_ext.engines.motion_editing import Clock, check_knobs, edit_motion, interpolate, motion_style, video_clock
-from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle
+from sadtalker_ext.engines.motion_editing import StandardMotionEditor, interpolate, motion_style, video_timing
+from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle, VideoTiming
+from sadtalker_ext.engines.registry import check_settings
+from sadtalker_ext.engines.sadtalker.parity import OfficialMotionEditor, view_of
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.settings import Settings
 
-SPEC = EngineSpec(
-    name="fake", label="Fake", frame_size_px=None, pose_styles=("calm", "lively"), expression_columns=(0, 2),
-    knobs=frozenset({"still", "expression_scale", "head_motion_scale", "blink", "pose_style", "yaw", "seed"}),
-)
+SPEC = EngineSpec(name="fake", label="Fake", frame_size_px=None, pose_styles=("calm", "lively"))
+COLUMNS = (0, 2)
+STANDARD, OFFICIAL = StandardMotionEditor(COLUMNS), OfficialMotionEditor(COLUMNS)
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def motion():
 
 def edited(motion, source, **wishes):
     settings = Settings(**wishes)
-    return edit_motion(motion, source, settings, SPEC, Clock(len(motion), 25))
+    return STANDARD.edit(motion, source, settings, VideoTiming(len(motion), 25))
 
 
 def test_defaults_change_nothing_at_all(motion, source):
@@ -51,7 +50,7 @@ def test_expression_scale_is_about_the_source_and_leaves_blinks(motion, source):
 
 def test_an_engine_in_parity_scales_the_expression_about_zero(motion, source):
     """exp *= expression_scale, the official way."""
-    official = edit_motion(motion, source, Settings(expression_scale=0.5), replace(SPEC, parity=True), Clock(40, 25))
+    official = OFFICIAL.edit(motion, source, Settings(expression_scale=0.5), VideoTiming(40, 25))
     np.testing.assert_allclose(official.expression[:, [0, 2]], 0.5 * motion.expression[:, [0, 2]], atol=1e-6)
 
 
@@ -97,13 +96,13 @@ def test_in_parity_the_view_is_turned_not_the_head():
     """As the official code walks: 1 degree a frame from 0 to 2 and back, the last keyframe never reached."""
     still = np.zeros((5, 3), np.float32)
     motion, source = Motion(still, still, still), Motion(still[:1], still[:1], still[:1])
-    turned = edit_motion(motion, source, Settings(yaw="0,2,0", roll="5"), replace(SPEC, parity=True), Clock(5, 25))
+    turned = OFFICIAL.edit(motion, source, Settings(yaw="0,2,0", roll="5"), VideoTiming(5, 25))
     assert np.array_equal(turned.rotation, still)
-    np.testing.assert_array_equal(turned.view_deg[:, 1], [0, 1, 2, 1, 1])
-    np.testing.assert_array_equal(turned.view_deg[:, 2], 5)
-    assert np.isnan(turned.view_deg[:, 0]).all()
-    assert edit_motion(motion, source, Settings(), replace(SPEC, parity=True), Clock(5, 25)).view_deg is None
-    assert edit_motion(motion, source, Settings(yaw="3"), SPEC, Clock(5, 25)).view_deg is None
+    np.testing.assert_array_equal(view_of(turned)[:, 1], [0, 1, 2, 1, 1])
+    np.testing.assert_array_equal(view_of(turned)[:, 2], 5)
+    assert np.isnan(view_of(turned)[:, 0]).all()
+    assert view_of(OFFICIAL.edit(motion, source, Settings(), VideoTiming(5, 25))) is None
+    assert view_of(STANDARD.edit(motion, source, Settings(yaw="3"), VideoTiming(5, 25))) is None
 
 
 def test_interpolation_agrees_with_scipy_inside():
@@ -130,8 +129,8 @@ def test_resampling_keeps_time(rate):
     centre_s = (np.arange(50) + 0.5) / 25
     swing = np.repeat(np.sin(2 * np.pi * 0.5 * centre_s)[:, None], 3, axis=1).astype(np.float32)
     source = Motion(*(np.zeros((1, 3), np.float32) for _ in range(3)))
-    clock = Clock(2 * rate, rate)
-    resampled = edit_motion(Motion(swing, swing, swing), source, Settings(), SPEC, clock)
+    timing = VideoTiming(2 * rate, rate)
+    resampled = STANDARD.edit(Motion(swing, swing, swing), source, Settings(), timing)
     assert len(resampled) == 2 * rate
     expected = np.sin(2 * np.pi * 0.5 * (np.arange(2 * rate) + 0.5) / rate)
     inside = slice(rate // 10 + 1, -rate // 10 - 1)
@@ -143,15 +142,16 @@ def test_resampling_keeps_time(rate):
     [(0.2, 25, 5), (1.0, 25, 25), (1.001, 25, 26), (10.0, 30, 300), (0.01, 10, 1), (3600.0, 60, 216000), (0.28, 25, 7)],
 )
 def test_video_is_as_long_as_the_voice_within_one_frame(duration_s, rate, frames):
-    clock = video_clock(duration_s, Settings(frame_rate=rate))
-    assert clock == (frames, rate)
-    assert 0 <= clock.frames / clock.rate_hz - duration_s + 1e-6 < 1 / rate + 1e-6
+    timing = video_timing(duration_s, Settings(frame_rate=rate))
+    assert timing == (frames, rate)
+    assert 0 <= timing.frames / timing.rate_hz - duration_s + 1e-6 < 1 / rate + 1e-6
 
 
-def test_engine_refuses_by_name_what_it_cannot_honour():
-    check_knobs(SPEC, Settings(still=True, yaw="3", face="1", frame_rate=30, quality="best", resolution_limit=512))
-    with pytest.raises(SettingsError, match="engine fake cannot honour pitch, roll"):
-        check_knobs(SPEC, Settings(pitch="3", roll="4", still=True))
+def test_a_setting_that_the_engine_does_not_support_is_refused_by_name():
+    check_settings(Settings(still=True, yaw="3", face="1", frame_rate=30, quality="best", resolution_limit=512))
+    check_settings(Settings(engine="sadtalker", mode="crop", parity=True))
+    with pytest.raises(SettingsError, match="engine starter does not support the setting mode, parity"):
+        check_settings(Settings(mode="crop", parity=True, still=True))
 
 
 @pytest.mark.parametrize("style", ["lively", "1", "0"])

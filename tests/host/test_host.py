@@ -21,7 +21,7 @@ from stub_webui import ROOT, StubWebui
 
 from sadtalker_ext.cli.demo import demo_portrait
 from sadtalker_ext.pipeline.inputs import Inputs
-from sadtalker_ext.pipeline.job_queue import JobRequest
+from sadtalker_ext.pipeline.job import JobRequest
 from sadtalker_ext.pipeline.result_metadata import read_record
 from sadtalker_ext.settings import Settings
 
@@ -49,7 +49,7 @@ def living(made, monkeypatch):
 
 @pytest.fixture
 def room(host):
-    return guest(host).workshop.room
+    return guest(host).workshop.host
 
 
 def guest(host):
@@ -147,7 +147,7 @@ def test_works_only_in_its_turn(host, order):
         wait_for(lambda: job.id in host.progress.pending_tasks)
         time.sleep(0.2)
         assert job.state == "waiting"
-    assert job.over.wait(180)
+    assert job.finished.wait(180)
     assert (job.state, job.error) == ("done", "")
     assert host.shared.state.begun == [job.id]
     assert (host.shared.state.job, host.progress.pending_tasks) == ("", {})
@@ -163,12 +163,12 @@ def test_shows_in_the_hosts_progress_and_obeys_its_interrupt(host, order):
     assert "of 3000" in state.textinfo
     began_s = time.monotonic()
     state.interrupt()
-    assert job.over.wait(30)
+    assert job.finished.wait(30)
     assert time.monotonic() - began_s < 2.0
     assert job.state == "stopped"
-    assert not job.order.output.parent.exists()
+    assert not job.request.output.parent.exists()
     after = guest(host).workshop.submit(order(0.4))
-    assert after.over.wait(180)
+    assert after.finished.wait(180)
     assert after.state == "done"
 
 
@@ -189,11 +189,11 @@ def test_the_image_model_makes_room_and_comes_back(host, order):
     host.sd_models.send_model_to_cpu = lambda it: moved.append(("cpu", it))
     host.sd_models.send_model_to_device = lambda it: moved.append(("device", it))
     job = guest(host).workshop.submit(order(0.4))
-    job.over.wait(180)
+    job.finished.wait(180)
     assert moved == []
     host.shared.opts.sadtalker_move_model = True
     job = guest(host).workshop.submit(order(0.4))
-    job.over.wait(180)
+    job.finished.wait(180)
     assert moved == [("cpu", model), ("device", model)]
 
 
@@ -214,14 +214,14 @@ def test_hosts_that_manage_memory_are_asked_to_unload(host, order, monkeypatch, 
 
 def test_the_engine_is_kept_unless_the_setting_says_otherwise(host, order):
     workshop = guest(host).workshop
-    workshop.submit(order(0.4)).over.wait(180)
-    kept = workshop.shelf._engine
+    workshop.submit(order(0.4)).finished.wait(180)
+    kept = workshop.engines._engine
     assert kept is not None
-    workshop.submit(order(0.4)).over.wait(180)
-    assert workshop.shelf._engine is kept
+    workshop.submit(order(0.4)).finished.wait(180)
+    assert workshop.engines._engine is kept
     host.shared.opts.sadtalker_keep_engine = False
-    workshop.submit(order(0.4)).over.wait(180)
-    assert workshop.shelf._engine is None
+    workshop.submit(order(0.4)).finished.wait(180)
+    assert workshop.engines._engine is None
 
 
 def test_routes_come_once_and_ask_for_the_hosts_password(host):
@@ -253,7 +253,7 @@ def test_a_job_over_rest_ends_in_the_hosts_outputs(host, order):
     }
     job = client.post("/sadtalker/v1/jobs", json=files).json()
     found = guest(host).workshop.find(job["id"])
-    assert found.over.wait(180)
+    assert found.finished.wait(180)
     assert client.get(f"/sadtalker/v1/jobs/{job['id']}").json()["state"] == "done"
     (film,) = (host.data_path / "outputs" / "SadTalker").glob("*/*.mp4")
     assert read_record(film).settings == Settings()
@@ -262,7 +262,7 @@ def test_a_job_over_rest_ends_in_the_hosts_outputs(host, order):
 def test_reload_registers_nothing_twice_and_leaves_no_thread(host, order):
     host.build()
     first = guest(host).workshop
-    first.submit(order(0.4)).over.wait(180)
+    first.submit(order(0.4)).finished.wait(180)
     counts = {kind: len(callbacks) for kind, callbacks in host.callbacks.items()}
     for _ in range(3):
         host.reload()
@@ -346,7 +346,7 @@ def test_restorers_and_upscalers_are_offered_by_name(host, order):
     wish = order(0.4)
     for settings in (Settings(restore="upscale: Lanczos"), Settings(upscale="Lanczos")):
         job = guest(host).workshop.submit(replace(wish, settings=settings))
-        assert job.over.wait(180)
+        assert job.finished.wait(180)
         assert (job.error, job.result.size) == ("", (384, 384))
 
 

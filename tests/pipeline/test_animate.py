@@ -11,16 +11,24 @@ from skimage.data import astronaut
 
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.cli.demo import demo_voice
-from sadtalker_ext.engines import protocol as engine_module
+from sadtalker_ext.engines import registry
+from sadtalker_ext.engines.entry import EngineEntry, EngineState
+from sadtalker_ext.engines.motion_editing import StandardMotionEditor
 from sadtalker_ext.engines.protocol import EngineSpec
-from sadtalker_ext.errors import Cancelled, FaceError, MediaError, SettingsError
+from sadtalker_ext.engines.session import open_engine
+from sadtalker_ext.errors import Cancelled, EngineError, FaceError, MediaError, SettingsError
 from sadtalker_ext.geometry.motion import Motion
-from sadtalker_ext.pipeline import progress as frames_module
-from sadtalker_ext.pipeline.animate import STAGES, animate, make_video
+from sadtalker_ext.pipeline import batch
+from sadtalker_ext.pipeline import portrait as portrait_module
+from sadtalker_ext.pipeline.animate import animate, make_video, render_frames
 from sadtalker_ext.pipeline.inputs import Inputs
-from sadtalker_ext.pipeline.progress import Watcher, register_restorer
+from sadtalker_ext.pipeline.prepare import STAGES
+from sadtalker_ext.pipeline.progress import Watcher
+from sadtalker_ext.pipeline.restoration import registry as restorer_registry
+from sadtalker_ext.pipeline.restoration.registry import register_restorer
 from sadtalker_ext.pipeline.result_metadata import Record, read_record
 from sadtalker_ext.pipeline.stages import ParallelStages, Stopwatch
+from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.video.read import probe, read_frames
 from sadtalker_ext.video.write import VideoSpec, write_video
@@ -30,10 +38,11 @@ class GreyEngine:
     """Frames as grey as the first expression coefficient says, which rises by one a frame."""
 
     def __init__(self):
-        knobs = frozenset({"still", "seed", "blink", "pose_style", "expression_scale"})
-        self.spec = EngineSpec("grey", "Grey", None, knobs, ("calm",), (0,))
+        self.spec = EngineSpec("grey", "Grey", None, pose_styles=("calm",))
+        self.editor = StandardMotionEditor((0,))
         self.made = 0
-        self.closed = False
+        self.renderer_closed = False
+        self.opened = self.closed = 0
         self.fail_at = None
 
     def read_face(self, portrait):
@@ -55,13 +64,22 @@ class GreyEngine:
                 self.made += 1
                 yield np.full(portrait.picture.shape, round(float(row[0])), np.uint8)
         finally:
-            self.closed = True
+            self.renderer_closed = True
+
+    def close(self):
+        self.closed += 1
 
 
 @pytest.fixture
 def engine(monkeypatch):
     grey = GreyEngine()
-    monkeypatch.setattr(engine_module, "open_engine", lambda *_: grey)
+
+    def open_grey(*_):
+        grey.opened += 1
+        return grey
+
+    entry = EngineEntry("starter", "Grey", lambda _: (), open_grey, lambda *_: EngineState("starter", "Grey"))
+    monkeypatch.setattr(registry, "_ENTRIES", {"starter": entry})
     return grey
 
 
@@ -122,7 +140,8 @@ def test_cancel_leaves_nothing_and_closes_the_renderer(engine, files):
     with pytest.raises(Cancelled):
         animate(*files, watcher=Watcher(cancelled=lambda: engine.made >= 20))
     assert engine.made == 20
-    assert engine.closed
+    assert engine.renderer_closed
+    assert (engine.opened, engine.closed) == (1, 1)
     assert not files[2].parent.exists()
 
 
@@ -157,7 +176,8 @@ def test_a_failure_in_the_middle_keeps_the_earlier_result(engine, files):
 
 def test_refused_wishes_are_told_before_the_work(engine, files):
     seen = []
-    for wishes, words in (({"yaw": 5}, "grey cannot honour yaw"), ({"pose_style": "9"}, "has no pose style '9'")):
+    refused = (({"mode": "crop"}, "does not support the setting mode"), ({"pose_style": "9"}, "has no pose style '9'"))
+    for wishes, words in refused:
         with pytest.raises(SettingsError, match=words):
             animate(*files, Settings(**wishes), watcher=Watcher(lambda progress: seen.append(progress.stage)))
     assert "motion" not in seen
@@ -170,7 +190,7 @@ def test_a_restorer_gets_every_frame(engine, files, monkeypatch):
         assert portrait.picture.shape == (128, 128, 3)
         return (255 - frame for frame in frames)
 
-    monkeypatch.setattr(frames_module, "_RESTORERS", {})
+    monkeypatch.setattr(restorer_registry, "_RESTORERS", {})
     register_restorer("negative", lambda: SimpleNamespace(restore=restore))
     result = animate(*files, Settings(restore="negative"))
     np.testing.assert_allclose(greys(files[2]), 255 - np.arange(result.frames), atol=2.0)
@@ -187,8 +207,8 @@ def test_an_idle_clip_has_no_sound(engine, files):
     ("wishes", "words"),
     [
         ({"voice": demo_voice(), "idle_s": 2.0}, "has no voice"),
-        ({}, "give a voice, or the seconds"),
-        ({"idle_s": 2.0, "reference_use": "eyes"}, "no reference to take eyes from"),
+        ({}, "give a voice, or the duration"),
+        ({"idle_s": 2.0, "reference_use": "eyes"}, "no reference video to copy eyes from"),
     ],
 )
 def test_inputs_that_contradict_each_other_are_refused(files, wishes, words):
@@ -231,7 +251,7 @@ def test_a_reference_moves_the_head_and_the_lids(engine, files, reference):
 
 def test_references_that_cannot_be_are_refused(engine, files, reference):
     idle = Inputs(files[0], idle_s=1.0, reference=reference)
-    with pytest.raises(SettingsError, match=r"grey cannot take eyes\+pose from the reference"):
+    with pytest.raises(SettingsError, match=r"grey cannot copy eyes\+pose from the reference"):
         make_video(idle, files[2])
     engine.spec = replace(engine.spec, references=("eyes+pose",))
     told = set()
@@ -242,6 +262,58 @@ def test_references_that_cannot_be_are_refused(engine, files, reference):
         with pytest.raises(MediaError, match=words):
             make_video(replace(idle, reference=path), files[2])
     assert not files[2].parent.exists()
+
+
+def test_frames_can_be_had_without_a_file(engine, files):
+    stream = render_frames(Inputs(files[0], idle_s=1.0), Settings(frame_rate=50))
+    assert (stream.frame_count, stream.rate_hz, engine.closed) == (50, 50, 0)
+    frames = list(stream)
+    assert len(frames) == 50
+    assert frames[0].shape == (128, 128, 3)
+    assert (engine.opened, engine.closed) == (1, 1)
+    assert [path.name for path in files[0].parent.iterdir()] == ["p.png"]
+
+
+def test_a_stream_that_is_closed_early_releases_the_engine(engine, files):
+    stream = render_frames(Inputs(files[0], idle_s=1.0))
+    next(stream)
+    stream.close()
+    stream.close()
+    assert (engine.opened, engine.closed) == (1, 1)
+    assert engine.renderer_closed
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Paths of the portraits that are read, one entry per reading."""
+    read, paths = portrait_module._read_portrait, []
+    monkeypatch.setattr(portrait_module, "_read_portrait", lambda path, *rest: paths.append(path) or read(path, *rest))
+    return paths
+
+
+def test_three_voices_for_one_portrait_open_the_engine_and_read_the_portrait_once(engine, files, reads, tmp_path):
+    jobs = batch.plan([Inputs(files[0], files[1])] * 3, tmp_path / "results")
+    outcomes = list(batch.run(jobs, Settings(), Runtime(), Watcher()))
+    assert [outcome.error for outcome in outcomes] == [None] * 3
+    assert (engine.opened, len(reads), engine.closed) == (1, 1, 1)
+
+
+def test_an_open_engine_serves_several_videos(engine, files, reads, tmp_path):
+    with open_engine("starter") as opened:
+        for name in ("a.mp4", "b.mp4"):
+            animate(files[0], files[1], tmp_path / name, engine=opened)
+        assert (engine.opened, engine.closed) == (1, 0)
+        Image.fromarray(astronaut()).resize((160, 160)).save(files[0])
+        assert animate(files[0], files[1], tmp_path / "c.mp4", engine=opened).size == (160, 160)
+    assert (engine.opened, len(reads), engine.closed) == (1, 2, 1)
+    with pytest.raises(EngineError, match="is closed"):
+        animate(*files, engine=opened)
+
+
+def test_a_failed_video_closes_its_engine(engine, files):
+    with pytest.raises(MediaError):
+        animate(files[1], files[1], files[2])
+    assert engine.opened == engine.closed
 
 
 def test_stages_run_side_by_side():

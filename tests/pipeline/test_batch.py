@@ -49,8 +49,8 @@ def test_inputs_are_sorted(files, inputs, portraits, voices):
     [
         (["a.png"], "A portrait and a voice are needed"),
         (["a.png", "b.wav", "c.png", "d.wav"], "c.png comes after a voice"),
-        (["empty", "b.wav"], "holds no pictures"),
-        (["a.png", "empty"], "holds no sounds or videos"),
+        (["empty", "b.wav"], "contains no pictures"),
+        (["a.png", "empty"], "contains no audio files or videos"),
     ],
 )
 def test_inputs_that_make_no_sense_are_refused(files, inputs, words):
@@ -74,12 +74,12 @@ def test_idle_clips_take_one_portrait_or_a_folder(files, tmp_path):
     assert names(batch.idle_portraits([files / "p"])) == ["a.jpg", "b.PNG"]
     (job,) = batch.plan([Inputs(portrait, idle_s=3) for portrait in batch.idle_portraits([Path("a.png")])], tmp_path)
     assert (job.output.name, job.name) == ("a_idle.mp4", "a.png idle for 3 s")
-    with pytest.raises(MediaError, match=r"no voice; leave out b\.wav"):
+    with pytest.raises(MediaError, match=r"no voice; omit b\.wav"):
         batch.idle_portraits([Path("a.png"), Path("b.wav")])
 
 
 def test_goes_on_after_a_bad_one_and_stops_at_a_cancel(monkeypatch, tmp_path):
-    def pretend(inputs, *_):
+    def pretend(inputs, *_, engine):
         portrait = inputs.portrait
         error = {"bad": FaceError("no face"), "stop": Cancelled("stopped"), "defect": ZeroDivisionError()}
         if portrait.stem in error:

@@ -34,7 +34,7 @@ def test_photograph_becomes_a_portrait(photograph):
     assert prepared.portrait.person.shape == (512, 512)
     assert prepared.portrait.person[120, 225] > 0.95
     assert prepared.notes == ()
-    assert prepared.shrink == 1.0
+    assert prepared.scale == 1.0
 
 
 def test_boxes_are_in_pixels_of_the_file_however_small_we_work(photograph, tmp_path):
@@ -42,7 +42,7 @@ def test_boxes_are_in_pixels_of_the_file_however_small_we_work(photograph, tmp_p
     Image.open(photograph).resize((1024, 1024), Image.Resampling.BICUBIC).save(large)
     box = "340,110,220,270"
     prepared = read_portrait(large, Wishes(face=box, resolution_limit=512))
-    assert prepared.shrink == 0.5
+    assert prepared.scale == 0.5
     assert prepared.portrait.landmarks.provider == "mediapipe"
     assert prepared.portrait.landmarks.box.x == pytest.approx(180, abs=6)
     with pytest.raises(FaceError, match="1024 x 1024"):

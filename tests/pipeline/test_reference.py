@@ -1,17 +1,22 @@
 """Taking after a video: eyes, pose, everything."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from sadtalker_ext.engines.protocol import MotionStyle
-from sadtalker_ext.engines.sadtalker.engine import from_motion, to_motion
+from sadtalker_ext.engines.reference_motion import CopiedReference
+from sadtalker_ext.engines.sadtalker.coefficients import from_motion, to_motion
+from sadtalker_ext.engines.sadtalker.parity import OfficialMotionEditor
 from sadtalker_ext.errors import FaceError
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
 from sadtalker_ext.geometry.mean_face import place_in_box
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.geometry.rotation import euler_to_matrix
-from sadtalker_ext.pipeline.reference import copy_motion, follow
+from sadtalker_ext.pipeline.reference import read_motion, track_reference
 
+CLIP = Path("clip.mp4")
 FRAME = np.zeros((400, 400, 3), np.uint8)
 UPPER_LIDS, LOWER_LIDS = (160, 158, 159, 385, 387, 386), (144, 153, 145, 380, 373, 374)
 
@@ -34,20 +39,20 @@ def motion(frames, value=0.5):
 
 
 def test_lids_are_read_against_the_faces_own_open_eye():
-    reference = follow(seen([face(closed=c) for c in (0, 0, 0, 1, 0, 0)]), "eyes", "clip")
+    reference = track_reference(seen([face(closed=c) for c in (0, 0, 0, 1, 0, 0)]), "eyes", CLIP)
     assert reference.lids[3] > 0.9
     assert np.delete(reference.lids, 3).max() < 0.1
 
 
 def test_eyes_alone_leave_the_motion_and_come_with_the_style():
-    reference = follow(seen([face(), face(yaw=0.3)]), "eyes", "clip")
+    reference = track_reference(seen([face(), face(yaw=0.3)]), "eyes", CLIP)
     assert reference.apply(motion(5), motion(1)) is not None
     assert np.array_equal(reference.apply(motion(5), motion(1)).rotation, motion(5).rotation)
     assert np.array_equal(reference.style(MotionStyle()).lids, reference.lids)
 
 
 def test_pose_replaces_the_head_from_where_the_portrait_is_and_repeats():
-    reference = follow(seen([face(), face(yaw=0.2), face(yaw=0.2, x=20)]), "pose", "clip")
+    reference = track_reference(seen([face(), face(yaw=0.2), face(yaw=0.2, x=20)]), "pose", CLIP)
     moved = reference.apply(motion(7), motion(1, 0.1))
     assert moved.rotation[0] == pytest.approx([0.1, 0.1, 0.1], abs=1e-3)
     assert moved.rotation[1, 1] == pytest.approx(0.3, abs=0.03)
@@ -66,19 +71,19 @@ def test_everything_is_what_the_engine_reads():
             self.count += 1
             return motion(1, self.count)
 
-    reference = copy_motion(seen([face(), None, face()]), "all", "clip", Reader())
+    reference = CopiedReference(read_motion(seen([face(), None, face()]), CLIP, Reader()))
     assert reference.apply(motion(4), motion(1)).expression[:, 0].tolist() == [1, 1, 2, 1]
 
 
 def test_frames_before_the_first_face_are_bridged():
-    reference = follow(seen([None, face(yaw=0.1), face(yaw=0.3), face(yaw=0.3)]), "eyes+pose", "clip")
+    reference = track_reference(seen([None, face(yaw=0.1), face(yaw=0.3), face(yaw=0.3)]), "eyes+pose", CLIP)
     assert len(reference.lids) == 4
     assert reference.rotation[0, 1] == pytest.approx(reference.rotation[1, 1])
 
 
 def test_too_few_faces_are_refused():
-    with pytest.raises(FaceError, match="1 of 3 frames of clip"):
-        follow(seen([None, face(), None]), "pose", "clip")
+    with pytest.raises(FaceError, match="only 1 of 3 frames of the reference clip"):
+        track_reference(seen([None, face(), None]), "pose", CLIP)
 
 
 def official(use, coefficients):
@@ -91,7 +96,7 @@ def official(use, coefficients):
         def read_face(self, _):
             return to_motion(next(self.waiting)[None])
 
-    return copy_motion(seen([face()] * len(coefficients)), use, "clip", Reader())
+    return OfficialMotionEditor(()).reference(use, read_motion(seen([face()] * len(coefficients)), CLIP, Reader()))
 
 
 @pytest.fixture

@@ -11,20 +11,12 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import SettingsError, WeightsError
-from sadtalker_ext.pipeline.animate import REFERENCE_STAGE, STAGES
-from sadtalker_ext.pipeline.engine_states import EngineState
+from sadtalker_ext.pipeline.prepare import REFERENCE_STAGE, STAGES
+from sadtalker_ext.engines import registry
+from sadtalker_ext.engines.entry import EngineState
 from sadtalker_ext.pipeline.inputs import EYES, POSE, USES, Inputs
-from sadtalker_ext.pipeline.job_queue import (
-    FAILED,
-    REFUSALS,
-    RUNNING,
-    STOPPED,
-    BusyError,
-    Job,
-    JobQueue,
-    JobRequest,
-    Limits,
-)
+from sadtalker_ext.pipeline.job import FAILED, RUNNING, STOPPED, Job, JobRequest, Limits
+from sadtalker_ext.pipeline.job_queue import MAX_EARLY_CANCELS, BusyError, JobQueue
 from sadtalker_ext.pipeline.progress import Progress
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui import engine_panel, html, results
@@ -32,7 +24,7 @@ from sadtalker_ext.webui.actions import USES_IN_WORDS, Actions, Wish, stem_of
 from sadtalker_ext.webui.engine_panel import Download, panel_view
 from sadtalker_ext.webui.html import clock, job_view, message, stage_words
 from sadtalker_ext.webui.page_context import PageContext
-from sadtalker_ext.webui.setting_widgets import OF_SADTALKER, settings_of, values_of
+from sadtalker_ext.webui.setting_widgets import engine_specific, settings_of, values_of
 from sadtalker_ext.webui.standalone import warm_up
 from sadtalker_ext.webui.tab import build_tab
 
@@ -49,7 +41,7 @@ def page(tmp_path):
 def test_every_knob_has_a_widget_with_its_default(page):
     _, inputs = page
     widgets = inputs.knobs.in_order()
-    assert [widget.elem_id for widget in widgets] == [f"sadtalker_{knob.name}" for knob in Settings.knobs()]
+    assert [widget.elem_id for widget in widgets] == [f"sadtalker_{knob.name}" for knob in Settings.specs()]
     assert settings_of([widget.value for widget in widgets]) == Settings()
 
 
@@ -66,14 +58,14 @@ def test_widgets_and_settings_are_the_same_both_ways():
 
 
 def test_knobs_of_another_engine_stay_at_their_defaults():
-    values = dict(zip([knob.name for knob in Settings.knobs()], values_of(Settings()), strict=True))
+    values = dict(zip([knob.name for knob in Settings.specs()], values_of(Settings()), strict=True))
     values.update(size="512", mode="crop", engine="starter")
     assert settings_of(list(values.values())) == Settings()
-    assert {"size", "mode", "parity"} <= set(OF_SADTALKER)
+    assert {"size", "mode", "parity"} <= set(engine_specific())
 
 
 def test_a_bad_value_is_refused_in_words():
-    values = dict(zip([knob.name for knob in Settings.knobs()], values_of(Settings()), strict=True))
+    values = dict(zip([knob.name for knob in Settings.specs()], values_of(Settings()), strict=True))
     with pytest.raises(SettingsError, match="yaw is '90'"):
         settings_of(list((values | {"yaw": "90"}).values()))
 
@@ -192,11 +184,11 @@ def test_a_wish_becomes_inputs_or_a_sentence():
 
 def test_an_order_that_was_refused_ends_before_it_begins():
     workshop, ticket = JobQueue(), "0123456789abcdef" * 2
-    assert workshop.refuse(ticket) is None
-    job = workshop.submit(replace(ORDER, ticket=ticket))
-    assert (job.id, job.state, job.over.is_set()) == (ticket, STOPPED, True)
+    assert workshop.cancel_id(ticket) is None
+    job = workshop.submit(replace(ORDER, job_id=ticket))
+    assert (job.id, job.state, job.finished.is_set()) == (ticket, STOPPED, True)
     assert "nothing was kept" in job_view(job)
-    assert workshop.refuse(ticket) is job
+    assert workshop.cancel_id(ticket) is job
     workshop.close()
 
 
@@ -209,43 +201,44 @@ def test_a_ticket_makes_one_job_and_other_words_are_none(monkeypatch):
 
     monkeypatch.setattr(JobQueue, "work_on", work)
     workshop = JobQueue(limits=Limits(waiting=2))
-    first, again = (workshop.submit(replace(ORDER, ticket="f" * 32)) for _ in range(2))
+    first, again = (workshop.submit(replace(ORDER, job_id="f" * 32)) for _ in range(2))
     assert first is again
-    other = workshop.submit(replace(ORDER, ticket="../task(1)"))
+    other = workshop.submit(replace(ORDER, job_id="../task(1)"))
     assert other.id != "../task(1)"
-    assert workshop.refuse("../task(1)") is None
+    assert workshop.cancel_id("../task(1)") is None
     assert begun.wait(10)
-    assert workshop.refuse("f" * 32) is first
+    assert workshop.cancel_id("f" * 32) is first
     assert first.stop.is_set()
     workshop.submit(ORDER)
     with pytest.raises(BusyError, match="2 jobs are waiting"):
         workshop.submit(ORDER)
-    assert workshop.submit(replace(ORDER, ticket="f" * 32)) is first
+    assert workshop.submit(replace(ORDER, job_id="f" * 32)) is first
     go_on.set()
-    assert other.over.wait(10)
+    assert other.finished.wait(10)
     workshop.close()
 
 
 def test_only_the_latest_refusals_are_remembered():
     workshop = JobQueue()
-    tickets = [f"{number:032x}" for number in range(REFUSALS + 1)]
+    tickets = [f"{number:032x}" for number in range(MAX_EARLY_CANCELS + 1)]
     for ticket in tickets:
-        workshop.refuse(ticket)
-    assert list(workshop._refused) == tickets[1:]
+        workshop.cancel_id(ticket)
+    assert list(workshop._cancelled_early) == tickets[1:]
 
 
 def test_the_first_video_finds_its_engine_open(monkeypatch, caplog):
     opened = []
-    monkeypatch.setattr("sadtalker_ext.engines.protocol.open_engine", lambda name, *_: opened.append(name) or "engine")
+    entry = replace(registry.find_engine("starter"), open=lambda *_: opened.append("starter") or SimpleNamespace())
+    monkeypatch.setitem(registry._ENTRIES, "starter", entry)
     workshop = JobQueue()
     warm_up(workshop)
-    assert workshop.shelf.open("starter", workshop.room.runtime(Settings()), Settings()) == "engine"
+    workshop.engines.acquire(Settings(), workshop.host.runtime(Settings()))
     assert opened == ["starter"]
 
     def refuse(*_):
         raise WeightsError("exp_net.safetensors is damaged; install the package again")
 
-    monkeypatch.setattr("sadtalker_ext.engines.protocol.open_engine", refuse)
+    monkeypatch.setitem(registry._ENTRIES, "starter", replace(entry, open=refuse))
     warm_up(JobQueue())
     assert "install the package again" in caplog.text
 

@@ -92,9 +92,9 @@ def _roll_out(
         for number, drawn in enumerate(noise):
             first = number * hop
             before = torch.from_numpy(track[None, first : first + overlap]).to(parameter)
-            prosody = torch.from_numpy(heard[None, first : first + config.heard]).to(parameter)
-            condition = network.condition(before, prosody, style_row)
-            piece = network.draw(torch.from_numpy(drawn[None]).to(parameter), before, condition)[0]
+            prosody = torch.from_numpy(heard[None, first : first + config.prosody_frames]).to(parameter)
+            condition = network.encode_condition(before, prosody, style_row)
+            piece = network.sample(torch.from_numpy(drawn[None]).to(parameter), before, condition)[0]
             fresh = piece.double().cpu().numpy()
             shared = track[first : first + overlap]
             track[first : first + overlap] = (1.0 - fade) * shared + fade * fresh[:overlap]

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.batches import is_out_of_memory
 from sadtalker_ext.errors import EngineError, FaceError, MediaError
 from sadtalker_ext.geometry.ffhq_alignment import SquareTracker, cut_square, paste_square, square_mask
 from sadtalker_ext.geometry.landmarks import Landmarks
-from sadtalker_ext.geometry.motion import FRAME_RATE_HZ
 from sadtalker_ext.geometry.tiles import tiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sadtalker_ext.engines.protocol import Frame
+    from sadtalker_ext.arrays import Frame
     from sadtalker_ext.geometry.portrait import Portrait
 
     Floats = NDArray[np.float32]

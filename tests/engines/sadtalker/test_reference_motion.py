@@ -10,7 +10,8 @@ from skimage.data import astronaut
 from test_sadtalker_engine import SmallNetworks, seeded
 
 from sadtalker_ext.engines.sadtalker import engine as sadtalker
-from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine, SadTalkerOptions
+from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine
+from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
 from sadtalker_ext.faces.find import track_faces
 from sadtalker_ext.geometry.portrait import Portrait
 from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig

@@ -11,8 +11,9 @@ import torch
 from sadtalker_ext.audio.speech import Speech, silence
 from sadtalker_ext.engines.protocol import Engine, MotionStyle
 from sadtalker_ext.engines.sadtalker import engine as sadtalker
-from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine, SadTalkerOptions, from_motion, to_motion
+from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine
 from sadtalker_ext.engines.sadtalker.framing import MODES, frame_portrait
+from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions, from_motion, to_motion
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
 from sadtalker_ext.geometry.mean_face import place_in_box

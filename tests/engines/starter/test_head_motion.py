@@ -8,7 +8,7 @@ import pytest
 from sadtalker_ext.engines.starter.head_motion import POSE_STYLES, head_motion, style_index
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.metrics.motion import beat_alignment, fast_share, jitter_deg_per_s3, kinematic_beats, speech_beats
-from sadtalker_ext.training.starter.head_motion_data import move_head, simulate_prosody
+from sadtalker_ext.training.starter.head_motion_data import simulate_head_motion, simulate_prosody
 from sadtalker_ext.training.starter.head_styles import HEAD_STYLES
 from sadtalker_ext.weights.starter import load_pose_cvae
 
@@ -116,7 +116,7 @@ def test_motion_follows_the_speech(long_motion, prosody):
 
 def test_spread_is_that_of_the_data(long_motion, prosody):
     for style in POSE_STYLES:
-        data = move_head(prosody, HEAD_STYLES[style], np.random.default_rng(3))[:, :3]
+        data = simulate_head_motion(prosody, HEAD_STYLES[style], np.random.default_rng(3))[:, :3]
         ratio = long_motion[style][0].std(axis=0).mean() / data.std(axis=0).mean()
         assert 0.6 < ratio < 1.5, style
 
