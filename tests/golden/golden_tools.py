@@ -18,6 +18,11 @@ FOLDER = Path(os.environ.get("SADTALKER_GOLDEN_DIR") or Path(__file__).parent)
 PREFIX = os.environ.get("SADTALKER_GOLDEN_INPUT_PREFIX") or DEFAULT_PREFIX
 
 
+EXACT = {"crop": 1e-9, "blink": 1e-6, "mel": 1e-4}
+"""Absolute tolerances of pieces whose numbers are counted, not computed by networks."""
+DEEP = {"generator_512", "animation_256"}
+
+
 @dataclass(frozen=True)
 class Golden:
     """name: of the pair. stored: slices of tensors. stats: what is known of the full tensors. meta: how they came."""
@@ -26,6 +31,19 @@ class Golden:
     stored: dict
     stats: dict
     meta: dict
+
+    def tolerance(self, name):
+        """Absolute tolerance of one number."""
+        absmax = self.stats[name]["absmax"]
+        if self.name in EXACT:
+            return EXACT[self.name]
+        if self.name in DEEP:
+            return 1e-3 * max(1.0, absmax)
+        if name.startswith("prediction"):
+            return 1e-4
+        if name.endswith("img224"):
+            return 1.0
+        return 1e-4 * absmax
 
 
 def read_goldens(folder=FOLDER):

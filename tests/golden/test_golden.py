@@ -8,13 +8,14 @@ import functools
 
 import golden_networks
 import golden_pieces
+import golden_renderer
 import numpy as np
 import pytest
 import torch
 from golden_tools import parse_inputs, read_goldens, view
 
 GOLDENS = read_goldens()
-COMPUTE = golden_networks.COMPUTE | golden_pieces.COMPUTE
+COMPUTE = golden_networks.COMPUTE | golden_renderer.COMPUTE | golden_pieces.COMPUTE
 NOT_OURS = {
     "face_detect": "RetinaFace and FAN are not part of this package: faces come from geometry/faces",
 }
@@ -28,9 +29,6 @@ NOT_OURS_IN = {
     }
 }
 """Numbers of goldens that belong to no part of this package, each with the reason."""
-EXACT = {"crop": 1e-9, "blink": 1e-6, "mel": 1e-4}
-"""Absolute tolerances of pieces whose numbers are counted, not computed by networks."""
-DEEP = {"generator_512", "animation_256"}
 CASES = [
     pytest.param(golden, name, id=f"{golden}-{name}")
     for golden, content in GOLDENS.items()
@@ -47,18 +45,6 @@ def computed(golden):
     return {name: np.asarray(value) for name, value in values.items()}
 
 
-def tolerance(golden, name, absmax):
-    if golden in EXACT:
-        return EXACT[golden]
-    if golden in DEEP:
-        return 1e-3 * max(1.0, absmax)
-    if name.startswith("prediction"):
-        return 1e-4
-    if name.endswith("img224"):
-        return 1.0
-    return 1e-4 * absmax
-
-
 @pytest.mark.parametrize(("golden", "name"), CASES)
 def test_numbers_of_the_official_code(golden, name):
     if reason := NOT_OURS_IN.get(golden, {}).get(name):
@@ -72,7 +58,7 @@ def test_numbers_of_the_official_code(golden, name):
     ours = computed(golden).get(name)
     assert ours is not None, f"{golden} has a number called {name} that nothing computes"
     assert list(ours.shape) == facts["shape"]
-    allowed = tolerance(golden, name, facts["absmax"])
+    allowed = content.tolerance(name)
     stored = content.stored[name]
     gap = np.abs(view(ours, facts["view"]).astype(np.float64) - stored).max()
     assert gap <= allowed, f"off by {gap:.3g}, allowed {allowed:.3g}"

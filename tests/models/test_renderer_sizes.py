@@ -23,13 +23,15 @@ def generator(halvings, aligned):
 
 @pytest.mark.parametrize(("halvings", "aligned"), [(1, True), (2, False), (3, True)])
 def test_frames_have_the_size_of_the_portrait_and_stay_when_folded(halvings, aligned):
-    network = generator(halvings, aligned)
-    portrait, source, driving = torch.rand(1, 3, 64, 64), torch.rand(1, 5, 3) - 0.5, torch.rand(2, 5, 3) - 0.5
+    """In float64: in float32 the kernels of the processor decide on which side of the cut some mask values lie."""
+    network = generator(halvings, aligned).double()
+    portrait, source, driving = (torch.rand(*shape).double() for shape in ((1, 3, 64, 64), (1, 5, 3), (2, 5, 3)))
+    source, driving = source - 0.5, driving - 0.5
     with torch.no_grad():
         frames = network.render(network.encode_source(portrait), source, driving)
         lean = fold(copy.deepcopy(network))
         assert frames.shape == (2, 3, 64, 64)
-        assert torch.allclose(lean.render(lean.encode_source(portrait), source, driving), frames, atol=1e-5)
+        assert torch.allclose(lean.render(lean.encode_source(portrait), source, driving), frames, atol=1e-9)
 
 
 def test_aligned_features_stay_where_nothing_moves():
