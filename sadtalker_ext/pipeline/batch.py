@@ -10,7 +10,7 @@ from sadtalker_ext.errors import Cancelled, MediaError, SadTalkerError
 from sadtalker_ext.pipeline.animate import Result, make_video
 from sadtalker_ext.pipeline.frames import Watcher
 from sadtalker_ext.pipeline.inputs import Inputs
-from sadtalker_ext.pipeline.output import LONGEST_STEM, free_name
+from sadtalker_ext.pipeline.output import free_name, short_stem
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 
@@ -84,8 +84,8 @@ def plan(wanted: Iterable[Inputs], folder: Path) -> list[Job]:
     jobs: list[Job] = []
     taken: set[Path] = set()
     for inputs in wanted:
-        voice = inputs.voice.stem[:LONGEST_STEM] if inputs.voice else "idle"
-        taken.add(path := free_name(folder, f"{inputs.portrait.stem[:LONGEST_STEM]}_{voice}", taken))
+        voice = short_stem(inputs.voice.stem) if inputs.voice else "idle"
+        taken.add(path := free_name(folder, f"{short_stem(inputs.portrait.stem)}_{voice}", taken))
         jobs.append(Job(inputs, path))
     return jobs
 

@@ -30,6 +30,7 @@ from sadtalker_ext.training.shards import (
     read_pictures,
     shards_of,
     write_json,
+    write_whole,
 )
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Card:
         write_json(folder / CARD_NAME, asdict(self))
         rows = [f"| {name} | {_shown(value)} |" for name, value in asdict(self).items()]
         text = "\n".join(["# Talking clips", "", "| what | value |", "|---|---|", *rows, ""])
-        (folder / "card.md").write_text(text, encoding="utf-8")
+        write_whole(folder / "card.md", text)
 
     @staticmethod
     def load(folder: Path) -> Card:

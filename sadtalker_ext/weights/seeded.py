@@ -109,7 +109,9 @@ def make_seeded(folder: Path) -> list[Path]:
     The two packaged files hold the same numbers. Files of these names in ``folder`` are refused, not replaced.
     """
     import os
+    from functools import partial
 
+    from sadtalker_ext.atomic_output import write_file
     from sadtalker_ext.errors import WeightsError
     from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
     from sadtalker_ext.weights import official
@@ -129,5 +131,6 @@ def make_seeded(folder: Path) -> list[Path]:
     os.link(first, second)
     for count, path in mappings.items():
         network = MappingNet(MappingNetConfig(count))
-        torch.save({official.MAPPING_ENTRY: seeded_state("mapping.", network), "epoch": 0}, path)
+        content = {official.MAPPING_ENTRY: seeded_state("mapping.", network), "epoch": 0}
+        write_file(path, partial(torch.save, content), WeightsError, (OSError, RuntimeError))
     return [first, second, *mappings.values()]
