@@ -32,6 +32,7 @@ from sadtalker_ext.training.shards import (
     write_json,
     write_whole,
 )
+from sadtalker_ext.video.image_formats import open_image
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -252,9 +253,7 @@ def encode_picture(picture: Picture) -> bytes:
 
 def decode_picture(data: bytes) -> Picture:
     """A JPEG or PNG as (S, S, 3) uint8 RGB."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
+    with open_image(io.BytesIO(data), ("JPEG", "PNG")) as image:
         return np.asarray(image.convert("RGB"), np.uint8)
 
 
