@@ -19,8 +19,9 @@ from sadtalker_ext.api.remote import fetch_url
 from sadtalker_ext.errors import MediaError, SadTalkerError, SettingsError
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.jobs import Order
-from sadtalker_ext.pipeline.naming import own_name
+from sadtalker_ext.pipeline.naming import own_name, renamed
 from sadtalker_ext.settings import Settings
+from sadtalker_ext.video.image_formats import refuse_documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +79,10 @@ def _order(fields: Mapping[str, Any], scratch: Path, doors: Doors) -> Order:
             raise HTTPException(422, f"There is no field {name[:40]!r}; there are {', '.join(FIELDS)}")
     settings = read_settings(fields.get("settings"))
     inputs, names = read_inputs(fields, scratch, doors)
+    try:
+        refuse_documents(inputs.portrait)
+    except MediaError as e:
+        raise HTTPException(422, renamed(str(e), names)) from e
     stem = inputs.portrait.stem
     output = doors.output(stem) if doors.output else Path(tempfile.gettempdir(), f"{PREFIX}{uuid4().hex}.mp4")
     if doors.output is None:

@@ -91,11 +91,12 @@ def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = OPENED) -> I
 
 @lru_cache(maxsize=1)
 def _prepare_pillow() -> None:
-    """Load Pillow's readers, and drop its warning about large pictures, whose size is checked by the caller."""
+    """Load Pillow's readers, and drop their warnings: damage and large sizes are told as errors."""
     from PIL import Image
 
     Image.init()
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @lru_cache(maxsize=1)
@@ -107,21 +108,25 @@ def opened_endings() -> frozenset[str]:
     return frozenset(ending.lower() for ending, name in Image.registered_extensions().items() if name in OPENED)
 
 
-def refuse_documents(file: Path, name: str = "") -> None:
-    """MediaError for a file whose first bytes say that it is a drawing, a document, a data file or a text.
+def refuse_documents(file: Path) -> None:
+    """MediaError for a file whose first bytes say that it is a drawing, a document or a data file."""
+    words = format_in_words(_head(file))
+    if words:
+        raise MediaError(f"{file} is {words}, which cannot be used as a picture: save it as PNG or JPEG")
 
-    name: what the file is called in the sentence; its path where it is left out.
-    """
+
+def refuse_text(file: Path) -> None:
+    """MediaError for any other text, such as a playlist that names other files."""
+    if _is_text(_head(file)):
+        raise MediaError(unknown_picture(str(file)))
+
+
+def _head(file: Path) -> bytes:
     try:
         with file.open("rb") as opened:
-            head = opened.read(HEAD_BYTES)
+            return opened.read(HEAD_BYTES)
     except OSError as e:
-        raise MediaError(f"{name or file} cannot be opened ({e.strerror}): check its name and permissions") from e
-    words = format_in_words(head)
-    if words:
-        raise MediaError(f"{name or file} is {words}, which cannot be used as a picture: save it as PNG or JPEG")
-    if _is_text(head):
-        raise MediaError(unknown_picture(name or str(file)))
+        raise MediaError(f"The picture {file} cannot be opened ({e.strerror}): check its name and permissions") from e
 
 
 def unknown_picture(name: str) -> str:

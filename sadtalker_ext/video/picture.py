@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.ffmpeg import require_file
-from sadtalker_ext.video.image_formats import open_image, refuse_documents, unknown_picture
+from sadtalker_ext.video.image_formats import open_image, refuse_documents, refuse_text, unknown_picture
 from sadtalker_ext.video.image_limits import check_decoder, check_limits
 from sadtalker_ext.video.read import VideoInfo, probe, read_frames
 
@@ -41,8 +41,12 @@ _MODES = {
 _PROFILE_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 PILLOW_ERRORS = (
     OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error, EOFError,
+    UserWarning,
 )  # fmt: skip
-"""What Pillow's readers have been seen to raise for damaged files, by feeding them files with changed bytes."""
+"""What Pillow's readers have been seen to raise for damaged files, by feeding them files with changed bytes.
+
+UserWarning is raised where the program runs with warnings as errors.
+"""
 LARGEST_EXIF_BYTES = 1 << 22
 """Cameras write up to 1 MB; Pillow makes a Python number of each value."""
 _CODECS_OF_TEXT = ("ansi", "bintext", "xbin", "idf")
@@ -71,6 +75,7 @@ def read_picture(path: str | Path, limit_px: int) -> Picture:
 
     file = require_file(path, "picture")
     refuse_documents(file)
+    refuse_text(file)
     check_limits(file)
     try:
         with _refusals(file), open_image(file) as opened:
@@ -98,7 +103,7 @@ def _refusals(file: Path) -> Iterator[None]:
         yield
     except Image.UnidentifiedImageError:
         raise
-    except Image.DecompressionBombError as e:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
         raise MediaError(f"The picture {file} is larger than {LARGEST_PX} px on a side: make it smaller first") from e
     except PILLOW_ERRORS as e:
         raise MediaError(f"The picture {file} is damaged or incomplete ({e}): export or download it again") from e
