@@ -21,6 +21,7 @@ from sadtalker_ext.pipeline.file_names import display_name
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.job import JobRequest
 from sadtalker_ext.settings import Settings
+from sadtalker_ext.video.image_formats import refuse_documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +79,10 @@ def _order(fields: Mapping[str, Any], scratch: Path, doors: ApiOptions) -> JobRe
             raise HTTPException(422, f"There is no field {name[:40]!r}; there are {', '.join(FIELDS)}")
     settings = read_settings(fields.get("settings"))
     inputs, names = read_inputs(fields, scratch, doors)
+    try:
+        refuse_documents(inputs.portrait)
+    except MediaError as e:
+        raise HTTPException(422, e.describe(names)) from e
     stem = inputs.portrait.stem
     output = doors.output(stem) if doors.output else Path(tempfile.gettempdir(), f"{PREFIX}{uuid4().hex}.mp4")
     if doors.output is None:

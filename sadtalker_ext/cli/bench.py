@@ -190,9 +190,11 @@ def portrait(folder: Path, side_px: int) -> Path:
     """The demo's photograph at this size."""
     from PIL import Image
 
+    from sadtalker_ext.video.image_formats import open_image
+
     path = folder / f"astronaut_{side_px}.png"
     if not path.exists():
-        Image.open(demo_portrait()).convert("RGB").resize((side_px, side_px), Image.LANCZOS).save(path)
+        open_image(demo_portrait()).convert("RGB").resize((side_px, side_px), Image.LANCZOS).save(path)
     return path
 
 

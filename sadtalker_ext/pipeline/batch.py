@@ -10,7 +10,7 @@ from sadtalker_ext.engines.session import EngineCache, EngineSource
 from sadtalker_ext.errors import Cancelled, FileRef, MediaError, SadTalkerError
 from sadtalker_ext.pipeline.animate import Result, make_video
 from sadtalker_ext.pipeline.inputs import Inputs
-from sadtalker_ext.pipeline.output import LONGEST_STEM, free_name
+from sadtalker_ext.pipeline.output import free_name, short_stem
 from sadtalker_ext.pipeline.progress import Watcher
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
@@ -87,8 +87,8 @@ def plan(inputs: Iterable[Inputs], folder: Path) -> list[BatchJob]:
     jobs: list[BatchJob] = []
     taken: set[Path] = set()
     for one in inputs:
-        voice = one.voice.stem[:LONGEST_STEM] if one.voice else "idle"
-        taken.add(path := free_name(folder, f"{one.portrait.stem[:LONGEST_STEM]}_{voice}", taken))
+        voice = short_stem(one.voice.stem) if one.voice else "idle"
+        taken.add(path := free_name(folder, f"{short_stem(one.portrait.stem)}_{voice}", taken))
         jobs.append(BatchJob(one, path))
     return jobs
 

@@ -6,6 +6,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sadtalker_ext.atomic_output import write_failure, write_file
 from sadtalker_ext.errors import MediaError
 
 if TYPE_CHECKING:
@@ -54,11 +55,13 @@ class ContactSheet:
 
 def save_picture(picture: Image, path: Path) -> None:
     """Write a picture, whole or not at all; an ending that Pillow does not know is a MediaError."""
-    part = path.with_name(path.stem + ".part" + path.suffix)
+    from PIL import Image
+
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind not in Image.SAVE:
+        raise MediaError(f"The picture {path} has an unknown ending: choose a name like {path.stem or 'faces'}.png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(part)
-        part.replace(path)
-    except (OSError, ValueError) as e:
-        part.unlink(missing_ok=True)
-        raise MediaError(f"The picture {path} cannot be written ({e}); choose a name like faces.png") from e
+        write_file(path, lambda part: picture.save(part, kind), failures=(OSError, ValueError))
+    except OSError as e:
+        raise write_failure(path, e) from e

@@ -10,10 +10,13 @@ from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
 
+from sadtalker_ext.atomic_output import check_target
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.video.write import SUFFIX, check_place
 
 LONGEST_STEM = 80
+LONGEST_STEM_BYTES = 100
+"""So that two stems and a number fit into 255 bytes, the longest name of most file systems."""
 
 
 def check_output(path: Path, inputs: tuple[Path, ...]) -> None:
@@ -27,10 +30,14 @@ def check_output(path: Path, inputs: tuple[Path, ...]) -> None:
 
 def _check(path: Path, inputs: tuple[Path, ...]) -> None:
     check_place(path, inputs)
-    if path.exists() and not os.access(path, os.W_OK):
+    final = check_target(path)
+    if final.exists() and not os.access(final, os.W_OK):
         raise MediaError(f"The output {path} exists and may not be overwritten; choose another name")
     folder = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())
-    with tempfile.TemporaryFile(dir=folder):
+    for name in path.parts[len(folder.parts) :]:
+        with suppress(FileNotFoundError):
+            os.lstat(folder / name)  # refuses names that are too long, in folders that are still to be made
+    with tempfile.TemporaryFile(dir=folder if final == path else final.parent):
         pass
 
 
@@ -51,6 +58,14 @@ def output_folder(path: Path) -> Iterator[None]:
         raise
 
 
+def short_stem(stem: str) -> str:
+    """The beginning of ``stem``: at most 80 characters and at most 100 bytes as the file system stores them."""
+    short = stem[:LONGEST_STEM]
+    while len(os.fsencode(short)) > LONGEST_STEM_BYTES:
+        short = short[:-1]
+    return short
+
+
 def free_name(folder: Path, stem: str, taken: set[Path]) -> Path:
     """``folder/stem.mp4``, with a number added while that is taken by an earlier result or in ``taken``."""
     path, number = folder / f"{stem}{SUFFIX}", 2
@@ -63,4 +78,4 @@ def dated_output(folder: Path, stem: str) -> Path:
     """A free name for a new video in the folder of today: ``folder/2026-01-31/stem_153012_417.mp4``."""
     now = datetime.now().astimezone()
     day, time = now.strftime("%Y-%m-%d"), now.strftime("%H%M%S_%f")[:-3]
-    return free_name(folder / day, f"{stem[:LONGEST_STEM]}_{time}", set())
+    return free_name(folder / day, f"{short_stem(stem)}_{time}", set())

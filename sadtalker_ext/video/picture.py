@@ -1,4 +1,4 @@
-"""Pictures in: whatever Pillow opens, or the first frame of a video, as upright 8-bit sRGB at the working size.
+"""Pictures in: formats of photographs, or the first frame of a video, as upright 8-bit sRGB at the working size.
 
 Transparent parts become white, the colour of the pages on which cut-out pictures are mostly seen and made.
 """
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.ffmpeg import require_file
+from sadtalker_ext.video.image_formats import open_image, refuse_documents, refuse_text, unknown_picture
+from sadtalker_ext.video.image_limits import check_decoder, check_limits
 from sadtalker_ext.video.read import VideoInfo, probe, read_frames
 
 if TYPE_CHECKING:
@@ -39,8 +41,14 @@ _MODES = {
 _PROFILE_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 PILLOW_ERRORS = (
     OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error, EOFError,
+    UserWarning,
 )  # fmt: skip
-"""What Pillow's readers have been seen to raise for damaged files, by feeding them files with changed bytes."""
+"""What Pillow's readers have been seen to raise for damaged files, by feeding them files with changed bytes.
+
+UserWarning is raised where the program runs with warnings as errors.
+"""
+LARGEST_EXIF_BYTES = 1 << 22
+"""Cameras write up to 1 MB; Pillow makes a Python number of each value."""
 _CODECS_OF_TEXT = ("ansi", "bintext", "xbin", "idf")
 
 
@@ -66,9 +74,13 @@ def read_picture(path: str | Path, limit_px: int) -> Picture:
     from PIL import Image
 
     file = require_file(path, "picture")
+    refuse_documents(file)
+    refuse_text(file)
+    check_limits(file)
     try:
-        with _refusals(file), Image.open(file) as opened:
+        with _refusals(file), open_image(file) as opened:
             _check_size(file, opened.size)
+            check_decoder(file, opened)
             notes = _frame_note(file, opened)
             opened.load()
             image = _upright(opened)
@@ -91,7 +103,7 @@ def _refusals(file: Path) -> Iterator[None]:
         yield
     except Image.UnidentifiedImageError:
         raise
-    except Image.DecompressionBombError as e:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
         raise MediaError(f"The picture {file} is larger than {LARGEST_PX} px on a side: make it smaller first") from e
     except PILLOW_ERRORS as e:
         raise MediaError(f"The picture {file} is damaged or incomplete ({e}): export or download it again") from e
@@ -120,7 +132,7 @@ def _frame_note(file: Path, image: Image) -> list[str]:
 
 def _probe_moving(file: Path) -> VideoInfo:
     """The video that Pillow could not open as a picture; MediaError if it is none either."""
-    unknown = f"{file} is no picture or video that can be read, whatever its name says: save it as PNG or JPEG"
+    unknown = unknown_picture(str(file))
     try:
         info = probe(file)
     except MediaError as e:
@@ -133,6 +145,9 @@ def _probe_moving(file: Path) -> VideoInfo:
 def _upright(image: Image) -> Image:
     from PIL import ImageOps
 
+    if len(image.info.get("exif", b"")) > LARGEST_EXIF_BYTES:
+        log.debug("EXIF data of unusual size, orientation ignored")
+        return image
     try:
         turned: Image = ImageOps.exif_transpose(image)
     except PILLOW_ERRORS as e:

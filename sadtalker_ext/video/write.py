@@ -1,14 +1,14 @@
 """Frames out: one ffmpeg takes the frames through a pipe and the sound from its own file, and writes one MP4.
 
 H.264 yuv420p with BT.709 colours and AAC, the index in front, so that browsers play it while it loads. The file
-grows under the name ``name.mp4.part`` and gets its own name when it is whole; whatever goes wrong, nothing is left.
+grows under a temporary name beside its place (:mod:`~sadtalker_ext.atomic_output`) and is renamed when it is complete;
+on any error nothing is left.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sadtalker_ext.atomic_output import AtomicOutput, write_failure
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.ffmpeg import Ffmpeg, file_argument, reason
+from sadtalker_ext.ffmpeg import Ffmpeg, file_argument
 from sadtalker_ext.video.metadata import metadata_arguments, needs_custom_tags
 from sadtalker_ext.video.sound import SoundTrack, open_sound
 
 Frame = NDArray[np.uint8]
 
 SUFFIX = ".mp4"
-PART = ".part"
 QUALITIES: Mapping[str, tuple[str, str]] = {
     "small": ("veryfast", "25"),
     "good": ("veryfast", "18"),
@@ -79,18 +79,19 @@ def write_video(frames: Iterable[Frame], path: str | Path, spec: VideoSpec) -> W
     target, tags = Path(path), metadata_arguments(spec.metadata)
     check_place(target, () if spec.sound is None else (spec.sound,))
     sound = _sound(spec)
-    with _part_of(target) as part:
+    _make_folder(target)
+    with AtomicOutput(target) as output:
         source = iter(frames)
         first = next(source, None)
         if first is None:
             raise MediaError(f"The video {target} got no frames: give at least one")
         feed = _Feed(first)
         arguments = [*_pictures(feed, spec), *sound.inputs, *_encoding(spec), *sound.outputs, *tags, *_container(spec)]
-        with Ffmpeg([*arguments, file_argument(part)], feed=True) as process:
+        with Ffmpeg([*arguments, file_argument(output.path)], feed=True) as process:
             count = feed.run(process, chain([first], source), target)
         if spec.frame_count not in (None, count):
             raise MediaError(f"The video {target} got {count} frames where {spec.frame_count} were announced")
-        size_bytes = part.stat().st_size
+        size_bytes = output.path.stat().st_size
     return WriteReport(target, feed.width, feed.height, count, count / spec.rate_hz, size_bytes)
 
 
@@ -105,32 +106,19 @@ def check_place(target: Path, inputs: tuple[Path, ...]) -> None:
             raise MediaError(f"The output {target} is an input itself and would destroy it: choose another name")
 
 
+def _make_folder(target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as e:
+        raise write_failure(target, e) from e
+
+
 def _sound(spec: VideoSpec) -> SoundTrack:
     if spec.sound is None:
         return SoundTrack()
     if spec.frame_count is None:
         raise ValueError("frame_count is needed to fit the sound to the picture")
     return open_sound(spec.sound, spec.frame_count / spec.rate_hz)
-
-
-@contextmanager
-def _part_of(target: Path) -> Iterator[Path]:
-    """The growing file beside ``target``; takes its name at the end, or vanishes with whatever ended the work."""
-    part = target.with_name(target.name + PART)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.open("wb").close()
-    except (OSError, ValueError) as e:
-        raise MediaError(f"The output {target} cannot be written ({reason(e)}): choose another folder or name") from e
-    try:
-        yield part
-        try:
-            part.replace(target)
-        except OSError as e:
-            raise MediaError(f"The output {target} cannot be replaced ({reason(e)}): choose another name") from e
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _pictures(feed: _Feed, spec: VideoSpec) -> list[str]:

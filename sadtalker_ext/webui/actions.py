@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.engines.registry import engine_state
+from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.pipeline.environment import missing_packages
 from sadtalker_ext.pipeline.inputs import ALL, EYES, EYES_AND_POSE, POSE, Inputs
 from sadtalker_ext.pipeline.job import DONE, Job, JobRequest

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-from sadtalker_ext.errors import Cancelled, SadTalkerError
 from sadtalker_ext.engines.entry import MISSING
 from sadtalker_ext.engines.registry import engine_state
+from sadtalker_ext.errors import Cancelled, SadTalkerError
 from sadtalker_ext.webui.html import busy, message
 
 if TYPE_CHECKING:

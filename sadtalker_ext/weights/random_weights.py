@@ -111,7 +111,9 @@ def make_random_weights(folder: Path) -> list[Path]:
     The two packaged files are identical. Returns the paths; WeightsError if one of the files exists already.
     """
     import os
+    from functools import partial
 
+    from sadtalker_ext.atomic_output import write_file
     from sadtalker_ext.errors import WeightsError
     from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
     from sadtalker_ext.weights import official
@@ -131,5 +133,6 @@ def make_random_weights(folder: Path) -> list[Path]:
     os.link(first, second)
     for count, path in mappings.items():
         network = MappingNet(MappingNetConfig(count))
-        torch.save({official.MAPPING_ENTRY: random_state("mapping.", network), "epoch": 0}, path)
+        content = {official.MAPPING_ENTRY: random_state("mapping.", network), "epoch": 0}
+        write_file(path, partial(torch.save, content), WeightsError, (OSError, RuntimeError))
     return [first, second, *mappings.values()]

@@ -38,14 +38,12 @@ def save_network(path: Path, network: nn.Module, kind: str, origin: Mapping[str,
 
     origin: header entries that say where the weights come from, such as recipe, data and commit.
     """
-    from safetensors.torch import save_file
+    from sadtalker_ext.weights.state_dict import save_safetensors
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     config: Any = network.config
     header = {**origin, "kind": kind, "config": json.dumps(asdict(config)), "sha256": tensors_sha256(tensors)}
-    part = path.with_name(path.name + ".part")
-    save_file(tensors, part, metadata=header)
-    part.replace(path)
+    save_safetensors(tensors, path, header)
 
 
 def read_safetensors_file(path: Path, kind: str) -> SafetensorsFile:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from sadtalker_ext.atomic_output import write_file
 from sadtalker_ext.errors import WeightsError
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -160,17 +161,11 @@ def check_keys(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], so
 
 def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file; it appears under its name when it is complete."""
+    from safetensors import SafetensorError  # type: ignore[attr-defined]
     from safetensors.torch import save_file
 
-    part = path.with_name(path.name + ".part")
-    try:
-        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, part, metadata)
-        part.replace(path)
-    except OSError as e:
-        reason = e.strerror or e
-        raise WeightsError(f"{path} cannot be written ({reason}); free some space or choose another folder") from e
-    finally:
-        part.unlink(missing_ok=True)
+    plain = {key: tensor.contiguous() for key, tensor in tensors.items()}
+    write_file(path, lambda part: save_file(plain, part, metadata), WeightsError, (OSError, SafetensorError))
 
 
 def _list(names: Iterable[str]) -> str:

@@ -290,3 +290,17 @@ def test_results_may_be_kept_in_a_folder(serve, portrait_file, voice_file, tmp_p
     service.wait(job)
     service.client.delete(f"{JOBS}/{job}")
     assert [path.name for path in folder.iterdir()] == ["portrait.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"%!PS-Adobe-3.0 EPSF\n", "an EPS drawing"), (b"<svg/>", "an SVG drawing"), (b"%PDF-1.7\n", "a PDF document")],
+)
+def test_drawings_are_refused_when_they_arrive(serve, voice_file, tmp_path, content, words):
+    service, drawing = serve(), tmp_path / "me.png"
+    drawing.write_bytes(content)
+    told = sentence(service.upload(drawing, voice_file), 422)
+    assert told == f"The portrait me.png is {words}, which cannot be used as a picture: save it as PNG or JPEG"
+    told = sentence(service.client.post(JOBS, json={"portrait": encoded(drawing), "voice": encoded(voice_file)}), 422)
+    assert told.startswith(f"The portrait sent as base64 is {words}")
+    assert service.workshop.jobs() == []

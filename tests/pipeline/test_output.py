@@ -1,12 +1,15 @@
 """Outputs are refused before the work, and folders made for a failed one are gone again."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.pipeline.output import check_output, free_name, output_folder
+from sadtalker_ext.pipeline.batch import plan
+from sadtalker_ext.pipeline.inputs import Inputs
+from sadtalker_ext.pipeline.output import check_output, dated_output, free_name, output_folder, short_stem
 
 
 @pytest.mark.parametrize(
@@ -58,3 +61,49 @@ def test_free_names_never_repeat(tmp_path):
     taken = {tmp_path / "x_y_2.mp4"}
     assert free_name(tmp_path, "x_y", taken) == tmp_path / "x_y_3.mp4"
     assert free_name(tmp_path, "z", taken) == tmp_path / "z.mp4"
+
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="uses links and devices of POSIX")
+
+
+@pytest.mark.parametrize("folder", ["", "new/folder/"])
+@pytest.mark.parametrize("letter", ["x", "\u4e2d", "\U0001f600"])
+def test_names_are_counted_in_bytes_before_the_work(tmp_path, folder, letter):
+    """255 bytes at most, whatever the letters; a folder of that name in the current place is another thing."""
+    size = len(letter.encode())
+    check_output(tmp_path / folder / f"{letter * (251 // size)}.mp4", ())
+    with pytest.raises(MediaError, match="File name too long"):
+        check_output(tmp_path / folder / f"{letter * (251 // size + 1)}.mp4", ())
+    with pytest.raises(MediaError, match="File name too long"):
+        check_output(tmp_path / "new" / (letter * (255 // size + 1)) / "a.mp4", ())
+
+
+def test_a_missing_folder_is_not_confused_with_another_file(tmp_path):
+    (tmp_path / "a.mp4").mkdir()
+    check_output(tmp_path / "new" / "a.mp4", ())
+
+
+@POSIX
+def test_links_are_followed_and_devices_refused_before_the_work(tmp_path):
+    (tmp_path / "other").mkdir()
+    links = {"good": "other/real.mp4", "lost": "missing/real.mp4", "circle": "circle.mp4", "null": "/dev/null"}
+    for name, place in links.items():
+        (tmp_path / f"{name}.mp4").symlink_to(place)
+    check_output(tmp_path / "good.mp4", ())
+    for name, words in [("lost", "cannot be written"), ("circle", "cannot be written"), ("null", "a device or pipe")]:
+        with pytest.raises(MediaError, match=words) as caught:
+            check_output(tmp_path / f"{name}.mp4", ())
+        assert f"{name}.mp4" in str(caught.value)
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+@pytest.mark.parametrize("letter", ["x", "\u4e2d", "\U0001f600"])
+def test_names_made_of_two_long_names_fit(tmp_path, letter):
+    inputs = [Inputs(Path(letter * 200 + ".png"), Path(letter * 200 + ".wav"))] * 3
+    jobs = plan(inputs, tmp_path)
+    assert len({job.output for job in jobs}) == 3
+    for job in jobs:
+        assert len(os.fsencode(job.output.name)) <= 255
+        check_output(job.output, ())
+    assert len(os.fsencode(dated_output(tmp_path, letter * 300).name)) <= 255
+    assert short_stem("x" * 300) == "x" * 80

@@ -10,13 +10,13 @@ import gradio
 import numpy as np
 import pytest
 
-from sadtalker_ext.errors import SettingsError, WeightsError
-from sadtalker_ext.pipeline.prepare import REFERENCE_STAGE, STAGES
 from sadtalker_ext.engines import registry
 from sadtalker_ext.engines.entry import EngineState
+from sadtalker_ext.errors import SettingsError, WeightsError
 from sadtalker_ext.pipeline.inputs import EYES, POSE, USES, Inputs
 from sadtalker_ext.pipeline.job import FAILED, RUNNING, STOPPED, Job, JobRequest, Limits
 from sadtalker_ext.pipeline.job_queue import MAX_EARLY_CANCELS, BusyError, JobQueue
+from sadtalker_ext.pipeline.prepare import REFERENCE_STAGE, STAGES
 from sadtalker_ext.pipeline.progress import Progress
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui import engine_panel, html, results

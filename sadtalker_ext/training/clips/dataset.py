@@ -30,7 +30,9 @@ from sadtalker_ext.training.clips.shards import (
     read_pictures,
     shards_of,
     write_json,
+    write_whole,
 )
+from sadtalker_ext.video.image_formats import open_image
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -121,7 +123,7 @@ class ClipInfo:
         write_json(folder / CARD_NAME, asdict(self))
         rows = [f"| {name} | {_shown(value)} |" for name, value in asdict(self).items()]
         text = "\n".join(["# Talking clips", "", "| what | value |", "|---|---|", *rows, ""])
-        (folder / "card.md").write_text(text, encoding="utf-8")
+        write_whole(folder / "card.md", text)
 
     @staticmethod
     def load(folder: Path) -> ClipInfo:
@@ -251,9 +253,7 @@ def encode_picture(picture: Picture) -> bytes:
 
 def decode_picture(data: bytes) -> Picture:
     """A JPEG or PNG as (S, S, 3) uint8 RGB."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
+    with open_image(io.BytesIO(data), ("JPEG", "PNG")) as image:
         return np.asarray(image.convert("RGB"), np.uint8)
 
 

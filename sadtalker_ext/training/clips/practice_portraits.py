@@ -85,9 +85,9 @@ def find_portraits(folder: Path | None) -> list[Path]:
         return [_demo_photograph()]
     if not folder.is_dir():
         raise MediaError(f"{folder} is no folder: name one with portraits in it")
-    from PIL import Image
+    from sadtalker_ext.video.image_formats import opened_endings
 
-    endings = {ending.lower() for ending in Image.registered_extensions()}
+    endings = opened_endings()
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
     if not found:
         raise MediaError(f"There are no pictures in {folder}: put portraits there")

@@ -19,7 +19,7 @@ from sadtalker_ext.training.clips.prepare_clips import RATE_HZ, PreparePlan, Vid
 from sadtalker_ext.training.clips.prepare_motion import RECON_SIZE_PX
 from sadtalker_ext.training.clips.prepare_report import write_report
 from sadtalker_ext.training.clips.prepare_sources import Video, find_videos
-from sadtalker_ext.training.clips.shards import write_json
+from sadtalker_ext.training.clips.shards import write_json, write_whole
 from sadtalker_ext.training.core.worker_pool import run_jobs
 from sadtalker_ext.weights.packaged import BFM, PUPPET
 
@@ -164,7 +164,7 @@ def _make(piece: Piece, _attempt: int) -> None:
             else:
                 clip, held = item
                 writers[held].add(clip)
-    piece.done.write_text(json.dumps(reports), encoding="utf-8")
+    write_whole(piece.done, json.dumps(reports))
 
 
 def _read(piece: Piece) -> Iterator[Any]:

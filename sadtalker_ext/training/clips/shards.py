@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import tarfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from sadtalker_ext.atomic_output import AtomicOutput, write_text
 from sadtalker_ext.errors import MediaError
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class ShardWriter:
         for old in shard_files(folder, self.stem):
             old.unlink()
         self._closed = 0
+        self._output: AtomicOutput | None = None
         self._file: IO[bytes] | None = None
         self._entries: list[Entry] = []
 
@@ -86,7 +87,8 @@ class ShardWriter:
         if self._file is not None and self._file.tell() > self.limit:
             self._finish()
         if self._file is None:
-            self._file = self._part.open("wb")
+            self._output = AtomicOutput(self._target)
+            self._file = self._output.path.open("wb")
         self._entries.append(Entry(head.name, head.identity, len(pictures), self._file.tell()))
         members = {f"{head.name}.json": head.encode(), f"{head.name}.npz": arrays}
         members |= {f"{head.name}.{index:04d}.{head.picture}": data for index, data in enumerate(pictures)}
@@ -101,28 +103,36 @@ class ShardWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if kind is None:
             self._finish()
-        elif self._file is not None:
-            self._file.close()
-            self._part.unlink()
+        else:
+            self._discard()
 
     @property
     def _target(self) -> Path:
         return self.folder / (f"{self.stem}.tar" if self._closed == 0 else f"{self.stem}-{self._closed:02d}.tar")
 
-    @property
-    def _part(self) -> Path:
-        return self._target.with_suffix(".tar.part")
+    def _discard(self) -> None:
+        """Remove the shard in work."""
+        try:
+            if self._file is not None:
+                self._file.close()
+        finally:
+            if self._output is not None:
+                self._output.discard()
+            self._file, self._output, self._entries = None, None, []
 
     def _finish(self) -> None:
         """Close the shard; its index comes first, so a tar that is there has one."""
-        if self._file is None:
+        if self._file is None or self._output is None:
             return
-        self._file.write(bytes(2 * BLOCK))
-        self._file.close()
-        index = index_of(self._target)
-        write_whole(index, json.dumps({"clips": [asdict(entry) for entry in self._entries]}))
-        self._part.replace(self._target)
-        self._file, self._entries = None, []
+        try:
+            self._file.write(bytes(2 * BLOCK))
+            self._file.close()
+            write_whole(index_of(self._target), json.dumps({"clips": [asdict(entry) for entry in self._entries]}))
+            self._output.commit()
+        except BaseException:
+            self._discard()
+            raise
+        self._file, self._output, self._entries = None, None, []
         self._closed += 1
 
 
@@ -185,9 +195,7 @@ def check_name(name: str) -> str:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file that is whole or absent."""
-    part = path.with_suffix(path.suffix + f".{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_text(path, text)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

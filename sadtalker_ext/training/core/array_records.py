@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sadtalker_ext.atomic_output import write_file
 from sadtalker_ext.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 
 def save_arrays(record: Any, path: Path) -> None:  # noqa: ANN401 - any dataclass whose fields are arrays
     """Write a dataclass of arrays; the file is whole or absent."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez(file, **{field.name: getattr(record, field.name) for field in fields(record)})
-    part.replace(path)
+    arrays = {field.name: getattr(record, field.name) for field in fields(record)}
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            np.savez(file, **arrays)
+
+    write_file(path, write)
 
 
 def load_arrays(kind: type[Any], path: Path, complaint: str) -> dict[str, NDArray[Any]]:

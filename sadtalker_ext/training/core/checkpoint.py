@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sadtalker_ext.atomic_output import write_file
 from sadtalker_ext.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ class TrainingState:
         """Write the state after ``done`` steps; the file is whole or it is the one before."""
         import torch
 
-        part = path.with_suffix(path.suffix + ".part")
         content = {
             "done": done,
             "record": json.dumps(self.record, sort_keys=True),
@@ -60,8 +60,7 @@ class TrainingState:
             "averages": {name: average.network.state_dict() for name, average in self.averages.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
         }
-        torch.save(content, part)
-        part.replace(path)
+        write_file(path, lambda part: torch.save(content, part), WeightsError, (OSError, RuntimeError))
 
     def load_if_there(self, path: Path) -> int:
         """Steps already done: 0 without a checkpoint; refuses one made with another recipe or plan."""

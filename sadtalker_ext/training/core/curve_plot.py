@@ -9,6 +9,8 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from sadtalker_ext.atomic_output import write_text
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -32,4 +34,4 @@ def write_track_plot(path: Path, rows: Mapping[str, NDArray[np.floating[Any]]], 
             points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y[:, column], strict=True))
             colour = _COLOURS[column % len(_COLOURS)]
             lines.append(f'<polyline fill="none" stroke="{colour}" points="{points}"/>')
-    path.write_text("\n".join([*lines, "</svg>", ""]), encoding="utf-8")
+    write_text(path, "\n".join([*lines, "</svg>", ""]))

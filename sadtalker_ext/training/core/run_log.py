@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from sadtalker_ext.atomic_output import write_file
+
 log = logging.getLogger(__name__)
 
 CSV_NAME = "losses.csv"
@@ -30,10 +32,7 @@ class RunLog:
         if not enabled:
             return
         kept = [row for row in read_journal(self.path) if row[0] < first]
-        with self.path.open("w", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(_COLUMNS)
-            rows.writerows(kept)
+        write_file(self.path, lambda part: _write_rows(part, kept))
         self._board = _open_board(folder, first)
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
@@ -55,6 +54,13 @@ class RunLog:
     ) -> None:
         if self._board is not None:
             self._board.close()
+
+
+def _write_rows(path: Path, rows: list[tuple[int, str, float]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        writer.writerows(rows)
 
 
 def read_journal(path: Path) -> list[tuple[int, str, float]]:

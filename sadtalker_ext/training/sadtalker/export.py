@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import torch
 
+from sadtalker_ext.atomic_output import write_file
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAEConfig
@@ -139,9 +140,8 @@ def _write_mapping(folder: Path, coefficients: int, network: MappingNet, runs: R
     if not is_official(runs):
         return [path]
     pickled = folder / entry.name
-    part = pickled.with_name(pickled.name + ".part")
-    torch.save({MAPPING_ENTRY: state, "epoch": 0}, part)
-    part.replace(pickled)
+    content = {MAPPING_ENTRY: state, "epoch": 0}
+    write_file(pickled, lambda part: torch.save(content, part), WeightsError, (OSError, RuntimeError))
     return [path, pickled]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sadtalker_ext.atomic_output import write_file
 from sadtalker_ext.engines.sadtalker.inference import to_pixels
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def write_sheet(path: Path, source: Tensor, driving: Tensor, moved: Moved) -> No
         sheet.paste(mask, (3 * step, top))
         points = {(90, 140, 255): moved.found.source[row], (255, 160, 60): moved.found.driving[row]}
         sheet.paste(Image.fromarray(dotted(shown[0][row], points)), (4 * step, top))
-    sheet.save(path)
+    write_file(path, lambda part: sheet.save(part, "PNG"))
 
 
 def dotted(picture: NDArray[np.uint8], points: dict[tuple[int, int, int], Tensor]) -> NDArray[np.uint8]:

@@ -1,0 +1,192 @@
+"""Which files are opened with Pillow, and which are refused by their content before any decoder sees them.
+
+Pillow has readers for some forty formats. Some of them start other programs (EPS runs Ghostscript), some are for
+scientific data, and few are maintained well. Only the formats of photographs are opened here, through one function.
+Documents and drawings are recognised by their first bytes, whatever the file is called, and refused in one sentence.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+from sadtalker_ext.errors import MediaError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+OPENED: Final = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF", "TGA")
+"""Pillow's names of the formats that are opened, tried in this order; TGA, which has no signature, is the last."""
+HEAD_BYTES: Final = 1 << 16
+TEXT_BYTES: Final = 4096
+LEADING_BYTES: Final = 1024
+"""PDF and PostScript may begin after this many other bytes."""
+
+_SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
+    (0, b"\xc5\xd0\xd3\xc6", "an EPS drawing"),
+    (0, b"\xd7\xcd\xc6\x9a", "a Windows metafile (WMF)"),
+    (0, b"\x01\x00\x09\x00", "a Windows metafile (WMF)"),
+    (0, b"\x02\x00\x09\x00", "a Windows metafile (WMF)"),
+    (40, b" EMF", "a Windows metafile (EMF)"),
+    (8, b"CDR", "a CorelDRAW drawing"),
+    (0, b"AC10", "an AutoCAD drawing (DWG)"),
+    (0, b"8BPS", "a Photoshop document (PSD)"),
+    (0, b"gimp xcf", "a GIMP document (XCF)"),
+    (20, b"GIMP", "a GIMP brush"),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a FlashPix, Image Composer or Office document"),
+    (0, b"PK\x03\x04", "a ZIP archive or an Office document"),
+    (0, b"Rar!", "an archive (RAR)"),
+    (0, b"7z\xbc\xaf\x27\x1c", "an archive (7z)"),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 data file"),
+    (0, b"GRIB", "a weather data file (GRIB)"),
+    (0, b"BUFR", "a weather data file (BUFR)"),
+    (0, b"ZCZC", "a weather data file (BUFR)"),
+    (0, b"\x00\x00\x00\x00\x00\x00\x00\x04", "a satellite data file (McIDAS)"),
+    (0, b"SIMPLE  =", "an astronomical data file (FITS)"),
+    (128, b"DICM", "a medical image (DICOM)"),
+    (0, b"\x00\x00\x01\x00", "an icon (ICO)"),
+    (0, b"icns", "an icon (ICNS)"),
+    (0, b"DDS ", "a texture (DDS)"),
+    (0, b"BLP1", "a texture (BLP)"),
+    (0, b"BLP2", "a texture (BLP)"),
+    (0, b"FTEX", "a texture (FTEX)"),
+    (0, b"qoif", "a QOI picture"),
+    (0, b"\x01\xda\x00", "an SGI picture"),
+    (0, b"\x01\xda\x01", "an SGI picture"),
+    (0, b"\x59\xa6\x6a\x95", "a Sun raster picture"),
+    (0, b"\xb1\x68\xde\x3a", "a PCX picture"),
+    (0, b"\x0a\x00\x01", "a PCX picture"),
+    (0, b"\x0a\x02\x01", "a PCX picture"),
+    (0, b"\x0a\x03\x01", "a PCX picture"),
+    (0, b"\x0a\x05\x01", "a PCX picture"),
+    (0, b"\x80\xe8\x00\x00", "a PIXAR picture"),
+    (0, b"DanM", "a Microsoft Paint picture (MSP)"),
+    (0, b"LinS", "a Microsoft Paint picture (MSP)"),
+    (0, b"P7 332", "a thumbnail of the program xv"),
+    (2048, b"PCD_", "a Photo CD picture"),
+)
+"""Place in the file, bytes there, and the format in words."""
+_IPTC_RECORDS: Final = (*range(1, 10), 240)
+_NETPBM: Final = tuple(f"P{kind}{space}".encode() for kind in "123456fFy" for space in " \t\r\n")
+RASTER: Final = (
+    b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"RIFF", b"\xff\x4f\xff\x51",
+    b"\0\0\0\x0cjP  ", *_NETPBM,
+)  # fmt: skip
+"""Beginnings of the formats that are opened, in which PDF or PostScript in the first bytes means nothing."""
+
+
+def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = OPENED) -> Image:
+    """Open a picture of one of ``formats``; the only call of ``PIL.Image.open`` in this package.
+
+    Nothing is decoded yet. Raises what Pillow raises, UnidentifiedImageError for all other formats.
+    """
+    from PIL import Image
+
+    _prepare_pillow()
+    return Image.open(source, formats=[name for name in formats if name in Image.OPEN])
+
+
+@lru_cache(maxsize=1)
+def _prepare_pillow() -> None:
+    """Load Pillow's readers, and drop their warnings: damage and large sizes are told as errors."""
+    from PIL import Image
+
+    Image.init()
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+@lru_cache(maxsize=1)
+def opened_endings() -> frozenset[str]:
+    """Endings, with their dot and in lower case, of the formats that Pillow opens here."""
+    from PIL import Image
+
+    _prepare_pillow()
+    return frozenset(ending.lower() for ending, name in Image.registered_extensions().items() if name in OPENED)
+
+
+def refuse_documents(file: Path) -> None:
+    """MediaError for a file whose first bytes say that it is a drawing, a document or a data file."""
+    words = format_in_words(_head(file))
+    if words:
+        raise MediaError(f"{file} is {words}, which cannot be used as a picture: save it as PNG or JPEG")
+
+
+def refuse_text(file: Path) -> None:
+    """MediaError for any other text, such as a playlist that names other files."""
+    if _is_text(_head(file)):
+        raise MediaError(unknown_picture(str(file)))
+
+
+def _head(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(HEAD_BYTES)
+    except OSError as e:
+        raise MediaError(f"The picture {file} cannot be opened ({e.strerror}): check its name and permissions") from e
+
+
+def unknown_picture(name: str) -> str:
+    """The sentence about a file that is neither a picture nor a video."""
+    return f"{name} is no picture or video that can be read, whatever its name says: save it as PNG or JPEG"
+
+
+def format_in_words(head: bytes) -> str:
+    """The format of a document, drawing or data file from its first 64 KiB; empty for pictures, videos and others."""
+    if head.startswith(b"\x1f\x8b"):
+        return _compressed(head)
+    if head.startswith(RASTER) and head[8:11] != b"CDR":
+        return ""
+    words = _page_description(head)
+    if words:
+        return words
+    for place, signature, told in _SIGNATURES:
+        if head.startswith(signature, place):
+            return told
+    if head[:1] == b"\x1c" and len(head) > 4 and head[1] in _IPTC_RECORDS:
+        return "an IPTC record"
+    return _markup(head)
+
+
+def _page_description(head: bytes) -> str:
+    start = head[:LEADING_BYTES]
+    if b"%PDF-" in start:
+        return "an Illustrator drawing" if b"Adobe Illustrator" in head else "a PDF document"
+    if b"%!PS" in start or start.lstrip(b"\x04\0 \t\r\n\f").startswith(b"%!"):
+        if b"Adobe Illustrator" in head[:TEXT_BYTES]:
+            return "an Illustrator drawing"
+        return "an EPS drawing" if b"EPSF" in start else "a PostScript document"
+    return ""
+
+
+def _markup(head: bytes) -> str:
+    """SVG and web pages, in any encoding of Unicode."""
+    if not _is_text(head):
+        return ""
+    text = head.replace(b"\0", b"").lower()
+    if b"<html" in text or b"<!doctype html" in text:
+        return "a web page"
+    return "an SVG drawing" if b"<svg" in text or b":svg" in text or b"<!doctype svg" in text else ""
+
+
+def _compressed(head: bytes) -> str:
+    """Drawings are also stored compressed by gzip (.svgz, .emz, .wmz)."""
+    try:
+        inner = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+    except zlib.error:
+        inner = b""
+    words = "" if inner.startswith(b"\x1f\x8b") else format_in_words(inner)
+    return words or "a compressed file (gzip)"
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether the beginning reads as text: playlists, markup, source code. No picture or video does."""
+    start = head[:TEXT_BYTES]
+    if start.startswith((b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<", b"\0\0\0<", b"\0\0\xfe\xff")):  # UTF-16, UTF-32
+        start = start[2:].replace(b"\0", b"")
+    if not start or start.startswith((*_NETPBM, b"YUV4MPEG2 ", b"#?RADIANCE", b"#?RGBE")):
+        return False
+    return not any(byte < 32 and byte not in b"\t\n\f\r\x1b" for byte in start)
