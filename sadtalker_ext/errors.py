@@ -17,6 +17,10 @@ class MediaError(SadTalkerError):
     """A picture, sound or video cannot be read or written."""
 
 
+class ContainerError(MediaError):
+    """A file names other files or addresses, such as a playlist, or is in a container that is not read."""
+
+
 class FaceError(SadTalkerError):
     """No usable face, or a face choice that does not exist."""
 

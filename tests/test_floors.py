@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sadtalker_ext"
 
 FLOORS = (
-    {"errors"},
+    {"errors", "windows_job"},
+    {"child_process", "input_files"},
     {"assets", "ffmpeg", "knobs"},
     {"geometry", "audio", "video", "models", "puppet"},
     {"weights", "settings", "runtime"},
@@ -32,7 +33,7 @@ ONLY_IN = {
     "typer": set(),
 }
 HEAVY = {"torch", "librosa", "mediapipe", "kornia", "cv2", "scipy", "skimage", "face_alignment", "gradio", "fastapi"}
-LIGHT_UNITS = {"errors", "ffmpeg", "knobs", "settings", "runtime", "cli", "assets", "__main__"}
+LIGHT_UNITS = {"errors", "child_process", "input_files", "ffmpeg", "knobs", "settings", "runtime", "cli", "assets", "__main__"}
 """Units that cheap commands import: not even numpy at their top level."""
 MEETS_NUMPY = HEAVY | {"numpy", "PIL"}
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sadtalker_ext.errors import MediaError
+from sadtalker_ext.ffmpeg import interruptible
 from sadtalker_ext.pipeline.edit import Clock, check_knobs, edit_motion, motion_style, video_clock
 from sadtalker_ext.pipeline.frames import Restorer, Watcher, open_finishers
 from sadtalker_ext.pipeline.inputs import Inputs, check_reference
@@ -140,13 +141,14 @@ def make_video(
     """Like :func:`animate`, also for a portrait that is idle and for one that takes after a reference."""
     path = Path(out_path)
     task = Task(inputs.located(), settings, runtime, watcher, Stopwatch())
-    check_output(path, task.inputs.files)
-    finishers = open_finishers(settings, runtime)
-    cast = gather(task)
-    clock = video_clock(cast.speech.duration_s, settings)
-    motion = move(task, cast, clock)
-    with closing(render(task, cast, motion, finishers)) as frames, output_folder(path):
-        size = write(frames, path, task, clock)
+    with interruptible(watcher.check):
+        check_output(path, task.inputs.files)
+        finishers = open_finishers(settings, runtime)
+        cast = gather(task)
+        clock = video_clock(cast.speech.duration_s, settings)
+        motion = move(task, cast, clock)
+        with closing(render(task, cast, motion, finishers)) as frames, output_folder(path):
+            size = write(frames, path, task, clock)
     watch = task.stopwatch
     return Result(
         path=path, frames=clock.frames, duration_s=clock.frames / clock.rate_hz, size=size, stage_s=watch.stage_s,

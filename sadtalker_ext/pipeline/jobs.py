@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.engines.shelf import Shelf, using
 from sadtalker_ext.errors import Cancelled, MediaError, SadTalkerError
+from sadtalker_ext.ffmpeg import interruptible
 from sadtalker_ext.pipeline.frames import Progress, Watcher
 from sadtalker_ext.pipeline.naming import renamed
 from sadtalker_ext.runtime import Runtime
@@ -294,7 +295,8 @@ def make(job: Job, room: Room, limits: Limits) -> Result:
 
     watcher = Watcher(report, stopped)
     watcher.check()
-    _check_length(order.inputs, limits.voice_s)
+    with interruptible(watcher.check):
+        _check_length(order.inputs, limits.voice_s)
     return make_video(order.inputs, order.output, order.settings, room.runtime(order.settings), watcher)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sadtalker_ext.errors import MediaError
+from sadtalker_ext.errors import ContainerError, MediaError
 from sadtalker_ext.ffmpeg import require_file
 from sadtalker_ext.video.read import VideoInfo, probe, read_frames
 
@@ -41,7 +41,6 @@ PILLOW_ERRORS = (
     OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error, EOFError,
 )  # fmt: skip
 """What Pillow's readers have been seen to raise for damaged files, by feeding them files with changed bytes."""
-_CODECS_OF_TEXT = ("ansi", "bintext", "xbin", "idf")
 
 
 @dataclass(frozen=True)
@@ -123,9 +122,14 @@ def _probe_moving(file: Path) -> VideoInfo:
     unknown = f"{file} is no picture or video that can be read, whatever its name says: save it as PNG or JPEG"
     try:
         info = probe(file)
+    except ContainerError as e:
+        raise ContainerError(
+            f"{file} is no picture or video that can be read; playlists and stream descriptions, which name other "
+            "files, are not read: save it as PNG or JPEG"
+        ) from e
     except MediaError as e:
         raise MediaError(unknown) from e
-    if not info.has_video or info.codec in _CODECS_OF_TEXT:
+    if not info.has_video:
         raise MediaError(unknown)
     return info
 
