@@ -48,7 +48,7 @@ _PICTURE_DEMUXERS: Final = {
 }
 """Pictures that Pillow does not open, and what reads them without a look at their name."""
 
-HEAD_BYTES: Final = 4096
+HEAD_BYTES: Final = 1 << 16
 """As much of a file shows whether it is a playlist."""
 _PLAYLIST_STARTS: Final = (
     b"#extm3u", b"#ext-x-", b"ffconcat version", b"[playlist]", b"[reference]", b"rtsptext", b"smptext", b"rtsp://",

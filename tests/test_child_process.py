@@ -147,9 +147,9 @@ def test_exit_code_input_and_output_are_the_programs_own():
 @POSIX
 def test_a_fed_program_that_ends_is_noticed_by_who_feeds_it():
     child = ChildProcess(["true"], feed=True)
+    child.wait()
     with pytest.raises(BrokenPipeError):
-        for _ in range(1000):
-            child.stdin.write(bytes(1 << 16))
+        child.stdin.write(bytes(1 << 20))
     child.close()
 
 

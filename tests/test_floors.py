@@ -33,7 +33,9 @@ ONLY_IN = {
     "typer": set(),
 }
 HEAVY = {"torch", "librosa", "mediapipe", "kornia", "cv2", "scipy", "skimage", "face_alignment", "gradio", "fastapi"}
-LIGHT_UNITS = {"errors", "child_process", "input_files", "ffmpeg", "knobs", "settings", "runtime", "cli", "assets", "__main__"}
+LIGHT_UNITS = {
+    "errors", "child_process", "input_files", "ffmpeg", "knobs", "settings", "runtime", "cli", "assets", "__main__",
+}  # fmt: skip
 """Units that cheap commands import: not even numpy at their top level."""
 MEETS_NUMPY = HEAVY | {"numpy", "PIL"}
 
