@@ -21,6 +21,10 @@ class ContainerError(MediaError):
     """A file names other files or addresses, such as a playlist, or is in a container that is not read."""
 
 
+class StalledError(MediaError):
+    """ffmpeg made no progress for so long that it was stopped."""
+
+
 class FaceError(SadTalkerError):
     """No usable face, or a face choice that does not exist."""
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from sadtalker_ext.child_process import KILL_S, ChildProcess
-from sadtalker_ext.errors import MediaError, MissingPackageError
+from sadtalker_ext.errors import MediaError, MissingPackageError, StalledError
 from sadtalker_ext.input_files import container_error, file_argument, file_input, reason, require_file, require_media
 
 try:
@@ -213,7 +213,7 @@ class Ffmpeg:
             before, written = written, self._written()
             self._waited_s = self._waited_s + TICK_S if self._waits and before == written else 0.0
             if self._waited_s >= self._limit_s:
-                self._end(MediaError(
+                self._end(StalledError(
                     f"{self._task} made no progress for {self._limit_s:.0f} s and was stopped: check that the disk "
                     "works, or export the file again"
                 ))  # fmt: skip

@@ -1,6 +1,8 @@
 """Files that try to make ffmpeg read other files, for the tests of everything that takes a file."""
 
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,8 @@ DASH = """<?xml version="1.0" encoding="utf-8"?>
 <MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011" type="static"
 mediaPresentationDuration="PT3S" minBufferTime="PT1S"><BaseURL>private/</BaseURL><Period id="0" start="PT0S">
 <AdaptationSet id="0" contentType="audio"><Representation id="0" mimeType="audio/mp4" codecs="mp4a.40.2"
-bandwidth="69000" audioSamplingRate="44100"><SegmentTemplate timescale="44100" initialization="init-stream$RepresentationID$.m4s"
+bandwidth="69000" audioSamplingRate="44100">
+<SegmentTemplate timescale="44100" initialization="init-stream$RepresentationID$.m4s"
 media="chunk-stream$RepresentationID$-$Number%05d$.m4s" startNumber="1"><SegmentTimeline><S t="0" d="132300" />
 </SegmentTimeline></SegmentTemplate></Representation></AdaptationSet></Period></MPD>
 """
@@ -39,15 +42,20 @@ PLAYLISTS = {
 """By kind; ``{secret}`` stands for the path of a real file. A reader that follows them finds what they name."""
 
 
-@pytest.fixture
-def secret(tmp_path):
-    """A sound that may not be read, in a folder of its own, also as segments of HLS and DASH."""
-    path = tmp_path / "private" / "secret.wav"
-    path.parent.mkdir()
-    tone = [ffmpeg_program(), "-v", "error", "-f", "lavfi", "-i", "sine=d=3"]
+@pytest.fixture(scope="session")
+def private_folder(tmp_path_factory):
+    """A sound of three seconds as WAV and as segments of HLS and DASH."""
+    folder = tmp_path_factory.mktemp("private")
     for name in ("secret.wav", "secret.ts", "secret.mpd"):
-        subprocess.run([*tone, path.with_name(name)], check=True, cwd=path.parent)
-    return path
+        command = [ffmpeg_program(), "-v", "error", "-f", "lavfi", "-i", "sine=d=3", name]
+        subprocess.run(command, check=True, cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def secret(private_folder, tmp_path):
+    """A sound that may not be read, in a folder of its own."""
+    return Path(shutil.copytree(private_folder, tmp_path / "private")) / "secret.wav"
 
 
 @pytest.fixture(params=PLAYLISTS)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sadtalker_ext.errors import ContainerError, MediaError
+from sadtalker_ext.errors import ContainerError, MediaError, StalledError
 from sadtalker_ext.ffmpeg import require_file
 from sadtalker_ext.video.read import VideoInfo, probe, read_frames
 
@@ -122,6 +122,8 @@ def _probe_moving(file: Path) -> VideoInfo:
     unknown = f"{file} is no picture or video that can be read, whatever its name says: save it as PNG or JPEG"
     try:
         info = probe(file)
+    except StalledError:
+        raise
     except ContainerError as e:
         raise ContainerError(
             f"{file} is no picture or video that can be read; playlists and stream descriptions, which name other "
