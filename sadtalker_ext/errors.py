@@ -67,6 +67,14 @@ class MediaError(SadTalkerError):
     """A picture, audio file or video cannot be read or written."""
 
 
+class ContainerError(MediaError):
+    """A file names other files or addresses, such as a playlist, or is in a container that is not read."""
+
+
+class StalledError(MediaError):
+    """ffmpeg made no progress for so long that it was stopped."""
+
+
 class FaceError(SadTalkerError):
     """No usable face was found, or the chosen face does not exist."""
 

@@ -1,8 +1,75 @@
-"""Pictures that several test folders share."""
+"""Pictures, and files that try to make ffmpeg read other files, for several test folders."""
+
+import shutil
+import subprocess
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+from sadtalker_ext.ffmpeg import ffmpeg_program
+
+HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\nprivate/secret.ts\n"
+DASH = """<?xml version="1.0" encoding="utf-8"?>
+<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011" type="static"
+mediaPresentationDuration="PT3S" minBufferTime="PT1S"><BaseURL>private/</BaseURL><Period id="0" start="PT0S">
+<AdaptationSet id="0" contentType="audio"><Representation id="0" mimeType="audio/mp4" codecs="mp4a.40.2"
+bandwidth="69000" audioSamplingRate="44100">
+<SegmentTemplate timescale="44100" initialization="init-stream$RepresentationID$.m4s"
+media="chunk-stream$RepresentationID$-$Number%05d$.m4s" startNumber="1"><SegmentTimeline><S t="0" d="132300" />
+</SegmentTimeline></SegmentTemplate></Representation></AdaptationSet></Period></MPD>
+"""
+CPL = """<?xml version="1.0" encoding="UTF-8"?>
+<CompositionPlaylist xmlns="http://www.smpte-ra.org/schemas/2067-3/2016">
+<Id>urn:uuid:8713c020-2489-45f5-a9f7-87be539e20b5</Id><IssueDate>2021-07-13T17:06:22Z</IssueDate>
+<ContentTitle>{secret}</ContentTitle><EditRate>25 1</EditRate><SegmentList></SegmentList></CompositionPlaylist>
+"""
+SDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 49170 RTP/AVP 0\r\n"
+PLAYLISTS = {
+    "hls": HLS + "#EXT-X-ENDLIST\n",
+    "live hls": HLS,
+    "hls with a mark": "\ufeff\r\n" + HLS,
+    "dash": DASH,
+    "dash after a long comment": DASH.replace("<MPD", f"<!--{900 * 'x'}-->\n<MPD", 1),
+    "concat": "ffconcat version 1.0\nfile private/secret.wav\n",
+    "concat with options": "ffconcat version 1.0\nfile 'private/secret.ts'\nduration 3\n",
+    "sdp": SDP,
+    "imf": CPL,
+    "asx": '<asx version="3.0"><entry><ref href="file://{secret}"/></entry></asx>',
+    "pls": "[playlist]\nFile1={secret}\nNumberOfEntries=1\n",
+    "rtsp": "RTSPtext\nrtsp://127.0.0.1:9/{secret}\n",
+    "tedcaptions": '{{"captions":[{{"duration":1,"content":"{secret}","startOfParagraph":true,"startTime":0}}]}}',
+}
+"""By kind; ``{secret}`` stands for the path of a real file. A reader that follows them finds what they name."""
+
+
+@pytest.fixture(scope="session")
+def private_folder(tmp_path_factory):
+    """A sound of three seconds as WAV and as segments of HLS and DASH."""
+    folder = tmp_path_factory.mktemp("private")
+    for name in ("secret.wav", "secret.ts", "secret.mpd"):
+        command = [ffmpeg_program(), "-v", "error", "-f", "lavfi", "-i", "sine=d=3", name]
+        subprocess.run(command, check=True, cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def secret(private_folder, tmp_path):
+    """A sound that may not be read, in a folder of its own."""
+    return Path(shutil.copytree(private_folder, tmp_path / "private")) / "secret.wav"
+
+
+@pytest.fixture(params=PLAYLISTS)
+def playlist(request, secret):
+    """Writes a playlist that names the secret, under a name of choice beside the secret's folder."""
+
+    def write(name):
+        path = secret.parents[1] / name
+        path.write_text(PLAYLISTS[request.param].format(secret=secret), "utf-8", newline="")
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,25 @@
 import os
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+from sadtalker_ext.pipeline.frames import Watcher
 
 from sadtalker_ext import ffmpeg
-from sadtalker_ext.errors import MediaError, MissingPackageError
+from sadtalker_ext.audio.speech import open_speech
+from sadtalker_ext.errors import Cancelled, MediaError, MissingPackageError
+from sadtalker_ext.pipeline.stages import SideBySide, Stopwatch
+from sadtalker_ext.video.metadata import read_metadata
+from sadtalker_ext.video.picture import read_picture
+from sadtalker_ext.video.read import probe, read_frames
+from sadtalker_ext.video.write import VideoSpec, write_video
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="the stand-in for ffmpeg is a shell script")
 
 
 def test_the_program_runs_and_is_not_the_systems():
@@ -47,3 +61,149 @@ def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
 def test_a_name_with_a_nul_character_is_refused():
     with pytest.raises(MediaError, match="sound"):
         ffmpeg.require_file("a\0b", "sound")
+
+
+@pytest.fixture
+def tone(tmp_path):
+    soundfile.write(tmp_path / "tone.wav", np.sin(np.arange(16000) / 8) / 2, 16000)
+    return tmp_path / "tone.wav"
+
+
+@pytest.fixture
+def stuck(tmp_path, monkeypatch):
+    """ffmpeg is a program that waits for ever, as for a disk that does not answer."""
+    program = tmp_path / "stuck"
+    program.write_text("#!/bin/sh\nexec sleep 600\n", "utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(ffmpeg, "ffmpeg_program", lambda: str(program))
+    return program
+
+
+def black(count):
+    for _ in range(count):
+        yield np.zeros((64, 64, 3), np.uint8)
+
+
+def write_silent(path):
+    return write_video(black(2), path.with_name("out.mp4"), VideoSpec())
+
+
+WAITS = {
+    "probe": probe,
+    "frames": lambda path: next(read_frames(path)),
+    "tags": read_metadata,
+    "sound": open_speech,
+    "picture": lambda path: read_picture(path, 512),
+    "write": write_silent,
+}
+
+
+@POSIX
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_nothing_waits_for_ever(tone, stuck, monkeypatch, wait):
+    monkeypatch.setattr(ffmpeg, "PROBE_LIMIT_S", 0.5)
+    monkeypatch.setattr(ffmpeg, "STALL_LIMIT_S", 0.5)
+    began_s = time.monotonic()
+    with pytest.raises(MediaError) as caught:
+        wait(tone)
+    assert time.monotonic() - began_s < 3
+    assert "\n" not in str(caught.value)
+    assert "made no progress" in str(caught.value)
+    assert sorted(file.name for file in tone.parent.iterdir()) == ["stuck", "tone.wav"]
+
+
+@POSIX
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_a_cancel_is_seen_within_a_second_while_ffmpeg_is_waited_for(tone, stuck, wait):
+    cancelled = threading.Event()
+    watcher = Watcher(cancelled=cancelled.is_set)
+    timer = threading.Timer(0.4, cancelled.set)
+    timer.start()
+    began_s = time.monotonic()
+    with pytest.raises(Cancelled), ffmpeg.interruptible(watcher.check):
+        wait(tone)
+    assert 0.3 < time.monotonic() - began_s < 1.6
+    timer.join()
+
+
+@POSIX
+def test_a_cancelled_stage_ends_what_it_reads(tone, stuck):
+    cancelled, ended = threading.Event(), threading.Event()
+
+    def read():
+        try:
+            open_speech(tone)
+        except Cancelled:
+            ended.set()
+            raise
+
+    watcher = Watcher(cancelled=cancelled.is_set)
+    with SideBySide(watcher, Stopwatch()) as stages:
+        future = stages.begin("voice", read)
+        cancelled.set()
+        with pytest.raises(Cancelled):
+            stages.result(future)
+    assert ended.wait(1.5)
+
+
+@POSIX
+def test_a_check_that_says_why_is_passed_on(tone, stuck):
+    def late():
+        raise MediaError("The work took longer than allowed")
+
+    with pytest.raises(MediaError, match="longer than allowed"), ffmpeg.interruptible(late):
+        probe(tone)
+    with ffmpeg.interruptible(lambda: None):
+        pass
+    assert ffmpeg._CHECK.get() is ffmpeg._no_check
+
+
+@POSIX
+def test_a_slow_read_that_makes_progress_is_not_cut(tmp_path, monkeypatch):
+    program = tmp_path / "slow"
+    program.write_text("#!/bin/sh\nfor i in 1 2 3 4 5 6; do sleep 0.4; printf x; done\n", "utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(ffmpeg, "ffmpeg_program", lambda: str(program))
+    monkeypatch.setattr(ffmpeg, "STALL_LIMIT_S", 1.0)
+    with ffmpeg.Ffmpeg([]) as process:
+        assert b"".join(ffmpeg.read_blocks(process.stdout, 1)) == b"xxxxxx"
+        assert process.finish() == 0
+
+
+def test_a_reader_that_takes_its_time_is_not_a_stall(tone, monkeypatch):
+    monkeypatch.setattr(ffmpeg, "STALL_LIMIT_S", 0.5)
+    blocks = open_speech(tone).blocks(seconds=0.5)
+    first = next(blocks)
+    time.sleep(1.2)
+    assert len(first) + sum(map(len, blocks)) == 16000
+
+
+@POSIX
+def test_a_growing_output_is_progress(tmp_path, monkeypatch):
+    """The last pass over a long video takes no frames for minutes."""
+    program, output = tmp_path / "slow", tmp_path / "out"
+    program.write_text(f"#!/bin/sh\ncat\nfor i in 1 2 3 4 5; do sleep 0.4; echo x >>{output}; done\n", "utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(ffmpeg, "ffmpeg_program", lambda: str(program))
+    monkeypatch.setattr(ffmpeg, "STALL_LIMIT_S", 1.0)
+    with ffmpeg.Ffmpeg([], feed=True, output=output) as process:
+        process.stdin.write(b"frame")
+        assert process.finish() == 0
+    with pytest.raises(MediaError, match="no progress"), ffmpeg.Ffmpeg([], feed=True) as process:
+        process.finish()
+
+
+@POSIX
+def test_endless_messages_take_little_memory(tmp_path, monkeypatch):
+    import tracemalloc
+
+    program = tmp_path / "chatty"
+    program.write_text("#!/bin/sh\nhead -c 60000000 /dev/zero >&2\nyes message | head -n 200000 >&2\n", "utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(ffmpeg, "ffmpeg_program", lambda: str(program))
+    tracemalloc.start()
+    text = ffmpeg.describe(Path("a.wav"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert text.endswith("message")
+    assert peak < 20_000_000

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sadtalker_ext"
 
 LAYERS = (
-    {"errors", "constants", "arrays"},
+    {"errors", "constants", "arrays", "windows_job"},
+    {"child_process", "input_files"},
     {"assets", "models", "puppet", "geometry", "setting_spec"},
     {"weights", "metrics", "settings", "runtime", "ffmpeg", "atomic_output", "request_guard"},
     {"faces", "audio", "video"},
@@ -33,7 +34,7 @@ ONLY_IN = {
 }
 HEAVY = {"torch", "librosa", "mediapipe", "kornia", "cv2", "scipy", "skimage", "face_alignment", "gradio", "fastapi"}
 LIGHT_UNITS = {
-    "errors", "constants", "atomic_output", "ffmpeg", "setting_spec", "settings", "runtime", "cli", "assets",
+    "errors", "constants", "atomic_output", "child_process", "input_files", "ffmpeg", "setting_spec", "settings", "runtime", "cli", "assets",
     "__main__",
 }  # fmt: skip
 """Units that cheap commands import: not even numpy at their top level."""

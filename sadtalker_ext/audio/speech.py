@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.ffmpeg import Ffmpeg, file_argument, read_blocks, require_file
+from sadtalker_ext.ffmpeg import Ffmpeg, container_error, file_input, read_blocks, require_media
 
 Samples = NDArray[np.float32]
 
@@ -95,7 +95,7 @@ def open_speech(path: str | Path) -> Speech:
 
     One quick decoding pass counts the samples, notes the peak and holds none. MediaError in one sentence otherwise.
     """
-    file = require_file(path, "sound")
+    file = require_media(path, "sound")
     longest = round(LONGEST_S * SAMPLE_RATE_HZ)
     count, peak = 0, 0.0
     for data in _decoded_bytes(file, COUNTING_BYTES):
@@ -125,10 +125,10 @@ def _decode(path: Path, size: int) -> Generator[Samples, None, None]:
 
 def _decoded_bytes(path: Path, size: int) -> Generator[bytes, None, None]:
     """Mono float32 little-endian samples at 16 kHz, ``size`` bytes at a time; MediaError if ffmpeg fails."""
-    with Ffmpeg(["-v", "error", *_decoding(path)]) as process:
+    with Ffmpeg(["-v", "error", *_decoding(path)], f"Reading the sound {path}") as process:
         yield from read_blocks(process.stdout, size)
         if process.finish() != 0:
-            raise _unreadable(path, process.words())
+            raise container_error(path) if process.refused_container() else _unreadable(path, process.words())
 
 
 def _decoding(path: Path) -> list[str]:
@@ -139,7 +139,7 @@ def _decoding(path: Path) -> list[str]:
     ``filter_size`` brings the mel features within 0.01 of librosa's resampler (soxr_hq).
     """
     mono = f"asetpts=N/SR/TB,aresample={SAMPLE_RATE_HZ}:rematrix_maxval=1.0:filter_size=64,aformat=channel_layouts=mono"
-    return ["-vn", "-i", file_argument(path), "-map", "0:a:0", "-af", mono, "-c:a", "pcm_f32le", "-f", "f32le", "-"]
+    return ["-vn", *file_input(path), "-map", "0:a:0", "-af", mono, "-c:a", "pcm_f32le", "-f", "f32le", "-"]
 
 
 def _unreadable(path: Path, words: str) -> MediaError:

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 from sadtalker_ext.engines.motion_editing import video_timing
 from sadtalker_ext.engines.registry import check_settings
 from sadtalker_ext.engines.session import EngineSource, OpenEngine, SingleUse
+from sadtalker_ext.ffmpeg import interruptible
 from sadtalker_ext.pipeline.output import check_output, output_folder
 from sadtalker_ext.pipeline.prepare import PreparedInputs, SourceAndMotion, Task, predict, prepare_inputs
 from sadtalker_ext.pipeline.progress import Watcher
@@ -128,9 +129,10 @@ def make_video(
     """Like :func:`animate`, also for idle clips without a voice and with a reference video; see :class:`Inputs`."""
     path = Path(out_path)
     task = _task(inputs, (settings, runtime, watcher), engine)
-    check_output(path, task.inputs.files)
-    with closing(_open_stream(task)) as stream, output_folder(path):
-        size = _write(stream, path, task)
+    with interruptible(task.watcher.check):
+        check_output(path, task.inputs.files)
+        with closing(_open_stream(task)) as stream, output_folder(path):
+            size = _write(stream, path, task)
     watch = task.stopwatch
     return Result(
         path=path, frames=stream.frame_count, duration_s=stream.frame_count / stream.rate_hz, size=size,

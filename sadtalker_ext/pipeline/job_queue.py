@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sadtalker_ext.engines.registry import check_settings
 from sadtalker_ext.engines.session import EngineCache, EngineSource
 from sadtalker_ext.errors import Cancelled, FileRef, MediaError, SadTalkerError
+from sadtalker_ext.ffmpeg import interruptible
 from sadtalker_ext.pipeline.job import DONE, FAILED, JOB_ID, RUNNING, STOPPED, WAITING, Host, Job, JobRequest, Limits
 from sadtalker_ext.pipeline.progress import Progress, Watcher
 
@@ -209,7 +210,8 @@ def make_job_video(job: Job, host: Host, limits: Limits, engines: EngineSource) 
 
     watcher = Watcher(report, cancelled)
     watcher.check()
-    _check_length(request.inputs, limits.voice_s)
+    with interruptible(watcher.check):
+        _check_length(request.inputs, limits.voice_s)
     runtime = host.runtime(request.settings)
     return make_video(request.inputs, request.output, request.settings, runtime, watcher, engine=engines)
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
+from sadtalker_ext.ffmpeg import interruptible
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -50,7 +52,10 @@ class Stopwatch:
 
 
 class ParallelStages:
-    """Runs each stage in a thread of its own; leaving the context does not wait for unfinished ones."""
+    """Runs each stage in a thread of its own; leaving the context does not wait for unfinished ones.
+
+    When the work is cancelled, whatever they read through ffmpeg ends as well.
+    """
 
     def __init__(self, watcher: Watcher, stopwatch: Stopwatch) -> None:
         self._watcher = watcher
@@ -67,7 +72,7 @@ class ParallelStages:
         """Start a stage and report it."""
 
         def timed() -> T:
-            with self._stopwatch.stage(stage):
+            with self._stopwatch.stage(stage), interruptible(self._watcher.check):
                 return work(*arguments, **named)
 
         self._watcher.stage(stage)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.ffmpeg import Ffmpeg, file_argument, require_file
+from sadtalker_ext.ffmpeg import Ffmpeg, container_error, file_input, require_media
 
 STANDARD_TAGS = frozenset(
     ("title", "artist", "album", "album_artist", "comment", "composer", "copyright", "date", "description", "genre",
@@ -16,6 +16,7 @@ STANDARD_TAGS = frozenset(
 """Tags every MP4 player knows; other names need a newer kind of tag that fewer programs show."""
 LONGEST_TEXT = 16000
 """Characters in all: they travel on ffmpeg's command line, which Windows limits to 32767."""
+LARGEST_TAGS_BYTES = 4 << 20
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_.-]*$")
 
 
@@ -40,10 +41,14 @@ def needs_custom_tags(metadata: Mapping[str, str]) -> bool:
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """All text tags of a video or sound file, by name; MediaError if it is none."""
-    file = require_file(path, "video")
-    with Ffmpeg(["-v", "error", "-i", file_argument(file), "-f", "ffmetadata", "-"]) as process:
-        text = process.stdout.read().decode("utf-8", "replace")
+    file = require_media(path, "video")
+    with Ffmpeg(["-v", "error", *file_input(file), "-f", "ffmetadata", "-"], f"Reading the tags of {file}") as process:
+        text = process.stdout.read(LARGEST_TAGS_BYTES).decode("utf-8", "replace")
+        if process.stdout.read(1):
+            raise MediaError(f"{file} holds more than {LARGEST_TAGS_BYTES >> 20} MB of tags: choose another file")
         if process.finish() != 0:
+            if process.refused_container():
+                raise container_error(file)
             raise MediaError(f"{file} is no video that can be read (ffmpeg: {process.words()}): choose another file")
     return _parse(text)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sadtalker_ext.errors import MediaError
+from sadtalker_ext.errors import ContainerError, MediaError, StalledError
 from sadtalker_ext.ffmpeg import require_file
 from sadtalker_ext.video.image_formats import open_image, refuse_documents, refuse_text, unknown_picture
 from sadtalker_ext.video.image_limits import check_decoder, check_limits
@@ -49,7 +49,6 @@ UserWarning is raised where the program runs with warnings as errors.
 """
 LARGEST_EXIF_BYTES = 1 << 22
 """Cameras write up to 1 MB; Pillow makes a Python number of each value."""
-_CODECS_OF_TEXT = ("ansi", "bintext", "xbin", "idf")
 
 
 @dataclass(frozen=True)
@@ -135,9 +134,16 @@ def _probe_moving(file: Path) -> VideoInfo:
     unknown = unknown_picture(str(file))
     try:
         info = probe(file)
+    except StalledError:
+        raise
+    except ContainerError as e:
+        raise ContainerError(
+            f"{file} is no picture or video that can be read; playlists and stream descriptions, which name other "
+            "files, are not read: save it as PNG or JPEG"
+        ) from e
     except MediaError as e:
         raise MediaError(unknown) from e
-    if not info.has_video or info.codec in _CODECS_OF_TEXT:
+    if not info.has_video:
         raise MediaError(unknown)
     return info
 

@@ -7,13 +7,12 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.ffmpeg import Ffmpeg, describe, file_argument, last_words, require_file
+from sadtalker_ext.ffmpeg import Ffmpeg, Pipe, container_error, describe, file_input, last_words, require_media
 
 Frame = NDArray[np.uint8]
 
@@ -67,7 +66,7 @@ class VideoInfo:
 
 def probe(path: str | Path) -> VideoInfo:
     """Size, rate, length and streams of any file ffmpeg knows; MediaError for others."""
-    file = require_file(path, "video")
+    file = require_media(path, "video")
     text = describe(file)
     if "Input #0" not in text:
         words = last_words(text.splitlines())
@@ -118,23 +117,25 @@ def read_frames(path: str | Path, rate_hz: float | None = None) -> Generator[Fra
 def _decode(path: Path, rate_hz: float) -> Generator[Frame, None, None]:
     rate = Fraction(rate_hz).limit_denominator(1001)
     upright = "scale=trunc(iw*sar+0.5):ih:flags=bicubic+accurate_rnd+full_chroma_int,setsar=1,format=rgb24"
-    arguments = ["-v", "error", "-i", file_argument(path), "-map", "0:V:0", "-vf", f"fps={rate},{upright}"]
-    with Ffmpeg([*arguments, "-c:v", "ppm", "-f", "image2pipe", "-"]) as process:
+    arguments = ["-v", "error", *file_input(path), "-map", "0:V:0", "-vf", f"fps={rate},{upright}", "-c:v", "ppm"]
+    with Ffmpeg([*arguments, "-f", "image2pipe", "-"], f"Reading the video {path}") as process:
         count = 0
         while (frame := _read_ppm(process.stdout)) is not None:
             count += 1
             yield frame
         if process.finish() != 0 or count == 0:
+            if process.refused_container():
+                raise container_error(path)
             raise MediaError(f"The video {path} cannot be read (ffmpeg: {process.words()}): convert it to MP4 again")
 
 
-def _read_ppm(stream: IO[bytes]) -> Frame | None:
+def _read_ppm(stream: Pipe) -> Frame | None:
     """One picture in Netpbm's binary form (P6, 8 bit), as ffmpeg writes it; None at the end."""
     if stream.readline() != b"P6\n":
         return None
     width, height = (int(number) for number in stream.readline().split())
     stream.readline()
     data = bytearray(width * height * 3)
-    if stream.readinto(data) != len(data):  # type: ignore[attr-defined]  # a buffered reader fills it or has ended
+    if stream.readinto(data) != len(data):
         return None
     return np.frombuffer(data, np.uint8).reshape(height, width, 3)

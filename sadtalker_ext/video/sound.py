@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.ffmpeg import file_argument, require_file
+from sadtalker_ext.ffmpeg import file_input, require_file
 from sadtalker_ext.video.read import SoundStream, probe
 
 AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
@@ -43,7 +43,7 @@ def open_sound(path: Path, duration_s: float) -> SoundTrack:
         f",apad,atrim=end={duration_s:.6f}"
     )
     return SoundTrack(
-        ("-vn", "-i", file_argument(path)), ("-map", "1:a:0", "-af", fitted, "-c:a", "aac", "-b:a", str(bits))
+        ("-vn", *file_input(path)), ("-map", "1:a:0", "-af", fitted, "-c:a", "aac", "-b:a", str(bits))
     )
 
 

@@ -87,7 +87,8 @@ def write_video(frames: Iterable[Frame], path: str | Path, spec: VideoSpec) -> W
             raise MediaError(f"The video {target} got no frames: give at least one")
         feed = _Feed(first)
         arguments = [*_pictures(feed, spec), *sound.inputs, *_encoding(spec), *sound.outputs, *tags, *_container(spec)]
-        with Ffmpeg([*arguments, file_argument(output.path)], feed=True) as process:
+        task = f"Writing the video {target}"
+        with Ffmpeg([*arguments, file_argument(output.path)], task, feed=True, output=output.path) as process:
             count = feed.run(process, chain([first], source), target)
         if spec.frame_count not in (None, count):
             raise MediaError(f"The video {target} got {count} frames where {spec.frame_count} were announced")
@@ -124,7 +125,8 @@ def _sound(spec: VideoSpec) -> SoundTrack:
 def _pictures(feed: _Feed, spec: VideoSpec) -> list[str]:
     rate = Fraction(spec.rate_hz).limit_denominator(1001)
     size = f"{feed.width}x{feed.height}"
-    return ["-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(rate), "-i", "pipe:0"]
+    source = ["-protocol_whitelist", "pipe", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(rate)]
+    return ["-v", "error", "-y", *source, "-i", "pipe:0"]
 
 
 def _encoding(spec: VideoSpec) -> list[str]:

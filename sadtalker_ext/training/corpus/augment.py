@@ -5,13 +5,11 @@ Everything works on a :class:`Stream`, sound with its phones, and keeps the two 
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from sadtalker_ext.errors import MediaError
-from sadtalker_ext.ffmpeg import ffmpeg_program
+from sadtalker_ext.ffmpeg import convert
 from sadtalker_ext.training.corpus.articulation import Phones
 
 if TYPE_CHECKING:
@@ -35,6 +33,7 @@ _CODECS: Final = (
     ("wav", "pcm_mulaw", ("64k",)),
     ("wav", "adpcm_ima_wav", ("64k",)),
 )
+_RAW: Final = ("-f", "f32le", "-ar", str(RATE_HZ), "-ac", "1")
 
 
 class Stream(NamedTuple):
@@ -204,24 +203,15 @@ def _overdrive(samples: Samples, random: Random) -> Samples:
 def _code(samples: Samples, random: Random) -> Samples:
     """There and back through a lossy codec."""
     container, codec, rates = _CODECS[int(random.integers(len(_CODECS)))]
-    coded = _ffmpeg(samples.tobytes(), (), ("-c:a", codec, "-b:a", str(random.choice(rates)), "-f", container))
-    raw = _ffmpeg(coded, None, ("-f", "f32le", "-ar", str(RATE_HZ), "-ac", "1"))
+    rate = str(random.choice(rates))
+    coded = convert(samples.tobytes(), _RAW, ("-c:a", codec, "-b:a", rate, "-f", container))
+    raw = convert(coded, ("-format_whitelist", "aac,mp3,ogg,wav"), _RAW)
     return _aligned(np.frombuffer(raw, np.float32), samples)
 
 
 def _filter(samples: Samples, description: str) -> Samples:
-    raw = _ffmpeg(samples.tobytes(), (), ("-af", description, "-f", "f32le"))
+    raw = convert(samples.tobytes(), _RAW, ("-af", description, "-f", "f32le"))
     return np.frombuffer(raw, np.float32)
-
-
-def _ffmpeg(data: bytes, raw_input: tuple[()] | None, arguments: tuple[str, ...]) -> bytes:
-    """Pipe through ffmpeg; ``raw_input`` () says the data are raw float samples, None lets ffmpeg look."""
-    source = ("-f", "f32le", "-ar", str(RATE_HZ), "-ac", "1") if raw_input is not None else ()
-    command = [ffmpeg_program(), "-v", "error", *source, "-i", "pipe:0", *arguments, "pipe:1"]
-    result = subprocess.run(command, input=data, capture_output=True, check=False)
-    if result.returncode:
-        raise MediaError(f"ffmpeg could not run {arguments}: {result.stderr.decode('utf-8', 'replace').strip()[-300:]}")
-    return result.stdout
 
 
 def _aligned(changed: Samples, original: Samples) -> Samples:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import re
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sadtalker_ext.errors import MediaError, MissingPackageError
-from sadtalker_ext.ffmpeg import ffmpeg_program
+from sadtalker_ext.ffmpeg import Ffmpeg, container_error, file_input, require_media
 from sadtalker_ext.training.core.worker_pool import run_jobs
 from sadtalker_ext.training.corpus.build import RECORDED, SHARD_S, pack
 from sadtalker_ext.training.corpus.phonemes import SILENCE, to_symbols
@@ -199,10 +198,12 @@ def _build(job: _Job, _attempt: int) -> None:
 
 def _read(path: Path) -> NDArray[np.float32]:
     """(N,) float32 mono at 16 kHz."""
-    wanted = ["-ac", "1", "-ar", str(SAMPLE_RATE_HZ), "-f", "f32le", "-"]
-    command = [ffmpeg_program(), "-v", "error", "-i", str(path), *wanted]
-    result = subprocess.run(command, capture_output=True, check=False)
-    if result.returncode:
-        words = result.stderr.decode(errors="replace").strip()[-300:]
-        raise MediaError(f"the recording {path} cannot be read: {words}")
-    return np.frombuffer(result.stdout, np.float32)
+    wanted = ["-vn", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ), "-f", "f32le", "-"]
+    source = file_input(require_media(path, "recording"))
+    with Ffmpeg(["-v", "error", *source, *wanted], f"Reading the recording {path}") as process:
+        data = process.stdout.read()
+        if process.finish() != 0:
+            if process.refused_container():
+                raise container_error(path)
+            raise MediaError(f"The recording {path} cannot be read ({process.words()}): export it again, as WAV or MP3")
+    return np.frombuffer(data, np.float32)

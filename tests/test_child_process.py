@@ -1,0 +1,214 @@
+"""Children end with their parent, however it ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import soundfile
+
+from sadtalker_ext import child_process, windows_job
+from sadtalker_ext.child_process import ChildProcess
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+KILLS = 20
+GONE_S = 2.0
+
+READER = """
+import sys, threading
+from sadtalker_ext.audio.speech import open_speech
+print("ready", flush=True)
+while True:
+    thread = threading.Thread(target=open_speech, args=(sys.argv[1],))
+    thread.start()
+    thread.join()
+"""
+IDLE_READER = """
+import sys, time
+from sadtalker_ext.ffmpeg import Ffmpeg, file_input
+from pathlib import Path
+with Ffmpeg([*file_input(Path(sys.argv[1])), "-f", "f32le", "-"]) as process:
+    process.stdout.read(4)
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+WRITER = """
+import sys, time
+import numpy as np
+from pathlib import Path
+from sadtalker_ext.video.write import VideoSpec, write_video
+def frames():
+    print("ready", flush=True)
+    while True:
+        yield np.zeros((64, 64, 3), np.uint8)
+        time.sleep(0.01)
+write_video(frames(), sys.argv[1] + ".mp4", VideoSpec(frame_count=180000, sound=Path(sys.argv[1])))
+"""
+STUCK = """
+import sys, time
+from sadtalker_ext.child_process import ChildProcess
+child = ChildProcess([sys.executable, "-c", "import time; time.sleep(600)", sys.argv[1]], feed=len(sys.argv) > 2)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def descendants(mark):
+    """Running processes whose command line has ``mark`` in it, but for this one."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and mark in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def gone(mark):
+    until_s = time.monotonic() + GONE_S
+    while left := descendants(mark):
+        if time.monotonic() > until_s:
+            break
+        time.sleep(0.02)
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    return left == []
+
+
+@contextlib.contextmanager
+def parent(source, *arguments):
+    with subprocess.Popen([sys.executable, "-c", source, *map(str, arguments)], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def long_sound(tmp_path):
+    """Ten minutes."""
+    soundfile.write(tmp_path / "long.wav", np.zeros(600 * 8000, np.int16), 8000)
+    return tmp_path / "long.wav"
+
+
+@POSIX
+@pytest.mark.parametrize("source", [READER, IDLE_READER, WRITER], ids=["reading", "idle", "writing"])
+def test_no_ffmpeg_outlives_a_killed_parent(long_sound, source):
+    orphans = 0
+    for turn in range(KILLS):
+        with parent(source, long_sound) as process:
+            time.sleep(0.013 * turn)
+            process.send_signal(signal.SIGKILL)
+        orphans += not gone(str(long_sound))
+    assert orphans == 0
+
+
+@POSIX
+@pytest.mark.parametrize("feed", [[], ["feed"]], ids=["read", "fed"])
+def test_a_child_that_looks_at_no_pipe_ends_with_its_parent(tmp_path, feed):
+    with parent(STUCK, tmp_path, *feed) as process:
+        assert descendants(str(tmp_path))
+        process.send_signal(signal.SIGKILL)
+    assert gone(str(tmp_path))
+
+
+@POSIX
+def test_a_child_outlives_the_thread_that_started_it():
+    started = []
+    thread = threading.Thread(target=lambda: started.append(ChildProcess(["sleep", "600"], feed=False)))
+    thread.start()
+    thread.join()
+    time.sleep(0.2)
+    assert started[0].running()
+    started[0].close()
+    assert not started[0].running()
+
+
+@POSIX
+def test_exit_code_input_and_output_are_the_programs_own():
+    child = ChildProcess(["sh", "-c", "echo out; echo words >&2; exit 7"], feed=False)
+    assert (child.stdout.read(), child.stderr.read(), child.wait()) == (b"out\n", b"words\n", 7)
+    child.close()
+    fed = ChildProcess(["sh", "-c", "cat >&2; exit 3"], feed=True)
+    fed.stdin.write(b"given")
+    fed.stdin.close()
+    assert (fed.stderr.read(), fed.wait()) == (b"given", 3)
+    fed.close()
+
+
+@POSIX
+def test_a_fed_program_that_ends_is_noticed_by_who_feeds_it():
+    child = ChildProcess(["true"], feed=True)
+    child.wait()
+    with pytest.raises(BrokenPipeError):
+        child.stdin.write(bytes(1 << 20))
+    child.close()
+
+
+@POSIX
+def test_arguments_are_never_parsed_by_the_shell(tmp_path):
+    odd = ["$(touch a)", "`touch b`", "; touch c", "'", '"', "-x", "", "two words", "*", "日本", "\n"]
+    child = ChildProcess(["printf", "%s|", *odd], feed=False)
+    assert child.stdout.read().decode() == "|".join([*odd, ""])
+    child.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@POSIX
+def test_many_children_leave_neither_processes_nor_file_descriptors():
+    before = psutil.Process().num_fds()
+    for feed in (False, True) * 10:
+        ChildProcess(["sleep", "600"], feed=feed).close()
+    child = ChildProcess(["true"], feed=False)
+    child.wait()
+    child.close()
+    child.stderr.close()
+    assert psutil.Process().children(recursive=True) == []
+    assert psutil.Process().num_fds() <= before + 1
+
+
+@POSIX
+def test_a_killed_watcher_does_not_keep_the_program_alive():
+    child = ChildProcess(["sleep", "600"], feed=False)
+    shell = psutil.Process().children()[-1]
+    until_s = time.monotonic() + 5
+    while len(shell.children()) < 2 and time.monotonic() < until_s:
+        time.sleep(0.01)
+    (watcher,) = [process for process in shell.children() if process.name() != "sleep"]
+    watcher.kill()
+    child.close()
+    assert not child.running()
+
+
+def test_without_a_shell_children_are_started_directly(monkeypatch):
+    monkeypatch.setattr(child_process, "_shell", lambda: None)
+    child = ChildProcess([sys.executable, "-c", "print(7)"], feed=False)
+    assert (child.stdout.read().strip(), child.wait()) == (b"7", 0)
+    child.close()
+    child = ChildProcess([sys.executable, "-c", "import time; time.sleep(600)"], feed=False)
+    child.close()
+    assert not child.running()
+
+
+@pytest.mark.skipif(sys.maxsize < 2**32, reason="the size is that on 64-bit Windows")
+def test_the_job_limits_have_the_layout_of_windows():
+    """sizeof(JOBOBJECT_EXTENDED_LIMIT_INFORMATION) and the offset of LimitFlags on 64-bit Windows."""
+    import ctypes
+
+    assert ctypes.sizeof(windows_job.ExtendedLimits) == 144
+    assert windows_job.ExtendedLimits._fields_[0][1].LimitFlags.offset == 16
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="needs Windows")
+def test_windows_ends_the_child_of_a_killed_parent(tmp_path):
+    with parent(STUCK, tmp_path) as process:
+        process.kill()
+    assert gone(str(Path(tmp_path)))
