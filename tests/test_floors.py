@@ -13,7 +13,7 @@ PACKAGE = ROOT / "sadtalker_ext"
 
 FLOORS = (
     {"errors"},
-    {"assets", "ffmpeg", "knobs"},
+    {"assets", "ffmpeg", "knobs", "request_guard"},
     {"geometry", "audio", "video", "models", "puppet"},
     {"weights", "settings", "runtime"},
     {"engines", "metrics"},
@@ -32,7 +32,7 @@ ONLY_IN = {
     "typer": set(),
 }
 HEAVY = {"torch", "librosa", "mediapipe", "kornia", "cv2", "scipy", "skimage", "face_alignment", "gradio", "fastapi"}
-LIGHT_UNITS = {"errors", "ffmpeg", "knobs", "settings", "runtime", "cli", "assets", "__main__"}
+LIGHT_UNITS = {"errors", "ffmpeg", "knobs", "request_guard", "settings", "runtime", "cli", "assets", "__main__"}
 """Units that cheap commands import: not even numpy at their top level."""
 MEETS_NUMPY = HEAVY | {"numpy", "PIL"}
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse
 
 import sadtalker_ext
-from sadtalker_ext.api.doors import Doors, check_login
+from sadtalker_ext.api.doors import Doors, check_login, check_sender
 from sadtalker_ext.api.intake import read_order
 from sadtalker_ext.api.views import EngineView, ErrorView, HealthView, JobView, view_engine, view_job
 from sadtalker_ext.pipeline.engine_states import engine_states
@@ -45,10 +45,11 @@ _MORE: dict[str, dict[str, Any]] = {
 def make_router(workshop: Workshop, doors: Doors) -> APIRouter:
     """All routes under :data:`PREFIX`, working for ``workshop``; what comes in is judged by ``doors``."""
 
-    def login(request: Request) -> None:
+    def admit(request: Request) -> None:
+        check_sender(request, doors.allowed)
         check_login(request, doors.logins)
 
-    router = APIRouter(prefix=PREFIX, tags=["SadTalker"], dependencies=[Depends(login)], responses=REFUSALS)
+    router = APIRouter(prefix=PREFIX, tags=["SadTalker"], dependencies=[Depends(admit)], responses=REFUSALS)
     _add_jobs(router, workshop, doors)
     _add_facts(router, workshop, doors)
     return router

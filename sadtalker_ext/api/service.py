@@ -11,6 +11,7 @@ import sadtalker_ext
 from sadtalker_ext.api.doors import Doors
 from sadtalker_ext.api.router import make_router
 from sadtalker_ext.pipeline.jobs import Workshop
+from sadtalker_ext.request_guard import RequestGuard
 
 
 def make_app(workshop: Workshop, doors: Doors) -> FastAPI:
@@ -23,6 +24,7 @@ def make_app(workshop: Workshop, doors: Doors) -> FastAPI:
 
     app = FastAPI(title="SadTalker", version=sadtalker_ext.__version__, lifespan=lifespan)
     app.include_router(make_router(workshop, doors))
+    app.add_middleware(RequestGuard, allowed=doors.allowed)
     return app
 
 

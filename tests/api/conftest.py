@@ -80,7 +80,7 @@ def serve(tmp_path, monkeypatch):
 
     def start(limits=None, **doors):
         workshop = Workshop() if limits is None else Workshop(limits=limits)
-        client = TestClient(make_app(workshop, Doors(**doors)))
+        client = TestClient(make_app(workshop, Doors(**doors)), base_url="http://127.0.0.1:7870")
         client.__enter__()
         started.append((client, workshop))
         return Service(client, workshop, scratch)
