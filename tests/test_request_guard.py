@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -155,7 +156,8 @@ def called(request):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(RequestGuard(app, LOCAL)(request, None, send))
+    with ThreadPoolExecutor() as pool:  # this thread may have a running loop of the browser's driver
+        pool.submit(asyncio.run, RequestGuard(app, LOCAL)(request, None, send)).result()
     return seen, sent
 
 

@@ -31,7 +31,10 @@ class PageGate:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request; WebSockets, by which Gradio 3 serves a queue that the page does not have, are closed."""
+        if scope["type"] == "websocket":
+            await refuse(scope, send, 403, "The page does not use WebSockets.")
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -18,6 +18,7 @@ RATE_HZ = 16000
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--autoplay-policy=no-user-gesture-required",
+    "--host-resolver-rules=MAP evil.example 127.0.0.1",
 )  # fmt: skip
 
 
