@@ -1,12 +1,20 @@
 """Requests that the page itself would never send."""
 
+import base64
 import http.client
+import http.server
 import json
 import re
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-GRADIO_3 = __import__("gradio").__version__.startswith("3.")
+import gradio
+
+GRADIO_3 = gradio.__version__.startswith("3.")
+MARK = "contents-8c1d5e"
+SENTENCE = "has not been uploaded to this server"
+EVIL = "http://evil.example"
+"""The browser of these tests takes this name for the own machine's."""
 
 
 class Attacker:
@@ -46,9 +54,8 @@ class Attacker:
         """Index and inputs of the event whose first inputs have these ids."""
         ids = {entry["id"]: entry["props"].get("elem_id") for entry in self.config()["components"]}
         wanted = [f"sadtalker_{field}" for field in fields]
-        return next(
-            (index, names) for index, names in self.functions() if [ids[name] for name in names[: len(wanted)]] == wanted
-        )
+        named = {index: (names, [ids[name] for name in names]) for index, names in self.functions()}
+        return next((index, names) for index, (names, begin) in named.items() if begin[: len(wanted)] == wanted)
 
     def defaults(self, inputs):
         """What the page sends when nothing was touched."""
@@ -79,7 +86,8 @@ class Attacker:
 
 def paths_in(text):
     """Everything in an answer that looks like the path of a file."""
-    return {found.replace("\\/", "/") for found in re.findall(r'/[^"\\\s<>]{3,}', text.decode("utf-8", errors="replace"))}
+    shown = text.decode("utf-8", errors="replace").replace("\\/", "/")
+    return set(re.findall(r'/[^"\\\s<>]{3,}', shown))
 
 
 def payloads(path):
@@ -92,5 +100,52 @@ def payloads(path):
         {"path": path}, record, {**record, "is_stream": True}, {**record, "url": f"/file={path}"}, path, [path], [old],
         [record], [[old]], [[record, None]], {"image": old, "mask": None}, {"video": record, "subtitles": record},
         {"value": record}, {"files": [record], "text": path}, {"name": path, "is_file": False, "data": path},
-        {"name": path, "is_file": False, "data": f"/file={path}"}, f"/file={path}", {"__type__": "update", "value": path},
+        {"name": path, "is_file": False, "data": f"/file={path}"}, f"/file={path}",
+        {"__type__": "update", "value": path},
     ]  # fmt: skip
+
+
+def stored(server):
+    """Files that the server keeps for visitors, by path."""
+    return {path for path in (server.folder / "gradio").rglob("*") if path.is_file()}
+
+
+def assert_nothing_leaks(server, attacker, answer):
+    assert MARK.encode() not in answer
+    assert b"root:" not in answer
+    assert b"st-faces" not in answer
+    for path in paths_in(answer):
+        _, _, content = attacker.file(path.removeprefix("/file="))
+        assert MARK.encode() not in content, path
+        assert b"root:" not in content, path
+
+
+def assert_nothing_kept(server, before):
+    assert stored(server) == before
+    assert not list((server.folder / "videos").glob("*/*"))
+
+
+def picture_value(inputs, uploaded):
+    """A portrait as the page of this Gradio sends it."""
+    if GRADIO_3:
+        return "data:image/png;base64," + base64.b64encode((inputs / "portrait.png").read_bytes()).decode()
+    return {"path": uploaded, "meta": {"_type": "gradio.FileData"}, "orig_name": "portrait.png"}
+
+
+class Bait(http.server.BaseHTTPRequestHandler):
+    """Counts who comes, and serves the attacker's page."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        body = b"<title>other site</title>" if self.path == "/" else MARK.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
+
+    def log_message(self, *_):
+        pass

@@ -59,7 +59,8 @@ def hostile_paths(folder):
         os.mkfifo(folder / "pipe")
     return [
         str(outside), "secret.wav", "./secret.wav", "/etc/passwd", "/dev/zero", "/proc/self/environ", str(link),
-        str(linked_folder / "secret.wav"), str(folder / "circle"), str(folder / "pipe"), str(folder), str(folder / "a1"),
+        str(linked_folder / "secret.wav"), str(folder / "circle"), str(folder / "pipe"), str(folder),
+        str(folder / "a1"),
         f"{folder}/../secret.wav", f"{folder}/a1/../../secret.wav", "../secret.wav", "a1/../../secret.wav",
         f"{folder}/a1/../a1/voice.wav", f"{folder}x/secret.wav", f"//{outside}", f"/{folder}/a1/voice.wav",
         f"file://{outside}", "http://127.0.0.1/x", "HTTPS://example.com/x", "ftp://x/y", "\\\\server\\share\\x",
@@ -130,13 +131,13 @@ def test_contents_are_kept_as_they_came(folder):
         assert received_file({"name": name, "data": data}) == path
     assert received_file("data:image/png;base64,YQ==").name == "file.png"
     assert received_file("data:;base64,YQ==").name == "file"
-    assert not [path for path in folder.rglob("part_*")]
+    assert not list(folder.rglob("part_*"))
 
 
 @pytest.mark.parametrize(
     "name",
-    ["../../x.wav", "/etc/cron.d/x", "..", ".", "...", "", "C:\\x\\y.wav", "..\\x", ".htaccess", "a\0b", "nul", "CON.wav",
-     "x" * 300 + ".wav", "說" * 300, "a/b/..", "a:b", "<img src=x>"],
+    ["../../x.wav", "/etc/cron.d/x", "..", ".", "...", "", "C:\\x\\y.wav", "..\\x", ".htaccess", "a\0b", "nul",
+     "CON.wav", "x" * 300 + ".wav", "說" * 300, "a/b/..", "a:b", "<img src=x>"],
 )  # fmt: skip
 def test_names_of_contents_stay_inside(folder, name):
     path = received_file({"name": name, "data": "data:audio/wav;base64,YQ=="})
@@ -164,8 +165,8 @@ def test_more_folders_can_be_allowed(folder, tmp_path):
         ("C:\\Temp\\gradio\\a\\x.wav", True), ("C:/Temp/x.wav", True), ("a/x.wav", True), ("console.wav", True),
         ("C:\\Temp\\..\\x", False), ("C:\\Temp\\.. \\x", False), ("\\\\host\\share\\x", False), ("//host/share", False),
         ("\\\\.\\C:", False), ("\\\\?\\C:\\x", False), ("/\\host\\x", False), ("C:x.wav", False), ("a\\x.wav:s", False),
-        ("C:\\Temp\\nul", False), ("C:\\Temp\\CON.wav", False), ("a/aux .txt", False), ("com1", False), ("LPT¹.x", False),
-        ("conin$", False), ("a\x1fb", False),
+        ("C:\\Temp\\nul", False), ("C:\\Temp\\CON.wav", False), ("a/aux .txt", False), ("com1", False),
+        ("LPT¹.x", False), ("conin$", False), ("a\x1fb", False),
     ],
 )  # fmt: skip
 def test_network_names_and_devices_of_windows(name, plain):
@@ -174,8 +175,9 @@ def test_network_names_and_devices_of_windows(name, plain):
 
 def test_values_are_checked_at_any_depth(folder):
     upload = str(folder / "a1" / "voice.wav")
-    check_values([{"path": upload}, [{"a": [{"name": upload, "is_file": True}]}], "/etc/passwd", 5, None, {"name": "x"}])
-    for bad in ({"path": "/etc/passwd"}, {"name": "/etc/passwd", "is_file": True}, {"path": "http://x/"}, {"path": [1]}):
+    check_values([{"path": upload}, [{"a": [{"name": upload, "is_file": True}]}], "/etc/passwd", 5, None, {"name": 1}])
+    other = "/etc/passwd"
+    for bad in ({"path": other}, {"name": other, "is_file": True}, {"path": "http://x/"}, {"path": [1]}):
         for nested in (bad, [bad], {"value": bad}, [[{"a": {"b": [bad]}}]], [1, "x", bad]):
             with pytest.raises(MediaError):
                 check_values([nested])
@@ -204,7 +206,7 @@ def test_components_take_nothing_but_uploads(folder):
     assert len(found) >= 3
     for component in found:
         for path in hostile_paths(folder):
-            for form in (path, {"name": path, "is_file": True, "data": None}, SimpleNamespace(path=path, orig_name=None)):
+            for form in (path, {"name": path, "is_file": True, "data": None}, SimpleNamespace(path=path)):
                 with pytest.raises(gradio.Error):
                     component.preprocess(form)
         upload = str((folder / "a1" / "voice.wav").resolve())
@@ -249,7 +251,9 @@ def test_handlers_answer_with_a_sentence(folder, tmp_path):
     assert keep(None) == ""
 
 
-@pytest.mark.parametrize("mirror", ["http://127.0.0.1:1/", "https://evil.example/", "", None, ["github"], {"a": 1}, "GitHub"])
+@pytest.mark.parametrize(
+    "mirror", ["http://127.0.0.1:1/", "https://evil.example/", "", None, ["github"], {"a": 1}, "GitHub"]
+)
 def test_only_named_mirrors_are_downloaded_from(tmp_path, monkeypatch, mirror):
     studio = Studio(Workshop(), lambda: tmp_path, lambda: (tmp_path,))
     monkeypatch.setattr(studio.download, "begin", lambda *_: pytest.fail("a download began"))
