@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import re
+from functools import cached_property
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
@@ -42,24 +43,25 @@ class Attacker:
         finally:
             connection.close()
 
+    @cached_property
     def config(self):
         return json.loads(self.send("GET", "/config")[2])
 
     def functions(self):
         """Index and inputs of every event that runs code on the server, and of those that do not."""
-        for position, entry in enumerate(self.config()["dependencies"]):
+        for position, entry in enumerate(self.config["dependencies"]):
             yield entry.get("id", position) if not GRADIO_3 else position, entry["inputs"]
 
     def event(self, *fields):
         """Index and inputs of the event whose first inputs have these ids."""
-        ids = {entry["id"]: entry["props"].get("elem_id") for entry in self.config()["components"]}
+        ids = {entry["id"]: entry["props"].get("elem_id") for entry in self.config["components"]}
         wanted = [f"sadtalker_{field}" for field in fields]
         named = {index: (names, [ids[name] for name in names]) for index, names in self.functions()}
         return next((index, names) for index, (names, begin) in named.items() if begin[: len(wanted)] == wanted)
 
     def defaults(self, inputs):
         """What the page sends when nothing was touched."""
-        values = {entry["id"]: entry["props"].get("value") for entry in self.config()["components"]}
+        values = {entry["id"]: entry["props"].get("value") for entry in self.config["components"]}
         return [values.get(name) for name in inputs]
 
     def call(self, index, data):

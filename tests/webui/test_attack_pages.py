@@ -65,10 +65,10 @@ def orders(attacked, attacker, inputs):
 
 def working(attacker):
     """What the page shows of jobs when it is opened."""
-    ids = {entry["id"]: entry["props"].get("elem_id") for entry in attacker.config()["components"]}
+    ids = {entry["id"]: entry["props"].get("elem_id") for entry in attacker.config["components"]}
     found = [
         attacker.call(entry["id"] if not GRADIO_3 else position, ["starter"])
-        for position, entry in enumerate(attacker.config()["dependencies"])
+        for position, entry in enumerate(attacker.config["dependencies"])
         if [ids[name] for name in entry["outputs"][:2]] == ["sadtalker_job", "sadtalker_progress"]
         and len(entry["inputs"]) == 1
     ]

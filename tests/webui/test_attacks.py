@@ -99,7 +99,8 @@ def test_files_are_served_from_the_folder_for_uploads_only(attacked, attacker):
             attacked.folder / "secret.txt", attacked.folder / "secret.mp4", "secret.txt", "inner/secret.txt", inner,
             "./secret.txt", "/etc/passwd", f"{upload_dir}/{deep}/etc/passwd", f"{upload_dir}/../../secret.txt",
             f"{upload_dir}/{deep}{inner}", "../secret.txt", "//etc/passwd", "file:///etc/passwd",
-            attacked.folder / "log.txt", "gradio/../secret.txt", upload_dir, ".", "", "%2e%2e/secret.txt", "secret.txt%00.png",
+            attacked.folder / "log.txt", "gradio/../secret.txt", upload_dir, ".", "", "%2e%2e/secret.txt",
+            "secret.txt%00.png",
         ):  # fmt: skip
             status, headers, content = attacker.send("GET", way + str(path))
             assert status >= 400, (way, path)
