@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 END_S = 3.0
 """Longest wait for open connections when the server ends; pages of Gradio 4 keep one open."""
 LOOK_S = 0.01
+LARGEST_PORT = 65535
 
 
 class PageServer:
@@ -55,6 +56,8 @@ class PageServer:
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that is bound to an address; an EngineError says what is wrong with it."""
+    if not 0 <= port <= LARGEST_PORT:
+        raise EngineError(f"The port {port} does not exist; choose another --port, from 1 to {LARGEST_PORT}")
     try:
         found = socket.getaddrinfo(host.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
