@@ -1,7 +1,7 @@
 """The bundled ffmpeg: which files it may read, how it is started, watched and stopped, and what it reports.
 
 Sound and video both need it and neither may import the other. Every input gets a list of demuxers and protocols that
-open nothing but the named file (:func:`~sadtalker_ext.input_files.file_input`). Every wait for ffmpeg is limited and
+open nothing but the named file (:func:`~sadtalker_ext.system.input_files.file_input`). Every wait is limited and
 ends when the work is cancelled (:func:`interruptible`). ffmpeg outlives neither the block that started it nor this
 process.
 """
@@ -19,9 +19,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Final
 
-from sadtalker_ext.child_process import KILL_S, ChildProcess
 from sadtalker_ext.errors import MediaError, MissingPackageError, StalledError
-from sadtalker_ext.input_files import container_error, file_argument, file_input, reason, require_file, require_media
+from sadtalker_ext.system.child_process import KILL_S, ChildProcess
+from sadtalker_ext.system.input_files import (
+    container_error,
+    file_argument,
+    file_input,
+    reason,
+    require_file,
+    require_media,
+)
 
 try:
     import fcntl

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from sadtalker_ext.pipeline.frames import Watcher
 
 from sadtalker_ext import ffmpeg
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.errors import Cancelled, MediaError, MissingPackageError
-from sadtalker_ext.pipeline.stages import SideBySide, Stopwatch
+from sadtalker_ext.pipeline.progress import Watcher
+from sadtalker_ext.pipeline.stages import ParallelStages, Stopwatch
 from sadtalker_ext.video.metadata import read_metadata
 from sadtalker_ext.video.picture import read_picture
 from sadtalker_ext.video.read import probe, read_frames
@@ -138,7 +138,7 @@ def test_a_cancelled_stage_ends_what_it_reads(tone, stuck):
             raise
 
     watcher = Watcher(cancelled=cancelled.is_set)
-    with SideBySide(watcher, Stopwatch()) as stages:
+    with ParallelStages(watcher, Stopwatch()) as stages:
         future = stages.begin("voice", read)
         cancelled.set()
         with pytest.raises(Cancelled):

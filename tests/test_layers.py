@@ -12,10 +12,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sadtalker_ext"
 
 LAYERS = (
-    {"errors", "constants", "arrays", "windows_job"},
-    {"child_process", "input_files"},
-    {"assets", "models", "puppet", "geometry", "setting_spec"},
-    {"weights", "metrics", "settings", "runtime", "ffmpeg", "atomic_output", "request_guard"},
+    {"errors", "constants", "arrays"},
+    {"assets", "models", "puppet", "geometry", "setting_spec", "system"},
+    {"weights", "metrics", "settings", "runtime", "ffmpeg"},
     {"faces", "audio", "video"},
     {"engines"},
     {"pipeline", "training"},
@@ -34,8 +33,7 @@ ONLY_IN = {
 }
 HEAVY = {"torch", "librosa", "mediapipe", "kornia", "cv2", "scipy", "skimage", "face_alignment", "gradio", "fastapi"}
 LIGHT_UNITS = {
-    "errors", "constants", "atomic_output", "child_process", "input_files", "ffmpeg", "setting_spec", "settings", "runtime", "cli", "assets",
-    "__main__",
+    "errors", "constants", "system", "ffmpeg", "setting_spec", "settings", "runtime", "cli", "assets", "__main__",
 }  # fmt: skip
 """Units that cheap commands import: not even numpy at their top level."""
 MEETS_NUMPY = HEAVY | {"numpy", "PIL"}

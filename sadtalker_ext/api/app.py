@@ -11,6 +11,7 @@ import sadtalker_ext
 from sadtalker_ext.api.options import ApiOptions
 from sadtalker_ext.api.router import make_router
 from sadtalker_ext.pipeline.job_queue import JobQueue
+from sadtalker_ext.system.request_guard import RequestGuard
 
 
 def make_app(workshop: JobQueue, doors: ApiOptions) -> FastAPI:
@@ -23,6 +24,7 @@ def make_app(workshop: JobQueue, doors: ApiOptions) -> FastAPI:
 
     app = FastAPI(title="SadTalker", version=sadtalker_ext.__version__, lifespan=lifespan)
     app.include_router(make_router(workshop, doors))
+    app.add_middleware(RequestGuard, allowed=doors.allowed)
     return app
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from fastapi import HTTPException
 
+from sadtalker_ext.system.request_guard import AllowedHosts, refusal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,6 +27,7 @@ class ApiOptions:
 
     upload_bytes: most bytes of one request. output: gives the path of a new video, or None for a temporary one.
     logins: names and passwords; empty lets everyone in. checkpoints: folders searched for checkpoints.
+    allowed: the host names and origins that are answered.
     """
 
     folders: tuple[Path, ...] = ()
@@ -33,12 +36,20 @@ class ApiOptions:
     output: Callable[[str], Path] | None = None
     logins: dict[str, str] = field(default_factory=dict)
     checkpoints: tuple[Path, ...] = ()
+    allowed: AllowedHosts = field(default_factory=AllowedHosts)
 
 
 def read_logins(text: str) -> dict[str, str]:
     """Names and passwords of ``name:password,name:password``."""
     pairs = (part.partition(":") for part in text.split(",") if part.strip())
     return {name.strip(): password.strip() for name, colon, password in pairs if colon and name.strip()}
+
+
+def check_sender(request: Request, allowed: AllowedHosts) -> None:
+    """Refuse a request that a page of another site sent, or one for a name that is not this server's."""
+    reason = refusal(request.scope, allowed)
+    if reason:
+        raise HTTPException(403, reason)
 
 
 def check_login(request: Request, logins: dict[str, str]) -> None:

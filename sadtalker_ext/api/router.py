@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 
 import sadtalker_ext
 from sadtalker_ext.api.job_requests import read_order
-from sadtalker_ext.api.options import ApiOptions, check_login
+from sadtalker_ext.api.options import ApiOptions, check_login, check_sender
 from sadtalker_ext.api.responses import EngineView, ErrorView, HealthView, JobView, view_engine, view_job
 from sadtalker_ext.engines.registry import engine_states, setting_specs
 from sadtalker_ext.pipeline.inputs import EYES_AND_POSE, USES
@@ -46,10 +46,11 @@ _MORE: dict[str, dict[str, Any]] = {
 def make_router(workshop: JobQueue, doors: ApiOptions) -> APIRouter:
     """All routes under :data:`PREFIX`, working for ``workshop``; what comes in is judged by ``doors``."""
 
-    def login(request: Request) -> None:
+    def admit(request: Request) -> None:
+        check_sender(request, doors.allowed)
         check_login(request, doors.logins)
 
-    router = APIRouter(prefix=PREFIX, tags=["SadTalker"], dependencies=[Depends(login)], responses=REFUSALS)
+    router = APIRouter(prefix=PREFIX, tags=["SadTalker"], dependencies=[Depends(admit)], responses=REFUSALS)
     _add_jobs(router, workshop, doors)
     _add_facts(router, workshop, doors)
     return router

@@ -41,9 +41,14 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def add_address(parser: argparse.ArgumentParser, port: int) -> None:
-    """``--host`` and ``--port``."""
+    """``--host``, ``--port`` and ``--allow-host``."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one")
     parser.add_argument("--port", type=int, default=port, help=f"port to listen on (default: {port})")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="also answer browsers that call this server NAME, such as a reverse proxy's name or *.example.org; may be "
+        "given several times (default: localhost, and the IP addresses that it listens on)",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -52,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from sadtalker_ext.pipeline.job import Limits
     from sadtalker_ext.pipeline.job_queue import JobQueue
     from sadtalker_ext.pipeline.output import dated_output
+    from sadtalker_ext.system.request_guard import AllowedHosts
     from sadtalker_ext.weights.files import search_folders
 
     logins = doors_module.read_logins(options.auth)
@@ -61,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     doors = doors_module.ApiOptions(
         folders=tuple(options.allow_folder), urls=options.allow_urls, upload_bytes=options.max_upload_mb * 1_000_000,
         output=(lambda stem: dated_output(folder, stem)) if folder else None, logins=logins,
-        checkpoints=search_folders(),
+        checkpoints=search_folders(), allowed=AllowedHosts(bound=options.host, names=tuple(options.allow_host)),
     )  # fmt: skip
     limits = Limits(waiting=options.max_waiting, voice_s=options.max_minutes * 60.0)
     sys.stderr.write(f"SadTalker answers at http://{options.host}:{options.port}/sadtalker/v1, described at /docs\n")

@@ -30,6 +30,6 @@ def run(options: argparse.Namespace) -> int:
     alone = face("webui.alone", "webui")
     from sadtalker_ext.pipeline.job_queue import JobQueue
 
-    place = alone.Place(options.host, options.port, options.output, options.open)
+    place = alone.Place(options.host, options.port, options.output, options.open, tuple(options.allow_host))
     alone.serve(JobQueue(standalone_host(options)), place)
     return 0

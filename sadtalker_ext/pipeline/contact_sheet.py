@@ -6,8 +6,8 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sadtalker_ext.atomic_output import write_failure, write_file
 from sadtalker_ext.errors import MediaError
+from sadtalker_ext.system.atomic_output import write_failure, write_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image

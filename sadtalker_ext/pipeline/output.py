@@ -10,8 +10,8 @@ from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
 
-from sadtalker_ext.atomic_output import check_target
 from sadtalker_ext.errors import MediaError
+from sadtalker_ext.system.atomic_output import check_target
 from sadtalker_ext.video.write import SUFFIX, check_place
 
 LONGEST_STEM = 80

@@ -1,7 +1,7 @@
 """Frames out: one ffmpeg takes the frames through a pipe and the sound from its own file, and writes one MP4.
 
 H.264 yuv420p with BT.709 colours and AAC, the index in front, so that browsers play it while it loads. The file
-grows under a temporary name beside its place (:mod:`~sadtalker_ext.atomic_output`) and is renamed when it is complete;
+grows under a temporary name beside its place (:mod:`~sadtalker_ext.system.atomic_output`) and is renamed when it is complete;
 on any error nothing is left.
 """
 
@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sadtalker_ext.atomic_output import AtomicOutput, write_failure
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.ffmpeg import Ffmpeg, file_argument
+from sadtalker_ext.system.atomic_output import AtomicOutput, write_failure
 from sadtalker_ext.video.metadata import metadata_arguments, needs_custom_tags
 from sadtalker_ext.video.sound import SoundTrack, open_sound
 

@@ -22,6 +22,8 @@ from sadtalker_ext.webui.html import job_view, message
 from sadtalker_ext.webui.page_context import PageContext, open_in_file_manager
 from sadtalker_ext.webui.results import details_view, gallery_view, result_named
 from sadtalker_ext.webui.setting_widgets import settings_of, values_of
+from sadtalker_ext.webui.uploads import kept_name, received_file
+from sadtalker_ext.weights.catalog import MIRRORS
 
 NO_PORTRAIT = "Choose a portrait first: drop a picture into the field Portrait."
 NO_VOICE = (
@@ -51,6 +53,12 @@ class Wish(NamedTuple):
             return VOICE_AND_IDLE
         return "" if self.voice or self.idle_s else NO_VOICE
 
+    def with_uploads(self) -> Wish:
+        """The same with files that were uploaded; a MediaError where one was not."""
+        given = (self.portrait, self.voice, self.reference)
+        portrait, voice, reference = (None if path is None else str(path) for path in map(received_file, given))
+        return self._replace(portrait=portrait, voice=voice, reference=reference)
+
     def inputs(self, with_reference: bool) -> Inputs:
         """The same for the work; a reference counts only where the page shows it."""
         reference = Path(self.reference) if self.reference and with_reference else None
@@ -66,15 +74,19 @@ class Actions:
 
     def look(self, portrait: str | None, face: str) -> str:
         """Show the faces of a picture."""
-        return faces_view(portrait, face)
+        try:
+            path = received_file(portrait)
+        except SadTalkerError as e:
+            return message(str(e), "error")
+        return faces_view(None if path is None else str(path), face)
 
     def generate(self, ticket: str, *values: Any) -> tuple[str, str]:  # noqa: ANN401 - what the widgets hold
         """Request a video; return the job's id and its HTML view. ``values`` are those of a Wish, then the settings."""
         count = len(Wish._fields)
-        wish = Wish(*values[:count])
-        if wish.lack:
-            return "", message(wish.lack, "error")
         try:
+            wish = Wish(*values[:count]).with_uploads()
+            if wish.lack:
+                return "", message(wish.lack, "error")
             settings = settings_of(values[count:])
             state = engine_state(settings.engine, self._studio.checkpoints())
             if not state.ready and all(file.path is None for file in state.checkpoints):
@@ -161,7 +173,9 @@ class Actions:
         return panel_view(engine, self._studio.checkpoints(), self._studio.download, deep=True)
 
     def fetch(self, engine: str, mirror: str) -> str:
-        """Begin to download what the engine lacks."""
+        """Begin to download what the engine lacks, from one of the mirrors by name."""
+        if not isinstance(mirror, str) or mirror not in MIRRORS:
+            return message(f"Checkpoints are downloaded from {', '.join(MIRRORS)}; choose one of these.", "error")
         folders = self._studio.checkpoints()
         state = engine_state(engine, folders)
         names = [file.name for file in state.checkpoints if file.problem]
@@ -180,6 +194,14 @@ class Actions:
         name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
         done = message(f"Done: {path.name}")
         return [done, str(path), details_view(path, job.result), gallery_view(folder), name]
+
+
+def keep(voice: str | None) -> str:
+    """The name by which the page can refer to a voice that it has sent."""
+    try:
+        return kept_name(received_file(voice))
+    except SadTalkerError as e:
+        raise gr.Error(str(e)) from e
 
 
 def problems() -> str:

@@ -27,6 +27,7 @@ from sadtalker_ext.runtime import AUTO, Runtime
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui.compat_inputs import sound_input
 from sadtalker_ext.webui.compat_memory import unloader
+from sadtalker_ext.webui.host_access import allowed_hosts, is_remote, listed
 from sadtalker_ext.webui.host_axes import add_axes, wishes
 from sadtalker_ext.webui.host_restorers import register_all
 from sadtalker_ext.webui.host_sending import Sending
@@ -34,6 +35,7 @@ from sadtalker_ext.webui.html import message, stage_words
 from sadtalker_ext.webui.page_context import PageContext
 from sadtalker_ext.webui.setting_widgets import COMMON, make_widget
 from sadtalker_ext.webui.tab import build_tab
+from sadtalker_ext.webui.uploads import received_file
 from sadtalker_ext.weights.files import search_folders
 
 try:
@@ -139,6 +141,7 @@ OPTIONS: Final = {
     "move_model": HostOption(False, "Move the image model off the graphics card while a video is made"),
     "api_folders": HostOption("", "Folders whose files API requests may name, with commas"),
     "api_urls": HostOption(False, "Let API requests name public addresses to fetch files from"),
+    "api_hosts": HostOption("", "Names under which API requests reach this webui, with commas (localhost always does)"),
 }
 
 
@@ -203,9 +206,9 @@ class Extension:
             return
         if any(getattr(route, "path", "").startswith(self._rest.prefix) for route in app.routes):
             return
-        folders = [Path(text.strip()) for text in str(option("api_folders")).split(",") if text.strip()]
         doors = self._rest.doors(
-            folders=(results_folder(), *folders), urls=bool(option("api_urls")), checkpoints=checkpoint_folders(),
+            folders=(results_folder(), *api_folders()), urls=bool(option("api_urls")),
+            checkpoints=checkpoint_folders(), allowed=allowed_hosts(opts, option("api_hosts")),
             output=lambda stem: dated_output(results_folder(), stem),
             logins=self._rest.read_logins(getattr(opts, "api_auth", None) or ""),
         )  # fmt: skip
@@ -231,9 +234,12 @@ def register(rest: Rest) -> Extension:
 
 def is_local() -> bool:
     """Whether only browsers of this machine can open the page."""
-    opts = shared.cmd_opts
-    remote = any(getattr(opts, name, None) for name in ("listen", "share", "ngrok", "server_name"))
-    return not remote and not getattr(opts, "hide_ui_dir_config", False)
+    return not is_remote(shared.cmd_opts) and not getattr(shared.cmd_opts, "hide_ui_dir_config", False)
+
+
+def api_folders() -> tuple[Path, ...]:
+    """Folders whose files API requests may name."""
+    return tuple(map(Path, listed(option("api_folders"))))
 
 
 class AnimateResults(scripts.Script):  # type: ignore[misc] # the host's class
@@ -262,12 +268,13 @@ class AnimateResults(scripts.Script):  # type: ignore[misc] # the host's class
         """Called by the host inside its own turn, with the finished pictures."""
         if not enabled:
             return
-        voice, knobs = (values[0], values[1:]) if values else (None, ())
+        given, knobs = (values[0], values[1:]) if values else (None, ())
         try:
-            if not voice:
+            voice = received_file(given, api_folders())
+            if voice is None:
                 raise SadTalkerError("SadTalker needs a voice: choose one in its part of the page")
             settings = Settings.from_mapping({**dict(zip(IN_SCRIPT, knobs, strict=False)), **wishes(p)})
-            words = [f"SadTalker made {path}" for path in animate_all(self.workshop, processed, Path(voice), settings)]
+            words = [f"SadTalker made {path}" for path in animate_all(self.workshop, processed, voice, settings)]
         except SadTalkerError as e:
             words = [str(e)]
         processed.comments = "\n".join(filter(None, [getattr(processed, "comments", ""), *words]))

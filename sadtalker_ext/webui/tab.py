@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from sadtalker_ext.pipeline.inputs import EYES_AND_POSE
-from sadtalker_ext.webui.actions import USES_IN_WORDS, Actions
+from sadtalker_ext.webui.actions import USES_IN_WORDS, Actions, keep
 from sadtalker_ext.webui.compat_events import script
 from sadtalker_ext.webui.compat_inputs import gradio_3, picture_input, sound_input, video_input
 from sadtalker_ext.webui.html import message
@@ -191,6 +191,6 @@ def _wire(inputs: Inputs, outputs: Outputs, actions: Actions) -> None:
 
 
 def _send_early(voice: Any, kept: Any) -> None:  # noqa: ANN401 - Gradio components
-    """Gradio 3 sends a sound as text together with the order: send it when it is chosen, and only its path later."""
-    sent = voice.upload(lambda path: path or "", voice, kept, **QUIET, **script(SENT))
+    """Gradio 3 sends a sound as text together with the order: send it when it is chosen, and only its name later."""
+    sent = voice.upload(keep, voice, kept, **QUIET, **script(SENT))
     sent.then(None, kept, None, **script(KEPT))

@@ -113,9 +113,9 @@ def make_random_weights(folder: Path) -> list[Path]:
     import os
     from functools import partial
 
-    from sadtalker_ext.atomic_output import write_file
     from sadtalker_ext.errors import WeightsError
     from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
+    from sadtalker_ext.system.atomic_output import write_file
     from sadtalker_ext.weights import official
     from sadtalker_ext.weights.packaged import PACKAGED, PackagedConfig
     from sadtalker_ext.weights.state_dict import save_safetensors

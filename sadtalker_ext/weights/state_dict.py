@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from sadtalker_ext.atomic_output import write_file
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.system.atomic_output import write_file
 
 Network = TypeVar("Network", bound=nn.Module)
 

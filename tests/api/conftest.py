@@ -80,7 +80,7 @@ def serve(tmp_path, monkeypatch):
 
     def start(limits=None, **doors):
         workshop = JobQueue() if limits is None else JobQueue(limits=limits)
-        client = TestClient(make_app(workshop, ApiOptions(**doors)))
+        client = TestClient(make_app(workshop, ApiOptions(**doors)), base_url="http://127.0.0.1:7870")
         client.__enter__()
         started.append((client, workshop))
         return Service(client, workshop, scratch)

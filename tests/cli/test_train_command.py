@@ -13,8 +13,8 @@ from sadtalker_ext.cli import train as train_command
 from sadtalker_ext.cli.train_flags import code_version
 from sadtalker_ext.errors import MissingPackageError, SettingsError
 from sadtalker_ext.models.speech_to_expression import LogMel, SpeechToExpressionConfig
-from sadtalker_ext.training.corpus import voices as voices_module
 from sadtalker_ext.training.corpus.augment import Stream
+from sadtalker_ext.training.corpus.build import voices as voices_module
 from sadtalker_ext.training.corpus.phonemes import SYMBOL_INDEX
 from sadtalker_ext.training.starter import speech_features as features_module
 

@@ -26,6 +26,7 @@ from sadtalker_ext.pipeline.result_metadata import read_record
 from sadtalker_ext.settings import Settings
 
 RATE_HZ = 16000
+ADDRESS = "http://127.0.0.1:7860"
 
 
 @pytest.fixture
@@ -231,7 +232,7 @@ def test_routes_come_once_and_ask_for_the_hosts_password(host):
     count = len(app.routes)
     host.call("app_started", None, app)
     assert len(app.routes) == count
-    client = TestClient(app)
+    client = TestClient(app, base_url=ADDRESS)
     assert client.get("/sadtalker/v1/health").status_code == 401
     assert client.get("/sadtalker/v1/health", auth=("you", "other")).json()["status"] == "ok"
 
@@ -246,7 +247,7 @@ def test_no_routes_without_the_hosts_own(host):
 def test_a_job_over_rest_ends_in_the_hosts_outputs(host, order):
     app = FastAPI()
     host.call("app_started", None, app)
-    client, wish = TestClient(app), order(0.4)
+    client, wish = TestClient(app, base_url=ADDRESS), order(0.4)
     files = {
         name: {"base64": base64.b64encode(path.read_bytes()).decode()}
         for name, path in (("portrait", wish.inputs.portrait), ("voice", wish.inputs.voice))
@@ -285,7 +286,8 @@ class Processed:
         self.images = [Image.new("RGB", (400, 200)), picture, picture]
 
 
-def test_the_script_animates_every_result_but_the_grid(host, order):
+def test_the_script_animates_every_result_but_the_grid(host, order, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     script = host.scripts.scripts_data[0].script_class()
     processed, wish = Processed(order(0.4).inputs.portrait), order(0.4)
     generation = types.SimpleNamespace(sadtalker_wishes={"seed": 5})

@@ -1,11 +1,14 @@
 """A real browser on a real page; tests are skipped, with the reason, where there is none."""
 
+import http.server
 import os
 import shutil
+import threading
 import wave
 
 import numpy as np
 import pytest
+from attacks import MARK, Attacker, Bait
 from browser_pages import Visitor, serve
 from PIL import Image
 
@@ -18,6 +21,7 @@ RATE_HZ = 16000
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--autoplay-policy=no-user-gesture-required",
+    "--host-resolver-rules=MAP evil.example 127.0.0.1",
 )  # fmt: skip
 
 
@@ -85,3 +89,32 @@ def visit(browser, inputs):
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory, inputs):
+    """``sadtalker ui``, with secrets in its working directory and a picture with a face among them."""
+    folder = tmp_path_factory.mktemp("attacked")
+    (folder / "secret.txt").write_text(MARK)
+    (folder / "secret.mp4").write_text(MARK)
+    (folder / "secret.png").write_bytes((inputs / "portrait.png").read_bytes())
+    (folder / "inner").mkdir()
+    (folder / "inner" / "secret.txt").write_text(MARK)
+    made = serve(folder, "-m", "sadtalker_ext", "ui", "-o", folder / "videos", "--device", "cpu")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def attacker(attacked):
+    return Attacker(attacked.address)
+
+
+@pytest.fixture
+def bait():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bait)
+    server.asked = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from sadtalker_ext.atomic_output import AtomicOutput, write_text
 from sadtalker_ext.errors import MediaError
+from sadtalker_ext.system.atomic_output import AtomicOutput, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sadtalker_ext.atomic_output import write_file
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.system.atomic_output import write_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sadtalker_ext.atomic_output import write_file
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.system.atomic_output import write_file
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from sadtalker_ext.atomic_output import write_text
+from sadtalker_ext.system.atomic_output import write_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sadtalker_ext.atomic_output import write_file
+from sadtalker_ext.system.atomic_output import write_file
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, cast
 
 import torch
 
-from sadtalker_ext.atomic_output import write_file
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAEConfig
+from sadtalker_ext.system.atomic_output import write_file
 from sadtalker_ext.training.sadtalker.exp_net import FILE_NAME as EXP_NET_FILE
 from sadtalker_ext.training.sadtalker.exp_net import load_exp_net
 from sadtalker_ext.training.sadtalker.pose_vae import FILE_NAME as POSE_VAE_FILE

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sadtalker_ext.atomic_output import write_file
 from sadtalker_ext.engines.sadtalker.inference import to_pixels
+from sadtalker_ext.system.atomic_output import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from sadtalker_ext import atomic_output
-from sadtalker_ext.atomic_output import AtomicOutput, write_file, write_text
 from sadtalker_ext.errors import MediaError, WeightsError
+from sadtalker_ext.system import atomic_output
+from sadtalker_ext.system.atomic_output import AtomicOutput, write_file, write_text
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX signals, links and permissions")
 HOLDING = """
 import sys, time
 from pathlib import Path
-from sadtalker_ext.atomic_output import AtomicOutput
+from sadtalker_ext.system.atomic_output import AtomicOutput
 output = AtomicOutput(Path(sys.argv[1]))
 output.path.write_bytes(bytes(100_000))
 print(output.path.name, flush=True)
@@ -145,7 +145,7 @@ def test_a_library_that_opens_and_closes_the_file_does_not_release_it(tmp_path):
 WRITE_ANOTHER = """
 import sys
 from pathlib import Path
-from sadtalker_ext.atomic_output import write_text
+from sadtalker_ext.system.atomic_output import write_text
 write_text(Path(sys.argv[1]), "other")
 """
 

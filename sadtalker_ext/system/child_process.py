@@ -147,6 +147,6 @@ def _shell() -> str | None:
 
 def _bind_to_job(child: subprocess.Popen[bytes]) -> None:
     if sys.platform == "win32":
-        from sadtalker_ext.windows_job import bind_to_job
+        from sadtalker_ext.system.windows_job import bind_to_job
 
         bind_to_job(child)

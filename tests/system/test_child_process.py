@@ -14,8 +14,8 @@ import psutil
 import pytest
 import soundfile
 
-from sadtalker_ext import child_process, windows_job
-from sadtalker_ext.child_process import ChildProcess
+from sadtalker_ext.system import child_process, windows_job
+from sadtalker_ext.system.child_process import ChildProcess
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 KILLS = 20
@@ -53,7 +53,7 @@ write_video(frames(), sys.argv[1] + ".mp4", VideoSpec(frame_count=180000, sound=
 """
 STUCK = """
 import sys, time
-from sadtalker_ext.child_process import ChildProcess
+from sadtalker_ext.system.child_process import ChildProcess
 child = ChildProcess([sys.executable, "-c", "import time; time.sleep(600)", sys.argv[1]], feed=len(sys.argv) > 2)
 print("ready", flush=True)
 time.sleep(600)

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from sadtalker_ext.training.recordings import Recording, _read
 
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.errors import ContainerError, MediaError
 from sadtalker_ext.ffmpeg import describe, ffmpeg_program, file_input
-from sadtalker_ext.input_files import FILE_DEMUXERS, is_playlist, picture_demuxer, require_file
+from sadtalker_ext.system.input_files import FILE_DEMUXERS, is_playlist, picture_demuxer, require_file
+from sadtalker_ext.training.corpus.recordings import Recording, _read
 from sadtalker_ext.video.metadata import read_metadata
 from sadtalker_ext.video.picture import read_picture
 from sadtalker_ext.video.read import probe, read_frames
@@ -93,7 +93,7 @@ def test_every_input_has_both_lists():
 
 def test_no_other_module_opens_inputs_by_itself():
     """Inputs come from ``file_input``; the exceptions are pipes of this program's own data."""
-    package = Path(__file__).parents[1] / "sadtalker_ext"
+    package = Path(__file__).parents[2] / "sadtalker_ext"
     found = {file.name for file in package.rglob("*.py") if '"-i"' in file.read_text("utf-8")}
     assert found == {"input_files.py", "ffmpeg.py", "write.py"}
 

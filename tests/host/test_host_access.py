@@ -1,0 +1,132 @@
+"""Inside the webui: our fields take uploads only, our routes answer the webui's own page, whatever its flags."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("gradio")
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from stub_webui import ROOT
+from test_host import ADDRESS, Processed, host, order  # noqa: F401 - fixtures
+
+from sadtalker_ext.webui.host_access import allowed_hosts, is_remote, listed
+
+sys.path.insert(0, str(ROOT / "tests" / "webui"))
+from attacks import Attacker, paths_in, payloads
+from browser_pages import serve
+
+MARK = "contents-91ab77"
+EVIL = "http://evil.example"
+
+
+@pytest.fixture(scope="module")
+def webui(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("webui")
+    secret = tmp_path_factory.mktemp("elsewhere") / "secret.txt"
+    secret.write_text(MARK)
+    (folder / "data").mkdir()
+    server = serve(folder, Path(ROOT, "tests", "host", "stub_webui.py"), "--data", folder / "data")
+    yield SimpleNamespace(folder=folder, secret=secret, attacker=Attacker(server.address))
+    server.close()
+
+
+def test_our_fields_take_nothing_but_uploads(webui):
+    attacker = webui.attacker
+    ids = {entry["id"]: str(entry["props"].get("elem_id")) for entry in attacker.config["components"]}
+    tried = 0
+    for index, names in attacker.functions():
+        for position, name in enumerate(names):
+            if "sadtalker" not in ids[name]:
+                continue
+            takes_files = ids[name].endswith(("_portrait", "_voice", "_voice_microphone", "_reference"))
+            for payload in payloads(str(webui.secret))[:: 1 if takes_files else 5]:
+                data = attacker.defaults(names)
+                data[position] = payload
+                answer = attacker.call(index, data)
+                assert MARK.encode() not in answer
+                for path in paths_in(answer):
+                    assert MARK.encode() not in attacker.file(path.removeprefix("/file="))[2]
+                tried += 1
+    assert tried > 200
+    kept = [path for path in (webui.folder / "gradio").rglob("*") if path.is_file()]
+    assert [path for path in kept if MARK in path.read_text("utf-8", errors="replace")] == []
+
+
+def test_the_script_takes_no_other_file(host, order, tmp_path, monkeypatch):  # noqa: F811
+    """The webui's API hands what a request names on to scripts as it is."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    script, wish = host.scripts.scripts_data[0].script_class(), order(0.4)
+    for voice in (str(wish.inputs.voice), {"name": str(wish.inputs.voice), "is_file": True}, "/etc/passwd", 5):
+        processed = Processed(wish.inputs.portrait)
+        script.postprocess(SimpleNamespace(), processed, True, voice, "starter")
+        assert "has not been uploaded" in processed.comments
+        assert str(wish.inputs.voice) not in processed.comments
+    host.shared.opts.sadtalker_api_folders = f"/nowhere, {wish.inputs.voice.parent}"
+    processed = Processed(wish.inputs.portrait)
+    script.postprocess(SimpleNamespace(), processed, True, str(wish.inputs.voice), "starter")
+    assert "SadTalker made" in processed.comments
+
+
+def client_of(host, **flags):  # noqa: F811
+    vars(host.shared.cmd_opts).update(flags)
+    app = FastAPI()
+    host.call("app_started", None, app)
+    return TestClient(app, base_url=ADDRESS)
+
+
+HEALTH, JOBS = "/sadtalker/v1/health", "/sadtalker/v1/jobs"
+
+
+def test_routes_answer_the_own_page_and_programs(host):  # noqa: F811
+    client = client_of(host)
+    assert client.get(HEALTH).status_code == 200
+    assert client.get(HEALTH, headers={"Origin": ADDRESS}).status_code == 200
+    assert client.get(HEALTH, headers={"Host": "192.168.1.5:7860"}).status_code == 200
+    for headers in ({"Origin": EVIL}, {"Origin": "null"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = client.post(JOBS, json={}, headers=headers)
+        assert (answer.status_code, answer.json()["detail"][-1]) == (403, ".")
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert client.delete(f"{JOBS}/x", headers={"Origin": EVIL}).status_code == 403
+    assert client.delete(f"{JOBS}/x").status_code == 404
+    told = client.get(HEALTH, headers={"Host": "evil.example"}).json()["detail"]
+    assert "settings for SadTalker" in told
+
+
+@pytest.mark.parametrize(
+    "flags", [{"listen": True}, {"share": True}, {"server_name": "box.lan"}, {"ngrok": "token"}], ids=str
+)
+def test_a_webui_that_is_open_to_others_has_any_name(host, flags):  # noqa: F811
+    client = client_of(host, **flags)
+    for name in ("box.lan:7860", "abc.gradio.live", "127.0.0.1:7860"):
+        assert client.get(HEALTH, headers={"Host": name, "Origin": f"http://{name}"}).status_code == 200
+        assert client.get(HEALTH, headers={"Host": name, "Origin": f"https://{name}"}).status_code in (200, 403)
+        assert client.post(JOBS, json={}, headers={"Host": name, "Origin": EVIL}).status_code == 403
+    assert client.get(HEALTH, headers={"Host": "a.gradio.live", "Origin": "https://a.gradio.live"}).status_code == 200
+
+
+def test_origins_that_the_webui_allows_are_allowed(host):  # noqa: F811
+    client = client_of(host, cors_allow_origins="https://app.example, http://other.example:81")
+    for origin, code in (("https://app.example", 200), ("http://other.example:81", 200), (EVIL, 403)):
+        assert client.get(HEALTH, headers={"Origin": origin}).status_code == code
+    client = client_of(host, cors_allow_origins=None, cors_allow_origins_regex=r"https://.*\.example\.org")
+    assert client.get(HEALTH, headers={"Origin": "https://a.example.org"}).status_code == 200
+    assert client.get(HEALTH, headers={"Origin": "https://a.example.org.evil.example"}).status_code == 403
+    client = client_of(host, cors_allow_origins="*")
+    assert client.get(HEALTH, headers={"Origin": EVIL}).status_code == 200
+
+
+def test_names_of_a_proxy_are_listed_in_the_settings(host):  # noqa: F811
+    host.shared.opts.sadtalker_api_hosts = "box.lan, *.example.org"
+    client = client_of(host)
+    for name, code in (("box.lan", 200), ("a.example.org", 200), ("evil.example", 403)):
+        assert client.get(HEALTH, headers={"Host": name}).status_code == code
+
+
+def test_flags_that_a_host_does_not_have():
+    assert not is_remote(SimpleNamespace())
+    assert allowed_hosts(SimpleNamespace(), None).allows_host("localhost")
+    assert not allowed_hosts(SimpleNamespace(), None).allows_host("evil.example")
+    assert listed(" a, ,b,") == ("a", "b")

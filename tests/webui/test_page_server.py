@@ -1,0 +1,80 @@
+"""Where the page listens, and the folder in which it keeps uploads."""
+
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from sadtalker_ext.errors import EngineError
+from sadtalker_ext.webui.page_server import PageServer, address_of, listen
+
+
+async def hello(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+
+def test_serves_until_it_is_closed():
+    server = PageServer(hello, "127.0.0.1", 0)
+    assert urllib.request.urlopen(server.address, timeout=10).read() == b"hello"
+    server.close()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(server.address, timeout=10)
+    server.wait()
+
+
+def test_an_address_that_cannot_be_listened_on_is_a_sentence():
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        taken = [("127.0.0.1", port), ("127.0.0.1", 99999), ("127.0.0.1", -1), ("192.0.2.1", 0), ("a" * 70, 0)]
+        for host, wrong in taken:
+            with pytest.raises(EngineError, match="choose another --"):
+                listen(host, wrong)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80/"), ("0.0.0.0", "http://127.0.0.1:80/"), ("::", "http://[::1]:80/"),
+        ("::1", "http://[::1]:80/"), ("[::1]", "http://[::1]:80/"), ("box.lan", "http://box.lan:80/"),
+    ],
+)  # fmt: skip
+def test_the_address_that_is_told(host, address):
+    assert address_of(host, 80) == address
+
+
+OWN_FOLDER = """
+import os, stat
+from sadtalker_ext.webui.standalone import use_own_upload_folder
+use_own_upload_folder()
+folder = os.environ["GRADIO_TEMP_DIR"]
+open(os.path.join(folder, "upload"), "w").close()
+print(folder, oct(stat.S_IMODE(os.stat(folder).st_mode)))
+use_own_upload_folder()
+assert os.environ["GRADIO_TEMP_DIR"] == folder
+"""
+
+
+def test_uploads_lie_in_a_folder_of_the_process(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"}
+    command = [sys.executable, "-c", OWN_FOLDER]
+    told = [
+        subprocess.run(
+            command, env=environment | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=True
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    assert told[0][0] != told[1][0]
+    assert os.name == "nt" or {mode for _, mode in told} == {"0o700"}
+    assert list(tmp_path.iterdir()) == []
+    named = subprocess.run(
+        command, env=environment | {"GRADIO_TEMP_DIR": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    assert named.stdout.split()[0] == str(tmp_path)
+    assert (tmp_path / "upload").exists()
