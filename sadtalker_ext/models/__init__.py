@@ -1,1 +1,1 @@
-"""Networks: one per file, a Config dataclass and an nn.Module each. Tensors only."""
+"""Networks: one per file, each an ``nn.Module`` with a config dataclass; they take and return tensors only."""

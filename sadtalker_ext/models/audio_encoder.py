@@ -1,4 +1,4 @@
-"""The mel-window encoder of Wav2Lip (Prajwal et al. 2020), used by ExpNet and PoseVAE with own weights."""
+"""The mel-spectrogram encoder of Wav2Lip (Prajwal et al. 2020); ExpNet and PoseVAE use it with their own weights."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from sadtalker_ext.models.folding import FoldPairs
 
 AUDIO_WIDTHS = (32, 64, 128, 256, 512)
-"""Channels of the official encoder's five stages; the last are its features."""
+"""Channels of the five stages of the official encoder; the last one is the number of output features."""
 MEL_BANDS = 80
 MEL_COLUMNS = 16
 
 
 class ConvSpec(NamedTuple):
-    """One layer of the encoder; ``residual`` adds the input before the ReLU."""
+    """Configuration of one convolution layer; ``residual`` adds the input before the ReLU."""
 
     channels_in: int
     channels_out: int
@@ -31,7 +31,7 @@ def _residual(channels: int) -> ConvSpec:
 
 
 def layer_specs(widths: tuple[int, ...] = AUDIO_WIDTHS) -> tuple[ConvSpec, ...]:
-    """The thirteen layers for five widths: 80x16 -> 27x16 -> 9x6 -> 3x3 -> 1x1."""
+    """Return the thirteen layers for five widths; feature maps shrink 80x16 -> 27x16 -> 9x6 -> 3x3 -> 1x1."""
     w0, w1, w2, w3, features = widths
     return (
         ConvSpec(1, w0), _residual(w0), _residual(w0),
@@ -63,19 +63,19 @@ class ConvBlock(nn.Module):
 
 
 def encoder_layers(widths: tuple[int, ...] = AUDIO_WIDTHS) -> nn.Sequential:
-    """The thirteen layers: (B, 1, 80, 16) mel windows -> (B, widths[-1], 1, 1)."""
+    """Build the thirteen layers: mel windows (B, 1, 80, 16) -> features (B, widths[-1], 1, 1)."""
     return nn.Sequential(*(ConvBlock(spec) for spec in layer_specs(widths)))
 
 
 class AudioEncoder(nn.Module):
-    """The encoder one level deeper, as PoseVAE's checkpoint nests it."""
+    """The encoder as a submodule, which is how the checkpoint of PoseVAE nests it."""
 
     def __init__(self, widths: tuple[int, ...] = AUDIO_WIDTHS) -> None:
         super().__init__()
         self.audio_encoder = encoder_layers(widths)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Mel windows (B, T, 1, 80, 16) in [-4, 4] -> features (B, T, 512), or as many as the widths end in."""
+        """Mel windows (B, T, 1, 80, 16) in [-4, 4] -> features (B, T, widths[-1])."""
         batch, frames = mel.shape[:2]
         features: Tensor = self.audio_encoder(mel.flatten(0, 1))
         return features.reshape(batch, frames, -1)

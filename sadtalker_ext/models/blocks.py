@@ -1,7 +1,7 @@
-"""Convolution blocks shared by the renderer's networks (face-vid2vid, Wang et al. 2021, appendix A).
+"""Convolution blocks shared by the networks of the renderer (face-vid2vid, Wang et al. 2021, appendix A).
 
-Each block names its foldable pairs in ``FOLDS``: dotted paths of a convolution and of the batch norm that
-follows it. :func:`sadtalker_ext.models.folding.fold` merges them at load.
+``FOLDS`` of each block lists pairs of dotted paths: a convolution and the batch norm that follows it.
+:func:`sadtalker_ext.models.folding.fold` merges each pair for inference.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ConvNorm2d(nn.Module):
 
 
 class DownBlock2d(ConvNorm2d):
-    """ConvNorm2d, then the mean of each 2x2 cell."""
+    """ConvNorm2d followed by 2x2 average pooling."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H/2, W/2)."""
@@ -58,7 +58,7 @@ class ConvNorm3d(nn.Module):
 
 
 class DownBlock3d(ConvNorm3d):
-    """ConvNorm3d, then the mean of each 2x2 cell; depth is kept."""
+    """ConvNorm3d followed by 2x2 average pooling of height and width."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) -> (B, C', D, H/2, W/2)."""
@@ -66,21 +66,21 @@ class DownBlock3d(ConvNorm3d):
 
 
 class UpBlock3d(ConvNorm3d):
-    """Nearest-neighbour doubling of height and width, then ConvNorm3d."""
+    """Nearest-neighbor upsampling of height and width by 2, followed by ConvNorm3d."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) -> (B, C', D, 2H, 2W)."""
-        late = isinstance(self.conv, UpsampledConv)
-        return super().forward(x if late else F.interpolate(x, scale_factor=(1, 2, 2)))
+        upsamples = isinstance(self.conv, UpsampledConv)
+        return super().forward(x if upsamples else F.interpolate(x, scale_factor=(1, 2, 2)))
 
-    def make_lean(self) -> None:
-        """Enlarge within the convolution."""
+    def optimize_for_inference(self) -> None:
+        """Merge upsampling and convolution."""
         if isinstance(self.conv, nn.Conv3d):
             self.conv = UpsampledConv(self.conv, 2)
 
 
 class ResBlock3d(nn.Module):
-    """Pre-activation residual block: norm, ReLU, conv, norm, ReLU, conv, plus the input."""
+    """Pre-activation residual block: norm, ReLU, conv, norm, ReLU, conv, added to the input."""
 
     FOLDS: ClassVar[FoldPairs] = (("conv1", "norm2"),)
 
@@ -92,14 +92,14 @@ class ResBlock3d(nn.Module):
         self.norm2 = nn.BatchNorm3d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, D, H, W) -> the same shape."""
+        """(B, C, D, H, W) -> (B, C, D, H, W)."""
         inner = self.conv1(F.relu(self.norm1(x)))
         out: Tensor = self.conv2(F.relu(self.norm2(inner)))
         return out + x
 
 
 class AntiAliasDownsample2d(nn.Module):
-    """Fixed Gaussian blur, then every ``factor``-th pixel. The kernel is a constant kept as a buffer."""
+    """Gaussian blur and subsampling by ``factor``; the fixed kernel is a buffer of the checkpoint."""
 
     def __init__(self, channels: int, factor: int) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class AntiAliasDownsample2d(nn.Module):
 
 
 def gaussian_kernel(channels: int, factor: int) -> Tensor:
-    """(channels, 1, K, K) float32, a normalised Gaussian for downsampling by ``factor``."""
+    """Return a normalized Gaussian kernel (channels, 1, K, K), float32, for downsampling by ``factor``."""
     import torch
 
     sigma = BLUR_SIGMA_PER_STEP * (factor - 1)

@@ -1,4 +1,4 @@
-"""DenseMotion: a warp field and an occlusion map from sparse keypoints (face-vid2vid, section 3.2)."""
+"""DenseMotion: dense motion field and occlusion map from sparse keypoints (face-vid2vid, section 3.2)."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from sadtalker_ext.models.grids import coordinate_grid, gaussian_heatmap
 
 HEATMAP_VARIANCE = 0.01
 MASK_FLOOR = 1e-3
-"""Mask values below this are set to zero and the rest is not renormalised, as trained.
+"""Mask values below this are set to zero and the rest is not renormalized, as in training.
 
-About one value in a million lies so close to the cut that a different order of float operations moves it across;
-a few pixels then change by some thousandths. The operations before the cut keep the official order for that reason.
+About one value in a million is so close to the threshold that another order of float operations moves it to the other
+side, which changes a few pixels by some thousandths. The operations before the threshold therefore keep the official
+order.
 """
 
 
 @dataclass(frozen=True)
 class DenseMotionConfig:
-    """Widths of the hourglass double from ``base_channels`` to ``max_channels``.
+    """Sizes of the network; the widths of the hourglass double from ``base_channels`` to ``max_channels``.
 
-    kernel: of the convolutions that make mask and occlusion.
-    aligned: whether -1 and 1 mean the middles of the first and last cells when features are sampled, as they do in the
-    grid. The official networks take them for the outer edges there, which enlarges what does not move by one cell in
-    all; they have learnt to live with it, networks of few cells should not have to.
+    kernel: size of the convolutions that predict mask and occlusion.
+    aligned: ``align_corners`` when features are sampled. The coordinate grid always places -1 and 1 at the centers of
+        the first and last cells. The official networks sample with -1 and 1 at the outer edges (False), which enlarges
+        still regions by one cell in total. They were trained with this error; for small feature maps it is too large.
     """
 
     keypoints: int = 15
@@ -45,22 +46,24 @@ class DenseMotionConfig:
 
     @property
     def input_channels(self) -> int:
-        """Per keypoint and for the background: one heat map and the compressed features."""
+        """Input channels: a heatmap and the compressed features per keypoint and for the background."""
         return (self.keypoints + 1) * (self.compressed_channels + 1)
 
     @property
     def output_channels(self) -> int:
-        """Channels of the hourglass, its input among them."""
+        """Output channels of the hourglass, including its input."""
         return self.base_channels + self.input_channels
 
     def width(self, level: int) -> int:
-        """Channels after ``level`` halvings."""
+        """Return the number of channels after ``level`` downsampling blocks."""
         return min(self.max_channels, self.base_channels << level)
 
 
 class DenseMotionField(NamedTuple):
-    """deformation: (B, 16, h, w, 3) sampling positions in [-1, 1]; occlusion: (B, 1, h, w) in (0, 1), 1 is visible;
-    mask: (B, K + 1, 16, h, w), softmax before the floor.
+    """Output of :class:`DenseMotion`.
+
+    deformation: (B, 16, h, w, 3) sampling positions in [-1, 1]. occlusion: (B, 1, h, w) in (0, 1), 1 is visible.
+    mask: (B, K + 1, 16, h, w), softmax before :data:`MASK_FLOOR` is applied.
     """
 
     deformation: Tensor
@@ -69,7 +72,7 @@ class DenseMotionField(NamedTuple):
 
 
 class HourglassEncoder(nn.Module):
-    """Halvings in height and width."""
+    """Downsampling blocks; each halves height and width."""
 
     def __init__(self, config: DenseMotionConfig) -> None:
         super().__init__()
@@ -79,7 +82,7 @@ class HourglassEncoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The input and the result of each halving."""
+        """Return the input and the output of each block."""
         levels = [x]
         for block in self.down_blocks:
             levels.append(block(levels[-1]))
@@ -87,7 +90,7 @@ class HourglassEncoder(nn.Module):
 
 
 class HourglassDecoder(ConvNorm3d):
-    """Doublings with skips, then one convolution over everything."""
+    """Upsampling blocks with skip connections, followed by one convolution."""
 
     def __init__(self, config: DenseMotionConfig) -> None:
         super().__init__(config.output_channels, config.output_channels)
@@ -97,7 +100,7 @@ class HourglassDecoder(ConvNorm3d):
         )
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Levels as the encoder lists them -> (B, 112, 16, h, w)."""
+        """Outputs of the encoder -> (B, 112, 16, h, w)."""
         out = levels[-1]
         for block, skip in zip(self.up_blocks, reversed(levels[:-1]), strict=True):
             out = torch.cat((block(out), skip), dim=1)
@@ -105,7 +108,7 @@ class HourglassDecoder(ConvNorm3d):
 
 
 class Hourglass(nn.Module):
-    """Encoder and decoder."""
+    """U-Net of :class:`HourglassEncoder` and :class:`HourglassDecoder`."""
 
     def __init__(self, config: DenseMotionConfig) -> None:
         super().__init__()
@@ -118,7 +121,7 @@ class Hourglass(nn.Module):
 
 
 class DenseMotion(nn.Module):
-    """Blends one rigid motion per keypoint and the still background."""
+    """Blend of one translation per keypoint and a static background."""
 
     FOLDS: ClassVar[FoldPairs] = (("compress", "norm"),)
 
@@ -133,11 +136,14 @@ class DenseMotion(nn.Module):
         self.occlusion = nn.Conv2d(channels * self.config.depth, 1, kernel, padding=kernel // 2)
 
     def compress_features(self, features: Tensor) -> Tensor:
-        """Source features (B, 32, 16, h, w) -> (B, 4, 16, h, w); depends on the portrait alone."""
+        """Source features (B, 32, 16, h, w) -> (B, 4, 16, h, w); the result depends on the portrait only."""
         return F.relu(self.norm(self.compress(features)))
 
     def forward(self, compressed: Tensor, source: Tensor, driving: Tensor) -> DenseMotionField:
-        """Compressed source features (B, 4, 16, h, w) and keypoints (B, K, 3) of source and driving frame."""
+        """Return the motion field for compressed source features and the keypoints of source and driving frame.
+
+        compressed: (B, 4, 16, h, w). source, driving: (B, K, 3) in [-1, 1].
+        """
         size = (compressed.shape[2], compressed.shape[3], compressed.shape[4])
         grid = coordinate_grid(size, compressed)
         offsets = F.pad(source - driving, (0, 0, 1, 0))
@@ -148,13 +154,13 @@ class DenseMotion(nn.Module):
         return DenseMotionField(deformation, self.occlusion(features.flatten(1, 2)).sigmoid(), mask)
 
     def _hypotheses(self, compressed: Tensor, grid: Tensor, source: Tensor, driving: Tensor) -> Tensor:
-        """(B, 80, 16, h, w): per motion a heat map and the features moved by it; the background does not move."""
+        """Return (B, 80, 16, h, w): heatmap and warped features of each candidate motion, background first."""
         heat = gaussian_heatmap(driving, grid, HEATMAP_VARIANCE) - gaussian_heatmap(source, grid, HEATMAP_VARIANCE)
         heat = F.pad(heat, (0, 0, 0, 0, 0, 0, 1, 0)).unsqueeze(2)
-        moved_grids = grid - driving[:, :, None, None, None, :] + source[:, :, None, None, None, :]
-        motions = torch.cat((grid.expand(len(driving), 1, -1, -1, -1, -1), moved_grids), dim=1)
+        shifted = grid - driving[:, :, None, None, None, :] + source[:, :, None, None, None, :]
+        motions = torch.cat((grid.expand(len(driving), 1, -1, -1, -1, -1), shifted), dim=1)
         count = motions.shape[1]
         repeated = compressed.unsqueeze(1).expand(-1, count, -1, -1, -1, -1).flatten(0, 1)
-        moved = F.grid_sample(repeated, motions.flatten(0, 1), align_corners=self.config.aligned)
-        moved = moved.reshape(-1, count, *moved.shape[1:])
-        return torch.cat((heat, moved), dim=2).flatten(1, 2)
+        warped = F.grid_sample(repeated, motions.flatten(0, 1), align_corners=self.config.aligned)
+        warped = warped.reshape(-1, count, *warped.shape[1:])
+        return torch.cat((heat, warped), dim=2).flatten(1, 2)

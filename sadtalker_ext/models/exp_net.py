@@ -1,4 +1,4 @@
-"""ExpNet: expression coefficients from sound (SadTalker, Zhang et al. 2023, section 3.2)."""
+"""ExpNet: expression coefficients from speech (SadTalker, Zhang et al. 2023, section 3.2)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from sadtalker_ext.models.audio_encoder import AUDIO_WIDTHS, encoder_layers
 
 @dataclass(frozen=True)
 class ExpNetConfig:
-    """expression_channels: 3DMM expression coefficients, read from the reference and predicted.
+    """Sizes of the network.
 
-    audio_widths: of the audio encoder's stages.
+    expression_channels: number of 3DMM expression coefficients, of the reference and of the output.
+    audio_widths: channels of the audio encoder's stages.
     """
 
     expression_channels: int = 64
@@ -22,7 +23,7 @@ class ExpNetConfig:
 
 
 class ExpNet(nn.Module):
-    """One linear layer on audio features, the reference expression and the blink ratio; frames are independent."""
+    """A linear layer on audio features, reference expression and blink ratio; frames are independent of each other."""
 
     def __init__(self, config: ExpNetConfig | None = None) -> None:
         super().__init__()
@@ -32,11 +33,11 @@ class ExpNet(nn.Module):
         self.mapping1 = nn.Linear(self.config.audio_widths[-1] + expressions + 1, expressions)
 
     def forward(self, mel: Tensor, reference: Tensor, blink: Tensor) -> Tensor:
-        """Predict expression coefficients (B, T, 64).
+        """Return expression coefficients (B, T, 64).
 
         mel: (B, T, 1, 80, 16) windows in [-4, 4].
-        reference: (B, T, 64) expression of the source (or of a blink reference).
-        blink: (B, T, 1) eyelid closing in [0, 1].
+        reference: (B, T, 64) expression of the source, or of a blink reference.
+        blink: (B, T, 1) eye closing in [0, 1].
         """
         batch, frames = mel.shape[:2]
         features: Tensor = self.audio_encoder(mel.flatten(0, 1))

@@ -1,4 +1,4 @@
-"""FaceRecon: 3DMM coefficients of a face (Deep3DFaceRecon, Deng et al. 2019; ResNet-50 v1.5, He et al. 2015)."""
+"""FaceRecon: 3DMM coefficients of a face image (Deep3DFaceRecon, Deng et al. 2019; ResNet-50 v1.5, He et al. 2015)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXPANSION = 4
 
 @dataclass(frozen=True)
 class FaceReconConfig:
-    """blocks and widths of the four stages of a ResNet-50."""
+    """Number of blocks and width of each of the four stages of a ResNet-50."""
 
     blocks: tuple[int, ...] = (3, 4, 6, 3)
     widths: tuple[int, ...] = (64, 128, 256, 512)
@@ -39,11 +39,11 @@ class FaceCoefficients(NamedTuple):
 
 
 HEADS = (80, 64, 80, 3, 27, 2, 1)
-"""Widths of the output heads; the last two are translation in x, y and in z."""
+"""Widths of the output heads; the last two are the translation in x and y, and in z."""
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (with the stride), 1x1 convolutions beside the input."""
+    """Residual block of 1x1, 3x3 and 1x1 convolutions; the 3x3 convolution has the stride."""
 
     FOLDS: ClassVar[FoldPairs] = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
 
@@ -63,12 +63,12 @@ class Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(out)) + self.shortcut(x))
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """The input itself."""
+        """Return the input."""
         return x
 
 
 class ProjectingBottleneck(Bottleneck):
-    """The first block of a stage: its shortcut is a convolution."""
+    """First block of a stage, whose shortcut is a convolution."""
 
     FOLDS: ClassVar[FoldPairs] = (*Bottleneck.FOLDS, ("downsample.0", "downsample.1"))
 
@@ -80,13 +80,13 @@ class ProjectingBottleneck(Bottleneck):
         )
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """The input, projected."""
+        """Return the projected input."""
         out: Tensor = self.downsample(x)
         return out
 
 
 class ResNet(nn.Module):
-    """ResNet trunk with global average pooling."""
+    """ResNet backbone with global average pooling."""
 
     FOLDS: ClassVar[FoldPairs] = (("conv1", "bn1"),)
 
@@ -112,7 +112,7 @@ class ResNet(nn.Module):
 
 
 class FaceRecon(nn.Module):
-    """Trunk and one linear head per kind of coefficient."""
+    """ResNet backbone with one linear head per kind of coefficient."""
 
     def __init__(self, config: FaceReconConfig | None = None) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class FaceRecon(nn.Module):
         self.final_layers = nn.ModuleList(nn.Conv2d(self.backbone.channels, width, 1) for width in HEADS)
 
     def forward(self, image: Tensor) -> FaceCoefficients:
-        """Aligned RGB face (B, 3, 224, 224) in [0, 1], not normalised further."""
+        """Return the coefficients of aligned RGB faces (B, 3, 224, 224) in [0, 1], not normalized further."""
         features = self.backbone(image)
         identity, expression, texture, angle, light, shift, depth = (
             layer(features).flatten(1) for layer in self.final_layers

@@ -1,7 +1,4 @@
-"""Folding: batch and spectral norms merge into convolution weights, for inference.
-
-A trainable network keeps the official keys; :func:`fold` turns it into the lean network that serves.
-"""
+"""Fold batch norms and spectral norms into convolution weights for inference."""
 
 from __future__ import annotations
 
@@ -11,17 +8,17 @@ import torch
 from torch import Tensor, nn
 
 FoldPairs = tuple[tuple[str, str], ...]
-"""Dotted paths of a convolution and of the norm that follows it, below the module that names them."""
+"""Pairs of dotted paths, relative to the module: a convolution and the norm that follows it."""
 Network = TypeVar("Network", bound=nn.Module)
 BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def fold(network: Network) -> Network:
-    """Make ``network`` lean in place and return it: evaluation mode, no gradients, norms merged.
+    """Fold the norms of ``network`` in place, switch it to eval mode, disable gradients, and return it.
 
-    Its results stay the same within float rounding; its state dict is no longer the official one.
-    Modules name their pairs in ``FOLDS``; modules with a ``make_lean`` method finish themselves.
+    Outputs stay the same up to rounding; the state dict no longer has the official keys. Modules list their pairs in
+    ``FOLDS``; ``optimize_for_inference()`` of modules that have this method is called at the end.
     """
     network.eval().requires_grad_(False)
     for module in list(network.modules()):
@@ -31,19 +28,22 @@ def fold(network: Network) -> Network:
         for conv_path, norm_path in getattr(module, "FOLDS", ()):
             _merge(module, conv_path, norm_path)
     for module in list(network.modules()):
-        make_lean = getattr(module, "make_lean", None)
-        if make_lean is not None:
-            make_lean()
+        optimize = getattr(module, "optimize_for_inference", None)
+        if optimize is not None:
+            optimize()
     return network
 
 
 def has_spectral_norm(module: nn.Module) -> bool:
-    """Whether the module's weight is divided by its largest singular value at each call."""
+    """Return whether ``module`` has spectral norm (its weight is divided by the largest singular value)."""
     return "weight_orig" in module._parameters
 
 
 def folded_weights(conv: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weight and bias of one convolution that does what ``conv`` followed by ``norm`` does in evaluation."""
+    """Return weight and bias of a convolution that equals ``conv`` followed by ``norm`` in eval mode.
+
+    TypeError for other kinds of modules, or for a batch norm without running statistics.
+    """
     if not isinstance(conv, Convolution) or not isinstance(norm, BatchNorm):
         raise TypeError(f"cannot fold {type(norm).__name__} into {type(conv).__name__}")
     if norm.running_var is None or norm.running_mean is None:

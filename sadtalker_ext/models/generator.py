@@ -1,4 +1,4 @@
-"""Generator: a portrait moved by keypoints (OcclusionAwareSPADEGenerator of face-vid2vid)."""
+"""Generator: renders a portrait at driving keypoints (OcclusionAwareSPADEGenerator of face-vid2vid)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ THIRD_LEAK = 0.01
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """The same values serve 256 and 512: the network is fully convolutional."""
+    """Sizes of the network; the same values are used for 256 and 512 pixels because it is fully convolutional."""
 
     base_channels: int = 64
     max_channels: int = 512
@@ -30,23 +30,26 @@ class GeneratorConfig:
 
     @property
     def feature_channels(self) -> int:
-        """Channels of the 3D features."""
+        """Channels of the 3D feature volume."""
         return self.max_channels // self.depth
 
 
 class EncodedSource(NamedTuple):
-    """What depends on the portrait alone: features (B, 32, 16, h, w) and compressed (B, 4, 16, h, w), h = S / 4."""
+    """Features that depend on the portrait only.
+
+    features: (B, 32, 16, S / 4, S / 4). compressed: (B, 4, 16, S / 4, S / 4), input of the dense motion network.
+    """
 
     features: Tensor
     compressed: Tensor
 
     def expand(self, batch: int) -> EncodedSource:
-        """One portrait seen ``batch`` times, without copying."""
+        """Repeat the features of one portrait ``batch`` times without copying."""
         return EncodedSource(*(part.expand(batch, -1, -1, -1, -1) for part in self))
 
 
 class Generator(nn.Module):
-    """Encoder, dense motion, warp and SPADE decoder."""
+    """Encoder, dense motion network, feature warp and SPADE decoder."""
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
         super().__init__()
@@ -65,7 +68,7 @@ class Generator(nn.Module):
         self.decoder = SpadeDecoder(width, base, self.config.decoder, halvings)
 
     def encode_source(self, image: Tensor) -> EncodedSource:
-        """RGB portrait (B, 3, S, S) in [0, 1], S a multiple of 128 -> what every frame of it shares."""
+        """Encode RGB portraits (B, 3, S, S) in [0, 1], S a multiple of 128; the result is reused for every frame."""
         out: Tensor = self.first(image)
         for block in self.down_blocks:
             out = block(out)
@@ -73,16 +76,17 @@ class Generator(nn.Module):
         return EncodedSource(volume, self.dense_motion_network.compress_features(volume))
 
     def render(self, encoded: EncodedSource, source: Tensor, driving: Tensor) -> Tensor:
-        """Frames (B, 3, S, S) in (0, 1).
+        """Render frames (B, 3, S, S) in (0, 1).
 
-        encoded: of one portrait, or of B; source: its keypoints (1 or B, K, 3); driving: (B, K, 3).
+        encoded: features of 1 or B portraits. source: their keypoints (1 or B, K, 3). driving: keypoints (B, K, 3).
         """
         batch = driving.shape[0]
         encoded = encoded.expand(batch)
-        return self.paint(encoded, self.dense_motion_network(encoded.compressed, source.expand(batch, -1, -1), driving))
+        motion = self.dense_motion_network(encoded.compressed, source.expand(batch, -1, -1), driving)
+        return self.warp_and_decode(encoded, motion)
 
-    def paint(self, encoded: EncodedSource, motion: DenseMotionField) -> Tensor:
-        """Frames (B, 3, S, S) in (0, 1) of features (B, ...) moved along fields (B, ...)."""
+    def warp_and_decode(self, encoded: EncodedSource, motion: DenseMotionField) -> Tensor:
+        """Warp features (B, ...) with motion fields (B, ...) and decode them to frames (B, 3, S, S) in (0, 1)."""
         aligned = self.config.motion.aligned
         warped = F.grid_sample(encoded.features, motion.deformation, align_corners=aligned).flatten(1, 2)
         guide = self.fourth(self.third(warped)) * motion.occlusion
@@ -90,5 +94,5 @@ class Generator(nn.Module):
         return out
 
     def forward(self, image: Tensor, source: Tensor, driving: Tensor) -> Tensor:
-        """Encode and render in one go, as training does."""
+        """Encode portraits and render them at the driving keypoints."""
         return self.render(self.encode_source(image), source, driving)

@@ -1,6 +1,6 @@
-"""HeadEstimator: head pose and expression from a picture (face-vid2vid's HEEstimator).
+"""HeadEstimator: head pose and expression of a face image (HEEstimator of face-vid2vid).
 
-Present only in the old checkpoint layout; the SadTalker pipeline never calls it, training losses may.
+Only the old checkpoint layout contains it. Training uses it; the SadTalker pipeline does not.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from sadtalker_ext.models.folding import FoldPairs
 from sadtalker_ext.models.mapping_net import HeadParameters
 
 Norm = Callable[[int], nn.Module]
-"""Channels -> what normalises them."""
+"""Constructor of a normalization layer, called with the number of channels."""
 
 
 @dataclass(frozen=True)
 class HeadEstimatorConfig:
-    """base_channels: of the 7x7 stem. stage_channels: of the four stages. stage_blocks: blocks that keep the size.
+    """Sizes of the network; the defaults are those of the official checkpoint.
 
-    norm_groups: groups of the group norms, or 0 for batch norms, as in the official checkpoint, whose numbers the
-    other defaults are too. A short run of small batches leaves batch norms with statistics that suit the mean picture
-    and throw some others far away; group norms do the same whether they learn or serve.
+    base_channels: channels of the 7x7 stem. stage_channels: channels of the four stages. stage_blocks: blocks per
+    stage that keep the size.
+    norm_groups: groups of the group norms, or 0 for batch norms. After a short run with small batches, the running
+        statistics of batch norms are wrong for some images; group norms are identical in training and inference.
     """
 
     base_channels: int = 64
@@ -37,12 +38,12 @@ class HeadEstimatorConfig:
     norm_groups: int = 0
 
     def norm(self, channels: int) -> nn.Module:
-        """What normalises ``channels`` of a picture."""
+        """Return a normalization layer for ``channels`` channels."""
         return nn.GroupNorm(self.norm_groups, channels) if self.norm_groups else nn.BatchNorm2d(channels)
 
 
 class ResBottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions with norms; a strided block projects its input."""
+    """Residual block of 1x1, 3x3 and 1x1 convolutions with norms."""
 
     FOLDS: ClassVar[FoldPairs] = (("conv1", "norm1"), ("conv2", "norm2"), ("conv3", "norm3"))
 
@@ -66,12 +67,12 @@ class ResBottleneck(nn.Module):
         return F.relu(self.norm3(self.conv3(out)) + self.shortcut(x))
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """The input itself."""
+        """Return the input."""
         return x
 
 
 class HalvingBottleneck(ResBottleneck):
-    """A bottleneck of stride 2 with a projected shortcut."""
+    """Bottleneck with stride 2 and a projected shortcut."""
 
     FOLDS: ClassVar[FoldPairs] = (*ResBottleneck.FOLDS, ("skip", "norm4"))
 
@@ -82,7 +83,7 @@ class HalvingBottleneck(ResBottleneck):
         self.norm4 = norm(channels)
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """The input, projected and halved."""
+        """Return the projected input at half the size."""
         out: Tensor = self.norm4(self.skip(x))
         return out
 
@@ -92,7 +93,7 @@ def _blocks(prefix: str, count: int, channels: int, norm: Norm) -> nn.Sequential
 
 
 class HeadEstimator(nn.Module):
-    """A ResNet with linear heads."""
+    """ResNet with linear heads."""
 
     FOLDS: ClassVar[FoldPairs] = tuple((f"conv{i}", f"norm{i}") for i in range(1, 6))
 
@@ -123,7 +124,10 @@ class HeadEstimator(nn.Module):
         return F.relu(self.get_submodule(f"norm{index}")(convolved))
 
     def forward(self, image: Tensor) -> HeadParameters:
-        """RGB picture (B, 3, S, S) in [0, 1]. Yaw comes from the layer called roll and the reverse, as trained."""
+        """Return the head parameters of RGB images (B, 3, S, S) in [0, 1].
+
+        The layer named ``fc_roll`` predicts yaw and ``fc_yaw`` predicts roll, as in the official checkpoint.
+        """
         out: Tensor = F.max_pool2d(self._stem(1, image), 3, 2, padding=1)
         out = self.block1(self._stem(2, out))
         out = self.block3(self.block2(self._stem(3, out)))

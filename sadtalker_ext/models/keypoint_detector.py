@@ -14,7 +14,10 @@ from sadtalker_ext.models.grids import axis_positions
 
 @dataclass(frozen=True)
 class KeypointDetectorConfig:
-    """Widths double from ``base_channels`` to ``max_channels``; softmax runs over logits / ``temperature``."""
+    """Sizes of the network; widths double from ``base_channels`` to ``max_channels``.
+
+    temperature: the softmax is computed over logits / temperature. input_downsampling: factor applied to the image.
+    """
 
     keypoints: int = 15
     base_channels: int = 32
@@ -25,12 +28,12 @@ class KeypointDetectorConfig:
     input_downsampling: int = 4
 
     def width(self, level: int) -> int:
-        """Channels after ``level`` halvings."""
+        """Return the number of channels after ``level`` downsampling blocks."""
         return min(self.max_channels, self.base_channels << level)
 
 
 class KeypointHourglass(nn.Module):
-    """2D down, one 1x1 convolution into depth, 3D up; no skips."""
+    """2D downsampling, a 1x1 convolution to a 3D volume, and 3D upsampling; no skip connections."""
 
     def __init__(self, config: KeypointDetectorConfig) -> None:
         super().__init__()
@@ -54,7 +57,7 @@ class KeypointHourglass(nn.Module):
 
 
 class KeypointDetector(nn.Module):
-    """Soft-argmax of one 3D heat map per keypoint."""
+    """Soft-argmax over one 3D heatmap per keypoint."""
 
     def __init__(self, config: KeypointDetectorConfig | None = None) -> None:
         super().__init__()
@@ -71,9 +74,9 @@ class KeypointDetector(nn.Module):
 
 
 def expected_position(weights: Tensor) -> Tensor:
-    """Mean (x, y, z) in [-1, 1] of weights (B, K, D, H, W) that sum to 1: (B, K, 3).
+    """Return the mean position (B, K, 3), (x, y, z) in [-1, 1], of weights (B, K, D, H, W) that sum to 1.
 
-    Marginals first: long sums stay accurate in float32.
+    Marginal sums are computed first, which keeps long sums accurate in float32.
     """
     depth, height, width = (axis_positions(length, weights) for length in weights.shape[2:])
     x = (weights.sum(dim=(2, 3)) * width).sum(dim=2)

@@ -1,6 +1,6 @@
-"""Head parameters to keypoints: angle bins to degrees, rotation, translation (face-vid2vid, section 3.1).
+"""Transform canonical keypoints by head parameters: rotation, translation, deformation (face-vid2vid, section 3.1).
 
-The official code's numerical habits are named constants here.
+Numerical peculiarities of the official code are named constants.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from sadtalker_ext.models.mapping_net import HeadParameters
 
 DEGREES_PER_BIN = 3.0
 FIRST_BIN_DEG = -99.0
-"""66 bins of 3 degrees, so bin 0 is -99 and bin 65 is 96: not symmetric, as trained."""
+"""Angle of bin 0. With 66 bins of 3 degrees, bin 65 is 96 degrees; the asymmetry is that of the official code."""
 OFFICIAL_PI = 3.14
-"""The networks were trained with this value of pi in degrees-to-radians."""
+"""Value of pi in the conversion from degrees to radians with which the networks were trained."""
 
 
 class HeadAngles(NamedTuple):
-    """Angles in degrees, (B,) each; None leaves the predicted angle in place."""
+    """Angles in degrees, (B,) each; None stands for the predicted angle."""
 
     yaw_deg: Tensor | None = None
     pitch_deg: Tensor | None = None
@@ -28,13 +28,13 @@ class HeadAngles(NamedTuple):
 
 
 def bins_to_degrees(logits: Tensor) -> Tensor:
-    """Expected angle (B,) in degrees of logits (B, bins)."""
+    """Return the expected angle (B,) in degrees of bin logits (B, bins)."""
     bins = torch.arange(logits.shape[1], device=logits.device, dtype=logits.dtype)
     return (logits.softmax(dim=1) * bins).sum(dim=1) * DEGREES_PER_BIN + FIRST_BIN_DEG
 
 
 def rotation_matrix(yaw_deg: Tensor, pitch_deg: Tensor, roll_deg: Tensor) -> Tensor:
-    """(B, 3, 3) = Rx(pitch) Ry(yaw) Rz(roll)."""
+    """Return the rotation matrices (B, 3, 3) Rx(pitch) Ry(yaw) Rz(roll); angles are (B,) in degrees."""
     yaw, pitch, roll = (angle / 180 * OFFICIAL_PI for angle in (yaw_deg, pitch_deg, roll_deg))
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
 
@@ -48,20 +48,19 @@ def rotation_matrix(yaw_deg: Tensor, pitch_deg: Tensor, roll_deg: Tensor) -> Ten
 
 
 def predicted_angles(head: HeadParameters) -> HeadAngles:
-    """Yaw, pitch and roll in degrees as the network sees them."""
+    """Return the predicted yaw, pitch and roll in degrees."""
     return HeadAngles(bins_to_degrees(head.yaw), bins_to_degrees(head.pitch), bins_to_degrees(head.roll))
 
 
 def vertical_translation(translation: Tensor) -> Tensor:
-    """Translation (B, 3) with only y kept, as the renderer was trained to be driven."""
+    """Return the translation (B, 3) with x and z set to 0, as in training of the renderer."""
     return translation * translation.new_tensor((0.0, 1.0, 0.0))
 
 
 def transform_keypoints(canonical: Tensor, head: HeadParameters, override: HeadAngles | None = None) -> Tensor:
-    """Keypoints (B, K, 3) in [-1, 1]: R canonical + t + deformation.
+    """Return keypoints (B, K, 3) in [-1, 1]: R canonical + t + deformation.
 
-    canonical: (B or 1, K, 3).
-    override: angles that replace the predicted ones (free view).
+    canonical: (B or 1, K, 3). override: angles that replace the predicted ones (free view).
     """
     chosen = [
         given if given is not None else predicted

@@ -1,7 +1,7 @@
-"""The eyes of a word-level lip reader: pictures of a mouth -> features (Martinez et al. 2020).
+"""Visual front end of a word-level lip reader: images of a mouth -> features (Martinez et al. 2020).
 
-A 3D convolution over time and a ResNet-18 per frame, as published for the LRW words; state-dict keys are those of the
-public checkpoints. What follows there (``tcn.``, from features to words) is not needed to compare two mouths.
+A 3D convolution over time and a ResNet-18 per frame, as published for the LRW data set. State-dict keys are those of
+the public checkpoints, without the word classifier (``tcn.``), which is not needed to compare mouths.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 MOUTH_PX = 88
-"""Side of the pictures it was trained on."""
+"""Side of the training images."""
 MEAN, STD = 0.421, 0.165
-"""Of the grey values in [0, 1] that it was trained on."""
+"""Mean and standard deviation of the gray values of the training images, in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class LipReaderConfig:
-    """widths: of the ResNet's four stages; the first is that of the 3D convolution too.
+    """Sizes of the network.
 
-    activation: relu, prelu or swish, as the published configurations call it (relu_type).
+    widths: channels of the four ResNet stages; the first is also that of the 3D convolution.
+    activation: relu, prelu or swish, the values of ``relu_type`` in published configurations.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
@@ -35,7 +36,7 @@ def _activation(width: int, config: LipReaderConfig) -> nn.Module:
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, which is convolved where the width changes."""
+    """Residual block of two 3x3 convolutions; the shortcut is a convolution if width or size changes."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, config: LipReaderConfig) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class BasicBlock(nn.Module):
 
 
 class Trunk(nn.Module):
-    """ResNet-18 without stem and head."""
+    """ResNet-18 without its first convolution and classifier."""
 
     def __init__(self, config: LipReaderConfig) -> None:
         super().__init__()
@@ -76,7 +77,7 @@ class Trunk(nn.Module):
 
 
 class LipReader(nn.Module):
-    """Features of a mouth over time."""
+    """Features of mouth images over time."""
 
     def __init__(self, config: LipReaderConfig | None = None) -> None:
         super().__init__()
@@ -91,8 +92,8 @@ class LipReader(nn.Module):
         self.trunk = Trunk(self.config)
 
     def forward(self, mouths: Tensor) -> Tensor:
-        """Grey mouths (B, T, 88, 88) in [0, 1] -> features (B, T, 512)."""
+        """Gray mouth images (B, T, 88, 88) in [0, 1] -> features (B, T, 512)."""
         batch, frames = mouths.shape[:2]
-        seen = self.frontend3D(((mouths - MEAN) / STD).unsqueeze(1))
-        features: Tensor = self.trunk(seen.transpose(1, 2).flatten(0, 1))
+        volume = self.frontend3D(((mouths - MEAN) / STD).unsqueeze(1))
+        features: Tensor = self.trunk(volume.transpose(1, 2).flatten(0, 1))
         return features.reshape(batch, frames, -1)

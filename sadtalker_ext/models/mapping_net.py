@@ -1,4 +1,4 @@
-"""MappingNet: head parameters from a window of 3DMM coefficients (SadTalker section 3.3, PIRenderer)."""
+"""MappingNet: head parameters from windows of 3DMM coefficients (SadTalker, section 3.3; PIRenderer)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 WINDOW_FRAMES = 27
-"""Frames seen around the current one: radius 13."""
+"""Length of a window: the current frame and 13 frames on each side."""
 LEAK = 0.1
 DILATION = 3
 
 
 @dataclass(frozen=True)
 class MappingNetConfig:
-    """coefficients: 70 (expression 64, angles 3, translation 3), or 73 with the three crop values of the full modes."""
+    """Sizes of the network.
+
+    coefficients: 70 (64 expression, 3 angles, 3 translation), or 73 with the three crop values of the full modes.
+    """
 
     coefficients: int = 70
     width: int = 1024
@@ -26,7 +29,10 @@ class MappingNetConfig:
 
 
 class HeadParameters(NamedTuple):
-    """What moves canonical keypoints: logits of angle bins (B, 66) each, translation (B, 3), deformation (B, K, 3)."""
+    """Transformation of canonical keypoints.
+
+    yaw, pitch, roll: logits of angle bins (B, 66) each. translation: (B, 3). deformation: (B, K, 3).
+    """
 
     yaw: Tensor
     pitch: Tensor
@@ -36,7 +42,7 @@ class HeadParameters(NamedTuple):
 
 
 class MappingNet(nn.Module):
-    """Dilated convolutions over time with cropped skips, mean over time, linear heads."""
+    """Dilated convolutions over time with cropped skip connections, average over time, linear heads."""
 
     def __init__(self, config: MappingNetConfig | None = None) -> None:
         super().__init__()

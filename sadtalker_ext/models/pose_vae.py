@@ -1,4 +1,4 @@
-"""PoseVAE: head motion from sound and a style (SadTalker, Zhang et al. 2023, section 3.2)."""
+"""PoseVAE: head motion from speech and a style (SadTalker, Zhang et al. 2023, section 3.2)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from sadtalker_ext.models.res_unet import ResUNet
 
 @dataclass(frozen=True)
 class PoseVAEConfig:
-    """frames: length of a chunk; pose_channels: 3 angles and 3 translations; styles: identities of the training set.
+    """Sizes of the network.
 
-    log_variance_head: "linear_means" is what the official code does (both outputs come from the head of the means,
-        the other head is never trained); "linear_logvar" is what the paper says.
-    audio_widths: of the audio encoder's stages.
+    frames: length of a chunk. pose_channels: 3 angles and 3 translations. styles: identities of the training set.
+    log_variance_head: layer that predicts the log variance. The official code uses "linear_means" for both outputs
+        and never trains the other layer; the paper describes "linear_logvar".
+    audio_widths: channels of the audio encoder's stages.
     """
 
     frames: int = 32
@@ -35,12 +36,12 @@ class PoseVAEConfig:
 
     @property
     def condition_width(self) -> int:
-        """Width of the condition: reference pose, a latent and the audio of a chunk."""
+        """Width of the condition: reference pose, latent, and audio features of a chunk."""
         return self.pose_channels + self.latent_channels + self.frames * self.pose_channels
 
 
 class PoseSample(NamedTuple):
-    """Outcome of a training pass: predicted motion (B, T, 6), mean and log variance (B, 64)."""
+    """Output of a training pass: predicted motion (B, T, 6), mean and log variance (B, 64) of the posterior."""
 
     motion: Tensor
     mean: Tensor
@@ -48,7 +49,7 @@ class PoseSample(NamedTuple):
 
 
 def _mlp(widths: tuple[int, ...], last: nn.Module, last_name: str) -> nn.Sequential:
-    """Linear layers L0, L1, ... with ReLU between and ``last`` after the final one."""
+    """Build linear layers L0, L1, ... with ReLU between them and the activation ``last`` at the end."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     count = len(widths) - 1
     for index in range(count):
@@ -59,7 +60,7 @@ def _mlp(widths: tuple[int, ...], last: nn.Module, last_name: str) -> nn.Sequent
 
 
 class PoseEncoder(nn.Module):
-    """Posterior of the latent given the true motion; used in training only."""
+    """Posterior of the latent, given the true motion; used in training only."""
 
     def __init__(self, config: PoseVAEConfig) -> None:
         super().__init__()
@@ -76,19 +77,19 @@ class PoseEncoder(nn.Module):
         self.classbias = nn.Parameter(torch.randn(config.styles, config.latent_channels))
 
     def forward(self, audio: Tensor, reference: Tensor, style: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance, (B, 64) each.
+        """Return mean and log variance, (B, 64) each.
 
-        audio: (B, 32, 512); reference: (B, 6); style: (B,) int64; motion: (B, 32, 6) relative to the reference.
+        audio: (B, 32, 512). reference: (B, 6). style: (B,) int64. motion: (B, 32, 6) relative to the reference.
         """
         pose = self.resunet(motion).flatten(1)
-        sound = self.linear_audio(audio).flatten(1)
-        hidden = self.MLP(torch.cat((reference, pose, sound, self.classbias[style]), dim=1))
-        spread = getattr(self, self.config.log_variance_head)
-        return self.linear_means(hidden), spread(hidden)
+        speech = self.linear_audio(audio).flatten(1)
+        hidden = self.MLP(torch.cat((reference, pose, speech, self.classbias[style]), dim=1))
+        log_variance_head = getattr(self, self.config.log_variance_head)
+        return self.linear_means(hidden), log_variance_head(hidden)
 
 
 class PoseDecoder(nn.Module):
-    """Motion from a latent, the sound of a chunk and a style."""
+    """Motion from a latent, the audio features of a chunk and a style."""
 
     def __init__(self, config: PoseVAEConfig) -> None:
         super().__init__()
@@ -100,19 +101,19 @@ class PoseDecoder(nn.Module):
         self.classbias = nn.Parameter(torch.randn(config.styles, config.latent_channels))
 
     def forward(self, audio: Tensor, reference: Tensor, style: Tensor, latent: Tensor) -> Tensor:
-        """Motion (B, 32, 6) relative to the reference pose.
+        """Return motion (B, 32, 6) relative to the reference pose.
 
-        audio: (B, 32, 512); reference: (B, 6); style: (B,) int64 in [0, 46); latent: (B, 64) standard normal.
+        audio: (B, 32, 512). reference: (B, 6). style: (B,) int64 in [0, styles). latent: (B, 64) standard normal.
         """
-        sound = self.linear_audio(audio).flatten(1)
-        hidden = self.MLP(torch.cat((reference, latent + self.classbias[style], sound), dim=1))
+        speech = self.linear_audio(audio).flatten(1)
+        hidden = self.MLP(torch.cat((reference, latent + self.classbias[style], speech), dim=1))
         sequence = self.resunet(hidden.unflatten(1, (self.config.frames, self.config.pose_channels)))
         out: Tensor = self.pose_linear(sequence)
         return out
 
 
 class ConditionalVAE(nn.Module):
-    """Encoder and decoder under the names the checkpoint gives them."""
+    """Encoder and decoder, named as in the checkpoint."""
 
     def __init__(self, config: PoseVAEConfig) -> None:
         super().__init__()
@@ -147,7 +148,7 @@ class PoseDiscriminator(nn.Module):
         )
 
     def forward(self, poses: Tensor) -> Tensor:
-        """Poses (B, T, 6) -> scores (B, T / 4)."""
+        """Poses (B, T, 6) -> scores (B, T / 4), higher is more real."""
         scores: Tensor = self.seq(poses.transpose(1, 2))
         return scores.squeeze(1)
 
@@ -163,9 +164,9 @@ class PoseVAE(nn.Module):
         self.netD_motion = PoseDiscriminator(self.config)
 
     def forward(self, mel: Tensor, reference: Tensor, style: Tensor, motion: Tensor) -> PoseSample:
-        """One training pass: encode the true motion, sample a latent, decode.
+        """Encode the true motion, sample a latent, and decode it.
 
-        mel: (B, 32, 1, 80, 16); reference: (B, 6); style: (B,) int64; motion: (B, 32, 6).
+        mel: (B, 32, 1, 80, 16). reference: (B, 6). style: (B,) int64. motion: (B, 32, 6).
         """
         audio = self.audio_encoder(mel)
         mean, log_variance = self.netG.encoder(audio, reference, style, motion)
@@ -173,10 +174,10 @@ class PoseVAE(nn.Module):
         return PoseSample(self.netG.decoder(audio, reference, style, latent), mean, log_variance)
 
     def decode(self, audio: Tensor, reference: Tensor, style: Tensor, latent: Tensor) -> Tensor:
-        """Motion (B, 32, 6) for audio features (B, 32, 512); see :class:`PoseDecoder`."""
+        """Return motion (B, 32, 6) for audio features (B, 32, 512); see :class:`PoseDecoder`."""
         out: Tensor = self.netG.decoder(audio, reference, style, latent)
         return out
 
-    def make_lean(self) -> None:
-        """Drop what only training needs."""
+    def optimize_for_inference(self) -> None:
+        """Delete the encoder and the discriminator, which only training needs."""
         del self.netG.encoder, self.netD_motion

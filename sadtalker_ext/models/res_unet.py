@@ -1,4 +1,4 @@
-"""A small residual U-Net over the (frame, coefficient) image of a pose sequence (Zhang et al. 2018)."""
+"""Small residual U-Net on a pose sequence, treated as an image of frames x coefficients (Zhang et al. 2018)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sadtalker_ext.models.folding import FoldPairs
 
 FILTERS = (32, 64, 128, 256)
 HALVE_FRAMES = (2, 1)
-"""Stride and kernel of the steps: frames are halved or doubled, the six pose coefficients are kept."""
+"""Stride and kernel size: frames are halved or doubled, the six pose coefficients are kept."""
 
 
 class ResidualConv(nn.Module):
-    """Two pre-activated convolutions beside a normalised convolution."""
+    """Two pre-activation convolutions; the shortcut is a convolution with batch norm."""
 
     FOLDS: ClassVar[FoldPairs] = (("conv_block.2", "conv_block.3"), ("conv_skip.0", "conv_skip.1"))
 
@@ -53,7 +53,7 @@ class DoubleFrames(nn.Module):
 
 
 class ResUNet(nn.Module):
-    """Three levels down and up, a sigmoid at the end."""
+    """U-Net with three levels and a sigmoid output."""
 
     FOLDS: ClassVar[FoldPairs] = (("input_layer.0", "input_layer.1"),)
 

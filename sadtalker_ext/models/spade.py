@@ -1,4 +1,4 @@
-"""SPADE decoder: features to picture, modulated by the warped features (Park et al. 2019)."""
+"""SPADE decoder: features -> image, modulated by the warped features (Park et al. 2019)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ LEAK = 0.2
 
 @dataclass(frozen=True)
 class SpadeConfig:
-    """middle_blocks: residual blocks at the feature size. modulation_channels: of what scale and shift come from."""
+    """Sizes of the decoder.
+
+    middle_blocks: residual blocks at the size of the features. modulation_channels: width of the hidden layer that
+    predicts scale and shift.
+    """
 
     middle_blocks: int = 6
     modulation_channels: int = 128
 
 
 class Spade(nn.Module):
-    """Instance norm whose scale and shift are predicted per pixel from a guide."""
+    """Instance norm with per-pixel scale and shift predicted from a guide."""
 
     def __init__(self, channels: int, guide_channels: int, modulation_channels: int = 128) -> None:
         super().__init__()
@@ -39,21 +43,21 @@ class Spade(nn.Module):
         out: Tensor = F.instance_norm(x) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)
         return out
 
-    def enlarge_late(self, factor: int) -> None:
-        """Work at the guide's own size as far as possible, where the input is ``factor`` times as large."""
+    def upsample_in_convolution(self, factor: int) -> None:
+        """Merge nearest-neighbor upsampling of the guide by ``factor`` into the first convolution."""
         conv = self.mlp_shared[0]
         if isinstance(conv, nn.Conv2d):
             self.mlp_shared[0] = UpsampledConv(conv, factor)
 
 
 def spectral_conv(channels_in: int, channels_out: int, kernel: int, bias: bool = True) -> nn.Conv2d:
-    """A convolution whose weight is divided by its largest singular value (Miyato et al. 2018)."""
+    """Build a convolution with spectral norm (Miyato et al. 2018)."""
     conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=bias)
     return torch.nn.utils.spectral_norm(conv)
 
 
 class SpadeBlock(nn.Module):
-    """Residual block of two modulated convolutions; the shortcut is learned where the width changes."""
+    """Residual block of two modulated convolutions; the shortcut is a convolution if the width changes."""
 
     def __init__(self, channels_in: int, channels_out: int, guide_channels: int, modulation_channels: int) -> None:
         super().__init__()
@@ -77,7 +81,7 @@ class SpadeBlock(nn.Module):
 
 
 class SpadeDecoder(nn.Module):
-    """Blocks at the feature size, then doublings, as many as the encoder has halvings."""
+    """SPADE blocks at the size of the features, followed by ``doublings`` upsampling steps with one block each."""
 
     def __init__(
         self, channels: int = 256, last_channels: int = 64, config: SpadeConfig | None = None, doublings: int = 2
@@ -93,15 +97,15 @@ class SpadeDecoder(nn.Module):
             self.add_module(f"up_{index}", SpadeBlock(before, after, channels, hidden))
         self.conv_img = nn.Conv2d(last_channels, 3, 3, padding=1)
 
-    def make_lean(self) -> None:
-        """Write the convolutions that see an enlarged guide as convolutions of the guide."""
+    def optimize_for_inference(self) -> None:
+        """Replace convolutions of the upsampled guide by convolutions of the guide itself."""
         for index in range(self.doublings):
             for module in self.get_submodule(f"up_{index}").modules():
                 if isinstance(module, Spade):
-                    module.enlarge_late(2 << index)
+                    module.upsample_in_convolution(2 << index)
 
     def forward(self, guide: Tensor) -> Tensor:
-        """Warped features (B, 256, h, w) -> RGB picture (B, 3, 4h, 4w) in (0, 1), with the official two doublings."""
+        """Warped features (B, 256, h, w) -> RGB image (B, 3, 4h, 4w) in (0, 1), for the official two doublings."""
         x: Tensor = self.fc(guide)
         for index in range(self.config.middle_blocks):
             x = self.get_submodule(f"G_middle_{index}")(x, guide)

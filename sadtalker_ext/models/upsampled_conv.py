@@ -1,9 +1,9 @@
-"""A convolution of a map that was enlarged by repeating its cells, without enlarging it first.
+"""Convolution of a nearest-neighbor upsampled feature map, computed without upsampling.
 
-Of the output pixels of one cell only a few differ in which cells they see: the first row sees the cell above once
-and its own twice, inner rows see only their own, the last row sees its own twice and the one below. Each such phase
-is a small convolution of the map as it is; the result is the same, with fewer products (4/9 of them for a factor of
-2, 25/144 for 4).
+The output pixels of one cell fall into three kinds per axis: a pixel at the first position reads the previous cell
+once and its own cell twice, inner pixels read only their own cell, and a pixel at the last position reads its own cell
+twice and the next cell once. Each combination of kinds is a small convolution of the original feature map. The result
+is the same with fewer multiplications: 4/9 for a factor of 2, 25/144 for a factor of 4.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ KERNEL = 3
 
 
 class UpsampledConv(nn.Module):
-    """What ``conv(nearest(x, factor))`` gives, factor 2 or more in height and width; inference only.
+    """Equivalent of ``conv(upsample(x, factor))`` with nearest-neighbor upsampling; for inference only.
 
-    conv: 3x3 or 3x3x3, stride 1, zero padding 1, with bias; depth, where there is one, is not enlarged.
+    conv: 3x3 or 3x3x3, stride 1, zero padding 1, with bias. factor: 2 or more, for height and width; the depth of a 3D
+    feature map is not upsampled. ValueError for other convolutions or factors.
     """
 
     def __init__(self, conv: nn.Conv2d | nn.Conv3d, factor: int) -> None:
         super().__init__()
         if set(conv.kernel_size) != {KERNEL} or set(conv.stride) != {1} or conv.bias is None or factor < 2:
-            raise ValueError(f"cannot write {conv} as phases of factor {factor}")
+            raise ValueError(f"cannot split {conv} into phases of factor {factor}")
         self.factor = factor
         weight = conv.weight.detach().double()
         for row in range(3):
@@ -42,28 +43,28 @@ class UpsampledConv(nn.Module):
         height, width = x.shape[-2:]
         padded = F.pad(x, (1, 1, 1, 1))
         kinds = [0, *[1] * (self.factor - 2), 2]
-        made: dict[tuple[int, int], Tensor] = {}
+        phases: dict[tuple[int, int], Tensor] = {}
         rows = []
         for row in kinds:
             for column in kinds:
-                if (row, column) not in made:
-                    made[row, column] = self._phase(padded, row, column, (height, width))
-            rows.append(torch.stack([made[row, column] for column in kinds], dim=-1))
+                if (row, column) not in phases:
+                    phases[row, column] = self._compute_phase(padded, row, column, (height, width))
+            rows.append(torch.stack([phases[row, column] for column in kinds], dim=-1))
         cells = torch.stack(rows, dim=-3)
         return cells.flatten(-4, -3).flatten(-2, -1)
 
-    def _phase(self, padded: Tensor, row: int, column: int, size: Sequence[int]) -> Tensor:
-        """Output pixels of one kind: 0 first, 1 inner, 2 last in their cell."""
+    def _compute_phase(self, padded: Tensor, row: int, column: int, size: Sequence[int]) -> Tensor:
+        """Return the output pixels of one kind per axis: 0 first, 1 inner, 2 last in their cell."""
         kernel = self.get_buffer(f"phase{row}{column}")
         top, left = int(row > 0), int(column > 0)
-        seen = padded[..., top : top + size[0] + kernel.shape[-2] - 1, left : left + size[1] + kernel.shape[-1] - 1]
+        region = padded[..., top : top + size[0] + kernel.shape[-2] - 1, left : left + size[1] + kernel.shape[-1] - 1]
         if kernel.ndim == 5:
-            return F.conv3d(seen, kernel, self.bias, padding=(1, 0, 0))
-        return F.conv2d(seen, kernel, self.bias)
+            return F.conv3d(region, kernel, self.bias, padding=(1, 0, 0))
+        return F.conv2d(region, kernel, self.bias)
 
 
 def _fold_axis(weight: Tensor, axis: int, kind: int) -> Tensor:
-    """Three taps along an axis as the two (or, for inner pixels, one) cells that they fall on."""
+    """Sum the three taps along ``axis`` that fall on the same cell: two taps remain, or one for inner pixels."""
     before, own, after = weight.split(1, dim=axis)  # type: ignore[no-untyped-call]
     if kind == 0:
         return torch.cat((before, own + after), dim=axis)

@@ -1,7 +1,7 @@
-"""The generator of Wav2Lip (Prajwal et al. 2020): the lower half of a face, spoken anew.
+"""Generator of Wav2Lip (Prajwal et al. 2020): synthesizes the lower half of a face to match speech.
 
-State-dict keys are those of the public checkpoints (entry ``state_dict``, prefix ``module.``). ExpNet learns from
-what it makes of a single picture: faces on which nothing moves but the lips (SadTalker, section 3.2).
+State-dict keys are those of the public checkpoints (entry ``state_dict``, prefix ``module.``). Applied to a single
+image, it produces frames in which only the lips move; ExpNet is trained on these (SadTalker, section 3.2).
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from torch import Tensor, nn
 from sadtalker_ext.models.audio_encoder import AUDIO_WIDTHS, ConvBlock, ConvSpec, encoder_layers
 
 FACE_PX = 96
-"""Side of the faces it takes and makes."""
+"""Side of the input and output face images."""
 
 
 @dataclass(frozen=True)
 class Wav2LipConfig:
-    """encoder_widths: of the face encoder's seven stages. decoder_widths: of the face decoder's seven stages.
+    """Sizes of the network.
 
-    repeats: residual layers after the first layer of the encoder's stages 1 to 5. audio_widths: of the audio encoder.
+    encoder_widths, decoder_widths: channels of the seven stages of the face encoder and the face decoder.
+    repeats: residual layers after the first layer of the encoder's stages 1 to 5.
+    output_width: channels before the output layer. audio_widths: channels of the audio encoder's stages.
     """
 
     encoder_widths: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 512)
@@ -53,7 +55,7 @@ def _residuals(width: int, count: int) -> list[nn.Module]:
 
 
 def _face_encoder(config: Wav2LipConfig) -> nn.ModuleList:
-    """96 -> 96, 48, 24, 12, 6, 3, 1 pixels."""
+    """Build the stages of the face encoder: 96 -> 96, 48, 24, 12, 6, 3, 1 pixels."""
     widths = config.encoder_widths
     stages = [nn.Sequential(ConvBlock(ConvSpec(6, widths[0], 7, padding=3)))]
     for index, repeats in enumerate(config.repeats):
@@ -65,7 +67,7 @@ def _face_encoder(config: Wav2LipConfig) -> nn.ModuleList:
 
 
 def _face_decoder(config: Wav2LipConfig) -> nn.ModuleList:
-    """1 -> 1, 3, 6, 12, 24, 48, 96 pixels; each stage reads the one before and the encoder's of the same size."""
+    """Build the stages of the face decoder: 1 -> 1, 3, 6, 12, 24, 48, 96 pixels, with skip connections."""
     widths, skips = config.decoder_widths, config.encoder_widths[::-1]
     stages = [nn.Sequential(ConvBlock(ConvSpec(config.audio_widths[-1], widths[0], 1, padding=0)))]
     for index in range(1, len(widths)):
@@ -91,9 +93,10 @@ class Wav2Lip(nn.Module):
         )
 
     def forward(self, mel: Tensor, faces: Tensor) -> Tensor:
-        """Faces (B, 3, 96, 96) in [0, 1] that say mel windows (B, 1, 80, 16) in [-4, 4].
+        """Return BGR faces (B, 3, 96, 96) in [0, 1] whose lips match the speech.
 
-        faces: (B, 6, 96, 96), BGR in [0, 1]: the face with its lower half black, then a face to look like.
+        mel: windows (B, 1, 80, 16) in [-4, 4]. faces: (B, 6, 96, 96), BGR in [0, 1]: the face with its lower half set
+        to 0, followed by a reference face.
         """
         skips = []
         for stage in self.face_encoder_blocks:
@@ -106,8 +109,8 @@ class Wav2Lip(nn.Module):
         return out
 
 
-def hide_lower_half(faces: Tensor) -> Tensor:
-    """Faces (B, 3, S, S) -> the network's input (B, 6, S, S)."""
-    hidden = faces.clone()
-    hidden[:, :, faces.shape[2] // 2 :] = 0
-    return torch.cat((hidden, faces), dim=1)
+def mask_lower_half(faces: Tensor) -> Tensor:
+    """Faces (B, 3, S, S) -> input of the network (B, 6, S, S): the masked faces and the faces as reference."""
+    masked = faces.clone()
+    masked[:, :, faces.shape[2] // 2 :] = 0
+    return torch.cat((masked, faces), dim=1)

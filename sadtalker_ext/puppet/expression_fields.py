@@ -1,4 +1,4 @@
-"""Displacement fields of the face skin, one per scalar that the expression coefficients drive.
+"""Displacement fields of the face skin, and their weights for given expression coefficients.
 
 The mouth is a cut: the skin above it (layer UPPER) and below it (layer LOWER) move by different fields. Both agree
 beyond the mouth corners, so the two layers join there without a seam. Each field is an analytic, smooth function of the

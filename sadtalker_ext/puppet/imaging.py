@@ -27,8 +27,8 @@ SUPERSAMPLING: Final = 2
 """Texels per pixel of a supersampled picture."""
 LARGEST_SUPERSAMPLED_PX: Final = 2600
 """Pictures whose longer side exceeds this are kept at their own resolution to save memory."""
-_REMAP_CHANNELS: Final = 4
-"""OpenCV resizes at most this many channels at once."""
+_CHANNELS_PER_RESIZE: Final = 4
+"""Channels resized per call; OpenCV is optimised for up to four."""
 
 
 def supersample(picture: Image) -> Image:
@@ -150,9 +150,9 @@ class CpuImaging:
         size = ((columns + 2) * cell, (rows + 2) * cell)
         parts = [
             cv2.resize(
-                np.ascontiguousarray(nodes[..., at : at + _REMAP_CHANNELS]), size, interpolation=cv2.INTER_LINEAR
+                np.ascontiguousarray(nodes[..., at : at + _CHANNELS_PER_RESIZE]), size, interpolation=cv2.INTER_LINEAR
             )
-            for at in range(0, nodes.shape[2], _REMAP_CHANNELS)
+            for at in range(0, nodes.shape[2], _CHANNELS_PER_RESIZE)
         ]
         parts = [part[..., None] if part.ndim == 2 else part for part in parts]
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)

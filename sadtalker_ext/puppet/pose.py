@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MIN_MOTION: Final = 1e-5
 """Radians, face heights and field weights below this are no motion."""
 _TEETH_FOLLOW: Final = 0.96
-"""Share of the lower lip's drop by the jaw that the lower teeth follow: they are nearer to the jaw's joint."""
+"""Share of the lower lip's drop by the jaw that the lower teeth follow."""
 _PRESS_FROM: Final = 0.6
 _PRESS_ROLL: Final = 0.10
 """Value of lips_closed from which the lips press together, and the share of their thickness that rolls in at 1."""

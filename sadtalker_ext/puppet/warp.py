@@ -7,7 +7,7 @@ to full resolution exactly. Points are (x, y) pixels; whole numbers are pixel ce
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array
 
-Window = tuple[slice, slice]
+Window: TypeAlias = tuple[slice, slice]
 """Rows and columns of an array."""
 
 _MIN_DETERMINANT: Final = 0.12

@@ -1,11 +1,11 @@
-"""The renderer's discriminator."""
+"""Discriminator of the renderer."""
 
 import torch
 
 from sadtalker_ext.models.discriminator import Discriminator, DiscriminatorConfig
 
 
-def test_one_judgement_per_scale_with_features_of_every_block():
+def test_each_scale_returns_scores_and_the_features_of_every_block():
     network = Discriminator(DiscriminatorConfig(base_channels=4, max_channels=16, scales=(1.0, 0.5)))
     full, half = network(torch.rand(2, 3, 128, 128))
     assert full.scores.shape == (2, 1, 10, 10)
@@ -14,7 +14,7 @@ def test_one_judgement_per_scale_with_features_of_every_block():
     assert set(network.discs) == {"1", "0-5"}
 
 
-def test_gradients_reach_the_picture():
+def test_gradients_reach_the_image():
     picture = torch.rand(1, 3, 64, 64, requires_grad=True)
     Discriminator(DiscriminatorConfig(base_channels=4, max_channels=8))(picture)[0].scores.mean().backward()
     assert picture.grad.abs().sum() > 0

@@ -1,4 +1,4 @@
-"""Head parameters to keypoints, and keypoints out of heat maps."""
+"""Keypoints from head parameters and from heatmaps."""
 
 import math
 
@@ -23,7 +23,7 @@ def head(degrees=0.0):
     return HeadParameters(logits, logits, logits, torch.tensor([[1.0, 0.5, 1.0]]), torch.zeros(1, 4, 3))
 
 
-def test_bins_are_three_degrees_apart_from_minus_99():
+def test_bins_are_three_degrees_wide_and_start_at_minus_99():
     assert bins_to_degrees(head(30.0).yaw).item() == 30.0
 
 
@@ -35,7 +35,7 @@ def test_rotation_is_a_rotation_with_the_official_pi():
     assert quarter[0, 0, 0] > 5e-4
 
 
-def test_only_vertical_translation_moves_the_head():
+def test_only_vertical_translation_is_kept():
     assert vertical_translation(torch.tensor([[1.0, 2.0, 3.0]])).tolist() == [[0.0, 2.0, 0.0]]
 
 

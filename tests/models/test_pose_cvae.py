@@ -1,4 +1,4 @@
-"""The pose VAE and its judge: shapes, spline basis, what the outputs depend on."""
+"""PoseCvae and MotionDiscriminator: shapes, spline basis, and the inputs the outputs depend on."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def inputs():
 
 
 @pytest.mark.parametrize("knot_frames", [2.0, 2.5, 4.0])
-def test_spline_basis_holds_every_cubic(knot_frames: float):
+def test_spline_basis_represents_every_cubic_polynomial(knot_frames: float):
     basis = spline_basis(32, knot_frames).double().numpy()
     np.testing.assert_allclose(basis.sum(axis=1), 1.0, atol=1e-6)
     times = np.linspace(-1, 1, 32)
@@ -42,26 +42,26 @@ def test_shapes_and_gradients(inputs):
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_a_piece_depends_on_latent_sound_style_and_what_came_before(inputs):
+def test_output_depends_on_latent_prosody_style_and_previous_poses(inputs):
     network = PoseCvae(CONFIG).eval()
 
     def decode(latent_seed=0, **changes):
         used = {**inputs, **changes}
         latent = torch.randn(5, CONFIG.latent, generator=torch.Generator().manual_seed(latent_seed))
-        condition = network.condition(used["before"], used["prosody"], used["style"])
+        condition = network.encode_condition(used["before"], used["prosody"], used["style"])
         return network.decode(latent, used["before"], condition)
 
-    same = decode()
-    assert torch.equal(same, decode())
-    assert not torch.allclose(same, decode(latent_seed=1))
-    assert not torch.allclose(same, decode(prosody=inputs["prosody"] + 1))
-    assert not torch.allclose(same, decode(style=torch.tensor([1, 2, 0, 1, 2])))
-    assert not torch.allclose(same, decode(before=inputs["before"] + 1))
+    first = decode()
+    assert torch.equal(first, decode())
+    assert not torch.allclose(first, decode(latent_seed=1))
+    assert not torch.allclose(first, decode(prosody=inputs["prosody"] + 1))
+    assert not torch.allclose(first, decode(style=torch.tensor([1, 2, 0, 1, 2])))
+    assert not torch.allclose(first, decode(before=inputs["before"] + 1))
 
 
-def test_decoded_pieces_have_no_power_near_the_frame_rate(inputs):
+def test_decoded_motion_has_little_power_above_8_hz(inputs):
     network = PoseCvae(CONFIG).eval()
-    condition = network.condition(inputs["before"], inputs["prosody"], inputs["style"])
+    condition = network.encode_condition(inputs["before"], inputs["prosody"], inputs["style"])
     piece = 100 * network.decode(torch.randn(5, CONFIG.latent), 0 * inputs["before"], condition)
     velocity = torch.diff(piece, dim=1).detach().numpy() * np.hanning(31)[None, :, None]
     power = np.abs(np.fft.rfft(velocity, axis=1)) ** 2
@@ -69,12 +69,12 @@ def test_decoded_pieces_have_no_power_near_the_frame_rate(inputs):
     assert power[:, hz > 8.0].sum() < 0.05 * power.sum()
 
 
-def test_divergence_is_that_of_the_two_gaussians(inputs):
+def test_divergence_matches_torch_distributions(inputs):
     network = PoseCvae(CONFIG).eval()
-    condition = network.condition(inputs["before"], inputs["prosody"], inputs["style"])
+    condition = network.encode_condition(inputs["before"], inputs["prosody"], inputs["style"])
     posterior, prior = (
         torch.distributions.Normal(mean, torch.exp(0.5 * log_variance))
-        for mean, log_variance in (network.encode(inputs["piece"], condition), network.expect(condition))
+        for mean, log_variance in (network.encode(inputs["piece"], condition), network.encode_prior(condition))
     )
     expected = torch.distributions.kl_divergence(posterior, prior).sum(dim=1)
     torch.testing.assert_close(network(**inputs)[2], expected, rtol=1e-4, atol=1e-5)

@@ -43,7 +43,7 @@ def test_aligned_features_stay_where_nothing_moves():
         field = network.dense_motion_network(torch.rand(1, 2, 4, 16, 16), points, points)
         seen = []
         network.third.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-        network.paint(EncodedSource(features, features), field)
+        network.warp_and_decode(EncodedSource(features, features), field)
     assert torch.allclose(seen[0].unflatten(1, (4, 4)), features, atol=2e-2)
 
 

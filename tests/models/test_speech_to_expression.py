@@ -1,4 +1,4 @@
-"""The starter's ExpNet: features against librosa's oracle, time alignment, chunks equal the whole, loudness is free."""
+"""SpeechToExpression: log-mel against librosa, time alignment, chunked processing, invariance to loudness."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sadtalker_ext.models.speech_to_expression import (
     SpeechToExpression,
     SpeechToExpressionConfig,
     mel_basis,
-    normalise,
+    normalize_log_mel,
 )
 
 
-def speechlike(seconds, seed=0):
+def make_speech_like(seconds, seed=0):
     random = np.random.default_rng(seed)
     times = np.arange(int(seconds * 16000)) / 16000
     tone = sum(np.sin(2 * np.pi * f * times + p) for f, p in zip((180, 700, 1300, 2600), (0, 1, 2, 3), strict=True))
@@ -30,10 +30,10 @@ def network():
     return SpeechToExpression(SpeechToExpressionConfig(stem=24, width=32, dilations=(1, 2, 4))).eval()
 
 
-def test_mel_agrees_with_librosa():
+def test_log_mel_matches_librosa():
     librosa = pytest.importorskip("librosa")
     config = SpeechToExpressionConfig()
-    samples = speechlike(1.0)
+    samples = make_speech_like(1.0)
     ours = LogMel(config)(samples)[0].exp().numpy()
     window = np.hanning(config.window + 1)[:-1]
     pieces = librosa.util.frame(samples[0].numpy(), frame_length=config.window, hop_length=config.hop)
@@ -46,22 +46,22 @@ def test_mel_agrees_with_librosa():
     np.testing.assert_allclose(ours[full], expected + 1e-10, rtol=2e-3)
 
 
-def test_every_band_of_the_basis_sums_to_one():
+def test_every_mel_filter_sums_to_one():
     assert torch.allclose(mel_basis(SpeechToExpressionConfig()).sum(0), torch.ones(80), atol=1e-5)
 
 
-def test_silence_is_the_padding_value():
+def test_digital_silence_equals_the_padding_value():
     mel = LogMel(SpeechToExpressionConfig())(torch.zeros(1, 4000))
     assert torch.allclose(mel, torch.full_like(mel, SILENCE_LOG_POWER), atol=1e-4)
 
 
-def test_lengths_follow_the_contract(network):
+def test_output_length_matches_the_documentation(network):
     for frames in (1, 7, 40):
         mel = torch.full((2, 80, 4 * (frames + 2 * network.context)), SILENCE_LOG_POWER)
         assert network(mel).shape == (2, frames, 7)
 
 
-def test_output_depends_on_its_context_and_no_more(network):
+def test_output_depends_on_its_context_only(network):
     mel = torch.full((1, 80, 4 * (9 + 2 * network.context)), -8.0, requires_grad=True)
     network(mel)[0, 4].sum().backward()
     touched = torch.nonzero(mel.grad[0].abs().sum(0) > 0)[:, 0]
@@ -70,8 +70,8 @@ def test_output_depends_on_its_context_and_no_more(network):
     assert touched.max() < centre + 4 * (network.context + 1)
 
 
-def test_pieces_equal_the_whole(network):
-    mel = network.log_mel(speechlike(9.0))
+def test_chunks_equal_the_whole(network):
+    mel = network.log_mel(make_speech_like(9.0))
     whole = network(mel)
     step = 20
     pieces = [
@@ -82,17 +82,17 @@ def test_pieces_equal_the_whole(network):
     assert (together - whole[:, : together.shape[1]]).abs().max() < 1e-5
 
 
-def test_normalisation_takes_out_gain_and_microphone():
-    mel = LogMel(SpeechToExpressionConfig())(speechlike(6.0))
+def test_normalization_removes_gain_and_microphone_response():
+    mel = LogMel(SpeechToExpressionConfig())(make_speech_like(6.0))
     tilt = torch.linspace(-2, 2, 80)[:, None]
-    plain, changed = (normalise(part, 50)[:, :80] for part in (mel, mel + 3.0 + tilt))
+    plain, changed = (normalize_log_mel(part, 50)[:, :80] for part in (mel, mel + 3.0 + tilt))
     loud = plain > -1.0
     assert (plain - changed).abs()[loud].max() < 0.02
 
 
 def test_digital_silence_does_not_count_in_the_mean():
-    mel = LogMel(SpeechToExpressionConfig())(speechlike(5.0))
+    mel = LogMel(SpeechToExpressionConfig())(make_speech_like(5.0))
     gap = torch.full((1, 80, 200), SILENCE_LOG_POWER)
-    steady = normalise(torch.cat([mel, mel], 2), 50)[:, :80]
-    broken = normalise(torch.cat([mel, gap, mel], 2), 50)[:, :80]
-    assert broken[..., 190:200].mean() == pytest.approx(float(steady[..., 190:200].mean()), abs=0.15)
+    continuous = normalize_log_mel(torch.cat([mel, mel], 2), 50)[:, :80]
+    interrupted = normalize_log_mel(torch.cat([mel, gap, mel], 2), 50)[:, :80]
+    assert interrupted[..., 190:200].mean() == pytest.approx(float(continuous[..., 190:200].mean()), abs=0.15)

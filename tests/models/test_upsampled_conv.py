@@ -1,4 +1,4 @@
-"""Convolutions of enlarged maps, against doing it in two steps."""
+"""UpsampledConv against upsampling followed by convolution."""
 
 import pytest
 import torch
@@ -10,21 +10,21 @@ from sadtalker_ext.models.upsampled_conv import UpsampledConv
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 5])
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8)])
-def test_it_is_the_convolution_of_the_enlarged_map_borders_too(factor, size):
+def test_it_equals_convolution_after_upsampling_including_borders(factor, size):
     conv = nn.Conv2d(3, 4, 3, padding=1).double()
     x = torch.randn(2, 3, *size, dtype=torch.float64)
     wanted = conv(F.interpolate(x, scale_factor=factor, mode="nearest"))
     assert torch.allclose(UpsampledConv(conv, factor)(x), wanted, atol=1e-12)
 
 
-def test_depth_is_convolved_but_not_enlarged():
+def test_depth_is_convolved_but_not_upsampled():
     conv = nn.Conv3d(3, 4, 3, padding=1).double()
     x = torch.randn(1, 3, 4, 5, 6, dtype=torch.float64)
     wanted = conv(F.interpolate(x, scale_factor=(1, 2, 2)))
     assert torch.allclose(UpsampledConv(conv, 2)(x), wanted, atol=1e-12)
 
 
-def test_it_does_fewer_products():
+def test_it_needs_fewer_multiplications():
     x, conv = torch.randn(1, 8, 16, 16), nn.Conv2d(8, 8, 3, padding=1)
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -33,7 +33,7 @@ from sadtalker_ext.puppet.expression_fields import (
 )
 from sadtalker_ext.puppet.eyes import GAZE_REACH
 from sadtalker_ext.puppet.face_geometry import measure_face
-from sadtalker_ext.puppet.head import CAMERA_DISTANCE
+from sadtalker_ext.puppet.head import CAMERA_DISTANCE, neck_pivot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -186,7 +186,7 @@ class PuppetReader:
         rotation = np.array(rotation_since(mesh, self.neutral.mesh))
         skull = list(STABLE_POINTS)
         still, seen = self.neutral.mesh[skull].astype(np.float64), mesh[skull, :2].astype(np.float64)
-        pivot = self._pivot()
+        pivot = neck_pivot(self.face, self.neutral.mesh.astype(np.float64))
         turned = (still - pivot) @ euler_to_matrix(rotation).T
         flat = turned[:, :2] - turned[:, :2].mean(axis=0)
         around = seen - seen.mean(axis=0)
@@ -195,13 +195,6 @@ class PuppetReader:
         height = self.face.height_px
         nearer = CAMERA_DISTANCE * (1.0 - 1.0 / max(scale, 0.2))
         return rotation, np.array([shift[0] / height, shift[1] / height, nearer])
-
-    def _pivot(self) -> Array:
-        """Where the puppet's head turns about (3,), pixels: the neck, as in puppet/head.py."""
-        mesh, height = self.neutral.mesh.astype(np.float64), self.face.height_px
-        cheeks = mesh[[topo.CHEEK_RIGHT, topo.CHEEK_LEFT]]
-        neck = cheeks[:, :2].mean(axis=0) + self.face.axes.down * 0.42 * height
-        return np.array([neck[0], neck[1], float(np.median(cheeks[:, 2])) + 0.06 * height])
 
 
 def bounded_weights(basis: Array, moved: Array) -> Array:

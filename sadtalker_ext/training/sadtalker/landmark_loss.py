@@ -20,8 +20,9 @@ from sadtalker_ext.geometry.landmarks import subset_68
 from sadtalker_ext.geometry.mean_face import mean_face_mesh
 from sadtalker_ext.puppet.basis import SHAPE_INDEX, SHAPES
 from sadtalker_ext.puppet.expression_fields import LOWER, UPPER, build_fields, field_weights
+from sadtalker_ext.puppet.eyelids import UPPER_LID_SHARE
 from sadtalker_ext.puppet.face_geometry import measure_face
-from sadtalker_ext.training.clips.practice import BELOW_MOUTH, LID_PAIRS, UPPER_LID_SHARE
+from sadtalker_ext.training.clips.practice_render import BELOW_MOUTH, LID_PAIRS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ FACE_PX: Final = FACE_HEIGHT_UNITS * FACE_SCALE
 """Height of the mean face in these pixels."""
 EYES: Final = tuple(range(36, 48))
 EYE_CORNERS: Final = ((36, 39), (36, 39), (42, 45), (42, 45))
-"""Corners of the eye of each of :data:`~sadtalker_ext.training.clips.practice.LID_PAIRS`."""
+"""Corners of the eye of each of :data:`~sadtalker_ext.training.clips.practice_render.LID_PAIRS`."""
 INNER_LIPS: Final = ((61, 67), (62, 66), (63, 65))
 NARROWEST_EYE: Final = 0.3
 """A reference whose eyes are open less than this part of the mean face's counts as that open."""
