@@ -1,10 +1,10 @@
-"""Small clips of noise with every part filled, for tests of whatever reads or writes data sets."""
+"""Small clips of random data, for tests that read or write data sets."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sadtalker_ext.training.clips.dataset import Clip, ClipInfo, ClipWriter, encode_picture
+from sadtalker_ext.training.clips.dataset import Clip, ClipInfo, ClipWriter, encode_image
 
 
 def synthetic_clip(name, identity="ann", frames=6, size=16, seed=0):
@@ -18,7 +18,7 @@ def synthetic_clip(name, identity="ann", frames=6, size=16, seed=0):
     return Clip(
         name=name,
         identity=identity,
-        frames=tuple(encode_picture(picture) for picture in pictures),
+        frames=tuple(encode_image(picture) for picture in pictures),
         coefficients=normal(frames, 73),
         lip_expression=normal(frames, 64),
         lids=np.clip(normal(frames), 0, 1),
@@ -38,7 +38,7 @@ def synthetic_info(**changes):
 
 
 def write_data(folder, count=5, limit_bytes=400_000_000, **changes):
-    """A finished data set of ``count`` training clips and one test clip; the clips."""
+    """Write a data set of ``count`` training clips and one test clip; return the training clips."""
     folder.mkdir(exist_ok=True)
     clips = [synthetic_clip(f"clip{i}", ("ann", "bob")[i % 2], 4 + i, seed=i) for i in range(count)]
     with ClipWriter(folder, "train", 0, limit_bytes) as writer:

@@ -1,4 +1,4 @@
-"""A made-up utterance with phones, for tests that may not need a synthesiser."""
+"""Synthetic speech with phones, for tests that run without a speech synthesiser."""
 
 from __future__ import annotations
 

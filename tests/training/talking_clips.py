@@ -1,4 +1,4 @@
-"""Small data sets of made-up clips long enough for the networks that hear, with a face's landmarks."""
+"""Small data sets of synthetic clips with face landmarks, long enough for the speech networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FRAMES, SIZE = 40, 32
 
 
 def talking_clip(name, identity="ann", seed=0, size=SIZE):
-    """Coefficients of a moving puppet: shapes in 0..1, head within some degrees; landmarks of the mean face."""
+    """Return a clip with puppet shapes in [0, 1], head rotation of a few degrees, and landmarks of the mean face."""
     random = np.random.default_rng(seed)
     clip = synthetic_clip(name, identity, FRAMES, size, seed)
     coefficients = np.zeros((FRAMES, 73), np.float32)
@@ -30,7 +30,7 @@ def talking_clip(name, identity="ann", seed=0, size=SIZE):
 
 
 def write_talking(folder, clips=3, size=SIZE, **changes):
-    """A finished data set with ``clips`` training clips of two people and one test clip."""
+    """Write a data set with ``clips`` training clips of two people and one test clip; return the training clips."""
     folder.mkdir(parents=True, exist_ok=True)
     made = [talking_clip(f"clip{i}", ("ann", "bob")[i % 2], i, size) for i in range(clips)]
     with ClipWriter(folder, "train", 0) as writer:

@@ -1,65 +1,65 @@
-"""Practice data: the puppet renders as many talking clips as wanted, with exactly known motion, from a few portraits.
+"""Practice clips: the geometric renderer animates a few portraits with exactly known motion, without a data set.
 
-A clip follows from the seed and its number alone, so processes, stops and restarts change nothing.
+A clip depends only on the seed and its number, so the number of processes and interruptions do not change the data.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sadtalker_ext.audio.speech import SAMPLE_RATE_HZ
+from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLES_PER_FRAME
 from sadtalker_ext.errors import SettingsError
-from sadtalker_ext.training.clips.dataset import Clip, ClipInfo, ClipWriter, count_clips, encode_picture
-from sadtalker_ext.training.clips.practice_portraits import WorkingPortrait, find_portraits, prepare_portraits
-from sadtalker_ext.training.clips.practice_speech import open_source, sampled_speech
-from sadtalker_ext.training.clips.shards import write_json
+from sadtalker_ext.training.clips.dataset import (
+    EXPRESSION_COUNT,
+    Clip,
+    ClipInfo,
+    ClipWriter,
+    count_clips,
+    encode_image,
+)
+from sadtalker_ext.training.clips.practice_portraits import find_portraits, prepare_portraits
+from sadtalker_ext.training.clips.practice_render import Actor, load_actor, moved_landmarks, render_frames
+from sadtalker_ext.training.clips.practice_speech import open_source, speech_from_samples
+from sadtalker_ext.training.clips.prepare_plan import CLIP_RANGE_S, SIZE_MULTIPLE_PX
+from sadtalker_ext.training.clips.shards import TEST_SPLIT, TRAIN_SPLIT
+from sadtalker_ext.training.clips.sound_samples import from_int16, to_int16
+from sadtalker_ext.training.core.json_files import check_options, write_json
 from sadtalker_ext.training.core.worker_pool import run_jobs
 from sadtalker_ext.weights.packaged import PUPPET
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from sadtalker_ext.engines.starter.engine import StarterEngine
-    from sadtalker_ext.puppet.renderer import PortraitRenderer
-    from sadtalker_ext.training.clips.practice_motion import PracticeMotion
     from sadtalker_ext.training.clips.practice_speech import SpeechSource
-
-    Floats = NDArray[np.float32]
 
 log = logging.getLogger(__name__)
 
-RATE_HZ: Final = 25
-TRAIN, TEST = "train", "test"
+SPLITS: Final = (TRAIN_SPLIT, TEST_SPLIT)
 TEST_EVERY: Final = 8
-"""For so many training clips there is one more that is held out."""
-PIECES: Final = 16
-"""A data set is made in at least so many pieces, each a shard, so that a stop loses little."""
+"""For this many training clips there is one additional test clip."""
+MIN_PIECES: Final = 16
+"""A data set is rendered in at least this many pieces, each a shard, so that an interruption loses little work."""
 SHARD_PX: Final = 600_000_000
-"""Pixels of pictures in a shard at most; as JPEG a few hundred megabytes."""
-FULLEST_RUN: Final = 32
-"""Clips of one portrait in a row, at most."""
-RECORD: Final = "practice.json"
-WORK: Final = "work"
-LID_PAIRS: Final = ((37, 41), (38, 40), (43, 47), (44, 46))
-"""Points of the upper and the lower lid over each other, of the person's right eye and then the left."""
-UPPER_LID_SHARE: Final = 0.82
-BELOW_MOUTH: Final = (*range(3, 14), *range(55, 60), *range(65, 68))
-"""Of the 68 points those of the lower lip and the chin."""
+"""Maximum number of pixels in a shard; a few hundred megabytes as JPEG."""
+NO_LIMIT_BYTES: Final = 1 << 62
+"""A piece is always one shard, whatever its size in bytes."""
+MAX_CONSECUTIVE_CLIPS: Final = 32
+"""Maximum number of consecutive clips of one portrait."""
+OPTIONS_FILE: Final = "practice.json"
+WORK_FOLDER: Final = "work"
 
 
 @dataclass(frozen=True)
 class PracticePlan:
-    """clips: for training. size_px: side of the pictures. seconds: of each clip. portraits: folder, or None for the
-    demo's. speech: a corpus, sound files, or None for what there is. seed: of all chance.
+    """Options of ``sadtalker train practice``.
+
+    clips: number of training clips. size_px: side length of the frames. seconds: duration of each clip.
+    portraits: folder of images; None uses the demo portrait. speech: corpus or audio files, see
+    :func:`.practice_speech.open_source`. seed: determines motion and speech.
     """
 
     clips: int
@@ -71,18 +71,28 @@ class PracticePlan:
 
     @property
     def frames(self) -> int:
-        """Of each clip."""
-        return round(self.seconds * RATE_HZ)
+        """Number of frames of each clip."""
+        return round(self.seconds * FRAME_RATE_HZ)
 
     @property
     def test_clips(self) -> int:
-        """Held out."""
+        """Number of held-out clips."""
         return -(-self.clips // TEST_EVERY)
+
+    def validate(self) -> None:
+        """Raise SettingsError if an option is out of range."""
+        low, high = CLIP_RANGE_S
+        if self.clips < 1:
+            raise SettingsError(f"--clips is {self.clips}; it must be 1 or more.")
+        if not low <= self.seconds <= high:
+            raise SettingsError(f"--seconds is {self.seconds}; it must be between {low:g} and {high:g}.")
+        if self.size_px <= 0 or self.size_px % SIZE_MULTIPLE_PX:
+            raise SettingsError(f"--size is {self.size_px}; it must be a multiple of {SIZE_MULTIPLE_PX} pixels.")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One shard to make: clips ``first`` to ``first + count - 1`` of a split."""
+    """Work for one process: the clips ``first`` to ``first + count - 1`` of a split, written to one shard."""
 
     folder: Path
     plan: PracticePlan
@@ -94,43 +104,44 @@ class Piece:
 
     @property
     def shard(self) -> Path:
-        """There once the piece is made."""
+        """Path of the shard; it exists once the piece is finished."""
         return self.folder / f"{self.split}-{self.number:06d}.tar"
 
 
 def make_practice(folder: Path, plan: PracticePlan, processes: int = 1) -> ClipInfo:
-    """Fill ``folder`` with practice clips; the same command goes on after a stop."""
-    _check(plan)
+    """Render practice clips to ``folder``; a repeated call resumes after an interruption."""
+    plan.validate()
     folder.mkdir(parents=True, exist_ok=True)
-    _record(folder, plan)
-    work = folder / WORK
+    check_options(folder / OPTIONS_FILE, asdict(plan))
+    work = folder / WORK_FOLDER
     names, skipped = prepare_portraits(find_portraits(plan.portraits), work, plan.size_px)
     pieces = split_work(folder, plan, tuple(names))
-    run_jobs(_make, [piece for piece in pieces if not piece.shard.exists()], processes)
-    clips, people, frames = count_clips(folder, (TRAIN, TEST))
-    card = ClipInfo(
+    run_jobs(_render_piece, [piece for piece in pieces if not piece.shard.exists()], processes)
+    clips, identities, frames = count_clips(folder, SPLITS)
+    speech = open_source(plan.speech).description
+    info = ClipInfo(
         size_px=plan.size_px,
         coefficients=PUPPET,
-        identities=people,
+        identities=identities,
         clips=clips,
-        hours=frames / RATE_HZ / 3600,
-        sources=f"{len(names)} portraits moved by the puppet to {open_source(plan.speech).words}",
+        hours=frames / FRAME_RATE_HZ / 3600,
+        sources=f"{len(names)} portraits animated by the geometric renderer with {speech}",
         split="other speech and other motion of the same portraits",
-        lips="exact: what the starter's network reads from the sound, on the first frame's face",
-        licence="that of the portraits and voices it was made from",
+        lips="exact: the lip shapes that the starter engine predicts from the speech, on the face of the first frame",
+        licence="that of the portraits and of the speech",
     )
     write_json(folder / "report.json", {"made": clips, "frames": frames, "left_out": skipped})
-    card.save(folder)
+    info.save(folder)
     shutil.rmtree(work)
-    return card
+    return info
 
 
 def split_work(folder: Path, plan: PracticePlan, identities: tuple[str, ...]) -> list[Piece]:
-    """The pieces of a data set; they depend on the plan only."""
+    """Return the pieces of a data set; they depend on the plan only."""
     largest = max(1, SHARD_PX // (plan.frames * plan.size_px**2))
     pieces = []
-    for split, total in ((TRAIN, plan.clips), (TEST, plan.test_clips)):
-        count = min(largest, -(-total // PIECES))
+    for split, total in ((TRAIN_SPLIT, plan.clips), (TEST_SPLIT, plan.test_clips)):
+        count = min(largest, -(-total // MIN_PIECES))
         for number, first in enumerate(range(0, total, count)):
             size = min(count, total - first)
             pieces.append(Piece(folder, plan, identities, split, number, first, size))
@@ -138,133 +149,48 @@ def split_work(folder: Path, plan: PracticePlan, identities: tuple[str, ...]) ->
 
 
 def identity_of(number: int, total: int, identities: int) -> int:
-    """Which portrait clip ``number`` of ``total`` shows: each in turn for a run of clips."""
-    run = max(1, min(FULLEST_RUN, -(-total // identities)))
-    return number // run % identities
+    """Return the portrait of clip ``number`` of ``total``: the portraits alternate after a number of clips each."""
+    consecutive = max(1, min(MAX_CONSECUTIVE_CLIPS, -(-total // identities)))
+    return number // consecutive % identities
 
 
-def _check(plan: PracticePlan) -> None:
-    wrong = {"--clips": plan.clips < 1, "--seconds": not 0.4 <= plan.seconds <= 60, "--size": plan.size_px % 16 != 0}
-    values = {"--clips": plan.clips, "--seconds": plan.seconds, "--size": plan.size_px}
-    told = {"--clips": "1 or more", "--seconds": "0.4 to 60", "--size": "a multiple of 16 pixels"}
-    for name, bad in wrong.items():
-        if bad or values[name] <= 0:
-            raise SettingsError(f"{name} is {values[name]}; it must be {told[name]}")
-
-
-def _record(folder: Path, plan: PracticePlan) -> None:
-    """Note the plan, or refuse a folder that was begun with another."""
-    path, mine = folder / RECORD, json.loads(json.dumps(asdict(plan), default=str))
-    if path.exists():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-        changed = [f"{key} was {theirs.get(key)}, is {mine[key]}" for key in mine if theirs.get(key) != mine[key]]
-        if changed:
-            raise SettingsError(
-                f"{folder} was begun with other options ({'; '.join(changed)}); give the same ones or another folder"
-            )
-    write_json(path, mine)
-
-
-def _make(piece: Piece, _attempt: int) -> None:
+def _render_piece(piece: Piece, _attempt: int) -> None:
     import cv2
     import torch
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    total = piece.plan.clips if piece.split == TRAIN else piece.plan.test_clips
+    total = piece.plan.clips if piece.split == TRAIN_SPLIT else piece.plan.test_clips
     speech = open_source(piece.plan.speech)
-    with ClipWriter(piece.folder, piece.split, piece.number, limit_bytes=1 << 62) as writer:
+    with ClipWriter(piece.folder, piece.split, piece.number, limit_bytes=NO_LIMIT_BYTES) as writer:
         for number in range(piece.first, piece.first + piece.count):
             identity = piece.identities[identity_of(number, total, len(piece.identities))]
-            seed = (piece.plan.seed, (TRAIN, TEST).index(piece.split), number)
-            actor, name = _actor(piece.folder / WORK / f"{identity}.npz"), f"{identity}-{piece.split}-{number:06d}"
-            writer.add(_clip(name, actor, piece, speech, np.random.default_rng(seed)))
+            seed = (piece.plan.seed, SPLITS.index(piece.split), number)
+            actor = load_actor(piece.folder / WORK_FOLDER / f"{identity}.npz")
+            name = f"{identity}-{piece.split}-{number:06d}"
+            writer.add(_render_clip(name, actor, piece, speech, np.random.default_rng(seed)))
     log.info("%s: %d clips", piece.shard.name, piece.count)
 
 
-@dataclass(frozen=True)
-class Actor:
-    """A portrait that is ready to move, and the engine that has read it."""
-
-    identity: str
-    portrait: WorkingPortrait
-    puppet: PortraitRenderer
-    engine: StarterEngine
-    source: Floats
-
-
-@lru_cache(maxsize=1)
-def _engine() -> StarterEngine:
-    from sadtalker_ext.engines.starter.engine import StarterEngine
-    from sadtalker_ext.runtime import Runtime
-
-    return StarterEngine(Runtime(device="cpu", threads=1))
-
-
-@lru_cache(maxsize=1)
-def _actor(path: Path) -> Actor:
-    from sadtalker_ext.engines.sadtalker.puppet_coefficients import portrait_coefficients
-    from sadtalker_ext.engines.starter.engine import PIXEL_CENTRE
-    from sadtalker_ext.geometry.landmarks import Landmarks
-    from sadtalker_ext.geometry.portrait import Portrait
-    from sadtalker_ext.puppet.renderer import PortraitRenderer
-
-    portrait = WorkingPortrait.load(path)
-    engine = _engine()
-    landmarks = Landmarks.from_mesh(portrait.mesh, "mediapipe")
-    engine.read_face(Portrait(portrait.picture, landmarks, portrait.person))
-    puppet = PortraitRenderer(portrait.picture, portrait.mesh - np.array(PIXEL_CENTRE, np.float32), portrait.person)
-    source = portrait_coefficients(portrait.mesh, portrait.landmarks68, int(portrait.size_px))
-    return Actor(path.stem, portrait, puppet, engine, source)
-
-
-def _clip(name: str, actor: Actor, piece: Piece, speech: SpeechSource, random: np.random.Generator) -> Clip:
+def _render_clip(name: str, actor: Actor, piece: Piece, speech: SpeechSource, random: np.random.Generator) -> Clip:
     from sadtalker_ext.audio.mel import mel_spectrogram
     from sadtalker_ext.engines.sadtalker.puppet_coefficients import clip_coefficients
-    from sadtalker_ext.training.clips.practice_motion import lead_frames, practice_motion
+    from sadtalker_ext.training.clips.practice_motion import draw_lead_frames, practice_motion
 
-    frames, lead = piece.plan.frames, lead_frames(random)
-    wave = speech.draw(random, (frames + lead) / RATE_HZ, piece.split)
-    moved = practice_motion(actor.engine, sampled_speech(wave), lead, random)
-    sound = np.round(np.clip(wave[lead * SAMPLE_RATE_HZ // RATE_HZ :], -1, 1) * 32767).astype(np.int16)
-    lips = moved.motion.replace(expression=moved.lip_expression)
+    frames, lead = piece.plan.frames, draw_lead_frames(random)
+    samples = speech.draw(random, (frames + lead) / FRAME_RATE_HZ, piece.split)
+    motion = practice_motion(actor.engine, speech_from_samples(samples), lead, random)
+    sound = to_int16(samples[lead * SAMPLES_PER_FRAME :])
+    lips = motion.motion.replace(expression=motion.lip_expression)
     return Clip(
         name=name,
         identity=actor.identity,
-        frames=tuple(encode_picture(actor.portrait.square(picture)) for picture in render(actor, moved)),
-        coefficients=clip_coefficients(moved.motion, actor.source),
-        lip_expression=clip_coefficients(lips, actor.source)[:, :64],
-        lids=moved.lids,
-        landmarks=moved_landmarks(actor, moved),
-        mel=np.ascontiguousarray(mel_spectrogram(sound / np.float32(32768)).T),
+        frames=tuple(encode_image(actor.portrait.crop(frame)) for frame in render_frames(actor, motion)),
+        coefficients=clip_coefficients(motion.motion, actor.source),
+        lip_expression=clip_coefficients(lips, actor.source)[:, :EXPRESSION_COUNT],
+        lids=motion.lids,
+        landmarks=moved_landmarks(actor, motion),
+        mel=np.ascontiguousarray(mel_spectrogram(from_int16(sound)).T),
         sound=sound,
         source="practice",
     )
-
-
-def render(actor: Actor, moved: PracticeMotion) -> Iterator[NDArray[np.uint8]]:
-    """The puppet's frames (H, W, 3) at working size, one at a time."""
-    motion = moved.motion
-    for row in zip(motion.expression, motion.rotation, motion.translation, strict=True):
-        yield actor.puppet.render_frame(*row)
-
-
-def moved_landmarks(actor: Actor, moved: PracticeMotion) -> Floats:
-    """The 68 points (T, 68, 2) in pixels of the square: where the puppet takes those of the portrait."""
-    from sadtalker_ext.geometry.landmarks import subset_68
-    from sadtalker_ext.training.clips.practice_motion import LIDS
-
-    still = subset_68(actor.portrait.mesh)
-    below = np.isin(np.arange(len(still)), BELOW_MOUTH)
-    motion, placed = moved.motion, []
-    for expression, rotation, translation in zip(
-        motion.expression, motion.rotation, motion.translation, strict=True
-    ):
-        left, right = expression[list(LIDS)]
-        points = still.copy()
-        for (upper, lower), closing in zip(LID_PAIRS, (right, right, left, left), strict=True):
-            gap = still[lower] - still[upper]
-            points[upper] += closing * UPPER_LID_SHARE * gap
-            points[lower] -= closing * (1.0 - UPPER_LID_SHARE) * gap
-        placed.append(actor.puppet.place_points(points, below, (expression, rotation, translation)))
-    return actor.portrait.to_square(np.stack(placed))

@@ -1,4 +1,4 @@
-"""Voices for practice clips: a corpus, sound files, a synthesiser or the demo's voice; each holds a part out."""
+"""Sources of speech for practice clips: a corpus, audio files, a synthesiser or the demo voice."""
 
 from __future__ import annotations
 
@@ -12,146 +12,154 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from sadtalker_ext.audio.speech import SAMPLE_RATE_HZ, Speech, open_speech
+from sadtalker_ext.audio.speech import Speech, open_speech
+from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.errors import MediaError
+from sadtalker_ext.training.clips.shards import TEST_SPLIT
+from sadtalker_ext.training.clips.sound_samples import from_int16
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Samples = NDArray[np.float32]
+    from sadtalker_ext.arrays import Samples
 
-TEST = "test"
 TEST_SHARE: Final = 0.2
-"""The last fifth of every sound file is held out."""
-PAUSE_S: Final = 0.25
+"""The last fifth of every audio file is held out for testing."""
+TEST_SENTENCE_EVERY: Final = 8
+"""One of so many sentences is held out for testing."""
+MEAN_PAUSE_S: Final = 0.25
 """Mean pause between utterances."""
-TRIES: Final = 8
+MAX_ATTEMPTS: Final = 8
+SENTENCES_PER_ATTEMPT: Final = 8
 
 
 @dataclass(frozen=True)
 class SampledSpeech(Speech):
-    """Speech that is in memory. samples_held: (N,) mono 16 kHz in [-1, 1]."""
+    """Speech in memory. array: (N,) mono 16 kHz in [-1, 1]."""
 
-    samples_held: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
+    array: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def blocks(self, seconds: float = 20.0, overlap_s: float = 0.0) -> Generator[Samples, None, None]:
-        """As those of a file."""
-        fresh, overlap = round((seconds - overlap_s) * SAMPLE_RATE_HZ), round(overlap_s * SAMPLE_RATE_HZ)
-        for start in range(0, self.sample_count, fresh):
-            yield self.samples_held[max(0, start - overlap) : start + fresh]
+        """Yield the same blocks as :meth:`Speech.blocks`."""
+        step, overlap = round((seconds - overlap_s) * SAMPLE_RATE_HZ), round(overlap_s * SAMPLE_RATE_HZ)
+        for start in range(0, self.sample_count, step):
+            yield self.array[max(0, start - overlap) : start + step]
 
 
-def sampled_speech(samples: Samples) -> SampledSpeech:
-    """Speech of (N,) mono samples at 16 kHz in [-1, 1]."""
-    return SampledSpeech(None, len(samples), float(np.abs(samples).max(initial=0.0)), samples_held=samples)
+def speech_from_samples(samples: Samples) -> SampledSpeech:
+    """Return speech of (N,) mono samples at 16 kHz in [-1, 1]."""
+    return SampledSpeech(None, len(samples), float(np.abs(samples).max(initial=0.0)), array=samples)
 
 
 class SpeechSource(Protocol):
-    """Where the voices come from."""
+    """Source of random pieces of speech."""
 
     @property
-    def words(self) -> str:
-        """What it is, for the data card."""
+    def description(self) -> str:
+        """Short description for ``card.json``."""
         ...
 
     def draw(self, random: np.random.Generator, seconds: float, split: str) -> Samples:
-        """(N,) samples of ``seconds`` at 16 kHz in [-1, 1]; those of the split "test" are heard in no other."""
+        """Return (N,) samples of ``seconds`` at 16 kHz in [-1, 1]; speech of the split "test" is in no other split."""
         ...
 
 
-def open_source(place: Path | None) -> SpeechSource:
-    """A folder that ``train corpus`` wrote, a folder of sound files, or (None) whatever this machine has."""
-    if place is None:
+def open_source(path: Path | None) -> SpeechSource:
+    """Open a folder written by ``train corpus``, a folder of audio files or one audio file.
+
+    None uses the synthesiser flite if it is installed, otherwise the demo voice.
+    """
+    if path is None:
         return SynthesiserSource() if shutil.which("flite") else FileSource((_demo_voice(),))
-    for folder in (place / "shards", place):
+    for folder in (path / "shards", path):
         shards = tuple(sorted(folder.glob("*.npz")))
         if shards:
             return CorpusSource(shards)
-    files = tuple(sorted(path for path in place.rglob("*") if path.is_file())) if place.is_dir() else (place,)
+    files = tuple(sorted(file for file in path.rglob("*") if file.is_file())) if path.is_dir() else (path,)
     if not files:
-        raise MediaError(f"There is no sound in {place}: name a folder with speech, or one that train corpus wrote")
+        raise MediaError(f"There are no audio files in {path}. Use a folder with speech or a folder of train corpus.")
     return FileSource(files)
 
 
 @dataclass(frozen=True)
 class CorpusSource:
-    """Utterances of the corpus; its own held-out ones are held out here, too."""
+    """Utterances of a corpus; the held-out utterances of the corpus are held out here as well."""
 
     shards: tuple[Path, ...]
-    words: str = "the corpus of synthetic speech"
+    description: str = "the corpus of synthetic speech"
 
     def draw(self, random: np.random.Generator, seconds: float, split: str) -> Samples:
-        """Utterances of one voice after one another."""
+        """Return consecutive utterances of one voice."""
         from sadtalker_ext.training.corpus.build import TEST_EVERY
 
         waves = _corpus_shard(self.shards[int(random.integers(len(self.shards)))])
-        held = [wave for index, wave in enumerate(waves) if index % TEST_EVERY == TEST_EVERY - 1]
-        free = [wave for index, wave in enumerate(waves) if index % TEST_EVERY != TEST_EVERY - 1]
-        chosen = (held or free) if split == TEST else free
-        return _fill(seconds, random, lambda: chosen[int(random.integers(len(chosen)))] / np.float32(32768))
+        test = [wave for index, wave in enumerate(waves) if index % TEST_EVERY == TEST_EVERY - 1]
+        train = [wave for index, wave in enumerate(waves) if index % TEST_EVERY != TEST_EVERY - 1]
+        chosen = (test or train) if split == TEST_SPLIT else train
+        return _concatenate(seconds, random, lambda: from_int16(chosen[int(random.integers(len(chosen)))]))
 
 
 @dataclass(frozen=True)
 class FileSource:
-    """Parts of sound files, of the last fifth for the split "test" and of the rest otherwise."""
+    """Parts of audio files: of the last fifth for the split "test", of the rest otherwise."""
 
     files: tuple[Path, ...]
-    words: str = "sound files"
+    description: str = "sound files"
 
     def draw(self, random: np.random.Generator, seconds: float, split: str) -> Samples:
-        """One part; a file shorter than that is followed by another."""
+        """Return one part of a random file; if it is too short, parts of other files follow."""
 
         def part() -> Samples:
             samples = _file_samples(self.files[int(random.integers(len(self.files)))])
             cut = round((1.0 - TEST_SHARE) * len(samples))
-            pool = samples[cut:] if split == TEST else samples[:cut]
+            pool = samples[cut:] if split == TEST_SPLIT else samples[:cut]
             room = max(0, len(pool) - round(seconds * SAMPLE_RATE_HZ))
             return pool[int(random.integers(room + 1)) :]
 
-        return _fill(seconds, random, part)
+        return _concatenate(seconds, random, part)
 
 
 @dataclass(frozen=True)
 class SynthesiserSource:
-    """Sentences read by flite: the same voices in both splits, but other sentences."""
+    """Sentences read by flite: both splits have the same voices but different sentences."""
 
-    words: str = "sentences read by flite"
+    description: str = "sentences read by flite"
 
     def draw(self, random: np.random.Generator, seconds: float, split: str) -> Samples:
-        """Sentences of one voice after one another; every eighth sentence of the texts is for the split "test"."""
-        from sadtalker_ext.training.corpus.texts import sentences
-        from sadtalker_ext.training.corpus.voices import natural_voices, speak
+        """Return consecutive sentences of one voice; one of eight sentences belongs to the split "test"."""
+        from sadtalker_ext.training.corpus.texts import sample_sentences
+        from sadtalker_ext.training.corpus.voices import natural_voices, synthesise_speech
 
         voices = [voice for voice in natural_voices() if voice.engine == "flite"]
         voice = voices[int(random.integers(len(voices)))]
 
         def sentence() -> Samples:
-            for _ in range(TRIES):
-                for text in sentences(voice.language, 8, random):
-                    if _is_test(text) == (split == TEST):
-                        return next(iter(speak(voice, [text], random))).samples
-            raise MediaError("the texts hold no sentence of the split; give speech with --speech")
+            for _ in range(MAX_ATTEMPTS):
+                for text in sample_sentences(voice.language, SENTENCES_PER_ATTEMPT, random):
+                    if _is_test(text) == (split == TEST_SPLIT):
+                        return next(iter(synthesise_speech(voice, [text], random))).samples
+            raise MediaError(f"The texts have no sentence of the split {split}; use recorded speech with --speech.")
 
-        return _fill(seconds, random, sentence)
+        return _concatenate(seconds, random, sentence)
 
 
 def _is_test(text: str) -> bool:
-    return zlib.crc32(text.encode()) % 8 == 0
+    return zlib.crc32(text.encode()) % TEST_SENTENCE_EVERY == 0
 
 
-def _fill(seconds: float, random: np.random.Generator, draw: Callable[[], Samples]) -> Samples:
-    """Pieces with short pauses between them until there is enough, cut to exactly ``seconds``."""
-    wanted = round(seconds * SAMPLE_RATE_HZ)
+def _concatenate(seconds: float, random: np.random.Generator, draw: Callable[[], Samples]) -> Samples:
+    """Return pieces of speech with short pauses between them, cut to exactly ``seconds``."""
+    count = round(seconds * SAMPLE_RATE_HZ)
     parts: list[Samples] = []
     length = 0
-    for _ in range(wanted):
+    for _ in range(count):
         wave = draw()
-        pause = np.zeros(round(random.exponential(PAUSE_S) * SAMPLE_RATE_HZ), np.float32)
+        pause = np.zeros(round(random.exponential(MEAN_PAUSE_S) * SAMPLE_RATE_HZ), np.float32)
         parts += [np.asarray(wave, np.float32), pause]
         length += len(wave) + len(pause)
-        if length >= wanted:
+        if length >= count:
             break
-    return np.concatenate(parts)[:wanted]
+    return np.concatenate(parts)[:count]
 
 
 @lru_cache(maxsize=2)

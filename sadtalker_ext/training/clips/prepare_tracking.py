@@ -1,4 +1,4 @@
-"""One face followed through a video, and the stretches in which it can be learnt from."""
+"""Tracking of one face through a video, and the intervals that are usable for training."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ from sadtalker_ext.geometry.crop import face_square
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, oval_box, overlap, subset_68
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Picture = NDArray[np.uint8]
-    Mesh = NDArray[np.float32]
+    from sadtalker_ext.arrays import Float32Array, Frame
 
 NO_FACE: Final = "no face"
 SMALL: Final = "the face is too small"
@@ -33,33 +30,37 @@ JUMP: Final = "the face jumps"
 SHORT: Final = "too short"
 LEAVES: Final = "the face leaves its box"
 
-THUMB: Final = (32, 18)
+THUMBNAIL_PX: Final = (32, 18)
 CUT_LEVELS: Final = 14.0
-"""Mean difference of two frames' thumbnails, in levels of 255, from which the scene may have cut."""
+"""Minimum mean difference of consecutive thumbnails at a scene cut, in levels of 255."""
 CUT_RATIO: Final = 5.0
-"""It has if that is so many times what it was in the second before."""
-REMEMBERED: Final = 25
+"""Minimum ratio of this difference to its median over the preceding second."""
+MEDIAN_FRAMES: Final = 25
 JUMP_HEIGHTS: Final = 0.3
-"""A face that moves by this part of its height from one frame to the next has not moved, but is another."""
+"""A face that moves by more than this part of its height between frames is taken for another face."""
 JUMP_SCALE: Final = 1.25
+"""Likewise for a face whose height changes by more than this factor."""
 RIVAL_SIZE: Final = 0.6
-"""Another face of this part of the first one's size makes it unclear who talks."""
-RIVALS_EVERY: Final = 12
-"""Frames between two looks for other faces."""
-MOST_OUTSIDE: Final = 0.04
+"""Minimum size of another face, relative to the tracked one, that makes it unclear who speaks."""
+RIVAL_INTERVAL_FRAMES: Final = 12
+"""Other faces are searched for at this interval."""
+MAX_OUTSIDE_SHARE: Final = 0.04
+"""Part of the face that may be outside the frame."""
 TURN_LIMITS_RAD: Final = (0.6, 0.7)
-"""Pitch and yaw."""
-SMALLEST_PART: Final = 0.6
-"""The face's square must have this part of the clip's side at least, so that little of the picture is made up."""
+"""Maximum pitch and yaw."""
+MIN_FACE_SHARE: Final = 0.6
+"""Minimum side of the face square relative to the clip, so that the face is not enlarged too much."""
 
 
 @dataclass
 class FaceTrack:
-    """meshes: (478, 3) of each frame, None where there is no face. problems: why a frame cannot be used, "" if it can.
-    breaks: frames that do not continue the one before, and why. shape: (H, W) of the frames.
+    """One tracked face.
+
+    meshes: (478, 3) in pixels for each frame, None without a face. problems: why a frame cannot be used, "" if it can.
+    breaks: reason for each frame that does not continue the previous one. shape: (H, W) of the frames.
     """
 
-    meshes: list[Mesh | None] = field(default_factory=list)
+    meshes: list[Float32Array | None] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     breaks: dict[int, str] = field(default_factory=dict)
     shape: tuple[int, int] = (0, 0)
@@ -68,45 +69,49 @@ class FaceTrack:
         return len(self.problems)
 
 
-class Follower:
-    """Looks for one face, frame after frame, where it was before; anew after a cut or where it is lost."""
+class FaceTracker:
+    """Tracks one face from frame to frame; detects it again after a scene cut or when it is lost."""
 
     def __init__(self) -> None:
-        self._last: Mesh | None = None
-        self._rivals = False
-        self._next_look = 0
-        self._thumb: NDArray[np.float32] | None = None
-        self._changes: deque[float] = deque(maxlen=REMEMBERED)
+        self._last: Float32Array | None = None
+        self._has_rival = False
+        self._next_rival_search = 0
+        self._thumbnail: Float32Array | None = None
+        self._changes: deque[float] = deque(maxlen=MEDIAN_FRAMES)
 
-    def look(self, number: int, frame: Picture) -> tuple[Mesh | None, bool, bool]:
-        """The face (478, 3) of the next frame, whether others rival it, and whether the scene has just cut."""
-        cut = self._cuts(frame)
+    def update(self, number: int, frame: Frame) -> tuple[Float32Array | None, bool, bool]:
+        """Track the face in the next frame.
+
+        Returns its mesh (478, 3) or None, whether another face of similar size is visible, and whether the scene was
+        cut before this frame.
+        """
+        cut = self._is_cut(frame)
         if cut:
             self._last = None
         found = mediapipe_provider.follow(frame, self._last)
         if found is None:
             found = next(mediapipe_provider.track([frame]))
-            self._next_look = number
+            self._next_rival_search = number
         mesh = None if found is None else found.mesh
-        if mesh is not None and number >= self._next_look:
-            self._rivals = has_rival(Pyramid(frame), mesh)
-            self._next_look = number + RIVALS_EVERY
+        if mesh is not None and number >= self._next_rival_search:
+            self._has_rival = has_rival(Pyramid(frame), mesh)
+            self._next_rival_search = number + RIVAL_INTERVAL_FRAMES
         self._last = mesh
-        return mesh, self._rivals, cut
+        return mesh, self._has_rival, cut
 
-    def _cuts(self, frame: Picture) -> bool:
+    def _is_cut(self, frame: Frame) -> bool:
         import cv2
 
-        thumb = np.asarray(cv2.resize(frame, THUMB, interpolation=cv2.INTER_AREA), np.float32)
-        change = 0.0 if self._thumb is None else float(np.abs(thumb - self._thumb).mean())
-        usual = float(np.median(self._changes)) if self._changes else 0.0
-        self._thumb = thumb
+        thumbnail = np.asarray(cv2.resize(frame, THUMBNAIL_PX, interpolation=cv2.INTER_AREA), np.float32)
+        change = 0.0 if self._thumbnail is None else float(np.abs(thumbnail - self._thumbnail).mean())
+        median = float(np.median(self._changes)) if self._changes else 0.0
+        self._thumbnail = thumbnail
         self._changes.append(change)
-        return change > CUT_LEVELS and change > CUT_RATIO * usual
+        return change > CUT_LEVELS and change > CUT_RATIO * median
 
 
-def has_rival(pyramid: Pyramid, mesh: Mesh) -> bool:
-    """Whether another face of about the size of ``mesh`` is in the picture."""
+def has_rival(pyramid: Pyramid, mesh: Float32Array) -> bool:
+    """Return whether the picture has another face of at least :data:`RIVAL_SIZE` times the size of ``mesh``."""
     own = oval_box(mesh)
     whole = FaceBox(0, 0, pyramid.picture.shape[1], pyramid.picture.shape[0])
     crops = mediapipe_provider.detect(pyramid, whole, "short") + mediapipe_provider.detect(pyramid, whole, "full")
@@ -116,35 +121,35 @@ def has_rival(pyramid: Pyramid, mesh: Mesh) -> bool:
     return any(box.height >= RIVAL_SIZE * own.height and overlap(box, own) < RIVAL_SIZE / 2 for box in boxes)
 
 
-def track_video(frames: Iterable[Picture], size_px: int) -> FaceTrack:
-    """Follow the face of a video; ``size_px`` is the side of the clips that it must be large enough for."""
-    track, follower = FaceTrack(), Follower()
-    before: Mesh | None = None
+def track_video(frames: Iterable[Frame], size_px: int) -> FaceTrack:
+    """Track the face of a video; it must be large enough for clips of ``size_px``."""
+    track, tracker = FaceTrack(), FaceTracker()
+    previous: Float32Array | None = None
     for number, frame in enumerate(frames):
         track.shape = (frame.shape[0], frame.shape[1])
-        mesh, rivals, cut = follower.look(number, frame)
+        mesh, rivals, cut = tracker.update(number, frame)
         if cut:
             track.breaks[number] = CUT
-        elif mesh is not None and before is not None and jumps(before, mesh):
+        elif mesh is not None and previous is not None and is_jump(previous, mesh):
             track.breaks[number] = JUMP
         track.meshes.append(mesh)
         track.problems.append(NO_FACE if mesh is None else RIVALS if rivals else problem_of(mesh, track.shape, size_px))
-        before = mesh
+        previous = mesh
     return track
 
 
-def problem_of(mesh: Mesh, shape: tuple[int, int], size_px: int) -> str:
-    """Why a face cannot be used, "" if it can."""
-    if outside_share(Landmarks.from_mesh(mesh, "track"), shape[1], shape[0]) > MOST_OUTSIDE:
+def problem_of(mesh: Float32Array, shape: tuple[int, int], size_px: int) -> str:
+    """Return why a face (478, 3) cannot be used, "" if it can."""
+    if outside_share(Landmarks.from_mesh(mesh, "track"), shape[1], shape[0]) > MAX_OUTSIDE_SHARE:
         return BORDER
-    if face_square(subset_68(mesh)).side < SMALLEST_PART * size_px:
+    if face_square(subset_68(mesh)).side < MIN_FACE_SHARE * size_px:
         return SMALL
     return TURNED if np.any(np.abs(portrait_rotation(mesh)[:2]) > TURN_LIMITS_RAD) else ""
 
 
-def jumps(before: Mesh, mesh: Mesh) -> bool:
-    """Whether two meshes of neighbouring frames cannot be one face that moves."""
-    first, second = oval_box(before), oval_box(mesh)
+def is_jump(previous: Float32Array, mesh: Float32Array) -> bool:
+    """Return whether the meshes of consecutive frames are too different to be the same face."""
+    first, second = oval_box(previous), oval_box(mesh)
     moved = np.hypot(
         first.x + first.width / 2 - second.x - second.width / 2,
         first.y + first.height / 2 - second.y - second.height / 2,
@@ -153,8 +158,8 @@ def jumps(before: Mesh, mesh: Mesh) -> bool:
     return bool(moved > JUMP_HEIGHTS * first.height or ratio > JUMP_SCALE)
 
 
-def stretches(track: FaceTrack) -> Iterator[tuple[int, int]]:
-    """First frame and the frame after the last of each stretch without a problem or a break."""
+def usable_intervals(track: FaceTrack) -> Iterator[tuple[int, int]]:
+    """Yield the start and end (exclusive) of each interval without a problem or a break."""
     start = 0
     for number in range(len(track) + 1):
         ends = number == len(track) or track.problems[number] != ""
@@ -165,7 +170,7 @@ def stretches(track: FaceTrack) -> Iterator[tuple[int, int]]:
 
 
 def cut_clips(start: int, end: int, shortest: int, longest: int) -> list[tuple[int, int]]:
-    """A stretch in equal parts of at most ``longest`` frames, none where it has fewer than ``shortest``."""
+    """Split an interval into equal parts of at most ``longest`` frames; no part if it is shorter than ``shortest``."""
     frames = end - start
     if frames < shortest:
         return []
@@ -177,7 +182,7 @@ def cut_clips(start: int, end: int, shortest: int, longest: int) -> list[tuple[i
 
 
 def lost_frames(track: FaceTrack) -> dict[str, int]:
-    """Frames that cannot be used, by reason."""
+    """Return the number of unusable frames by reason."""
     lost: dict[str, int] = {}
     for problem, frames in groupby(track.problems):
         if problem:

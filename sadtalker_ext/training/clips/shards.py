@@ -1,7 +1,7 @@
-"""Shards of clips: plain tar files that any tar program and the package ``webdataset`` read, with an index beside them.
+"""Shards of clips: tar files, readable by any tar program and the package ``webdataset``, each with an index file.
 
-A clip's members follow one another and share its name: NAME.json, NAME.npz, NAME.0000.jpg, NAME.0001.jpg and so on. The
-first tells the sizes of the others, so from the clip's place alone any member is found without reading the rest.
+The members of a clip are consecutive and share its name: NAME.json, NAME.npz, NAME.0000.jpg, NAME.0001.jpg and so on.
+The first member stores the sizes of the others, so any member is found from the offset of the clip alone.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from sadtalker_ext.errors import MediaError
 from sadtalker_ext.system.atomic_output import AtomicOutput, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
-BLOCK: Final = 512
-"""A tar's unit: each member is one block of header and its content, filled up to whole blocks."""
+TRAIN_SPLIT: Final = "train"
+TEST_SPLIT: Final = "test"
+BLOCK_BYTES: Final = 512
+"""Block size of the tar format: a member is one header block and its content, padded to whole blocks."""
 SHARD_BYTES: Final = 400_000_000
-"""A shard that has grown beyond this is closed and the next one begun."""
-LONGEST_NAME: Final = 80
-PICTURE_KINDS: Final = ("jpg", "png")
+"""A shard larger than this is closed and a new one is started."""
+MAX_NAME_LENGTH: Final = 80
+IMAGE_EXTENSIONS: Final = ("jpg", "png")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One clip in a shard. frames: how many; offset: of its first member, in bytes."""
+class IndexEntry:
+    """One clip in a shard. frames: number of frames. offset: position of its first member in bytes."""
 
     name: str
     identity: str
@@ -41,11 +43,11 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Head:
-    """The first member of a clip, NAME.json.
+class ClipHeader:
+    """Content of the first member of a clip, NAME.json.
 
-    picture: ending of the pictures. arrays_bytes, picture_bytes: sizes of the members that follow.
-    source: where it comes from, for people.
+    picture: file extension of the frames. arrays_bytes, picture_bytes: sizes of the following members in bytes.
+    source: origin of the clip, free text.
     """
 
     name: str
@@ -56,46 +58,46 @@ class Head:
     picture_bytes: tuple[int, ...]
 
     def encode(self) -> bytes:
-        """As JSON."""
+        """Return the header as JSON."""
         return json.dumps(asdict(self)).encode()
 
     @staticmethod
-    def decode(data: bytes) -> Head:
-        """From JSON."""
+    def decode(data: bytes) -> ClipHeader:
+        """Parse what :meth:`encode` returns."""
         values: dict[str, Any] = json.loads(data)
-        return Head(**{**values, "picture_bytes": tuple(values["picture_bytes"])})
+        return ClipHeader(**{**values, "picture_bytes": tuple(values["picture_bytes"])})
 
 
 class ShardWriter:
-    """Writes shards ``SPLIT-NUMBER.tar`` (then ``SPLIT-NUMBER-01.tar`` and so on), each whole or absent.
+    """Context manager that writes shards ``SPLIT-NUMBER.tar``, ``SPLIT-NUMBER-01.tar`` and so on, each atomically.
 
-    As a context manager; an error inside leaves no half-written file. What an earlier, broken-off writer of the same
-    number left is replaced.
+    An error inside the context leaves no incomplete file. Shards of an earlier, interrupted writer with the same number
+    are replaced.
     """
 
     def __init__(self, folder: Path, split: str, number: int, limit_bytes: int = SHARD_BYTES) -> None:
         self.folder, self.stem, self.limit = folder, f"{split}-{number:06d}", limit_bytes
-        for old in shard_files(folder, self.stem):
+        for old in list_writer_shards(folder, self.stem):
             old.unlink()
         self._closed = 0
         self._output: AtomicOutput | None = None
         self._file: IO[bytes] | None = None
-        self._entries: list[Entry] = []
+        self._entries: list[IndexEntry] = []
 
-    def add(self, head: Head, arrays: bytes, pictures: Sequence[bytes]) -> None:
-        """Append a clip."""
+    def add(self, header: ClipHeader, arrays: bytes, pictures: Sequence[bytes]) -> None:
+        """Append a clip; ``arrays`` is an encoded NPZ file, ``pictures`` are encoded images."""
         if self._file is not None and self._file.tell() > self.limit:
             self._finish()
         if self._file is None:
-            self._output = AtomicOutput(self._target)
+            self._output = AtomicOutput(self._path)
             self._file = self._output.path.open("wb")
-        self._entries.append(Entry(head.name, head.identity, len(pictures), self._file.tell()))
-        members = {f"{head.name}.json": head.encode(), f"{head.name}.npz": arrays}
-        members |= {f"{head.name}.{index:04d}.{head.picture}": data for index, data in enumerate(pictures)}
+        self._entries.append(IndexEntry(header.name, header.identity, len(pictures), self._file.tell()))
+        members = {f"{header.name}.json": header.encode(), f"{header.name}.npz": arrays}
+        members |= {f"{header.name}.{index:04d}.{header.picture}": data for index, data in enumerate(pictures)}
         for name, data in members.items():
-            self._file.write(_header(name, len(data)))
+            self._file.write(_tar_header(name, len(data)))
             self._file.write(data)
-            self._file.write(bytes(-len(data) % BLOCK))
+            self._file.write(bytes(-len(data) % BLOCK_BYTES))
 
     def __enter__(self) -> ShardWriter:
         return self
@@ -107,11 +109,11 @@ class ShardWriter:
             self._discard()
 
     @property
-    def _target(self) -> Path:
+    def _path(self) -> Path:
         return self.folder / (f"{self.stem}.tar" if self._closed == 0 else f"{self.stem}-{self._closed:02d}.tar")
 
     def _discard(self) -> None:
-        """Remove the shard in work."""
+        """Remove the unfinished shard."""
         try:
             if self._file is not None:
                 self._file.close()
@@ -121,13 +123,13 @@ class ShardWriter:
             self._file, self._output, self._entries = None, None, []
 
     def _finish(self) -> None:
-        """Close the shard; its index comes first, so a tar that is there has one."""
+        """Close the shard; its index is written first, so that every existing shard has one."""
         if self._file is None or self._output is None:
             return
         try:
-            self._file.write(bytes(2 * BLOCK))
+            self._file.write(bytes(2 * BLOCK_BYTES))
             self._file.close()
-            write_whole(index_of(self._target), json.dumps({"clips": [asdict(entry) for entry in self._entries]}))
+            write_text(index_path(self._path), json.dumps({"clips": [asdict(entry) for entry in self._entries]}))
             self._output.commit()
         except BaseException:
             self._discard()
@@ -136,84 +138,77 @@ class ShardWriter:
         self._closed += 1
 
 
-def shard_files(folder: Path, stem: str) -> list[Path]:
-    """The shards of one writer."""
+def list_writer_shards(folder: Path, stem: str) -> list[Path]:
+    """Return the shards of one writer, in order."""
     return sorted([*folder.glob(f"{stem}.tar"), *folder.glob(f"{stem}-[0-9][0-9].tar")], key=lambda path: path.stem)
 
 
-def shards_of(folder: Path, split: str) -> list[Path]:
-    """All shards of a split, in order."""
+def list_shards(folder: Path, split: str) -> list[Path]:
+    """Return all shards of a split, in order."""
     return sorted(folder.glob(f"{split}-[0-9]*.tar"), key=lambda path: path.stem)
 
 
-def index_of(shard: Path) -> Path:
-    """Where a shard's index lies."""
+def index_path(shard: Path) -> Path:
+    """Return the path of the index file of a shard."""
     return shard.with_suffix(".index.json")
 
 
-def read_index(shard: Path) -> list[Entry]:
-    """The clips of a shard; MediaError where its index is damaged or missing."""
+def read_index(shard: Path) -> list[IndexEntry]:
+    """Return the clips of a shard. Raises MediaError if its index is damaged or missing."""
     try:
-        content = json.loads(index_of(shard).read_text())
-        return [Entry(**row) for row in content["clips"]]
+        content = json.loads(index_path(shard).read_text())
+        return [IndexEntry(**row) for row in content["clips"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MediaError(
-            f"The shard {shard} has no readable index {index_of(shard).name} ({error}): remove both and make them again"
+            f"The shard {shard} has no readable index {index_path(shard).name} ({error}). Delete both and create the "
+            "data set again."
         ) from error
 
 
-def read_head(file: IO[bytes], offset: int, shard: Path) -> tuple[Head, int]:
-    """The head of the clip at ``offset``, and where its arrays begin (their header)."""
+def read_header(file: IO[bytes], offset: int, shard: Path) -> tuple[ClipHeader, int]:
+    """Return the header of the clip at ``offset`` and the offset of its arrays member."""
     file.seek(offset)
-    block = file.read(BLOCK)
+    block = file.read(BLOCK_BYTES)
     try:
         size = tarfile.TarInfo.frombuf(block, "ascii", "strict").size
-        return Head.decode(file.read(size)), offset + _span(size)
+        return ClipHeader.decode(file.read(size)), offset + _member_bytes(size)
     except (tarfile.TarError, ValueError, KeyError, TypeError) as error:
-        raise MediaError(f"The shard {shard} is damaged at byte {offset} ({error}): make it again") from error
+        raise MediaError(
+            f"The shard {shard} is damaged at byte {offset} ({error}). Create the data set again."
+        ) from error
 
 
-def read_arrays(file: IO[bytes], head: Head, at: int) -> io.BytesIO:
-    """The bytes of NAME.npz, which begins at ``at``."""
-    return io.BytesIO(_read(file, at, head.arrays_bytes))
+def read_arrays(file: IO[bytes], header: ClipHeader, at: int) -> io.BytesIO:
+    """Return the content of NAME.npz, whose member starts at byte ``at``."""
+    return io.BytesIO(_read(file, at, header.arrays_bytes))
 
 
-def read_pictures(file: IO[bytes], head: Head, at: int, frames: Sequence[int]) -> list[bytes]:
-    """The encoded pictures of some frames of the clip whose arrays begin at ``at``; only these are read."""
-    starts = [at + _span(head.arrays_bytes)]
-    for size in head.picture_bytes:
-        starts.append(starts[-1] + _span(size))
-    return [_read(file, starts[frame], head.picture_bytes[frame]) for frame in frames]
+def read_encoded_images(file: IO[bytes], header: ClipHeader, at: int, frames: Sequence[int]) -> list[bytes]:
+    """Return the encoded images of ``frames`` and read nothing else; the arrays member starts at byte ``at``."""
+    starts = [at + _member_bytes(header.arrays_bytes)]
+    for size in header.picture_bytes:
+        starts.append(starts[-1] + _member_bytes(size))
+    return [_read(file, starts[frame], header.picture_bytes[frame]) for frame in frames]
 
 
-def check_name(name: str) -> str:
-    """``name`` if members can be called so; a ValueError otherwise."""
-    if not _PLAIN.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise ValueError(f"a clip cannot be called {name!r}: at most {LONGEST_NAME} letters, digits, - and _")
+def validate_clip_name(name: str) -> str:
+    """Return ``name``. Raises ValueError if it cannot be used as the name of tar members."""
+    if not _PLAIN.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
+        raise ValueError(f"a clip cannot be named {name!r}: use at most {MAX_NAME_LENGTH} letters, digits, - and _")
     return name
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file that is whole or absent."""
-    write_text(path, text)
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file for people, whole or absent."""
-    write_whole(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-
-
-def _header(name: str, size: int) -> bytes:
+def _tar_header(name: str, size: int) -> bytes:
     info = tarfile.TarInfo(name)
     info.size = size
     return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
 
 
-def _span(size: int) -> int:
-    """Bytes that a member of ``size`` takes with its header."""
-    return BLOCK + size + -size % BLOCK
+def _member_bytes(size: int) -> int:
+    """Return the bytes that a member of ``size`` bytes occupies with its header and padding."""
+    return BLOCK_BYTES + size + -size % BLOCK_BYTES
 
 
 def _read(file: IO[bytes], header_at: int, size: int) -> bytes:
-    file.seek(header_at + BLOCK)
+    file.seek(header_at + BLOCK_BYTES)
     return file.read(size)

@@ -1,4 +1,4 @@
-"""Records of arrays as files: one array per field, whole or absent."""
+"""Files that store a dataclass of arrays, one array per field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def save_arrays(record: Any, path: Path) -> None:  # noqa: ANN401 - any dataclass whose fields are arrays
-    """Write a dataclass of arrays; the file is whole or absent."""
+    """Write a dataclass of arrays as an NPZ file, atomically."""
     arrays = {field.name: getattr(record, field.name) for field in fields(record)}
 
     def write(part: Path) -> None:
@@ -27,10 +27,14 @@ def save_arrays(record: Any, path: Path) -> None:  # noqa: ANN401 - any dataclas
     write_file(path, write)
 
 
-def load_arrays(kind: type[Any], path: Path, complaint: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a file by ``kind``'s field names; a WeightsError "path complaint (why)" if it has not all."""
+def load_arrays(kind: type[Any], path: Path, problem: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an NPZ file by the field names of the dataclass ``kind``.
+
+    problem: what is wrong if the file is unreadable or incomplete, such as "is not a portrait file". The WeightsError
+    raised then begins with the path and this text.
+    """
     try:
         with np.load(path) as arrays:
             return {field.name: arrays[field.name] for field in fields(kind)}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path} {complaint} ({error}); remove it and build again") from error
+        raise WeightsError(f"{path} {problem} ({error}); delete it and run the same command again.") from error

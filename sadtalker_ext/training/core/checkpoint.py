@@ -1,4 +1,4 @@
-"""What a training run must remember to go on exactly where it stopped."""
+"""State of a training run, saved so that a resumed run continues exactly where it stopped."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 
-class Average:
-    """Exponential moving average of a network's parameters; buffers are copied as they are.
+class ExponentialMovingAverage:
+    """Exponential moving average (EMA) of the parameters of a network; buffers are copied unchanged.
 
-    The decay grows as (1 + s) / (10 + s) up to ``decay``, so the first weights are soon forgotten.
+    The decay after step s is (1 + s) / (10 + s), at most ``decay``, so the initial weights lose their influence early.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -27,30 +27,31 @@ class Average:
         self.decay = decay
 
     def update(self, network: nn.Module, step: int) -> None:
-        """Move towards ``network`` after training step ``step`` (from 0)."""
+        """Update the average with ``network`` after training step ``step`` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
-            mine.lerp_(theirs.detach(), 1.0 - decay)
-        for kept, fresh in zip(self.network.buffers(), network.buffers(), strict=True):
-            kept.copy_(fresh)
+        for averaged, current in zip(self.network.parameters(), network.parameters(), strict=True):
+            averaged.lerp_(current.detach(), 1.0 - decay)
+        for copied, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
+            copied.copy_(buffer)
 
 
 @dataclass
 class TrainingState:
-    """Networks, their averages and optimisers by name, and the record a resumed run must agree with.
+    """Networks, their averages and optimisers by name, and the record that a resumed run must match.
 
-    There is no random state in it: the loop seeds every step from its number.
-    defaults: what a plan's fields are where a record does not have them yet.
+    There is no random state: the loop seeds every step from its number.
+    record: recipe, losses, plan and number of processes, as plain values.
+    defaults: values of plan fields that records of earlier versions do not have.
     """
 
     networks: dict[str, nn.Module]
-    averages: dict[str, Average]
+    averages: dict[str, ExponentialMovingAverage]
     optimizers: dict[str, Optimizer]
     record: dict[str, Any]
     defaults: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path, done: int) -> None:
-        """Write the state after ``done`` steps; the file is whole or it is the one before."""
+        """Write the state after ``done`` steps, atomically."""
         import torch
 
         content = {
@@ -62,15 +63,18 @@ class TrainingState:
         }
         write_file(path, lambda part: torch.save(content, part), WeightsError, (OSError, RuntimeError))
 
-    def load_if_there(self, path: Path) -> int:
-        """Steps already done: 0 without a checkpoint; refuses one made with another recipe or plan."""
+    def load_if_exists(self, path: Path) -> int:
+        """Load a checkpoint and return the number of steps done; 0 if the file does not exist.
+
+        Raises WeightsError if the file is damaged or was written with another recipe or plan.
+        """
         import torch
 
         if not path.exists():
             return 0
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-            self._refuse_other_record(path, json.loads(content["record"]))
+            self._check_record(path, json.loads(content["record"]))
             for name, network in self.networks.items():
                 network.load_state_dict(content["networks"][name])
                 self.averages[name].network.load_state_dict(content["averages"][name])
@@ -78,27 +82,31 @@ class TrainingState:
                 optimizer.load_state_dict(content["optimizers"][name])
         except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
             raise WeightsError(
-                f"{path} is not a checkpoint of this run ({error}); remove it or name another folder"
+                f"{path} is not a checkpoint of this run ({error}). Delete it or use another folder."
             ) from error
         return int(content["done"])
 
-    def _refuse_other_record(self, path: Path, found: dict[str, Any]) -> None:
-        mine, defaults = json.loads(json.dumps(self.record)), json.loads(json.dumps(self.defaults))
-        ours, theirs = _flat(mine, defaults), _flat(found, defaults)
-        changed = [f"{key} was {theirs.get(key)}, is {ours.get(key)}" for key in ours if ours[key] != theirs.get(key)]
+    def _check_record(self, path: Path, stored: dict[str, Any]) -> None:
+        record, defaults = json.loads(json.dumps(self.record)), json.loads(json.dumps(self.defaults))
+        current, previous = _comparable(record, defaults), _comparable(stored, defaults)
+        changed = [
+            f"{key} was {previous.get(key)}, is {value}" for key, value in current.items() if value != previous.get(key)
+        ]
         if changed:
             raise WeightsError(
-                f"{path} was made by another run ({'; '.join(changed)}); use the same options or name another folder"
+                f"{path} belongs to a run with other options ({'; '.join(changed)}). Use the same options or another "
+                "folder."
             )
 
 
-def _flat(record: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """The plan's fields beside the others, without those that change no step.
+def _comparable(record: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return a flat record without the fields that do not change any step.
 
-    How a step's examples are split into batches decides memory and the last digits, not what is learnt.
+    How the examples of a step are split into batches changes memory use and rounding only, so batch size and
+    accumulation are compared by their product.
     """
-    harmless = {"log_every", "validate_every", "save_every", "workers"}
-    flat = {k: v for k, v in {**record, **defaults, **record.get("plan", {})}.items() if k not in {"plan", *harmless}}
+    ignored = {"plan", "log_every", "validate_every", "save_every", "workers"}
+    flat = {k: v for k, v in {**record, **defaults, **record.get("plan", {})}.items() if k not in ignored}
     if "batch_size" in flat:
         flat["batch_size x accumulate"] = flat.pop("batch_size") * flat.pop("accumulate", 1)
     return flat

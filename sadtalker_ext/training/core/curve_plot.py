@@ -1,4 +1,4 @@
-"""Curves drawn as an SVG file, so that training needs no plotting package."""
+"""Line plots as SVG files, so that training needs no plotting package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WIDTH_PX, _ROW_PX, _TITLE_PX = 1200.0, 90.0, 16.0
 
 
 def write_track_plot(path: Path, rows: Mapping[str, NDArray[np.floating[Any]]], *, low: float, high: float) -> None:
-    """One row of curves per entry: title -> (T, C) values, all on the vertical range ``low`` to ``high``."""
+    """Write one row of curves per entry of ``rows``: title -> (T, C) values, clipped to ``low`` and ``high``."""
     height = len(rows) * (_ROW_PX + _TITLE_PX)
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH_PX:g}" height="{height:g}">']
     lines.append('<rect width="100%" height="100%" fill="white"/>')

@@ -1,4 +1,4 @@
-"""Phases of a training step: which network learns from which losses, and in which part of the run."""
+"""Phases of a training step: which network is trained with which losses, and in which part of the run."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Phase:
-    """One optimiser step of a training step: which network learns, and from which losses.
+    """One optimiser step of a training step: the network that is trained and its losses.
 
-    network: key in ``Recipe.build()``; only this network's parameters get gradients in this phase.
-    weights: the loss table, name of a loss to its weight; the sum of weight x loss is minimised.
+    network: key in ``Recipe.build()``; only the parameters of this network get gradients in this phase.
+    weights: weight of each loss by name; the sum of weight x loss is minimised.
     learning_rate_scale: factor on ``Plan.learning_rate`` for this network.
-    begins, ends: part of the run, from 0 to 1, in which the phase takes place; a network may have one phase after
-    another, with losses that call for only a part of it at first.
+    start, end: part of the run, as fractions from 0 to 1, in which the phase is active. A network may have
+    consecutive phases, for example a first one whose losses need only a part of the network.
     """
 
     network: str
     weights: Mapping[str, float]
     learning_rate_scale: float = 1.0
-    begins: float = 0.0
-    ends: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
 
-    def takes_place(self, step: int, steps: int) -> bool:
-        """Whether it belongs to ``step`` of a run of ``steps``."""
-        return round(self.begins * steps) <= step < round(self.ends * steps)
+    def is_active(self, step: int, steps: int) -> bool:
+        """Return whether the phase is part of ``step`` (from 0) of a run of ``steps``."""
+        return round(self.start * steps) <= step < round(self.end * steps)
 
-    def needs_more_than(self, losses: Collection[str]) -> bool:
-        """Whether it has losses besides these."""
+    def has_losses_besides(self, losses: Collection[str]) -> bool:
+        """Return whether the phase has a loss that is not in ``losses``."""
         return not set(self.weights) <= set(losses)
 
 
-def first_then_all(
+def staged_phases(
     network: str, weights: Mapping[str, float], first: Collection[str], until: float
 ) -> tuple[Phase, ...]:
-    """Phases of a network that learns from the losses named ``first`` alone in the part ``until`` of the run, then from
-    all of ``weights``; with ``until`` 0 from all at once.
+    """Return the phases of a network that is first trained with some of its losses and then with all of them.
+
+    weights: all losses. first: names of the losses of the first phase. until: fraction of the run at which the first
+    phase ends; with 0 there is one phase with all losses.
     """
-    whole = Phase(network, weights, begins=until)
+    all_losses = Phase(network, weights, start=until)
     if until == 0.0:
-        return (whole,)
-    return Phase(network, {name: weights[name] for name in first if name in weights}, ends=until), whole
+        return (all_losses,)
+    return Phase(network, {name: weights[name] for name in first if name in weights}, end=until), all_losses

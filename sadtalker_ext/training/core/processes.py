@@ -1,4 +1,4 @@
-"""The processes of one training run: Hugging Face accelerate, and who of them writes files."""
+"""Access to the processes of a training run through Hugging Face accelerate."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-def open_accelerator(precision: str, *, in_parts: bool = False) -> Accelerator:
-    """Accelerate for this process; MissingPackageError without the package.
+def open_accelerator(precision: str, *, unused_parameters: bool = False) -> Accelerator:
+    """Return the accelerator of this process.
 
-    precision: "no", "fp16" or "bf16". in_parts: a step may leave a part of a network without gradients.
+    precision: "no", "fp16" or "bf16". unused_parameters: whether a step may leave a part of a network without
+    gradients. Raises MissingPackageError if accelerate is not installed.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError as error:
         raise MissingPackageError(
-            "training needs the package accelerate; install it with: pip install accelerate"
+            "Training needs the package accelerate; install it with: pip install accelerate"
         ) from error
-    gathering = DistributedDataParallelKwargs(find_unused_parameters=in_parts)
-    return Accelerator(mixed_precision=precision, kwargs_handlers=[gathering])
+    options = DistributedDataParallelKwargs(find_unused_parameters=unused_parameters)
+    return Accelerator(mixed_precision=precision, kwargs_handlers=[options])
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one of a run that writes files."""
+    """Return whether this process writes the files of the run."""
     from accelerate import PartialState
 
     return bool(PartialState().is_main_process)

@@ -1,7 +1,7 @@
-"""Batch norms that see the batches of all processes, on any device.
+"""Batch normalisation over the batches of all processes, on any device.
 
-torch's SyncBatchNorm works on graphics cards only; this one sums with a differentiable all-reduce, which gloo has for
-CPUs and NCCL for cards. Together with averaged gradients, N processes then do what one does with N batches.
+torch.nn.SyncBatchNorm works on GPUs only; this class sums with a differentiable all-reduce, which gloo provides for
+CPUs and NCCL for GPUs. Together with averaged gradients, N processes compute what one process computes with N batches.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class SyncBatchNorm(_BatchNorm):
-    """A batch norm of any rank whose mean and variance in training are those over all processes' batches."""
+    """Batch norm of any rank whose mean and variance in training are computed over the batches of all processes."""
 
     @classmethod
     def of(cls, norm: _BatchNorm) -> Self:
-        """The same norm, with the same parameters and buffers, shared."""
+        """Return a synchronised norm that shares the parameters and buffers of ``norm``."""
         shared = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
         shared._parameters, shared._buffers = norm._parameters, norm._buffers
         return shared.train(norm.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, ...) -> the same shape."""
+        """Normalise (B, C, ...); the result has the same shape and dtype."""
         if not self.training:
             return super().forward(x)
         axes = [0, *range(2, x.ndim)]
@@ -39,7 +39,7 @@ class SyncBatchNorm(_BatchNorm):
         shape = (1, -1, *[1] * (x.ndim - 2))
         centred = full - mean.view(shape)
         variance = _sum_over_processes(centred.square().sum(axes)) / total
-        self._remember(mean.detach(), variance.detach() * total / (total - 1))
+        self._update_running_statistics(mean.detach(), variance.detach() * total / (total - 1))
         scale = (variance + self.eps).rsqrt()
         if self.affine:
             scale = scale * self.weight
@@ -51,7 +51,7 @@ class SyncBatchNorm(_BatchNorm):
             raise ValueError(f"a batch norm needs (B, C, ...), got {tuple(x.shape)}")
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+    def _update_running_statistics(self, mean: Tensor, variance: Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked.add_(1)
@@ -60,8 +60,8 @@ class SyncBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance.to(self.running_var.dtype), weight)
 
 
-def share_batch_norms(network: nn.Module) -> None:
-    """Replace every batch norm in ``network``; parameters, buffers and their names stay."""
+def convert_sync_batch_norms(network: nn.Module) -> None:
+    """Replace every batch norm in ``network`` in place; parameters, buffers and their names do not change."""
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, _BatchNorm) and not isinstance(child, SyncBatchNorm):

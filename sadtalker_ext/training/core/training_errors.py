@@ -1,44 +1,43 @@
-"""What goes wrong in a training run, as sentences that say what to do."""
+"""Error messages of a training run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sadtalker_ext.errors import EngineError
 
 if TYPE_CHECKING:
-    from sadtalker_ext.training.core.loop import Plan
-
-_MEMORY_WORDS: Final = ("out of memory", "can't allocate memory", "not enough memory")
+    from sadtalker_ext.training.core.plan import Plan
 
 
-def refuse_nan(step: int, row: Mapping[str, float], plan: Plan) -> None:
-    """EngineError where a figure of a step is no finite number."""
-    bad = [f"{name} = {value}" for name, value in row.items() if not np.isfinite(value)]
+def require_finite(step: int, values: Mapping[str, float], plan: Plan) -> None:
+    """Raise EngineError if a loss or gradient norm of ``step`` is not finite."""
+    bad = [f"{name} = {value}" for name, value in values.items() if not np.isfinite(value)]
     if bad:
-        coarse = ", or with --precision bf16 or no" if plan.precision == "fp16" else ""
+        other_precision = " or with --precision bf16 or no" if plan.precision == "fp16" else ""
         raise EngineError(
-            f"training diverged at step {step}: {', '.join(bad)}; lower --learning-rate (now "
-            f"{plan.learning_rate:g}) and start again in a new folder{coarse}, or check the data for bad numbers"
+            f"Training diverged at step {step}: {', '.join(bad)}. Start again in a new folder with a lower "
+            f"--learning-rate (now {plan.learning_rate:g}){other_precision}, or check the data for invalid numbers."
         )
 
 
-def is_memory(error: Exception) -> bool:
-    """Whether an error of torch or Python says that memory has run out."""
-    return isinstance(error, MemoryError) or any(word in str(error) for word in _MEMORY_WORDS)
+def out_of_memory_message(step: int, plan: Plan) -> str:
+    """Return the error message for a step that does not fit into memory, with options that need less.
 
-
-def out_of_memory(step: int, plan: Plan) -> str:
-    """What to do with less memory; smaller batches add up to the same steps, so the run can go on."""
-    start = f"training ran out of memory at step {step} with batches of {plan.batch_size}; "
+    The suggested smaller batches form steps of the same size, so the run can be resumed with them.
+    """
+    start = f"Training ran out of memory at step {step} with batches of {plan.batch_size}."
     if plan.batch_size == 1:
-        return f"{start}none is smaller: try --recompute where there is one, a smaller --config, or another device"
+        return (
+            f"{start} The batch cannot be smaller; try --gradient-checkpointing if the command has it, a smaller "
+            "--config, or another device."
+        )
     smaller = plan.batch_size // 2
     parts = -(-plan.batch_size * plan.accumulate // smaller)
     return (
-        f"{start}try --batch-size {smaller} --accumulate {parts}: a step still sees "
-        f"{smaller * parts} examples, and the run goes on from its last checkpoint"
+        f"{start} Try --batch-size {smaller} --accumulate {parts}: a step still uses {smaller * parts} examples, and "
+        "the run resumes from its last checkpoint."
     )

@@ -1,4 +1,4 @@
-"""Work for several processes, some of which may crash: synthesisers are libraries in C."""
+"""Process pool that repeats jobs whose process crashed (speech synthesisers are C libraries and may crash)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ ATTEMPTS: Final = 4
 
 
 def run_jobs(work: Callable[[Job, int], None], jobs: Sequence[Job], processes: int) -> None:
-    """Call ``work(job, attempt)`` for every job; when a process crashes, what is left is tried again.
+    """Call ``work(job, attempt)`` for every job in ``processes`` processes; repeat unfinished jobs after a crash.
 
-    ``attempt`` counts from 0, so that work can take another random path. MediaError after :data:`ATTEMPTS` crashes.
+    ``attempt`` counts from 0, so that ``work`` can use other random numbers. Raises MediaError after
+    :data:`ATTEMPTS` attempts; an exception of ``work`` itself is raised at once.
     """
     left = list(jobs)
     for attempt in range(ATTEMPTS):
@@ -34,7 +35,10 @@ def run_jobs(work: Callable[[Job, int], None], jobs: Sequence[Job], processes: i
                     future.result()
                     done.add(futures[future])
             except BrokenProcessPool:
-                log.warning("a process crashed; %d pieces of work are tried again", len(left) - len(done))
+                log.warning("A process crashed; %d jobs are repeated", len(left) - len(done))
         left = [job for index, job in enumerate(left) if index not in done]
     if left:
-        raise MediaError(f"processes crashed {ATTEMPTS} times; {len(left)} pieces are left, first {left[0]}; try again")
+        raise MediaError(
+            f"Processes crashed {ATTEMPTS} times; {len(left)} jobs are unfinished, the first is {left[0]}. Run the "
+            "same command again."
+        )

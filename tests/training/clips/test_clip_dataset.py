@@ -1,4 +1,4 @@
-"""Data sets of clips: what is written is what is read, in any order, by others' programs too, whole or absent."""
+"""Data sets of clips: round trip, random access, other tar readers, interrupted writers and damaged files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from synthetic_clips import synthetic_clip, synthetic_info, write_data
 
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.training.clips.dataset import Clip, ClipInfo, ClipStore, ClipWriter, decode_picture, encode_picture
-from sadtalker_ext.training.clips.shards import index_of, shards_of
+from sadtalker_ext.training.clips.dataset import Clip, ClipInfo, ClipStore, ClipWriter, decode_image, encode_image
+from sadtalker_ext.training.clips.shards import index_path, list_shards
 
 ARRAYS = ("coefficients", "lip_expression", "lids", "landmarks", "mel", "sound")
 
@@ -26,30 +26,27 @@ def assert_same(first, second):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
-def test_clips_come_back_as_they_were_in_any_order(tmp_path):
+def test_clips_are_unchanged_in_any_order(tmp_path):
     clips = write_data(tmp_path)
     store = ClipStore(tmp_path)
     assert len(store) == 5
     for index in (3, 0, 4, 2, 1, 3):
-        assert_same(store.clip(index), clips[index])
-    for read, wanted in zip(store, clips, strict=True):
-        assert_same(read, wanted)
+        assert_same(store.read_clip(index), clips[index])
+    for read, expected in zip(store, clips, strict=True):
+        assert_same(read, expected)
     assert [store.identity(index) for index in range(5)] == [0, 1, 0, 1, 0]
     assert store.clips_of(1).tolist() == [1, 3]
-    assert [store.frames(index) for index in range(5)] == [4, 5, 6, 7, 8]
-    assert ClipStore(tmp_path, "test").clip(0).name == "held"
+    assert [store.frame_count(index) for index in range(5)] == [4, 5, 6, 7, 8]
+    assert ClipStore(tmp_path, "test").read_clip(0).name == "held"
 
 
-def test_single_pictures_and_tracks_are_those_of_the_clip(tmp_path):
+def test_single_images_and_tracks_equal_those_of_the_clip(tmp_path):
     clips = write_data(tmp_path)
     store = ClipStore(tmp_path)
-    pictures = store.pictures(4, (7, 0, 3))
+    pictures = store.read_images(4, (7, 0, 3))
     for picture, frame in zip(pictures, (7, 0, 3), strict=True):
-        np.testing.assert_array_equal(picture, clips[4].picture(frame))
-    source, target = store.picture_pair(2, 1, 5)
-    np.testing.assert_array_equal(source, clips[2].picture(1))
-    np.testing.assert_array_equal(target, clips[2].picture(5))
-    tracks = store.tracks(2)
+        np.testing.assert_array_equal(picture, clips[4].image(frame))
+    tracks = store.read_tracks(2)
     assert tracks.frames == ()
     np.testing.assert_array_equal(tracks.mel, clips[2].mel)
 
@@ -60,15 +57,15 @@ def test_reading_a_pair_does_not_read_the_clip(tmp_path):
         writer.add(clip)
     synthetic_info(size_px=96).save(tmp_path)
     store = ClipStore(tmp_path)
-    store.pictures(0, (0,))
+    store.read_images(0, (0,))
     tracemalloc.start()
-    store.picture_pair(0, 3, 39)
+    store.read_images(0, (3, 39))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < sum(map(len, clip.frames)) / 4
 
 
-def test_tar_reads_the_shards_as_they_are(tmp_path):
+def test_tarfile_reads_shards(tmp_path):
     clips = write_data(tmp_path)
     with tarfile.open(tmp_path / "train-000000.tar") as tar:
         members = tar.getnames()
@@ -78,10 +75,10 @@ def test_tar_reads_the_shards_as_they_are(tmp_path):
     assert jpeg == clips[1].frames[2]
 
 
-def test_webdataset_reads_the_shards_as_they_are(tmp_path):
+def test_webdataset_reads_shards(tmp_path):
     webdataset = pytest.importorskip("webdataset")
     clips = write_data(tmp_path, limit_bytes=30_000)
-    shards = [str(path) for path in shards_of(tmp_path, "train")]
+    shards = [str(path) for path in list_shards(tmp_path, "train")]
     assert len(shards) > 1
     samples = list(webdataset.WebDataset(shards, shardshuffle=False).decode())
     assert [sample["__key__"] for sample in samples] == [clip.name for clip in clips]
@@ -91,21 +88,21 @@ def test_webdataset_reads_the_shards_as_they_are(tmp_path):
         assert sample["0003.jpg"] == clip.frames[3]
 
 
-def test_many_small_shards_equal_one(tmp_path):
+def test_many_small_shards_equal_one_shard(tmp_path):
     clips = write_data(tmp_path, limit_bytes=1)
-    assert len(shards_of(tmp_path, "train")) == 5
-    for read, wanted in zip(ClipStore(tmp_path), clips, strict=True):
-        assert_same(read, wanted)
+    assert len(list_shards(tmp_path, "train")) == 5
+    for read, expected in zip(ClipStore(tmp_path), clips, strict=True):
+        assert_same(read, expected)
 
 
-def test_the_same_clips_give_the_same_bytes(tmp_path):
+def test_equal_clips_give_equal_files(tmp_path):
     for name in ("a", "b"):
         write_data(tmp_path / name)
     one, other = ((tmp_path / name / "train-000000.tar").read_bytes() for name in ("a", "b"))
     assert one == other
 
 
-def test_an_error_while_writing_leaves_nothing(tmp_path):
+def test_error_while_writing_leaves_no_file(tmp_path):
     def write():
         with ClipWriter(tmp_path, "train", 3) as writer:
             writer.add(synthetic_clip("one"))
@@ -116,29 +113,29 @@ def test_an_error_while_writing_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def _write_and_die(folder):
+def _write_and_exit(folder):
     with ClipWriter(folder, "train", 0, 40_000) as writer:
         for number in range(6):
             writer.add(synthetic_clip(f"clip{number}", seed=number))
         os._exit(9)
 
 
-def test_a_killed_writer_leaves_no_half_shard_and_the_next_one_replaces_it(tmp_path):
-    process = multiprocessing.get_context("fork").Process(target=_write_and_die, args=(tmp_path,))
+def test_killed_writer_leaves_only_complete_shards(tmp_path):
+    process = multiprocessing.get_context("fork").Process(target=_write_and_exit, args=(tmp_path,))
     process.start()
     process.join()
     assert process.exitcode == 9
-    for shard in shards_of(tmp_path, "train"):
+    for shard in list_shards(tmp_path, "train"):
         with tarfile.open(shard) as tar:
             assert len(tar.getnames()) % 8 == 0
-    with pytest.raises(MediaError, match="no finished data set"):
+    with pytest.raises(MediaError, match="not a finished data set"):
         ClipStore(tmp_path)
     clips = write_data(tmp_path)
     assert [clip.name for clip in ClipStore(tmp_path)] == [clip.name for clip in clips]
-    assert shards_of(tmp_path, "train") == [tmp_path / "train-000000.tar"]
+    assert list_shards(tmp_path, "train") == [tmp_path / "train-000000.tar"]
 
 
-def test_png_frames_are_kept_as_they_are(tmp_path):
+def test_png_frames_are_stored_unchanged(tmp_path):
     cv2 = pytest.importorskip("cv2")
     base = synthetic_clip("exact", frames=2)
     pixels = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
@@ -147,19 +144,19 @@ def test_png_frames_are_kept_as_they_are(tmp_path):
     with ClipWriter(tmp_path, "train", 0) as writer:
         writer.add(Clip("exact", "ann", frames, **arrays))
     synthetic_info().save(tmp_path)
-    np.testing.assert_array_equal(ClipStore(tmp_path).pictures(0, (0, 1)), pixels)
+    np.testing.assert_array_equal(ClipStore(tmp_path).read_images(0, (0, 1)), pixels)
 
 
-def test_jpegs_keep_colours_at_full_resolution():
+def test_jpeg_has_full_colour_resolution():
     columns = np.zeros((32, 32, 3), np.uint8)
     columns[:, ::2] = (220, 40, 40)
     columns[:, 1::2] = (40, 40, 220)
-    read = decode_picture(encode_picture(columns)).astype(int)
+    read = decode_image(encode_image(columns)).astype(int)
     assert np.abs(read - columns).mean() < 6
 
 
-def test_the_card_comes_back_and_old_or_absent_ones_are_refused(tmp_path):
-    with pytest.raises(MediaError, match="no finished data set"):
+def test_info_round_trip_and_refusals(tmp_path):
+    with pytest.raises(MediaError, match="not a finished data set"):
         ClipInfo.load(tmp_path)
     synthetic_info().save(tmp_path)
     assert ClipInfo.load(tmp_path) == synthetic_info()
@@ -167,26 +164,26 @@ def test_the_card_comes_back_and_old_or_absent_ones_are_refused(tmp_path):
     with pytest.raises(MediaError, match="no shards train-"):
         ClipStore(tmp_path)
     synthetic_info(version=0).save(tmp_path)
-    with pytest.raises(MediaError, match="of version 0"):
+    with pytest.raises(MediaError, match="has version 0"):
         ClipInfo.load(tmp_path)
 
 
-def test_damage_is_named(tmp_path):
+def test_damaged_files_are_named(tmp_path):
     write_data(tmp_path)
     shard = tmp_path / "train-000000.tar"
     data = bytearray(shard.read_bytes())
     data[0:512] = bytes(512)
     shard.write_bytes(bytes(data))
     with pytest.raises(MediaError, match="damaged at byte 0"):
-        ClipStore(tmp_path).clip(0)
-    index_of(shard).write_text("{")
+        ClipStore(tmp_path).read_clip(0)
+    index_path(shard).write_text("{")
     with pytest.raises(MediaError, match="no readable index"):
         ClipStore(tmp_path)
 
 
-def test_parts_that_disagree_and_names_that_break_tars_are_refused(tmp_path):
+def test_inconsistent_parts_and_invalid_names_are_refused(tmp_path):
     clip = synthetic_clip("good")
-    with pytest.raises(ValueError, match="disagree"):
+    with pytest.raises(ValueError, match="different lengths"):
         Clip("bad", "ann", clip.frames[:2], **{name: getattr(clip, name) for name in ARRAYS})
-    with pytest.raises(ValueError, match="cannot be called"), ClipWriter(tmp_path, "train", 0) as writer:
+    with pytest.raises(ValueError, match="cannot be named"), ClipWriter(tmp_path, "train", 0) as writer:
         writer.add(synthetic_clip("a.b"))

@@ -1,4 +1,4 @@
-"""Practice clips: known motion that an independent tracker sees, the engine's framing, the same again after a stop."""
+"""Practice clips: motion that an independent tracker confirms, framing of the engine, and resume."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from sadtalker_ext.puppet.head import ROTATION_LIMITS_RAD
 from sadtalker_ext.training.clips import practice
 from sadtalker_ext.training.clips.dataset import ClipStore
 from sadtalker_ext.training.clips.practice import PracticePlan, identity_of, make_practice, split_work
-from sadtalker_ext.training.clips.practice_motion import SPOKEN, limited, limited_expression, wander
+from sadtalker_ext.training.clips.practice_motion import clip_expression, limit_softly, random_curve
 from sadtalker_ext.training.clips.practice_portraits import find_portraits, identity_names
-from sadtalker_ext.training.clips.practice_speech import CorpusSource, FileSource, open_source, sampled_speech
+from sadtalker_ext.training.clips.practice_speech import CorpusSource, FileSource, open_source, speech_from_samples
+from sadtalker_ext.training.clips.shape_columns import SPOKEN_COLUMNS
 
 SIZE = 128
 PLAN = PracticePlan(clips=2, size_px=SIZE, seconds=1.2, speech=VOICE, seed=3)
@@ -40,47 +41,47 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("practice")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(practice, "run_jobs", inline)
-        card = make_practice(folder, PLAN)
-    return folder, card
+        info = make_practice(folder, PLAN)
+    return folder, info
 
 
-def test_the_data_set_is_what_was_asked_for(data):
-    folder, card = data
-    assert card.clips == {"train": 2, "test": 1}
-    assert (card.size_px, card.coefficients, card.identities) == (SIZE, "puppet", ("astronaut",))
-    assert abs(card.hours - 3 * 30 / 25 / 3600) < 1e-9
+def test_data_set_matches_the_plan(data):
+    folder, info = data
+    assert info.clips == {"train": 2, "test": 1}
+    assert (info.size_px, info.coefficients, info.identities) == (SIZE, "puppet", ("astronaut",))
+    assert abs(info.hours - 3 * 30 / 25 / 3600) < 1e-9
     for split in ("train", "test"):
         for clip in ClipStore(folder, split):
             assert len(clip.frames) == len(clip) == 30
-            assert clip.picture(0).shape == (SIZE, SIZE, 3)
+            assert clip.image(0).shape == (SIZE, SIZE, 3)
             assert len(clip.sound) == 30 * 640
             assert len(clip.mel) == 1 + len(clip.sound) // 200
     assert not (folder / "work").exists()
 
 
-def test_a_tracker_that_did_not_make_the_pictures_sees_the_landmarks_where_they_are_said_to_be(data):
+def test_independent_tracker_confirms_the_landmarks(data):
     for clip in ClipStore(data[0]):
-        seen = list(track_faces(clip.picture(frame) for frame in range(len(clip))))
+        seen = list(track_faces(clip.image(frame) for frame in range(len(clip))))
         assert all(seen)
         points = np.stack([subset_68(face.mesh) for face in seen])
         distance = np.linalg.norm(points - clip.landmarks, axis=2)
         assert np.median(distance) < 0.015 * SIZE
-        moved, told = points - points.mean(axis=0), clip.landmarks - clip.landmarks.mean(axis=0)
-        assert np.corrcoef(moved[:, 27:36].ravel(), told[:, 27:36].ravel())[0, 1] > 0.95
+        tracked, known = points - points.mean(axis=0), clip.landmarks - clip.landmarks.mean(axis=0)
+        assert np.corrcoef(tracked[:, 27:36].ravel(), known[:, 27:36].ravel())[0, 1] > 0.95
 
 
-def test_commanded_and_seen_mouths_open_together(data):
-    told, seen = [], []
+def test_tracked_mouth_follows_the_landmarks(data):
+    known, tracked = [], []
     for clip in ClipStore(data[0]):
-        faces = list(track_faces(clip.picture(frame) for frame in range(len(clip))))
+        faces = list(track_faces(clip.image(frame) for frame in range(len(clip))))
         points = np.stack([subset_68(face.mesh) for face in faces])
-        for track, place in ((told, clip.landmarks), (seen, points)):
+        for track, place in ((known, clip.landmarks), (tracked, points)):
             gap = place[:, 65:68, 1].mean(axis=1) - place[:, 61:64, 1].mean(axis=1)
             track.append(gap - gap.mean())
-    assert np.corrcoef(np.concatenate(told), np.concatenate(seen))[0, 1] > 0.75
+    assert np.corrcoef(np.concatenate(known), np.concatenate(tracked))[0, 1] > 0.75
 
 
-def test_the_framing_is_the_engines(data):
+def test_framing_equals_that_of_the_engine(data):
     picture = np.asarray(Image.open(ASTRONAUT).convert("RGB"))
     face = find_faces(picture)[0]
     framing = frame_portrait(Portrait(picture, face), MODES["full"], SIZE)
@@ -91,25 +92,25 @@ def test_the_framing_is_the_engines(data):
     rest = [clip for clip in store if not clip.coefficients[0, SHAPE_COLUMNS].any()]
     for clip in rest:
         np.testing.assert_allclose(clip.coefficients[0, 64:70], source[64:70], atol=0.02)
-        error = np.square(clip.picture(0).astype(float) - framing.square).mean()
+        error = np.square(clip.image(0).astype(float) - framing.square).mean()
         assert 10 * np.log10(255**2 / error) > 30
-    assert rest, "the seed of this test gives a clip that begins at rest"
+    assert rest, "the seed of this test gives a clip that starts at rest"
 
 
-def test_expressions_stay_in_the_puppets_range_and_lip_targets_move_only_lips(data):
+def test_expressions_stay_in_range_and_lip_targets_move_only_lips(data):
     low, high = np.array([(shape.low, shape.high) for shape in SHAPES]).T
     for clip in ClipStore(data[0]):
         shapes = clip.coefficients[:, SHAPE_COLUMNS]
         assert np.all((shapes >= low) & (shapes <= high))
-        others = [column for column in range(64) if column not in SPOKEN]
+        others = [column for column in range(64) if column not in SPOKEN_COLUMNS]
         np.testing.assert_array_equal(
             clip.lip_expression[:, others], np.repeat(clip.coefficients[:1, others], len(clip), axis=0)
         )
-        assert clip.lip_expression[:, list(SPOKEN)].std(axis=0).max() > 0.02
+        assert clip.lip_expression[:, list(SPOKEN_COLUMNS)].std(axis=0).max() > 0.02
         np.testing.assert_allclose(clip.lids, shapes[:, 10:12].mean(axis=1), atol=1e-6)
 
 
-def test_a_lost_shard_comes_back_the_same_and_other_options_are_refused(data, tmp_path, monkeypatch):
+def test_deleted_shard_is_recreated_and_other_options_are_refused(data, tmp_path, monkeypatch):
     folder = tmp_path / "again"
     shutil.copytree(data[0], folder)
     wanted = (folder / "train-000001.tar").read_bytes()
@@ -126,19 +127,19 @@ def test_a_lost_shard_comes_back_the_same_and_other_options_are_refused(data, tm
 
 def test_clips_differ(data):
     first, second = ClipStore(data[0])
-    held = ClipStore(data[0], "test").clip(0)
+    held = ClipStore(data[0], "test").read_clip(0)
     for one, other in ((first, second), (first, held), (second, held)):
         assert np.abs(one.coefficients[:, :70] - other.coefficients[:, :70]).mean() > 0.01
         assert not np.array_equal(one.sound, other.sound)
 
 
 @pytest.mark.parametrize(("field", "value"), [("clips", 0), ("size_px", 100), ("seconds", 0.1)])
-def test_plans_that_cannot_be_are_refused(tmp_path, field, value):
+def test_invalid_plans_are_refused(tmp_path, field, value):
     with pytest.raises(SettingsError, match=str(value)):
         make_practice(tmp_path, PracticePlan(**{"clips": 2, field: value}))
 
 
-def test_every_clip_is_made_once_and_portraits_take_turns(tmp_path):
+def test_every_clip_is_rendered_once_and_portraits_alternate(tmp_path):
     plan = PracticePlan(clips=1000, size_px=256, seconds=4)
     pieces = split_work(tmp_path, plan, tuple("abcde"))
     for split, total in (("train", 1000), ("test", 125)):
@@ -149,7 +150,7 @@ def test_every_clip_is_made_once_and_portraits_take_turns(tmp_path):
     assert np.bincount([identity_of(number, 96, 12) for number in range(96)]).tolist() == [8] * 12
 
 
-def test_pictures_without_a_face_are_left_out_and_told(tmp_path, monkeypatch):
+def test_pictures_without_a_face_are_skipped(tmp_path, monkeypatch):
     folder = tmp_path / "portraits"
     folder.mkdir()
     Image.new("RGB", (128, 128), (90, 120, 70)).save(folder / "meadow.png")
@@ -160,26 +161,26 @@ def test_pictures_without_a_face_are_left_out_and_told(tmp_path, monkeypatch):
     assert identity_names([Path("a/x y.png"), Path("b/x_y.jpg"), Path("c/.png")]) == ["x_y", "x_y_2", "_png"]
 
 
-def test_wandering_is_smooth_and_stays_between_its_ends():
+def test_random_curve_is_smooth_and_stays_in_range():
     random = np.random.default_rng(2)
     for _ in range(20):
-        track = wander(200, random, -0.5, 0.8)
+        track = random_curve(200, random, -0.5, 0.8)
         assert track.min() >= -0.5
         assert track.max() <= 0.8
         assert np.abs(np.diff(track)).max() < 1.3 * 1.9 / (0.4 * 25 / 1.25) + 1e-9
         assert track.std() > 0.05
 
 
-def test_limits_hold_and_leave_small_values_alone():
+def test_soft_limits_hold_and_keep_small_values():
     limits = np.array(ROTATION_LIMITS_RAD)
     wild = np.random.default_rng(0).standard_normal((500, 3))
-    assert np.all(np.abs(limited(wild, limits)) <= limits + 1e-7)
+    assert np.all(np.abs(limit_softly(wild, limits)) <= limits + 1e-7)
     small = 0.7 * limits * np.ones((4, 3))
-    np.testing.assert_allclose(limited(small, limits), small, rtol=1e-6)
-    assert limited_expression(np.full((1, len(SHAPES)), -3.0)).tolist()[0] == pytest.approx([s.low for s in SHAPES])
+    np.testing.assert_allclose(limit_softly(small, limits), small, rtol=1e-6)
+    assert clip_expression(np.full((1, len(SHAPES)), -3.0)).tolist()[0] == pytest.approx([s.low for s in SHAPES])
 
 
-def test_sound_files_hold_their_end_back_for_testing(tmp_path):
+def test_audio_files_hold_out_their_end(tmp_path):
     source = FileSource((VOICE,))
     whole = open_speech(VOICE).samples()
     cut = round(0.8 * len(whole))
@@ -191,15 +192,15 @@ def test_sound_files_hold_their_end_back_for_testing(tmp_path):
     assert len(source.draw(np.random.default_rng(1), 25.0, "test")) == 400000  # longer than what there is
 
 
-def test_the_corpus_holds_its_own_utterances_back(tmp_path):
-    from sadtalker_ext.training.corpus.build import pack
+def test_corpus_holds_out_its_test_utterances(tmp_path):
+    from sadtalker_ext.training.corpus.build import pack_shard
     from sadtalker_ext.training.corpus.voices import Phone, Utterance
 
     spoken = [
         Utterance(np.full(4000, 0.1 * (n + 1), np.float32), (Phone("a", 0.0, 0.25),)) for n in range(8)
     ]
     levels = np.linspace(0.1, 0.8, 8)
-    shard = pack(spoken)
+    shard = pack_shard(spoken)
     shard.samples[:] = np.repeat(np.round(levels * 32768), 4000).astype(np.int16)
     (tmp_path / "shards").mkdir()
     shard.save(tmp_path / "shards" / "voice-000.npz")
@@ -211,9 +212,9 @@ def test_the_corpus_holds_its_own_utterances_back(tmp_path):
     assert 0.6 < heard["train"].max() < 0.71
 
 
-def test_speech_in_memory_is_cut_like_that_of_a_file():
+def test_speech_in_memory_has_the_blocks_of_a_file():
     kept = open_speech(VOICE)
-    held = sampled_speech(kept.samples())
+    held = speech_from_samples(kept.samples())
     assert (held.frames, held.sample_count) == (kept.frames, kept.sample_count)
     for seconds, overlap_s in ((2.0, 0.0), (1.5, 0.25)):
         pairs = zip(held.blocks(seconds, overlap_s), kept.blocks(seconds, overlap_s), strict=True)

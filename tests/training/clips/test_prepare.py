@@ -1,4 +1,4 @@
-"""Videos into clips: whose they are, what is cut where and why, and that a clip is the very part of its video."""
+"""Conversion of videos into clips: identities, cuts, exclusion reasons, and the content of the clips."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from sadtalker_ext.geometry.mean_face import mean_face_mesh
 from sadtalker_ext.training.clips import prepare as prepare_module
 from sadtalker_ext.training.clips import prepare_clips, prepare_motion
 from sadtalker_ext.training.clips.dataset import ClipStore
-from sadtalker_ext.training.clips.prepare import coefficients_named, prepare, split_work
-from sadtalker_ext.training.clips.prepare_clips import PreparePlan, VideoReport, find_spans, frame_span
-from sadtalker_ext.training.clips.prepare_report import as_text
+from sadtalker_ext.training.clips.prepare import prepare, select_coefficients, split_work
+from sadtalker_ext.training.clips.prepare_clips import find_spans, frame_span
+from sadtalker_ext.training.clips.prepare_plan import PreparePlan
+from sadtalker_ext.training.clips.prepare_report import VideoReport, format_report
 from sadtalker_ext.training.clips.prepare_sources import Video, find_videos, held_out, identity_of
 from sadtalker_ext.training.clips.prepare_tracking import (
     BORDER,
@@ -33,15 +34,15 @@ from sadtalker_ext.training.clips.prepare_tracking import (
     TURNED,
     FaceTrack,
     cut_clips,
-    jumps,
+    is_jump,
     problem_of,
-    stretches,
+    usable_intervals,
 )
 
 SIZE = 128
 PLAN = PreparePlan(size_px=SIZE, shortest_s=0.8, longest_s=1.2)
 FIRST, SECOND, EMPTY = 50, 30, 15
-"""Frames of the scenes of the made-up film."""
+"""Frames of the scenes of the synthetic film."""
 
 
 def inline(work, jobs, processes):
@@ -68,8 +69,8 @@ def data(videos, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepare_module, "run_jobs", inline)
-        card = prepare([videos[0]], folder, PLAN)
-    return folder, card, json.loads((folder / "report.json").read_text())
+        info = prepare([videos[0]], folder, PLAN)
+    return folder, info, json.loads((folder / "report.json").read_text())
 
 
 def clips_of(folder):
@@ -80,16 +81,16 @@ def start_of(clip):
     return round(float(clip.source.split(" from ")[1].split()[0]) * 25)
 
 
-def test_the_film_becomes_clips_that_end_where_the_scene_cuts(data):
-    folder, card, _ = data
+def test_clips_end_at_scene_cuts(data):
+    folder, info, _ = data
     spans = sorted((start_of(clip), start_of(clip) + len(clip)) for clip in clips_of(folder))
     assert spans == [(0, 25), (25, 50), (50, 80)]
-    assert card.identities == ("WDA_Astro",)
-    assert sum(card.clips.values()) == 3
-    assert card.clips["test"] == 1
+    assert info.identities == ("WDA_Astro",)
+    assert sum(info.clips.values()) == 3
+    assert info.clips["test"] == 1
 
 
-def test_the_report_tells_what_was_left_out_and_why(data):
+def test_report_lists_excluded_seconds_by_reason(data):
     folder, _, report = data
     by_name = {Path(row["path"]).name: row for row in report["videos"]}
     assert set(by_name) == {"WDA_Astro_000.mp4", "mute.mp4", "pair.mp4", "broken.mp4"}
@@ -103,23 +104,23 @@ def test_the_report_tells_what_was_left_out_and_why(data):
     assert "mute.mp4 has no sound" in text
 
 
-def test_pictures_and_sound_are_those_of_the_video_at_that_time(data, videos):
+def test_images_and_sound_match_the_video(data, videos):
     _, film = videos
     for clip in clips_of(data[0]):
         start = start_of(clip)
         wanted = voice()[start * 640 : (start + len(clip)) * 640]
         assert np.corrcoef(clip.sound / 32768, wanted)[0, 1] > 0.9  # AAC in between
         for number in (0, len(clip) - 1):
-            here, elsewhere = (_likeness(clip.picture(number), film[frame]) for frame in _places(start + number))
+            here, elsewhere = (_match_score(clip.image(number), film[frame]) for frame in _frame_pair(start + number))
             assert here > elsewhere
 
 
-def _places(frame):
+def _frame_pair(frame):
     return frame, (frame + 7) % (FIRST + SECOND)
 
 
-def _likeness(picture, frame):
-    """The best correlation of the clip's picture with the frame, over places and a few sizes."""
+def _match_score(picture, frame):
+    """Best correlation of the image of the clip with the frame, over positions and several sizes."""
     import cv2
 
     best = -1.0
@@ -130,17 +131,17 @@ def _likeness(picture, frame):
     return best
 
 
-def test_landmarks_lie_on_the_face_of_the_square(data):
+def test_landmarks_match_the_tracked_face(data):
     clip = clips_of(data[0])[0]
-    seen = list(track_faces(clip.picture(frame) for frame in range(0, len(clip), 6)))
+    seen = list(track_faces(clip.image(frame) for frame in range(0, len(clip), 6)))
     for face, points in zip(seen, clip.landmarks[::6], strict=True):
         assert np.median(np.linalg.norm(subset_68(face.mesh) - points, axis=1)) < 0.012 * SIZE
 
 
-def test_one_box_and_one_crop_for_a_whole_clip(data):
+def test_clip_has_one_box_and_one_crop(data):
     for clip in clips_of(data[0]):
         assert np.ptp(clip.coefficients[:, 70:], axis=0).max() == 0
-        border = np.stack([clip.picture(number)[:6, :6] for number in range(len(clip))]).astype(float)
+        border = np.stack([clip.image(number)[:6, :6] for number in range(len(clip))]).astype(float)
         assert border.std(axis=0).mean() < 6  # the background stands still
         assert clip.mel.shape == (1 + len(clip.sound) // 200, 80)
         mouth = list(range(7))
@@ -149,7 +150,7 @@ def test_one_box_and_one_crop_for_a_whole_clip(data):
         np.testing.assert_array_equal(clip.lip_expression[:, mouth], clip.coefficients[:, mouth])
 
 
-def test_a_stopped_run_goes_on_and_other_options_are_refused(data, videos, tmp_path, monkeypatch):
+def test_interrupted_run_resumes_and_other_options_are_refused(data, videos, tmp_path, monkeypatch):
     folder, made = tmp_path / "data", []
 
     def stop_after_two(work, jobs, processes):
@@ -173,7 +174,7 @@ def test_a_stopped_run_goes_on_and_other_options_are_refused(data, videos, tmp_p
         assert (folder / name).read_bytes() == (data[0] / name).read_bytes()
 
 
-def test_facerecon_reads_each_frame_as_the_engine_reads_a_portrait(videos, tmp_path, monkeypatch):
+def test_face_recon_measures_frames_like_the_engine(videos, tmp_path, monkeypatch):
     import torch
 
     from sadtalker_ext.geometry.five_point_alignment import align_picture, align_transform, flip_y
@@ -181,17 +182,17 @@ def test_facerecon_reads_each_frame_as_the_engine_reads_a_portrait(videos, tmp_p
 
     torch.manual_seed(0)
     network = FaceRecon().eval()
-    monkeypatch.setattr(prepare_motion, "_face_recon", lambda folders: network)
+    monkeypatch.setattr(prepare_motion, "_load_face_recon", lambda folders: network)
     plan = PreparePlan(size_px=SIZE, shortest_s=0.8, longest_s=1.2, coefficients="bfm")
     video = Video(videos[0] / "WDA_Astro_000.mp4", "astro", 0, 0, 1)
-    seen, real = [], prepare_clips.encode_picture
+    seen, real = [], prepare_clips.encode_image
 
     def encode(picture):
         seen.append(picture)
         return real(picture)
 
-    monkeypatch.setattr(prepare_clips, "encode_picture", encode)
-    clip, _ = next(prepare_clips.clips_of(video, plan, VideoReport("", "")))
+    monkeypatch.setattr(prepare_clips, "encode_image", encode)
+    clip, _ = next(prepare_clips.extract_clips(video, plan, VideoReport("", "")))
     np.testing.assert_array_equal(clip.lip_expression, clip.coefficients[:, :64])
     transform = align_transform(flip_y(clip.landmarks[0], SIZE), SIZE, SIZE)
     aligned = align_picture(seen[0], transform)
@@ -203,23 +204,23 @@ def test_facerecon_reads_each_frame_as_the_engine_reads_a_portrait(videos, tmp_p
     assert np.ptp(clip.coefficients[:, 70:], axis=0).min() > 0  # measured in each frame, as the official code does
 
 
-def test_lips_are_rendered_anew_where_wav2lip_is_there(videos, tmp_path, monkeypatch):
+def test_wav2lip_renders_lip_targets(videos, tmp_path, monkeypatch):
     asked = []
 
     def spoken(network, picture, landmarks, mel, frames):
         asked.append((network, picture.copy(), landmarks, len(mel), frames))
         return iter([picture] * frames)
 
-    monkeypatch.setattr("sadtalker_ext.training.clips.lip_targets.spoken_frames", spoken)
-    monkeypatch.setattr(prepare_motion, "_wav2lip", lambda path: path)
+    monkeypatch.setattr("sadtalker_ext.training.clips.lip_targets.render_lip_frames", spoken)
+    monkeypatch.setattr(prepare_motion, "_load_wav2lip", lambda path: path)
     plan = PreparePlan(size_px=SIZE, shortest_s=0.8, longest_s=1.2, wav2lip=tmp_path / "lips.pth")
     video = Video(videos[0] / "WDA_Astro_000.mp4", "astro", 0, 0, 1)
-    clip, _ = next(prepare_clips.clips_of(video, plan, VideoReport("", "")))
+    clip, _ = next(prepare_clips.extract_clips(video, plan, VideoReport("", "")))
     (network, picture, landmarks, columns, frames), *_ = asked
     assert (network, columns, frames) == (plan.wav2lip, len(clip.mel), len(clip))
-    assert np.abs(picture.astype(int) - clip.picture(0)).mean() < 3
+    assert np.abs(picture.astype(int) - clip.image(0)).mean() < 3
     np.testing.assert_array_equal(landmarks, clip.landmarks[0])
-    # a face whose lips were left as they are has the first frame's lips all the time
+    # the fake network does not move the lips, so every frame has the lips of the first one
     assert np.ptp(clip.lip_expression, axis=0).max() < np.ptp(clip.coefficients[:, :64], axis=0).max() / 3
     assert np.abs(clip.lip_expression[0] - clip.coefficients[0, :64]).max() < 0.35
     with pytest.raises(MediaError, match=r"lips\.pth does not exist"):
@@ -238,7 +239,7 @@ def test_lips_are_rendered_anew_where_wav2lip_is_there(videos, tmp_path, monkeyp
         ("p/my talk.mp4", "p/my talk.mp4", "my_talk"),
     ],
 )
-def test_identities_follow_from_folders_and_names(tmp_path, path, source, wanted):
+def test_identities_from_folders_and_names(tmp_path, path, source, wanted):
     file = tmp_path / path
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
@@ -261,7 +262,7 @@ def test_videos_are_found_once_and_counted_per_person(tmp_path):
 
 
 @pytest.mark.parametrize(("siblings", "clips"), [(1, 2), (1, 7), (1, 30), (2, 3), (3, 1), (8, 2), (40, 3), (5, 20)])
-def test_a_part_is_held_out_and_less_than_is_kept(siblings, clips):
+def test_held_out_part_is_small(siblings, clips):
     held = [
         held_out(Video(Path("x"), "a", 0, place, siblings), clip, clips)
         for place in range(siblings)
@@ -273,7 +274,7 @@ def test_a_part_is_held_out_and_less_than_is_kept(siblings, clips):
     assert not held[0]
 
 
-def test_clips_fill_a_stretch_in_equal_parts():
+def test_clips_fill_an_interval_in_equal_parts():
     for frames in range(0, 400, 7):
         parts = cut_clips(10, 10 + frames, 50, 100)
         assert all(50 <= end - start <= 100 for start, end in parts)
@@ -292,15 +293,15 @@ def track_of(problems, breaks=()):
     return FaceTrack(meshes, list(problems), dict(breaks), (300, 400))
 
 
-def test_stretches_end_at_problems_and_at_breaks():
+def test_intervals_end_at_problems_and_breaks():
     problems = [""] * 5 + [TURNED] + [""] * 4 + [NO_FACE, NO_FACE] + [""] * 3
-    assert list(stretches(track_of(problems))) == [(0, 5), (6, 10), (12, 15)]
+    assert list(usable_intervals(track_of(problems))) == [(0, 5), (6, 10), (12, 15)]
     breaks = {2: CUT, 6: JUMP, 13: CUT}
-    assert list(stretches(track_of(problems, breaks))) == [(0, 2), (2, 5), (6, 10), (12, 13), (13, 15)]
-    assert list(stretches(track_of([NO_FACE] * 3))) == []
+    assert list(usable_intervals(track_of(problems, breaks))) == [(0, 2), (2, 5), (6, 10), (12, 13), (13, 15)]
+    assert list(usable_intervals(track_of([NO_FACE] * 3))) == []
 
 
-def test_faces_that_cannot_be_used_are_told_apart():
+def test_unusable_faces_have_reasons():
     face = mean_face_mesh() * 100 + np.float32([200, 150, 0])
     assert problem_of(face, (300, 400), 128) == ""
     assert problem_of(face, (300, 400), 512) == SMALL
@@ -309,14 +310,14 @@ def test_faces_that_cannot_be_used_are_told_apart():
     assert problem_of(mean_face_mesh() @ turn.T * 100 + np.float32([200, 150, 0]), (300, 400), 128) == TURNED
 
 
-def test_jumps_are_told_from_movement():
+def test_jumps_are_distinguished_from_movement():
     face = mean_face_mesh() * 100
-    assert not jumps(face, face + np.float32([20, 5, 0]))
-    assert jumps(face, face + np.float32([60, 0, 0]))
-    assert jumps(face, face * np.float32(1.4))
+    assert not is_jump(face, face + np.float32([20, 5, 0]))
+    assert is_jump(face, face + np.float32([60, 0, 0]))
+    assert is_jump(face, face * np.float32(1.4))
 
 
-def test_clips_whose_face_leaves_or_whose_sound_ends_are_left_out():
+def test_clips_without_face_in_box_or_sound_are_excluded():
     report, track = VideoReport("", ""), track_of([""] * 60)
     assert [span.end for span in find_spans(track, PLAN, 60 * 640, report)] == [30, 60]
     assert report.lost_s == {}
@@ -333,7 +334,7 @@ def test_clips_whose_face_leaves_or_whose_sound_ends_are_left_out():
     assert 0 < span.landmarks68.min() < span.landmarks68.max() < SIZE
 
 
-def test_pieces_hold_every_video_once(tmp_path):
+def test_pieces_have_every_video_once(tmp_path):
     (tmp_path / "x").write_bytes(b"x")
     videos = [Video(tmp_path / "x", "a", number, number, 100) for number in range(100)]
     pieces = split_work(tmp_path, PLAN, videos)
@@ -342,22 +343,22 @@ def test_pieces_hold_every_video_once(tmp_path):
     assert len(pieces) > 10
 
 
-def test_kinds_of_coefficients(tmp_path):
-    assert coefficients_named("auto", (tmp_path,)) == "puppet"
-    assert coefficients_named("puppet", (tmp_path,)) == "puppet"
+def test_selection_of_coefficients(tmp_path):
+    assert select_coefficients("auto", (tmp_path,)) == "puppet"
+    assert select_coefficients("puppet", (tmp_path,)) == "puppet"
     with pytest.raises(WeightsError, match=r"SadTalker_V0\.0\.2_256"):
-        coefficients_named("bfm", (tmp_path,))
+        select_coefficients("bfm", (tmp_path,))
 
 
 @pytest.mark.parametrize("plan", [PreparePlan(size_px=100), PreparePlan(shortest_s=5), PreparePlan(longest_s=100)])
-def test_plans_that_cannot_be_are_refused(tmp_path, plan):
-    with pytest.raises(SettingsError, match=r"it must be|they must lie"):
+def test_invalid_plans_are_refused(tmp_path, plan):
+    with pytest.raises(SettingsError, match=r"it must be|they must be"):
         prepare([tmp_path], tmp_path, plan)
 
 
-def test_the_report_for_people_names_each_empty_video():
+def test_markdown_report_lists_videos_without_clips():
     reports = [VideoReport("a.mp4", "a", 10, 2, 8, {SHORT: 2}), VideoReport("b.mp4", "b", 3, 0, 0, {SMALL: 3})]
-    text = as_text(reports)
+    text = format_report(reports)
     assert "2 videos, 13 s read, 8 s in 2 clips." in text
     assert f"| b.mp4 | {SMALL} 3.0 s |" in text
     assert "| a.mp4" not in text

@@ -1,4 +1,4 @@
-"""Curves as SVG: one polyline per column at the right heights, titles escaped."""
+"""SVG plots: one polyline per column at the correct heights, escaped titles."""
 
 import xml.etree.ElementTree as ET
 
@@ -9,7 +9,7 @@ from sadtalker_ext.training.core.curve_plot import write_track_plot
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_a_plot_is_valid_svg_with_a_curve_per_column(tmp_path):
+def test_plot_is_valid_svg_with_one_polyline_per_column(tmp_path):
     ramp = np.linspace(-10, 10, 50)
     write_track_plot(tmp_path / "p.svg", {"a < b": np.stack([ramp, -ramp], axis=1), "c": ramp[:, None]}, low=-5, high=5)
     root = ET.parse(tmp_path / "p.svg").getroot()

@@ -1,4 +1,4 @@
-"""The loop: resume is exact, averages lag, errors are sentences, two processes agree."""
+"""Training loop: exact resume, averaged weights, error messages, several processes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ import torch
 from torch import nn
 
 from sadtalker_ext.errors import EngineError, WeightsError
-from sadtalker_ext.training.core.loop import Plan, train, weighted_sum
+from sadtalker_ext.training.core.loop import train, weighted_sum
 from sadtalker_ext.training.core.phases import Phase
-from sadtalker_ext.training.core.run_log import read_journal
+from sadtalker_ext.training.core.plan import Plan
+from sadtalker_ext.training.core.run_log import read_run_log
 
 
 class LineRecipe:
-    """Fit y = 2 x; a judge network learns the opposite in a second phase."""
+    """Fit y = 2 x; a critic network learns the opposite in a second phase."""
 
     name = "line"
-    phases = (Phase("fit", {"square": 1.0, "size": 0.01}), Phase("judge", {"judge": 1.0}, learning_rate_scale=0.5))
+    phases = (Phase("fit", {"square": 1.0, "size": 0.01}), Phase("critic", {"critic": 1.0}, learning_rate_scale=0.5))
 
     def build(self):
-        return {"fit": nn.Sequential(nn.Linear(1, 4), nn.Dropout(0.1), nn.Linear(4, 1)), "judge": nn.Linear(1, 1)}
+        return {"fit": nn.Sequential(nn.Linear(1, 4), nn.Dropout(0.1), nn.Linear(4, 1)), "critic": nn.Linear(1, 1)}
 
     def batch(self, random, size):
         x = torch.from_numpy(random.standard_normal((size, 1)).astype(np.float32))
@@ -37,7 +38,7 @@ class LineRecipe:
         if phase.network == "fit":
             return {"square": (prediction - batch["y"]).square().mean(), "size": prediction.square().mean()}
         assert not prediction.requires_grad
-        return {"judge": (networks["judge"](prediction) + batch["y"]).square().mean()}
+        return {"critic": (networks["critic"](prediction) + batch["y"]).square().mean()}
 
     def validate(self, networks):
         with torch.no_grad():
@@ -66,13 +67,13 @@ def parameters(networks):
     return {f"{name}.{key}": value for name, net in networks.items() for key, value in net.state_dict().items()}
 
 
-def test_six_steps_equal_three_and_three(tmp_path: Path):
+def test_resumed_run_equals_uninterrupted_run(tmp_path: Path):
     whole = parameters(train(LineRecipe(), PLAN, tmp_path / "whole"))
     train(LineRecipe(), PLAN, tmp_path / "split", stop_after=3)
     split = parameters(train(LineRecipe(), PLAN, tmp_path / "split"))
     assert all(torch.equal(whole[key], split[key]) for key in whole)
     rows = [
-        [row for row in read_journal(tmp_path / folder / "losses.csv") if row[1] != "seconds"]
+        [row for row in read_run_log(tmp_path / folder / "losses.csv") if row[1] != "seconds"]
         for folder in ("whole", "split")
     ]
     assert rows[0] == rows[1]
@@ -81,7 +82,7 @@ def test_six_steps_equal_three_and_three(tmp_path: Path):
     assert list((tmp_path / "whole" / "tensorboard").iterdir())
 
 
-def test_it_learns_and_the_average_is_another_network(tmp_path: Path):
+def test_network_learns_and_average_differs(tmp_path: Path):
     plan = Plan(steps=300, batch_size=32, learning_rate=0.03, warmup_steps=5, ema_decay=0.9, validate_every=300)
     fitted = train(LineRecipe(), plan, tmp_path)["fit"]
     assert float(fitted(torch.ones(1, 1))) == pytest.approx(2.0, abs=0.35)
@@ -95,29 +96,29 @@ def test_workers_prepare_the_same_batches(tmp_path: Path):
     assert all(torch.equal(alone[key], helped[key]) for key in alone)
 
 
-def test_a_changed_plan_is_refused_by_name(tmp_path: Path):
+def test_changed_plan_is_refused(tmp_path: Path):
     train(LineRecipe(), PLAN, tmp_path, stop_after=3)
     with pytest.raises(WeightsError, match=r"learning_rate was 0\.05, is 0\.1"):
         train(LineRecipe(), replace(PLAN, learning_rate=0.1), tmp_path)
 
 
-def test_a_truncated_checkpoint_is_refused(tmp_path: Path):
+def test_truncated_checkpoint_is_refused(tmp_path: Path):
     (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 nothing")
-    with pytest.raises(WeightsError, match="remove it or name another folder"):
+    with pytest.raises(WeightsError, match="Delete it or use another folder"):
         train(LineRecipe(), PLAN, tmp_path)
 
 
-def test_divergence_and_memory_are_sentences(tmp_path: Path):
-    with pytest.raises(EngineError, match=r"square = nan, total_fit = nan; lower --learning-rate"):
+def test_divergence_and_out_of_memory_messages(tmp_path: Path):
+    with pytest.raises(EngineError, match=r"square = nan, total_fit = nan\. Start again in a new folder with a lower --learning-rate"):
         train(BrokenRecipe(None), PLAN, tmp_path)
-    with pytest.raises(EngineError, match="try --batch-size 2 --accumulate 2: a step still sees 4 examples"):
+    with pytest.raises(EngineError, match="Try --batch-size 2 --accumulate 2: a step still uses 4 examples"):
         train(BrokenRecipe(RuntimeError("CUDA out of memory")), PLAN, tmp_path)
     with pytest.raises(RuntimeError, match="something else"):
         train(BrokenRecipe(RuntimeError("something else")), PLAN, tmp_path)
 
 
-def test_a_forgotten_loss_is_refused():
-    with pytest.raises(EngineError, match="make them agree"):
+def test_missing_loss_is_refused():
+    with pytest.raises(EngineError, match="give both the same names"):
         weighted_sum({"a": torch.ones(())}, {"a": 1.0, "b": 1.0})
 
 
@@ -130,7 +131,7 @@ def two_process_run(folder: str) -> None:
 
 
 def test_three_steps_on_two_cpu_processes(tmp_path: Path):
-    """In a fresh interpreter: accelerate decides once per process how many there are."""
+    """Runs in a new interpreter because accelerate detects the number of processes once per interpreter."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from accelerate import debug_launcher\n"
@@ -147,7 +148,7 @@ def test_three_steps_on_two_cpu_processes(tmp_path: Path):
 
 
 class PlainRecipe(LineRecipe):
-    """Without dropout and with one phase, so that examples do not depend on how they are batched."""
+    """Recipe without dropout and with one phase, so that results do not depend on the batching."""
 
     phases = (Phase("fit", {"square": 1.0, "size": 0.01}),)
 
@@ -155,8 +156,8 @@ class PlainRecipe(LineRecipe):
         return {"fit": nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))}
 
 
-def test_batches_add_up_to_a_step(tmp_path: Path):
-    """Two batches of two make the step of one batch of four, and a run may go on so when memory was short."""
+def test_accumulated_batches_equal_one_batch(tmp_path: Path):
+    """Two batches of two equal one batch of four, and a run can be resumed with them."""
     halves = replace(PLAN, batch_size=2, accumulate=2)
     whole = parameters(train(PlainRecipe(), PLAN, tmp_path / "whole"))
     parts = parameters(train(PlainRecipe(), halves, tmp_path / "parts"))
@@ -170,26 +171,26 @@ def test_batches_add_up_to_a_step(tmp_path: Path):
 
 
 class OverflowRecipe(PlainRecipe):
-    """A finite loss whose gradient is not: the square root at zero."""
+    """A finite loss with a gradient that is not finite: the square root at zero."""
 
     def losses(self, phase, networks, batch):
         prediction = networks["fit"](batch["x"])
         return {"square": (prediction * 0).sqrt().mean(), "size": prediction.mean()}
 
 
-def test_gradients_that_are_no_numbers_are_refused_before_they_spoil_weights(tmp_path: Path):
+def test_gradients_that_are_not_finite_are_refused(tmp_path: Path):
     with pytest.raises(EngineError, match="gradient_fit = nan"):
         train(OverflowRecipe(), PLAN, tmp_path)
 
 
-def test_memory_names_what_is_left_to_do(tmp_path: Path):
-    with pytest.raises(EngineError, match="try --recompute"):
+def test_out_of_memory_message_suggests_options(tmp_path: Path):
+    with pytest.raises(EngineError, match="try --gradient-checkpointing"):
         train(BrokenRecipe(RuntimeError("CUDA out of memory")), replace(PLAN, batch_size=1), tmp_path)
-    with pytest.raises(EngineError, match="try --batch-size 3 --accumulate 3"):
+    with pytest.raises(EngineError, match="Try --batch-size 3 --accumulate 3"):
         train(BrokenRecipe(MemoryError()), replace(PLAN, batch_size=7), tmp_path)
 
 
-def test_records_of_before_a_plan_had_more_fields_still_go_on(tmp_path: Path):
+def test_records_without_newer_plan_fields_are_accepted(tmp_path: Path):
     train(LineRecipe(), PLAN, tmp_path, stop_after=3)
     content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     record = json.loads(content["record"])

@@ -1,4 +1,4 @@
-"""A batch norm over all processes is torch's own over one batch of all examples."""
+"""Synchronised batch norm equals the batch norm of torch on one batch with all examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sadtalker_ext.models.folding import fold
-from sadtalker_ext.training.core.sync_batch_norm import SyncBatchNorm, share_batch_norms
+from sadtalker_ext.training.core.sync_batch_norm import SyncBatchNorm, convert_sync_batch_norms
 
 
 def norms(rank=2):
@@ -25,35 +25,35 @@ def norms(rank=2):
     return network
 
 
-def passed(network, x):
+def backward_pass(network, x):
     x = x.clone().requires_grad_()
     (network(x) ** 3).mean().backward()
     return x.grad, network[0].weight.grad, network[0].bias.grad, *network.buffers()
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
-def test_alone_it_is_a_batch_norm(rank):
-    theirs = norms(rank)
-    ours = copy.deepcopy(theirs)
-    share_batch_norms(ours)
+def test_single_process_equals_batch_norm(rank):
+    reference = norms(rank)
+    ours = copy.deepcopy(reference)
+    convert_sync_batch_norms(ours)
     assert isinstance(ours[0], SyncBatchNorm)
-    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    assert ours.state_dict().keys() == reference.state_dict().keys()
     for _ in range(2):
         x = 3 + 2 * torch.randn(5, 3, *[4] * (rank if rank > 1 else 0), dtype=torch.float64)
-        for a, b in zip(passed(ours, x), passed(theirs, x), strict=True):
+        for a, b in zip(backward_pass(ours, x), backward_pass(reference, x), strict=True):
             assert torch.allclose(a, b, rtol=1e-9)
-    assert torch.allclose(ours.eval()(x), theirs.eval()(x))
+    assert torch.allclose(ours.eval()(x), reference.eval()(x))
 
 
-def test_parameters_are_the_same_objects_and_other_modules_stay():
+def test_parameters_and_other_modules_are_kept():
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.InstanceNorm2d(4, affine=True))
     before = list(network.parameters())
-    share_batch_norms(network)
+    convert_sync_batch_norms(network)
     assert all(a is b for a, b in zip(before, network.parameters(), strict=True))
     assert isinstance(network[2], nn.InstanceNorm2d)
 
 
-def test_a_shared_norm_can_be_folded():
+def test_synchronised_norm_can_be_folded():
     class Pair(nn.Module):
         FOLDS = (("conv", "norm"),)
 
@@ -70,24 +70,24 @@ def test_a_shared_norm_can_be_folded():
     assert torch.allclose(fold(copy.deepcopy(pair))(x), pair.eval()(x), atol=1e-6)
 
 
-def half_of_it(rank: int, folder: str) -> None:
+def run_half(rank: int, folder: str) -> None:
     from torch import distributed
 
-    meeting = (Path(folder) / "meeting").as_uri()
-    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    rendezvous = (Path(folder) / "rendezvous").as_uri()
+    distributed.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2)
     network = norms()
-    share_batch_norms(network)
+    convert_sync_batch_norms(network)
     x = torch.load(Path(folder) / "x.pt").chunk(2)[rank]
-    torch.save(passed(network, x), Path(folder) / f"{rank}.pt")
+    torch.save(backward_pass(network, x), Path(folder) / f"{rank}.pt")
     distributed.destroy_process_group()
-    # Threads of torch's may outlive the interpreter and abort it at its very end, now and then, on a busy machine.
+    # On a busy machine, threads of torch sometimes outlive the interpreter and abort it at exit.
     os._exit(0)
 
 
-def test_two_processes_are_one(tmp_path: Path):
+def test_two_processes_equal_one(tmp_path: Path):
     x = 3 + 2 * torch.randn(6, 3, 4, 4, dtype=torch.float64)
     torch.save(x, tmp_path / "x.pt")
-    program = "import sys; from test_shared_norm import half_of_it; half_of_it(int(sys.argv[1]), sys.argv[2])"
+    program = "import sys; from test_sync_batch_norm import run_half; run_half(int(sys.argv[1]), sys.argv[2])"
     running = [
         subprocess.Popen(
             [sys.executable, "-c", program, str(rank), str(tmp_path)], cwd=Path(__file__).parent, stderr=subprocess.PIPE
@@ -95,11 +95,11 @@ def test_two_processes_are_one(tmp_path: Path):
         for rank in (0, 1)
     ]
     for process in running:
-        _, words = process.communicate(timeout=300)
-        assert process.returncode == 0, words.decode()
+        _, stderr = process.communicate(timeout=300)
+        assert process.returncode == 0, stderr.decode()
     (gx0, w0, b0, *kept0), (gx1, w1, b1, *kept1) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
-    gx, w, b, *kept = passed(norms(), x)
-    # Each process's loss is the mean over its half; their mean is the whole's.
+    gx, w, b, *kept = backward_pass(norms(), x)
+    # The loss of each process is the mean over its half of the batch; their mean is the loss of the whole batch.
     assert torch.allclose(torch.cat((gx0, gx1)) / 2, gx, rtol=1e-9)
     assert torch.allclose((w0 + w1) / 2, w, rtol=1e-9)
     assert torch.allclose((b0 + b1) / 2, b, rtol=1e-9)

@@ -1,4 +1,4 @@
-"""A crashing process costs its piece of work one more try, not the whole build."""
+"""After a crash of a process, only the unfinished jobs are repeated."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sadtalker_ext.training.core.worker_pool import run_jobs
 
 
 def crash_once(job, attempt):
-    folder, name, stubborn = job
-    if name == "bad" and (attempt == 0 or stubborn):
+    folder, name, always = job
+    if name == "bad" and (attempt == 0 or always):
         os._exit(11)
     Path(folder, f"{name}{attempt}").touch()
 
 
-def test_work_goes_on_after_a_crash(tmp_path: Path):
+def test_unfinished_jobs_are_repeated_after_a_crash(tmp_path: Path):
     run_jobs(crash_once, [(str(tmp_path), name, False) for name in ("a", "bad", "b")], 1)
     assert {path.name[:-1] for path in tmp_path.iterdir()} == {"a", "bad", "b"}
     assert (tmp_path / "bad1").exists()
 
 
-def test_work_that_always_crashes_is_named(tmp_path: Path):
-    with pytest.raises(MediaError, match="processes crashed 4 times; 1 pieces are left"):
+def test_job_that_always_crashes_is_named(tmp_path: Path):
+    with pytest.raises(MediaError, match="Processes crashed 4 times; 1 jobs are unfinished"):
         run_jobs(crash_once, [(str(tmp_path), "bad", True)], 1)
