@@ -46,8 +46,8 @@ _PIVOT_BEHIND_CHEEKS: Final = 0.06
 
 _HEAD_ABOVE_CHIN: Final = 0.55
 """Height of the head's centre above the chin, in face heights."""
-_HEAD_FLATTENING: Final = 0.85
-"""Vertical distances count this much: the region that follows the head is taller than wide."""
+_HEAD_VERTICAL_SCALE: Final = 0.85
+"""Factor of vertical distances from the centre: the region that follows the head is taller than wide."""
 _FOLLOW_ENDS: Final = 2.0
 _FOLLOW_WHOLE: Final = 0.95
 """Distances from the head's centre, in face heights, at which following has ended (beyond the hair) and up to which
@@ -145,7 +145,7 @@ def _follow(face: FaceGeometry, points: Float64Array) -> Float64Array:
     t, v = face.axes.local(points)
     chin = float(face.axes.local(face.chin)[1])
     centre = chin - _HEAD_ABOVE_CHIN * unit
-    radius = np.hypot(t, _HEAD_FLATTENING * (v - centre)) / unit
+    radius = np.hypot(t, _HEAD_VERTICAL_SCALE * (v - centre)) / unit
     around = smooth_ramp(radius, _FOLLOW_ENDS, _FOLLOW_WHOLE)
     neck = smooth_ramp(v, chin + _NECK_STILL * unit, chin + _NECK_WHOLE * unit)
     follow: Float64Array = around * neck

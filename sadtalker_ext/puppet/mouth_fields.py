@@ -46,18 +46,18 @@ _JAW_LOWER_WHOLE: Final = 0.8
 _JAW_UPPER_LIP_POWER: Final = 0.5
 """Exponent that widens the zone above the upper lip that stays while the corners follow the jaw."""
 _JAW_INWARD: Final = 0.8
-"""Share of :data:`_CORNER_PULL` that acts at jaw_open = 1."""
+"""Factor of the inward pull in the jaw's field."""
 _CORNER_PULL: Final = 0.05
-"""Inward travel per unit of u beside an opening mouth, in face heights: the cheeks stretch and the mouth narrows."""
+"""Inward travel per unit of u and unit weight of the jaw, in face heights: an opening mouth narrows."""
 _CORNER_PULL_ALONG: Final = Falloff(1.35, power=4)
-"""Falloff of the inward pull along the mouth, in half mouth widths: whole at the corners, gone on the cheeks."""
+"""Falloff of the inward pull along the mouth, in half mouth widths: large at the corners, none on the cheeks."""
 _CORNER_PULL_DOWN: Final = Falloff(0.17)
 """Falloff of the inward pull above and below the mouth line, in face heights."""
 
 # Parting and closing lips.
 _PART_BELOW: Final = Falloff(0.10)
 _PART_ABOVE: Final = Falloff(0.085)
-"""Falloff of the parting lips away from the lip edge, in face heights: down to the chin, up to the nose."""
+"""Falloff of the parting lips away from the lip edge, in face heights, below and above the mouth."""
 _CLOSE_BELOW: Final = Falloff(0.19)
 _CLOSE_ABOVE: Final = Falloff(0.085)
 """Falloff of the closing lips away from the lip edge. Below, it is wider, because the chin rises with the lip."""
