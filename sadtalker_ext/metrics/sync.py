@@ -1,7 +1,7 @@
-"""Lips against a measured speaker: how far the mouth opens and how wide it is, and when.
+"""Lip sync metrics: mouth opening and width of a prediction compared with those of a measured speaker.
 
-``mouth_opening`` and ``mouth_width`` say in one place what a viewer sees of the coefficients; the factors are those of
-the puppet's renderer.
+``mouth_opening`` and ``mouth_width`` give the visible mouth shape of expression coefficients; their factors are those
+of the puppet renderer.
 """
 
 from __future__ import annotations
@@ -12,73 +12,88 @@ import numpy as np
 
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 from sadtalker_ext.puppet.expression_fields import JAW_DROP, LIP_DROP, LIP_RAISE, TUCK_CLOSES, TUCK_LIFT, TUCK_RAISE
+from sadtalker_ext.puppet.mouth_fields import PUCKER_NARROWS, SPREAD_WIDENS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Curve = NDArray[np.float64]
+    from sadtalker_ext.arrays import Float64Array
 
-LARGEST_LAG_S: Final = 0.16
-"""Sound and picture are compared at shifts up to this; people notice asynchrony from about 0.08 s (ITU-R BT.1359)."""
-_SPREAD_WIDENS: Final = 0.24
-_PUCKER_NARROWS: Final = 0.36
-_STEPS_PER_S: Final = 100
-_CLOSED_BELOW: Final = 0.25
+MAX_LAG_S: Final = 0.16
+"""Largest lag that is searched; viewers notice asynchrony from about 0.08 s (ITU-R BT.1359)."""
+_LAG_STEPS_PER_S: Final = 100
+_CLOSED_SHARE: Final = 0.25
+"""The mouth counts as closed below this share of its usual opening, the 80th percentile."""
+_USUAL_PERCENTILE: Final = 80
+_CLOSURE_WINDOW_S: Final = 0.06
+"""A closure of the prediction may differ by this much in time."""
+_MIN_RANGE: Final = 1e-9
+"""Float64Arrays with a smaller range count as constant."""
 
 _COLUMN: Final = {name: index for index, name in enumerate(MOUTH_SHAPES)}
 
 
-def mouth_opening(mouth: NDArray[np.floating[Any]]) -> Curve:
-    """(T, 8 or more) coefficients in the basis' order -> (T,) opening between the lips; 1 is jaw_open = 1."""
+def mouth_opening(mouth: NDArray[np.floating[Any]]) -> Float64Array:
+    """Return the opening between the lips (T,) of coefficients (T, 8 or more); 1 is ``jaw_open`` = 1.
+
+    The first columns of ``mouth`` are ``MOUTH_SHAPES``.
+    """
     part = {name: np.asarray(mouth[:, index], np.float64) for name, index in _COLUMN.items()}
     lips = LIP_DROP * part["lower_lip_drop"] + LIP_RAISE * part["upper_lip_raise"]
     lips += (TUCK_RAISE - TUCK_LIFT) * part["lip_tuck"]
     opened = part["jaw_open"] + lips / JAW_DROP
-    opening: Curve = np.maximum(opened, 0.0) * (1.0 - part["lips_closed"]) * (1.0 - TUCK_CLOSES * part["lip_tuck"])
+    opened = np.maximum(opened, 0.0) * (1.0 - part["lips_closed"])
+    opening: Float64Array = opened * (1.0 - TUCK_CLOSES * part["lip_tuck"])
     return opening
 
 
-def mouth_width(mouth: NDArray[np.floating[Any]]) -> Curve:
-    """(T, 8 or more) coefficients in the basis' order -> (T,) mouth width; 1 is the width at rest."""
+def mouth_width(mouth: NDArray[np.floating[Any]]) -> Float64Array:
+    """Return the mouth width (T,) of coefficients (T, 8 or more) as above; 1 is the width at rest."""
     spread, pucker = (np.asarray(mouth[:, _COLUMN[name]], np.float64) for name in ("spread", "pucker"))
-    return 1.0 + _SPREAD_WIDENS * spread - _PUCKER_NARROWS * pucker
+    return 1.0 + SPREAD_WIDENS * spread - PUCKER_NARROWS * pucker
 
 
-def best_lag(predicted: Curve, predicted_hz: float, measured: Curve, measured_hz: float) -> tuple[float, float]:
-    """(r, lag in s): the highest Pearson r over shifts within +-:data:`LARGEST_LAG_S`; nan r for a flat curve.
+def best_lag(
+    predicted: Float64Array, predicted_hz: float, measured: Float64Array, measured_hz: float
+) -> tuple[float, float]:
+    """Return the highest Pearson r over lags within +-:data:`MAX_LAG_S`, and its lag in seconds.
 
-    Both curves start at the same moment. The lag is how much later the prediction moves.
+    Both curves start at the same time. A positive lag means that the prediction is late. r is nan for a constant curve.
     """
-    times = np.arange(len(measured)) / measured_hz
-    known = np.arange(len(predicted)) / predicted_hz
-    steps = round(LARGEST_LAG_S * _STEPS_PER_S)
-    found = (float("nan"), 0.0)
+    measured_s = np.arange(len(measured)) / measured_hz
+    predicted_s = np.arange(len(predicted)) / predicted_hz
+    steps = round(MAX_LAG_S * _LAG_STEPS_PER_S)
+    best = (float("nan"), 0.0)
     for step in sorted(range(-steps, steps + 1), key=abs):
-        lag_s = step / _STEPS_PER_S
-        inside = (times + lag_s >= 0) & (times + lag_s <= known[-1])
-        r = pearson(np.interp(times[inside] + lag_s, known, predicted), measured[inside])
-        if not r <= found[0] and not np.isnan(r):
-            found = (r, lag_s)
-    return found
+        lag_s = step / _LAG_STEPS_PER_S
+        inside = (measured_s + lag_s >= 0) & (measured_s + lag_s <= predicted_s[-1])
+        r = pearson(np.interp(measured_s[inside] + lag_s, predicted_s, predicted), measured[inside])
+        if not r <= best[0] and not np.isnan(r):
+            best = (r, lag_s)
+    return best
 
 
-def pearson(a: Curve, b: Curve) -> float:
-    """Pearson's r of two curves of equal length; nan where one is flat or shorter than two."""
-    if len(a) < 2 or np.ptp(a) < 1e-9 or np.ptp(b) < 1e-9:
+def pearson(a: Float64Array, b: Float64Array) -> float:
+    """Return Pearson's r of two curves of equal length; nan if one is constant or they have fewer than two values."""
+    if len(a) < 2 or np.ptp(a) < _MIN_RANGE or np.ptp(b) < _MIN_RANGE:
         return float("nan")
     return float(np.corrcoef(a, b)[0, 1])
 
 
 def closure_accuracy(
-    predicted: Curve, predicted_hz: float, measured: Curve, measured_hz: float, lag_s: float
+    predicted: Float64Array, predicted_hz: float, measured: Float64Array, measured_hz: float, lag_s: float
 ) -> float:
-    """Share of the speaker's closures (below a quarter of the usual opening) that the prediction also has, +-60 ms."""
-    known = np.arange(len(predicted)) / predicted_hz
-    closed = measured < _CLOSED_BELOW * np.percentile(measured, 80)
-    moments = np.flatnonzero(closed) / measured_hz + lag_s
-    moments = moments[(moments >= 0) & (moments <= known[-1])]
-    if len(moments) == 0:
+    """Return the share of the speaker's closed frames at which the prediction also closes within +-60 ms.
+
+    The mouth is closed below a quarter of its usual opening. nan if the speaker never closes it.
+    lag_s: lag of the prediction, see :func:`best_lag`.
+    """
+    predicted_s = np.arange(len(predicted)) / predicted_hz
+    closed = measured < _CLOSED_SHARE * np.percentile(measured, _USUAL_PERCENTILE)
+    closed_s = np.flatnonzero(closed) / measured_hz + lag_s
+    closed_s = closed_s[(closed_s >= 0) & (closed_s <= predicted_s[-1])]
+    if len(closed_s) == 0:
         return float("nan")
-    around = moments[:, None] + np.linspace(-0.06, 0.06, 7)
-    lowest = np.interp(around, known, predicted).min(1)
-    return float((lowest < _CLOSED_BELOW * np.percentile(predicted, 80)).mean())
+    near_s = closed_s[:, None] + np.linspace(-_CLOSURE_WINDOW_S, _CLOSURE_WINDOW_S, 7)
+    smallest = np.interp(near_s, predicted_s, predicted).min(1)
+    return float((smallest < _CLOSED_SHARE * np.percentile(predicted, _USUAL_PERCENTILE)).mean())

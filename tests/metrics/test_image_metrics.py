@@ -1,4 +1,4 @@
-"""Image metrics against their definitions, a published implementation's figures and scikit-image."""
+"""Image metrics against their definitions and values of a published implementation."""
 
 import cv2
 import numpy as np
@@ -12,10 +12,10 @@ CPBD_BY_REFERENCE = {
     ("astronaut", 0.0): 0.3511, ("astronaut", 0.7): 0.1660, ("astronaut", 1.0): 0.0652, ("astronaut", 2.0): 0.0080,
     ("coffee", 0.0): 0.6291, ("coffee", 0.7): 0.4035, ("coffee", 1.5): 0.0333,
 }  # fmt: skip
-"""Figures of the package cpbd 1.0.7, a port of the authors' code, for 256 x 256 corners blurred by cv2."""
+"""Values of the package cpbd 1.0.7, a port of the authors' code, for 256 x 256 crops blurred by OpenCV."""
 
 
-def corner(name: str, blur_px: float = 0.0) -> np.ndarray:
+def crop(name: str, blur_px: float = 0.0) -> np.ndarray:
     from skimage import data
 
     picture = getattr(data, name)()[:256, :256]
@@ -24,11 +24,11 @@ def corner(name: str, blur_px: float = 0.0) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "blur_px"), list(CPBD_BY_REFERENCE))
 def test_cpbd_agrees_with_the_published_implementation(name: str, blur_px: float):
-    assert image.cpbd(corner(name, blur_px)) == pytest.approx(CPBD_BY_REFERENCE[name, blur_px], abs=0.004)
+    assert image.cpbd(crop(name, blur_px)) == pytest.approx(CPBD_BY_REFERENCE[name, blur_px], abs=0.004)
 
 
 def test_cpbd_falls_with_blur_and_is_zero_without_edges():
-    values = [image.cpbd(corner("astronaut", blur)) for blur in (0.0, 0.5, 0.8, 1.2, 2.0)]
+    values = [image.cpbd(crop("astronaut", blur)) for blur in (0.0, 0.5, 0.8, 1.2, 2.0)]
     assert values == sorted(values, reverse=True)
     assert values[0] > values[-1]
     assert image.cpbd(np.full((128, 128, 3), 90, np.uint8)) == 0
@@ -46,22 +46,22 @@ def test_edge_width_of_a_ramp_is_its_length(ramp_px: int):
         assert np.all(np.abs(found - ramp_px) <= 2)
 
 
-def test_psnr_of_known_noise_and_of_equals():
+def test_psnr_of_known_noise_and_of_equal_pictures():
     grey = np.full((64, 64, 3), 100, np.uint8)
     assert image.psnr_db(grey + 5, grey) == pytest.approx(10 * np.log10(255**2 / 25))
     assert image.psnr_db(grey, grey) == float("inf")
 
 
-def test_ssim_is_one_for_equals_and_falls_with_noise():
-    picture = corner("astronaut")
+def test_ssim_is_one_for_equal_pictures_and_falls_with_noise():
+    picture = crop("astronaut")
     rng = np.random.default_rng(0)
     noisy = [np.clip(picture + rng.normal(0, s, picture.shape), 0, 255).astype(np.uint8) for s in (5, 20)]
     assert image.ssim(picture, picture) == pytest.approx(1.0)
     assert 1.0 > image.ssim(noisy[0], picture) > image.ssim(noisy[1], picture) > 0
 
 
-def test_pictures_of_other_sizes_are_refused():
-    with pytest.raises(MediaError, match="30 x 20 and 20 x 20"):
+def test_pictures_of_different_sizes_are_refused():
+    with pytest.raises(MediaError, match="30 x 20 pixels, but the reference has 20 x 20"):
         image.psnr_db(np.zeros((20, 30, 3), np.uint8), np.zeros((20, 20, 3), np.uint8))
 
 
@@ -79,7 +79,7 @@ def test_cosine_similarity():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_networks_come_from_the_user_or_are_refused(tmp_path):
+def test_missing_or_invalid_networks_are_refused(tmp_path):
     class Mean(torch.nn.Module):
         def forward(self, x):
             return x.mean(dim=(2, 3))

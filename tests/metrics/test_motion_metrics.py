@@ -27,7 +27,7 @@ def test_diversity_of_a_sine_is_its_rms():
     assert diversity_deg(np.ones((10, 3))) == pytest.approx(0.0, abs=1e-9)
 
 
-def test_jitter_is_the_third_derivative_and_sees_noise():
+def test_jitter_is_the_third_derivative_and_grows_with_noise():
     amplitude, hz = 2.0, 0.7
     expected = amplitude * (2 * np.pi * hz) ** 3 / math.sqrt(2)
     assert jitter_deg_per_s3(swing(amplitude, hz)) == pytest.approx(expected, rel=0.02)
@@ -45,7 +45,7 @@ def test_kinematic_beats_are_the_turning_points(hz: float):
     assert nearest.max() <= 1.5
 
 
-def test_a_trembling_or_creeping_head_has_no_beats():
+def test_trembling_or_slow_head_has_no_beats():
     rng = np.random.default_rng(0)
     assert len(kinematic_beats(np.deg2rad(rng.normal(0, 0.2, (500, 3))))) < 20
     assert len(kinematic_beats(swing(1.0, 0.1))) == 0
@@ -53,12 +53,12 @@ def test_a_trembling_or_creeping_head_has_no_beats():
 
 
 def test_beat_alignment_follows_its_formula():
-    sound = np.array([10, 50, 90])
-    assert beat_alignment(sound, sound) == 1.0
-    assert beat_alignment(sound, sound + 3) == pytest.approx(math.exp(-0.5))
-    assert beat_alignment(sound, np.array([10])) == pytest.approx(1 / 3, abs=1e-6)
-    assert beat_alignment(sound, np.zeros(0, int)) == 0
-    assert math.isnan(beat_alignment(np.zeros(0, int), sound))
+    audio = np.array([10, 50, 90])
+    assert beat_alignment(audio, audio) == 1.0
+    assert beat_alignment(audio, audio + 3) == pytest.approx(math.exp(-0.5))
+    assert beat_alignment(audio, np.array([10])) == pytest.approx(1 / 3, abs=1e-6)
+    assert beat_alignment(audio, np.zeros(0, int)) == 0
+    assert math.isnan(beat_alignment(np.zeros(0, int), audio))
 
 
 def test_speech_beats_are_the_peaks():
@@ -68,7 +68,7 @@ def test_speech_beats_are_the_peaks():
     assert speech_beats(track).tolist() == [20, 60]
 
 
-def test_fast_share_separates_slow_from_fast():
+def test_fast_share_separates_slow_and_fast_movement():
     assert fast_share(swing(3.0, 1.0)) < 0.001
     assert fast_share(swing(3.0, 8.0)) > 0.99
     assert fast_share(np.zeros((50, 3))) == 0

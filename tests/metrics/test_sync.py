@@ -1,4 +1,4 @@
-"""Lip agreement against curves made by hand."""
+"""Lip sync metrics on synthetic curves."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def mouth(**shapes):
     return rows
 
 
-def wobble(times):
+def mixed_sine(times):
     return np.sin(2 * np.pi * 1.3 * times) + 0.5 * np.sin(2 * np.pi * 3.1 * times + 1)
 
 
-def test_opening_is_what_a_viewer_sees():
+def test_opening_combines_jaw_lips_and_tuck():
     assert mouth_opening(mouth(jaw_open=0.5)) == pytest.approx(0.5)
     assert mouth_opening(mouth(jaw_open=0.5, lips_closed=1.0)) == 0.0
     assert mouth_opening(mouth(jaw_open=0.5, lower_lip_drop=0.5)) > 0.5
@@ -37,21 +37,21 @@ def test_width_follows_spread_and_pucker():
 
 @pytest.mark.parametrize("late_s", [-0.12, -0.04, 0.0, 0.08])
 def test_lag_is_found_across_frame_rates(late_s):
-    measured = wobble(np.arange(150) / 30.0)
-    predicted = wobble(np.arange(130) / 25.0 - late_s)
+    measured = mixed_sine(np.arange(150) / 30.0)
+    predicted = mixed_sine(np.arange(130) / 25.0 - late_s)
     r, lag_s = best_lag(predicted, 25.0, measured, 30.0)
     assert lag_s == pytest.approx(late_s, abs=0.011)
     assert r > 0.98
 
 
-def test_lags_beyond_the_limit_do_not_count():
-    measured = wobble(np.arange(300) / 30.0)
-    predicted = wobble(np.arange(250) / 25.0 - 0.35)
+def test_lag_stays_within_the_limit():
+    measured = mixed_sine(np.arange(300) / 30.0)
+    predicted = mixed_sine(np.arange(250) / 25.0 - 0.35)
     _, lag_s = best_lag(predicted, 25.0, measured, 30.0)
     assert abs(lag_s) <= 0.16
 
 
-def test_r_agrees_with_numpy_and_flat_curves_have_none():
+def test_r_agrees_with_numpy_and_is_nan_for_constant_curves():
     random = np.random.default_rng(0)
     a, b = random.normal(size=(2, 50))
     assert pearson(a, b) == pytest.approx(np.corrcoef(a, b)[0, 1])
@@ -59,7 +59,7 @@ def test_r_agrees_with_numpy_and_flat_curves_have_none():
     assert np.isnan(best_lag(np.ones(50), 25.0, b, 25.0)[0])
 
 
-def test_closures_count_where_the_speaker_closes():
+def test_closures_are_counted_where_the_speaker_closes():
     measured = np.ones(100)
     measured[[20, 21, 50, 51, 80, 81]] = 0.0
     predicted = np.ones(100)

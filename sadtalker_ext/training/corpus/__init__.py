@@ -1,1 +1,1 @@
-"""Speech corpora with phone times: synthesisers, recordings, articulation targets, augmentation."""
+"""Speech corpora with phone times: synthesisers, recordings, articulation curves and augmentation."""

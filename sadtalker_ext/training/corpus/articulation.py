@@ -1,11 +1,11 @@
-"""From phones with times to the curves of the lips and the jaw, with coarticulation.
+"""Lip and jaw curves of a sequence of timed phones, with coarticulation.
 
-Jaw, rounding, spreading and lip parting follow the dominance functions of Cohen & Massaro, "Modeling coarticulation in
-synthetic visual speech" (1993): every phone pulls towards its target with a strength that falls off before and after
-it, and the curve is the weighted mean. A shape a phone does not care about has a small weight, so a rounded vowel
-shows up to 200 ms early in the consonants before it (look-ahead). Closures (p b m) and tucks (f v) do not compromise:
-they are gates that are complete at the phone, as constriction gestures are in Browman & Goldstein, "Articulatory
-phonology" (1992).
+Jaw opening, rounding, spreading and lip parting follow the dominance functions of Cohen & Massaro, "Modeling
+coarticulation in synthetic visual speech" (1993): the influence of a phone on a shape decays before and after the
+phone, and the curve is the weighted mean of all targets. A phone has a small weight for a shape that is not essential
+to it, so the lips already round up to 200 ms before a rounded vowel, during the preceding consonants. Lip closures
+(p b m) and tucks of the lower lip (f v) are not averaged: they are gates that reach their full value at the phone, like
+the constriction gestures in Browman & Goldstein, "Articulatory phonology" (1992).
 """
 
 from __future__ import annotations
@@ -15,44 +15,65 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from sadtalker_ext.arrays import smoothstep
 from sadtalker_ext.training.corpus.phonemes import ARTICULATED, BILABIALS, GESTURES, SILENCE, SYMBOLS, VOWELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_REACH_S: Final = 0.5
-_SILENCE_EDGE_S: Final = 0.17
-"""The mouth opens this long before speech and takes this long to come to rest after it."""
-_READY_JAW: Final = 0.16
-_READY_S, _RESTING_S = 0.20, 0.42
-"""In pauses up to the first length the lips stay parted, ready to go on; from the second the mouth comes to rest.
+    from sadtalker_ext.arrays import Float32Array, Float64Array
 
-The posture between utterances is not that of rest: Gick, Wilson, Koch and Cook, "Language-specific articulatory
-settings: Evidence from inter-utterance rest position" (Phonetica 61, 2004).
+_REACH_S: Final = 0.5
+"""The influence of a phone is ignored beyond this distance, where at most 1e-4 of it is left."""
+_SILENCE_EDGE_S: Final = 0.17
+"""The mouth starts to open this long before speech and takes this long to come to rest after it."""
+_MIN_PAUSE_SHARE: Final = 0.05
+"""The shortest pause keeps this share of the weight of silence."""
+_PAUSE_JAW: Final = 0.16
+_SHORT_PAUSE_S, _LONG_PAUSE_S = 0.20, 0.42
+"""In pauses up to the first length the jaw stays open by ``_PAUSE_JAW``; from the second the mouth closes.
+
+The posture between utterances differs from the rest position: Gick, Wilson, Koch and Cook, "Language-specific
+articulatory settings: Evidence from inter-utterance rest position" (Phonetica 61, 2004).
 """
 _EXPONENT: Final = 1.5
-_SLUGGISH_S: Final = 0.022
+"""Exponent of the distance in the dominance function ``exp(-distance ** 1.5)``."""
+_SMOOTHING_S: Final = 0.022
+"""Standard deviation of the Gaussian low-pass, about 6 Hz: lips and jaw move no faster."""
 _CORE: Final = 0.35
-"""Share of a phone's duration around its centre over which it pulls with full strength."""
+"""Share of the duration of a phone, around its centre, over which it has its full weight."""
+
+_EFFORT_AT_0_DB: Final = 1.05
+_EFFORT_PER_DB: Final = 0.035
+_LOUDNESS_EFFORT: Final = (0.6, 1.15)
+"""Factor of loudness on the targets of a vowel: at the level of the loud phones, change per dB, range."""
+_EFFORT_AT_0_S: Final = 0.6
+_EFFORT_PER_100_MS: Final = 0.45
+_DURATION_EFFORT: Final = (0.7, 1.1)
+"""Factor of duration on the targets of a vowel: at zero length, change per 100 ms, range."""
 
 
-class _Pull(NamedTuple):
-    """Time constants in seconds of a dominance function, before and after the phone."""
+class _DecayTimes(NamedTuple):
+    """Time constants of a dominance function before and after the phone, seconds."""
 
     before_s: float
     after_s: float
 
 
-_PULLS: Final = {
-    "jaw_open": _Pull(0.060, 0.060),
-    "pucker": _Pull(0.110, 0.080),
-    "spread": _Pull(0.080, 0.080),
-    "upper_lip_raise": _Pull(0.060, 0.060),
-    "lower_lip_drop": _Pull(0.060, 0.060),
+_DECAY_TIMES: Final = {
+    "jaw_open": _DecayTimes(0.060, 0.060),
+    "pucker": _DecayTimes(0.110, 0.080),
+    "spread": _DecayTimes(0.080, 0.080),
+    "upper_lip_raise": _DecayTimes(0.060, 0.060),
+    "lower_lip_drop": _DecayTimes(0.060, 0.060),
 }
 _CLOSING_S: Final = 0.060
 _OPENING_S: Final = 0.055
-_SHORTEST_HOLD_S: Final = 0.050
+"""Durations of the transitions into and out of a closure or a tuck."""
+_MIN_HOLD_S: Final = 0.050
+_STOP_HOLD, _HOLD = 0.75, 0.9
+_STOP_CENTRE, _CENTRE = 0.42, 0.5
+"""Hold of a closure and its centre, as shares of the phone's duration. Stops (p b) open earlier, at their burst."""
 
 _TARGETS: Final = {
     "jaw_open": np.array([GESTURES[s].jaw for s in SYMBOLS]),
@@ -61,14 +82,14 @@ _TARGETS: Final = {
     "upper_lip_raise": np.array([GESTURES[s].upper for s in SYMBOLS]),
     "lower_lip_drop": np.array([GESTURES[s].lower for s in SYMBOLS]),
 }
-_ROUNDING: Final = np.array([GESTURES[s].round_weight for s in SYMBOLS])
-_LIPS: Final = np.array([GESTURES[s].lip_weight for s in SYMBOLS])
+_ROUNDING_WEIGHTS: Final = np.array([GESTURES[s].round_weight for s in SYMBOLS])
+_LIP_WEIGHTS: Final = np.array([GESTURES[s].lip_weight for s in SYMBOLS])
 _WEIGHTS: Final = {
     "jaw_open": np.array([GESTURES[s].jaw_weight for s in SYMBOLS]),
-    "pucker": _ROUNDING,
-    "spread": _ROUNDING,
-    "upper_lip_raise": _LIPS,
-    "lower_lip_drop": _LIPS,
+    "pucker": _ROUNDING_WEIGHTS,
+    "spread": _ROUNDING_WEIGHTS,
+    "upper_lip_raise": _LIP_WEIGHTS,
+    "lower_lip_drop": _LIP_WEIGHTS,
 }
 _CLOSED: Final = np.array([GESTURES[s].closed for s in SYMBOLS])
 _TUCK: Final = np.array([GESTURES[s].tuck for s in SYMBOLS])
@@ -78,92 +99,101 @@ _IS_STOP: Final = np.array([s in BILABIALS and s != "m" for s in SYMBOLS])
 
 
 class Phones(NamedTuple):
-    """start_s, end_s, level_db (P,): time and loudness relative to the speaker's loud phones; symbol (P,) indices."""
+    """A sequence of P phones.
 
-    start_s: NDArray[np.float64]
-    end_s: NDArray[np.float64]
-    level_db: NDArray[np.float64]
+    start_s, end_s: (P,) seconds. level_db: (P,) loudness relative to the loud phones of the speaker.
+    symbol: (P,) indices into :data:`phonemes.SYMBOLS`.
+    """
+
+    start_s: Float64Array
+    end_s: Float64Array
+    level_db: Float64Array
     symbol: NDArray[np.int64]
 
 
-def curves(phones: Phones, count: int, rate_hz: float) -> NDArray[np.float32]:
-    """(count, 7) in 0..1, columns :data:`phonemes.ARTICULATED`, row k at k / rate_hz seconds."""
-    times = np.arange(count) / rate_hz
-    effort = _effort(phones)
-    parts = {name: _sluggish(_dominance(phones, name, times, effort), rate_hz) for name in _PULLS}
-    parts["lips_closed"] = _gate(phones, _CLOSED, times, rate_hz)
-    parts["lip_tuck"] = _gate(phones, _TUCK, times, rate_hz)
+def articulation_curves(phones: Phones, count: int, rate_hz: float) -> Float32Array:
+    """Return curves (count, 7) in [0, 1]; row k is at ``k / rate_hz`` seconds, columns as in ``ARTICULATED``."""
+    times_s = np.arange(count) / rate_hz
+    effort = _vowel_effort(phones)
+    parts = {name: _smooth(_blend_targets(phones, name, times_s, effort), rate_hz) for name in _DECAY_TIMES}
+    parts["lips_closed"] = _gate_curve(phones, _CLOSED, times_s, rate_hz)
+    parts["lip_tuck"] = _gate_curve(phones, _TUCK, times_s, rate_hz)
     return np.stack([parts[name] for name in ARTICULATED], 1).astype(np.float32)
 
 
-def _effort(phones: Phones) -> NDArray[np.float64]:
-    """Factor on a vowel's targets, 0.45..1.15: louder and longer vowels are articulated further (Lindblom 1963)."""
-    loud = np.clip(1.05 + 0.035 * phones.level_db, 0.6, 1.15)
-    long = np.clip(0.6 + 0.45 * (phones.end_s - phones.start_s) / 0.10, 0.7, 1.1)
-    return np.where(_IS_VOWEL[phones.symbol], loud * long, 1.0)
+def _vowel_effort(phones: Phones) -> Float64Array:
+    """Return factors (P,) on the targets of vowels, 0.42 to 1.27; 1 for other phones.
+
+    Louder and longer vowels come closer to their targets (Lindblom 1963).
+    """
+    loudness = np.clip(_EFFORT_AT_0_DB + _EFFORT_PER_DB * phones.level_db, *_LOUDNESS_EFFORT)
+    duration_s = phones.end_s - phones.start_s
+    duration = np.clip(_EFFORT_AT_0_S + _EFFORT_PER_100_MS * duration_s / 0.10, *_DURATION_EFFORT)
+    return np.where(_IS_VOWEL[phones.symbol], loudness * duration, 1.0)
 
 
-def _cores(phones: Phones) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Where each phone pulls fully (from, to), and how much of its weight it has (short pauses have less)."""
-    length = phones.end_s - phones.start_s
-    centre = (phones.start_s + phones.end_s) / 2
+def _full_weight_spans(phones: Phones) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Return the start and end (P,) in seconds between which a phone has its full weight, and a factor on the weight.
+
+    The factor is below 1 for short pauses.
+    """
+    duration_s = phones.end_s - phones.start_s
+    centre_s = (phones.start_s + phones.end_s) / 2
     silent = _IS_SILENCE[phones.symbol]
-    half = np.where(silent, np.maximum(length / 2 - _SILENCE_EDGE_S, 0.0), length * _CORE / 2)
-    share = np.where(silent, np.clip(length / (2 * _SILENCE_EDGE_S), 0.05, 1.0), 1.0)
-    return centre - half, centre + half, share
+    half_s = np.where(silent, np.maximum(duration_s / 2 - _SILENCE_EDGE_S, 0.0), duration_s * _CORE / 2)
+    pause_share = np.clip(duration_s / (2 * _SILENCE_EDGE_S), _MIN_PAUSE_SHARE, 1.0)
+    return centre_s - half_s, centre_s + half_s, np.where(silent, pause_share, 1.0)
 
 
-def _ready_jaw(pause_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far the jaw stays open in pauses of these lengths."""
-    share: NDArray[np.float64] = np.clip((_RESTING_S - pause_s) / (_RESTING_S - _READY_S), 0.0, 1.0)
-    return _READY_JAW * share
+def _pause_jaw_targets(pause_s: Float64Array) -> Float64Array:
+    """Return the jaw opening in pauses of these lengths."""
+    share: Float64Array = np.clip((_LONG_PAUSE_S - pause_s) / (_LONG_PAUSE_S - _SHORT_PAUSE_S), 0.0, 1.0)
+    return _PAUSE_JAW * share
 
 
-def _dominance(
-    phones: Phones, name: str, times: NDArray[np.float64], effort: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _blend_targets(phones: Phones, name: str, times_s: Float64Array, effort: Float64Array) -> Float64Array:
+    """Return the mean (count,) of the targets for the shape ``name``, weighted by their dominance functions."""
     target = _TARGETS[name][phones.symbol] * (effort if name != "pucker" else 1.0)
     if name == "jaw_open":
-        target = np.where(_IS_SILENCE[phones.symbol], _ready_jaw(phones.end_s - phones.start_s), target)
-    begins, ends, share = _cores(phones)
+        target = np.where(_IS_SILENCE[phones.symbol], _pause_jaw_targets(phones.end_s - phones.start_s), target)
+    begin_s, end_s, share = _full_weight_spans(phones)
     weight = _WEIGHTS[name][phones.symbol] * share
-    pull = _PULLS[name]
-    total, pulled = np.full(len(times), 1e-9), np.zeros(len(times))
-    first = np.searchsorted(times, begins - _REACH_S)
-    last = np.searchsorted(times, ends + _REACH_S)
+    decay = _DECAY_TIMES[name]
+    total, weighted = np.full(len(times_s), 1e-9), np.zeros(len(times_s))
+    first = np.searchsorted(times_s, begin_s - _REACH_S)
+    last = np.searchsorted(times_s, end_s + _REACH_S)
     for index in range(len(target)):
-        here = slice(first[index], last[index])
-        distance_s = np.maximum(begins[index] - times[here], 0) / pull.before_s
-        distance_s = np.maximum(distance_s, (times[here] - ends[index]) / pull.after_s)
-        strength = weight[index] * np.exp(-(distance_s**_EXPONENT))
-        total[here] += strength
-        pulled[here] += strength * target[index]
-    curve: NDArray[np.float64] = pulled / total
+        near = slice(first[index], last[index])
+        distance = np.maximum(begin_s[index] - times_s[near], 0) / decay.before_s
+        distance = np.maximum(distance, (times_s[near] - end_s[index]) / decay.after_s)
+        dominance = weight[index] * np.exp(-(distance**_EXPONENT))
+        total[near] += dominance
+        weighted[near] += dominance * target[index]
+    curve: Float64Array = weighted / total
     return curve
 
 
-def _sluggish(curve: NDArray[np.float64], rate_hz: float) -> NDArray[np.float64]:
-    """The curve as tissue follows it: without what moves faster than about 6 Hz."""
-    reach = math.ceil(3 * _SLUGGISH_S * rate_hz)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (_SLUGGISH_S * rate_hz)) ** 2)
+def _smooth(curve: Float64Array, rate_hz: float) -> Float64Array:
+    """Return the curve without movement faster than about 6 Hz."""
+    reach = math.ceil(3 * _SMOOTHING_S * rate_hz)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (_SMOOTHING_S * rate_hz)) ** 2)
     return np.convolve(np.pad(curve, reach, mode="edge"), kernel / kernel.sum(), "valid")
 
 
-def _gate(
-    phones: Phones, amounts: NDArray[np.float64], times: NDArray[np.float64], rate_hz: float
-) -> NDArray[np.float64]:
-    """Complete at each phone with an amount, reached and left along smooth steps; stops let go at their burst."""
-    curve = np.zeros(len(times))
+def _gate_curve(phones: Phones, amounts: Float64Array, times_s: Float64Array, rate_hz: float) -> Float64Array:
+    """Return a curve (count,) that reaches ``amounts[symbol]`` at each phone that has one, with smooth transitions."""
+    curve = np.zeros(len(times_s))
     for index in np.flatnonzero(amounts[phones.symbol] > 0):
         symbol = phones.symbol[index]
-        start_s, end_s = phones.start_s[index], phones.end_s[index]
-        hold_s = max(_SHORTEST_HOLD_S, (end_s - start_s) * (0.75 if _IS_STOP[symbol] else 0.9))
-        middle_s = start_s + (end_s - start_s) * (0.42 if _IS_STOP[symbol] else 0.5)
-        begin_s, stop_s = middle_s - hold_s / 2, middle_s + hold_s / 2
-        low = max(0, int((begin_s - _CLOSING_S) * rate_hz))
-        here = slice(low, max(low, int((stop_s + _OPENING_S) * rate_hz) + 2))
-        rise = np.clip(1 - (begin_s - times[here]) / _CLOSING_S, 0, 1)
-        fall = np.clip(1 - (times[here] - stop_s) / _OPENING_S, 0, 1)
-        step = np.minimum(rise, fall)
-        curve[here] = np.maximum(curve[here], amounts[symbol] * step * step * (3 - 2 * step))
+        is_stop = _IS_STOP[symbol]
+        start_s, duration_s = phones.start_s[index], phones.end_s[index] - phones.start_s[index]
+        hold_s = max(_MIN_HOLD_S, duration_s * (_STOP_HOLD if is_stop else _HOLD))
+        centre_s = start_s + duration_s * (_STOP_CENTRE if is_stop else _CENTRE)
+        closed_s, opens_s = centre_s - hold_s / 2, centre_s + hold_s / 2
+        low = max(0, int((closed_s - _CLOSING_S) * rate_hz))
+        near = slice(low, max(low, int((opens_s + _OPENING_S) * rate_hz) + 2))
+        closing = 1 - (closed_s - times_s[near]) / _CLOSING_S
+        opening = 1 - (times_s[near] - opens_s) / _OPENING_S
+        gate = amounts[symbol] * smoothstep(np.minimum(closing, opening))
+        curve[near] = np.maximum(curve[near], gate)
     return curve

@@ -1,7 +1,7 @@
-"""The corpus: synthetic speech with exact phone times, in shards of a few minutes, one voice (or espeak mix) each.
+"""Synthetic speech with exact phone times, in shards of ten minutes, each of one voice or of a mix of espeak-ng voices.
 
-A shard is an uncompressed .npz with the arrays of :class:`Shard`. Which texts and rates it holds follows from its
-name alone, so a broken-off build goes on where it stopped.
+A shard is an uncompressed .npz file with the arrays of :class:`Shard`. The texts and speaking rates depend only on the
+file name and the seed, so an interrupted build continues where it stopped.
 """
 
 from __future__ import annotations
@@ -15,67 +15,81 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.training.core.array_records import load_arrays, save_arrays
 from sadtalker_ext.training.core.worker_pool import run_jobs
 from sadtalker_ext.training.corpus.phonemes import SILENCE, SYMBOL_INDEX, SYMBOLS
-from sadtalker_ext.training.corpus.texts import sentences
+from sadtalker_ext.training.corpus.texts import sample_sentences
 from sadtalker_ext.training.corpus.voices import (
-    SAMPLE_RATE_HZ,
     Utterance,
     Voice,
-    espeak_voice,
     natural_voices,
+    random_espeak_voice,
     require_voices,
-    speak,
+    synthesise_speech,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sadtalker_ext.arrays import Float32Array, Samples
+
 log = logging.getLogger(__name__)
 
 SHARD_S: Final = 600.0
-RECORDED: Final = "recorded"
-"""How the names of shards of recorded people begin."""
+RECORDED_PREFIX: Final = "recorded"
+"""Start of the file names of shards made from recordings."""
 UNSEEN_VOICES: Final = frozenset({"ked_diphone", "suo_fi_lj_diphone"})
-"""Never trained on: they tell how well a network reads a speaker it has not heard."""
+"""Voices that are never trained on; they measure how well a network generalises to new speakers."""
 TEST_EVERY: Final = 8
-"""Every eighth utterance of a shard is held out: the test split."""
+"""Every eighth utterance of a shard belongs to the test split."""
 _ESPEAK_SENTENCES: Final = 3
+"""Sentences before espeak-ng gets another voice."""
+_SENTENCES: Final = 40
+"""Sentences per call of any other synthesiser, which starts one process for all."""
 _EDGE_S: Final = 0.02
+"""The level of a phone is measured from this long before it to this long after it."""
+_PEAK: Final = 0.7
+"""Peak of each utterance in a shard; 1 is full scale."""
+_UTTERANCE_S: Final = (0.7, 20.0)
+"""Range of the length of an utterance; others are skipped."""
+_MIN_PHONES: Final = 5
+_MAX_END_ERROR_S: Final = 0.25
+"""Largest difference between the end of the audio and that of the last phone."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """samples: (N,) int16 mono 16 kHz, the utterances after one another; ends: (U,) their ends in samples.
+    """Utterances with timed phones.
 
-    phones: (P, 3) float32, start and end in seconds inside the utterance and loudness in dB relative to the
-    utterance's loud parts; symbols: (P,) uint8 indices into phonemes.SYMBOLS; counts: (U,) phones per utterance;
-    table: phonemes.SYMBOLS when the shard was made.
+    samples: (N,) int16 mono at 16 kHz, all utterances in sequence. ends: (U,) end of each utterance in samples.
+    phones: (P, 3) float32: start and end in seconds within the utterance, and loudness in dB relative to its loud
+    phones. symbols: (P,) uint8 indices into :data:`phonemes.SYMBOLS`. counts: (U,) phones per utterance.
+    table: ``phonemes.SYMBOLS`` at the time the shard was made.
     """
 
     samples: NDArray[np.int16]
     ends: NDArray[np.int64]
-    phones: NDArray[np.float32]
+    phones: Float32Array
     symbols: NDArray[np.uint8]
     counts: NDArray[np.int64]
     table: NDArray[np.str_]
 
     def save(self, path: Path) -> None:
-        """Write; the file is whole or absent."""
+        """Write the file atomically."""
         save_arrays(self, path)
 
     @staticmethod
     def load(path: Path) -> Shard:
-        """Read; refuses files that are no shards or whose phone table differs from today's."""
+        """Read a file. WeightsError if it is no shard or was made with another phone table."""
         shard = Shard(**load_arrays(Shard, path, "is not a shard of a corpus"))
         if tuple(shard.table) != SYMBOLS:
-            raise WeightsError(f"{path} was made with another phone table; remove the folder and build again")
+            raise WeightsError(f"{path} has an outdated phone table; delete its folder and run train corpus again.")
         return shard
 
-    def utterances(self) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.uint8]]]:
-        """(samples, phones, symbols) of one utterance after the other."""
+    def utterances(self) -> Iterator[tuple[NDArray[np.int16], Float32Array, NDArray[np.uint8]]]:
+        """Yield the samples (n,), phones (p, 3) and symbols (p,) of each utterance."""
         starts = np.concatenate([[0], self.ends[:-1]])
         cuts = np.concatenate([[0], np.cumsum(self.counts)])
         for index, (start, end) in enumerate(zip(starts, self.ends, strict=True)):
@@ -84,7 +98,7 @@ class Shard:
 
 
 def build_corpus(folder: Path, hours: float, processes: int = 1, seed: int = 0) -> None:
-    """Fill ``folder`` with shards: two thirds of ``hours`` from voices of people, one third from espeak-ng."""
+    """Write shards to ``folder``: two thirds of ``hours`` from recorded voices, one third from espeak-ng."""
     voices = natural_voices()
     require_voices((*voices, Voice("espeak", "en-us", "en", "ipa", "espeak-ng")))
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,35 +116,37 @@ def _build_shard(job: tuple[Path, Voice | None, int], attempt: int) -> None:
     if path.exists():
         return
     random = np.random.default_rng((seed, attempt, zlib.crc32(path.name.encode())))
-    spoken, total_s = [], 0.0
-    for utterance in _utterances(voice, random):
-        if _is_sane(utterance):
-            spoken.append(utterance)
+    utterances, total_s = [], 0.0
+    for utterance in _generate_utterances(voice, random):
+        if _is_plausible(utterance):
+            utterances.append(utterance)
             total_s += len(utterance.samples) / SAMPLE_RATE_HZ
         if total_s >= SHARD_S:
             break
-    pack(spoken).save(path)
-    log.info("%s: %.0f s, %d utterances", path.name, total_s, len(spoken))
+    pack_shard(utterances).save(path)
+    log.info("%s: %.0f s, %d utterances", path.name, total_s, len(utterances))
 
 
-def _utterances(voice: Voice | None, random: np.random.Generator) -> Iterator[Utterance]:
-    """Endless reading; None is espeak-ng with a new language, variant, rate and pitch every few sentences."""
+def _generate_utterances(voice: Voice | None, random: np.random.Generator) -> Iterator[Utterance]:
+    """Yield utterances without end; ``voice`` None draws a new espeak-ng voice every few sentences."""
     while True:
-        reader = voice or espeak_voice(random)
-        count = 40 if voice else _ESPEAK_SENTENCES
-        yield from speak(reader, sentences(reader.language, count, random), random)
+        speaker = voice or random_espeak_voice(random)
+        count = _SENTENCES if voice else _ESPEAK_SENTENCES
+        yield from synthesise_speech(speaker, sample_sentences(speaker.language, count, random), random)
 
 
-def _is_sane(utterance: Utterance) -> bool:
-    """Speech of 0.7 to 20 s whose phones end where the sound ends."""
+def _is_plausible(utterance: Utterance) -> bool:
+    """Whether the utterance lasts 0.7 to 20 s, has phones, and they end with the audio."""
     duration_s = len(utterance.samples) / SAMPLE_RATE_HZ
-    sounding = [phone for phone in utterance.phones if phone.symbol != SILENCE]
-    return 0.7 <= duration_s <= 20.0 and len(sounding) >= 5 and abs(utterance.phones[-1].end_s - duration_s) < 0.25
+    if not _UTTERANCE_S[0] <= duration_s <= _UTTERANCE_S[1]:
+        return False
+    phones = sum(phone.symbol != SILENCE for phone in utterance.phones)
+    return phones >= _MIN_PHONES and abs(utterance.phones[-1].end_s - duration_s) < _MAX_END_ERROR_S
 
 
-def pack(utterances: list[Utterance]) -> Shard:
-    """Arrays of a shard; each utterance is brought to a peak of 0.7."""
-    waves = [0.7 * item.samples / max(1e-4, float(np.abs(item.samples).max())) for item in utterances]
+def pack_shard(utterances: list[Utterance]) -> Shard:
+    """Return a shard of the utterances, each scaled to a peak of 0.7."""
+    waves = [_PEAK * item.samples / max(1e-4, float(np.abs(item.samples).max())) for item in utterances]
     rows = [
         (phone.start_s, phone.end_s, level)
         for item, wave in zip(utterances, waves, strict=True)
@@ -146,12 +162,12 @@ def pack(utterances: list[Utterance]) -> Shard:
     )
 
 
-def _levels_db(utterance: Utterance, wave: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Loudness of each phone relative to the 90th percentile of the utterance's phones, in dB, -40..6."""
+def _levels_db(utterance: Utterance, wave: Samples) -> Float32Array:
+    """Return the level (p,) of each phone in dB relative to the 90th percentile of all phones, in [-40, 6]."""
     energy = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
     times = np.array([(phone.start_s - _EDGE_S, phone.end_s + _EDGE_S) for phone in utterance.phones])
     first, last = np.clip(np.round(times * SAMPLE_RATE_HZ), 0, len(wave)).astype(np.int64).T
     power = (energy[last] - energy[first]) / np.maximum(1, last - first)
     level = 10 * np.log10(power + 1e-9)
-    relative: NDArray[np.float32] = np.clip(level - np.percentile(level, 90), -40, 6).astype(np.float32)
+    relative: Float32Array = np.clip(level - np.percentile(level, 90), -40, 6).astype(np.float32)
     return relative

@@ -1,4 +1,4 @@
-"""espeak-ng through its library, which reports when each phoneme starts (the command line does not)."""
+"""Speech synthesis by the espeak-ng library, which reports phoneme times (its command line does not)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from sadtalker_ext.errors import MediaError, MissingPackageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sadtalker_ext.arrays import Samples
+
 _LIBRARY: Final = "libespeak-ng.so.1"
 _SYNCHRONOUS: Final = 2
 _PHONEME_EVENTS_IN_IPA_AND_NO_EXIT: Final = 0x8003
 _UTF8_WITH_END_PAUSE: Final = 0x1001
 _PHONEME_EVENT: Final = 7
 _RATE, _PITCH, _RANGE = 1, 3, 4
+"""Constants of espeak-ng's speak_lib.h."""
 
 
 class EspeakSettings(NamedTuple):
-    """Words per minute (80..450), pitch and pitch range (0..99, 50 is normal)."""
+    """Speaking rate in words per minute (80 to 450), pitch and pitch range (0 to 99; 50 is normal)."""
 
     rate: int = 175
     pitch: int = 50
@@ -35,7 +38,7 @@ class _Name(ctypes.Union):
 
 
 class _Event(ctypes.Structure):
-    """espeak_EVENT of speak_lib.h."""
+    """``espeak_EVENT`` of speak_lib.h."""
 
     _fields_ = (
         ("type", ctypes.c_int),
@@ -50,13 +53,13 @@ class _Event(ctypes.Structure):
 
 
 class _Espeak:
-    """The library, which has one global voice and one global callback."""
+    """The loaded library; its voice and its callback are global to the process."""
 
     def __init__(self) -> None:
         self.library = ctypes.CDLL(_LIBRARY)
         self.rate_hz = int(self.library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IN_IPA_AND_NO_EXIT))
         if self.rate_hz <= 0:
-            raise MediaError("espeak-ng found no voice data; install it with: apt-get install espeak-ng-data")
+            raise MediaError("espeak-ng found no voice data; run: apt-get install espeak-ng-data")
         self.pieces: list[NDArray[np.int16]] = []
         self.starts: list[tuple[str, int]] = []
         kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
@@ -75,7 +78,7 @@ class _Espeak:
         self.pieces.clear()
         self.starts.clear()
         if self.library.espeak_SetVoiceByName(voice.encode()):
-            raise MediaError(f"espeak-ng has no voice {voice!r}; `espeak-ng --voices` lists what it has")
+            raise MediaError(f"espeak-ng has no voice {voice!r}; list the voices with: espeak-ng --voices")
         for parameter, value in zip((_RATE, _PITCH, _RANGE), settings, strict=True):
             self.library.espeak_SetParameter(parameter, value, 0)
         data = text.encode()
@@ -84,15 +87,15 @@ class _Espeak:
 
 
 @cache
-def _open() -> _Espeak:
+def _load_library() -> _Espeak:
     try:
         return _Espeak()
     except OSError as error:
         raise MissingPackageError(f"{_LIBRARY} is not installed; run: apt-get install libespeak-ng1") from error
 
 
-def library_is_there() -> bool:
-    """Whether the dynamic linker finds espeak-ng."""
+def is_installed() -> bool:
+    """Whether the dynamic linker finds the espeak-ng library."""
     try:
         ctypes.CDLL(_LIBRARY)
     except OSError:
@@ -100,11 +103,12 @@ def library_is_there() -> bool:
     return True
 
 
-def synthesise(
-    voice: str, text: str, settings: EspeakSettings
-) -> tuple[NDArray[np.float32], int, list[tuple[str, float]]]:
-    """Samples (N,) float32 -1..1, their rate in Hz, and (IPA, end in seconds) of every phone; "" is a pause."""
-    espeak = _open()
+def synthesise(voice: str, text: str, settings: EspeakSettings) -> tuple[Samples, int, list[tuple[str, float]]]:
+    """Return mono samples (N,) in [-1, 1], their rate in Hz, and the IPA name and end in seconds of each phone.
+
+    A pause has the name "". MissingPackageError if the library is not installed.
+    """
+    espeak = _load_library()
     espeak.speak(voice, text, settings)
     samples = np.concatenate([*espeak.pieces, np.zeros(1, np.int16)]).astype(np.float32) / 32768
     starts = [(name, at) for name, at in espeak.starts if not name.startswith("(")]

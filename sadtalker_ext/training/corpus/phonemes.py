@@ -1,11 +1,11 @@
-"""Phones: one table from IPA symbols to what the lips and the jaw do, and maps from each synthesiser's names to IPA.
+"""Lip and jaw targets of IPA phones, and conversion of the synthesisers' phone names to IPA.
 
-The vowels' openness follows the IPA chart's height and the inner-lip apertures of Fromkin, "Lip positions in American
-English vowels" (Language and Speech 7, 1964): rounding narrows the opening itself, so open rounded vowels are no wider
-open than mid unrounded ones and w all but closes; eight speakers on video, their phones found by a recogniser, agree.
-Which targets a consonant insists on and which it takes from its neighbours follows the resistance to coarticulation in
-Recasens & Espinosa, "An articulatory investigation of lingual coarticulatory resistance" (JASA 125, 2009) and the
-viseme classes of Fisher, "Confusions among visually perceived consonants" (JSHR 11, 1968).
+The openness of vowels follows their height in the IPA chart and the inner-lip apertures in Fromkin, "Lip positions in
+American English vowels" (Language and Speech 7, 1964): rounding narrows the opening, so open rounded vowels are no more
+open than mid unrounded ones, and w almost closes the lips. Videos of eight speakers, with phones from a speech
+recogniser, agree. The weights of a consonant's targets follow the resistance to coarticulation in Recasens & Espinosa,
+"An articulatory investigation of lingual coarticulatory resistance" (JASA 125, 2009) and the viseme classes of Fisher,
+"Confusions among visually perceived consonants" (JSHR 11, 1968).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Final, NamedTuple
 from sadtalker_ext.errors import EngineError
 
 ARTICULATED: Final = ("jaw_open", "lips_closed", "pucker", "spread", "lip_tuck", "upper_lip_raise", "lower_lip_drop")
-"""The shapes of the puppet's basis that speech moves, in the order of the target curves."""
+"""Mouth shapes of the puppet that speech controls, in the column order of the target curves."""
 
 
 class Gesture(NamedTuple):
-    """What one phone wants (targets 0..1) and how strongly it insists (weights; 1 is a full vowel).
+    """Targets of one phone in [0, 1] and their weights; 1 is the weight of a full vowel.
 
-    A weight of 0 means the phone takes the shape from its neighbours.
+    With a weight of 0 the shape depends on the neighbouring phones only.
     """
 
     jaw: float = 0.0
@@ -39,6 +39,7 @@ class Gesture(NamedTuple):
 
 
 def _vowel(jaw: float, pucker: float, spread: float, lower: float = 0.0, weight: float = 1.0) -> Gesture:
+    """Return the gesture of a vowel; the upper lip rises by 0.3 of the drop of the lower lip."""
     rounding = 1.2 if pucker >= 0.5 else 0.8
     return Gesture(jaw, weight, 0.0, pucker, rounding * weight, spread, 0.0, 0.3 * lower, lower, 0.8 * weight)
 
@@ -78,7 +79,7 @@ _ALVEOLAR: Final = Gesture(jaw=0.17, jaw_weight=0.8, lower=0.12, spread=0.15, li
 _SIBILANT: Final = Gesture(
     jaw=0.09, jaw_weight=2.2, spread=0.35, round_weight=0.3, upper=0.12, lower=0.28, lip_weight=0.9
 )
-_HUSHING: Final = Gesture(
+_POSTALVEOLAR: Final = Gesture(
     jaw=0.12, jaw_weight=2.0, pucker=0.5, round_weight=0.9, upper=0.28, lower=0.32, lip_weight=1.0
 )
 _PALATAL_FRICATIVE: Final = Gesture(jaw=0.13, jaw_weight=1.4, spread=0.45, round_weight=0.3, lower=0.2)
@@ -100,7 +101,7 @@ _CLASSES: Final = (
     ("θ ð", _DENTAL),
     ("t d n ʈ ɖ ɳ ɗ", _ALVEOLAR),
     ("s z ʂ ʐ", _SIBILANT),
-    ("ʃ ʒ", _HUSHING),
+    ("ʃ ʒ", _POSTALVEOLAR),
     ("ɕ ʑ ç ʝ", _PALATAL_FRICATIVE),
     ("k ɡ ŋ x ɣ ɠ", _VELAR),
     ("q ɢ χ ʁ ʀ ɴ", _UVULAR),
@@ -123,7 +124,7 @@ SYMBOL_INDEX: Final = {symbol: index for index, symbol in enumerate(SYMBOLS)}
 BILABIALS: Final = frozenset({"p", "b", "m", "ɓ"})
 VOWELS: Final = frozenset(_VOWELS)
 
-_SAME: Final = {
+_EQUIVALENTS: Final = {
     "g": "ɡ", "ɝ": "ɚ", "ᵻ": "ɨ", "ɘ": "ə", "ɵ": "ø", "ɞ": "œ", "ɶ": "œ", "ʟ": "l", "ɰ": "ɣ", "ʙ": "b",
     "ɺ": "ɾ", "ʦ": "ts", "ʣ": "dz", "ʧ": "tʃ", "ʤ": "dʒ", "ɩ": "ɪ", "ʘ": "p", "ǃ": "t", "ǀ": "t", "ǁ": "l",
     "ʄ": "ɟ", "ʛ": "ɢ", "ɧ": "ʃ", "ʜ": "ħ", "ʢ": "ʕ", "ɷ": "ʊ", "ȵ": "ɲ", "ᴀ": "a",
@@ -132,13 +133,13 @@ _SAME: Final = {
 
 @cache
 def split_ipa(text: str) -> tuple[str, ...]:
-    """Symbols of :data:`GESTURES` in an IPA string: length, tone, stress and other marks are dropped.
+    """Return the symbols of :data:`GESTURES` in an IPA string, without length, tone, stress and other marks.
 
-    A diphthong or affricate gives its parts; unknown letters give nothing.
+    A diphthong or affricate gives its parts. Unknown letters are ignored.
     """
-    signs = "".join(_SAME.get(sign, sign) for sign in unicodedata.normalize("NFC", text))
-    bases = (sign if sign in GESTURES else unicodedata.normalize("NFD", sign)[0] for sign in signs)
-    return tuple(sign for sign in bases if sign in GESTURES)
+    letters = "".join(_EQUIVALENTS.get(letter, letter) for letter in unicodedata.normalize("NFC", text))
+    bases = (letter if letter in GESTURES else unicodedata.normalize("NFD", letter)[0] for letter in letters)
+    return tuple(letter for letter in bases if letter in GESTURES)
 
 
 _ARPABET: Final = {
@@ -161,22 +162,22 @@ _RUSSIAN: Final = {
     "ii": "i", "yy": "ɨ", "uu": "u", "ee": "e", "oo": "o", "aa": "a", "a": "ɐ", "e": "ɪ", "i": "ɪ", "y": "ɨ",
     "ae": "ə", "ay": "ə", "ur": "ʊ", "c": "ts", "ch": "tɕ", "sh": "ʃ", "zh": "ʒ", "sch": "ɕ", "h": "x", "hh": "ç",
 }  # fmt: skip
-_NAMED: Final = {
+_PHONE_SETS: Final = {
     "arpabet": _ARPABET, "czech": _CZECH, "finnish": _FINNISH, "romance": _ROMANCE, "russian": _RUSSIAN,
 }  # fmt: skip
 _PAUSES: Final = frozenset({"pau", "h#", "brth", "sil", "ssil", "SIL"})
 
 
 def to_symbols(name: str, phone_set: str) -> tuple[str, ...]:
-    """Symbols of :data:`GESTURES` for a synthesiser's phone name; a pause gives one :data:`SILENCE`.
+    """Return the symbols of :data:`GESTURES` for a synthesiser's phone name; a pause gives one :data:`SILENCE`.
 
-    phone_set: "ipa", or one of arpabet, czech, finnish, romance, russian.
+    phone_set: "ipa", "arpabet", "czech", "finnish", "romance" or "russian". EngineError for an unknown name.
     """
     if name in _PAUSES or not name.strip("#_"):
         return (SILENCE,)
     if phone_set == "ipa":
         return split_ipa(name)
-    table = _NAMED[phone_set]
+    table = _PHONE_SETS[phone_set]
     bare = name.rstrip("0123456789:") or name[0]
     half = bare[: len(bare) // 2]
     for key in (name, bare, half if bare == 2 * half else bare):
@@ -184,5 +185,5 @@ def to_symbols(name: str, phone_set: str) -> tuple[str, ...]:
             return split_ipa(table[key])
     symbols = split_ipa(half if bare == 2 * half else bare)
     if not symbols:
-        raise EngineError(f"The {phone_set} phone {name!r} is not in the table; add it to training/corpus/phonemes.py")
+        raise EngineError(f"The {phone_set} phone {name!r} is unknown; add it to training/corpus/phonemes.py.")
     return symbols

@@ -1,9 +1,10 @@
-"""Recordings of real people for the corpus: English speech whose phones pocketsphinx finds.
+"""Corpus shards from recordings of English speech, with phone times from pocketsphinx.
 
-Synthetic voices teach what the lips do; real voices teach what people sound like. A folder of recordings holds sound
-files and what is said in them, in the first of these forms that is there: ``NAME.txt`` beside ``NAME.wav``;
-``metadata.csv`` with ``NAME|text|normalised text`` (the layout of LJ Speech); ``sentences.txt``, lines such as people
-may have said, from which a bigram language model guides the recogniser. Without any the recogniser is on its own.
+Synthetic voices have exact phone times; recordings add the sound of real voices. A folder of recordings contains audio
+files and their transcripts. The transcript of a file is taken from ``NAME.txt`` next to ``NAME.wav``, otherwise from
+``metadata.csv`` with lines ``NAME|text|normalised text`` (the layout of LJ Speech). For files without a transcript, the
+lines of ``sentences.txt`` (sentences that may occur) make a bigram language model for the recogniser; without that file
+the recogniser uses its own language model.
 """
 
 from __future__ import annotations
@@ -21,153 +22,166 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.errors import MediaError, MissingPackageError
 from sadtalker_ext.ffmpeg import Ffmpeg, container_error, file_input, require_media
 from sadtalker_ext.training.core.worker_pool import run_jobs
-from sadtalker_ext.training.corpus.build import RECORDED, SHARD_S, pack
+from sadtalker_ext.training.corpus.build import RECORDED_PREFIX, SHARD_S, pack_shard
 from sadtalker_ext.training.corpus.phonemes import SILENCE, to_symbols
-from sadtalker_ext.training.corpus.voices import SAMPLE_RATE_HZ, Phone, Utterance
+from sadtalker_ext.training.corpus.voices import Phone, Utterance
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from sadtalker_ext.arrays import Samples
 
 log = logging.getLogger(__name__)
 
-ENDINGS: Final = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".g722")
-_SHORTEST_S, _LONGEST_S = 0.7, 25.0
-_MODEL_FRAMES_HZ: Final = 100
+AUDIO_SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".g722")
+_MIN_S, _MAX_S = 0.7, 25.0
+"""Range of the length of a recording; others are skipped."""
+_MIN_PHONES: Final = 3
+_PEAK: Final = 0.9
+"""Peak of the audio that the recogniser gets; 1 is full scale."""
+_ALIGNMENT_RATE_HZ: Final = 100
+"""Frames per second of the recogniser."""
 _DISCOUNT: Final = 0.5
+"""Subtracted from each bigram count, for bigrams that do not occur in the sentences."""
 _NO_PHONE: Final = re.compile(r"^[<\[+].*|^SIL$")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A sound file and, where it is known, what is said in it (words in lower case)."""
+    """An audio file and its transcript in lower case, None if unknown."""
 
     path: Path
-    words: str | None = None
+    transcript: str | None = None
 
 
 def find_recordings(folder: Path) -> list[Recording]:
-    """The sound files below ``folder`` in the order of their names; MediaError where there is none."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    """Return the audio files in ``folder`` and its subfolders, sorted by path. MediaError if there are none."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
     if not paths:
-        raise MediaError(f"{folder} holds no recordings; put sound files there, with what is said in NAME.txt beside")
+        raise MediaError(f"The folder {folder} has no recordings; add audio files, with their transcripts in NAME.txt.")
     table = folder / "metadata.csv"
     lines = table.read_text("utf-8").splitlines() if table.is_file() else []
     texts = {fields[0]: fields[-1] for fields in (line.split("|") for line in lines) if len(fields) > 1}
-    return [Recording(path, _text_of(path, texts)) for path in paths]
+    return [Recording(path, _find_transcript(path, texts)) for path in paths]
 
 
-def _text_of(path: Path, texts: dict[str, str]) -> str | None:
-    beside = path.with_suffix(".txt")
-    text = beside.read_text("utf-8") if beside.is_file() else texts.get(path.stem)
-    return None if text is None else " ".join(words_of(text))
+def _find_transcript(path: Path, texts: dict[str, str]) -> str | None:
+    file = path.with_suffix(".txt")
+    text = file.read_text("utf-8") if file.is_file() else texts.get(path.stem)
+    return None if text is None else " ".join(split_words(text))
 
 
-def words_of(text: str) -> list[str]:
-    """Words as the recogniser's dictionary spells them."""
+def split_words(text: str) -> list[str]:
+    """Return the words in the spelling of the recogniser's dictionary: lower case, with apostrophes."""
     return re.findall(r"[a-z']+", text.lower())
 
 
-def bigram_model(sentences: Sequence[Sequence[str]]) -> str:
-    """An ARPA language model of words that follow each other in ``sentences``, with absolute discounting.
+def build_bigram_model(sentences: Sequence[Sequence[str]]) -> str:
+    """Return a bigram language model of ``sentences`` in ARPA format, with absolute discounting.
 
     Source: Ney, Essen and Kneser, "On structuring probabilistic dependences in stochastic language modelling" (1994).
     """
-    framed = [["<s>", *sentence, "</s>"] for sentence in sentences]
-    single = Counter(word for sentence in framed for word in sentence)
-    pairs = Counter(pair for sentence in framed for pair in pairwise(sentence))
-    after = Counter(first for first, _ in pairs.elements())
-    kinds = Counter(first for first, _ in pairs)
-    total = sum(single.values())
-    lines = ["\\data\\", f"ngram 1={len(single)}", f"ngram 2={len(pairs)}", "", "\\1-grams:"]
-    for word in sorted(single):
-        chance = -99.0 if word == "<s>" else log10(single[word] / total)
-        backoff = log10(_DISCOUNT * kinds[word] / after[word]) if after[word] else 0.0
-        lines.append(f"{chance:.4f}\t{word}\t{backoff:.4f}")
+    marked = [["<s>", *sentence, "</s>"] for sentence in sentences]
+    unigrams = Counter(word for sentence in marked for word in sentence)
+    bigrams = Counter(pair for sentence in marked for pair in pairwise(sentence))
+    followers = Counter(first for first, _ in bigrams.elements())
+    distinct_followers = Counter(first for first, _ in bigrams)
+    total = sum(unigrams.values())
+    lines = ["\\data\\", f"ngram 1={len(unigrams)}", f"ngram 2={len(bigrams)}", "", "\\1-grams:"]
+    for word in sorted(unigrams):
+        log_p = -99.0 if word == "<s>" else log10(unigrams[word] / total)
+        backoff = log10(_DISCOUNT * distinct_followers[word] / followers[word]) if followers[word] else 0.0
+        lines.append(f"{log_p:.4f}\t{word}\t{backoff:.4f}")
     lines += ["", "\\2-grams:"]
-    lines += [f"{log10((count - _DISCOUNT) / after[a]):.4f}\t{a} {b}" for (a, b), count in sorted(pairs.items())]
+    lines += [f"{log10((n - _DISCOUNT) / followers[a]):.4f}\t{a} {b}" for (a, b), n in sorted(bigrams.items())]
     return "\n".join([*lines, "", "\\end\\", ""])
 
 
-class Aligner:
-    """The recogniser with its English model; sentences: what may be said, where no recording has a text."""
+class PhoneAligner:
+    """The pocketsphinx recogniser with its English models.
+
+    sentences: sentences that may occur in recordings without a transcript; they make its language model.
+    """
 
     def __init__(self, sentences: Sequence[str] = ()) -> None:
         try:
             from pocketsphinx import Decoder
         except ImportError as error:
             raise MissingPackageError(
-                "recordings need the package pocketsphinx; install it with: pip install pocketsphinx"
+                "Recordings need the package pocketsphinx; run: pip install pocketsphinx"
             ) from error
         options: dict[str, Any] = {"samprate": float(SAMPLE_RATE_HZ), "loglevel": "FATAL"}
-        spoken = [words for words in map(words_of, sentences) if words]
+        split = [words for words in map(split_words, sentences) if words]
         with tempfile.TemporaryDirectory() as folder:
-            if spoken:
+            if split:
                 model = Path(folder, "sentences.lm")
-                model.write_text(bigram_model(spoken), "utf-8")
+                model.write_text(build_bigram_model(split), "utf-8")
                 options["lm"] = str(model)
             self._decoder = Decoder(**options)
 
-    def phones(self, samples: NDArray[np.float32], words: str | None) -> tuple[Phone, ...] | None:
-        """Phones of (N,) samples at 16 kHz that touch each other; None where nothing, or not the words, was heard."""
-        loud = max(float(np.abs(samples).max()), 1e-6)
-        sound = (0.9 * 32767 / loud * samples).astype(np.int16).tobytes()
-        known = words if words and all(self._decoder.lookup_word(word) for word in words.split()) else None
+    def align(self, samples: Samples, transcript: str | None) -> tuple[Phone, ...] | None:
+        """Return the phones of (N,) samples without gaps; None if no speech or other words than these are recognised.
+
+        A transcript with words that are not in the dictionary is ignored.
+        """
+        peak = max(float(np.abs(samples).max()), 1e-6)
+        data = (_PEAK * 32767 / peak * samples).astype(np.int16).tobytes()
+        words = transcript.split() if transcript else []
         try:
-            if known:
-                self._decoder.set_align_text(known)
+            if words and all(self._decoder.lookup_word(word) for word in words):
+                self._decoder.set_align_text(transcript)
             else:
                 self._decoder.activate_search("_default")
-            self._hear(sound)
+            self._decode(data)
             if self._decoder.hyp() is None or not self._decoder.hyp().hypstr:
                 return None
             self._decoder.set_alignment()
-            self._hear(sound)
+            self._decode(data)
             found = [(part.name, part.start, part.duration) for word in self._decoder.get_alignment() for part in word]
-        except RuntimeError as error:  # pocketsphinx has no other word for "this does not fit"
+        except RuntimeError as error:  # raised by pocketsphinx if the words do not match the audio
             log.debug("no alignment: %s", error)
             return None
-        return tuple(_phones(found))
+        return tuple(_make_phones(found))
 
-    def _hear(self, sound: bytes) -> None:
+    def _decode(self, data: bytes) -> None:
         self._decoder.start_utt()
-        self._decoder.process_raw(sound, full_utt=True)
+        self._decoder.process_raw(data, full_utt=True)
         self._decoder.end_utt()
 
 
-def _phones(found: Sequence[tuple[str, int, int]]) -> Iterator[Phone]:
-    """From (name, first model frame, frames); a phone that stands for several symbols is cut into equal parts."""
+def _make_phones(found: Sequence[tuple[str, int, int]]) -> Iterator[Phone]:
+    """Yield phones for (name, first frame, frames); a phone of several symbols is split into equal parts."""
     for name, first, frames in found:
         symbols = (SILENCE,) if _NO_PHONE.match(name) else to_symbols(name.lower(), "arpabet")
-        cuts = np.linspace(first, first + frames, len(symbols) + 1) / _MODEL_FRAMES_HZ
+        cuts = np.linspace(first, first + frames, len(symbols) + 1) / _ALIGNMENT_RATE_HZ
         for symbol, start_s, end_s in zip(symbols, cuts[:-1], cuts[1:], strict=True):
             yield Phone(symbol, float(start_s), float(end_s))
 
 
 def build_recordings(source: Path, folder: Path, processes: int = 1) -> None:
-    """Shards ``recorded-NNN.npz`` of about ten minutes in ``folder`` from the recordings in ``source``.
+    """Write shards ``recorded-NNN.npz`` of about ten minutes to ``folder`` from the recordings in ``source``.
 
-    What the recogniser cannot read is left out, and counted in the log.
+    Recordings that cannot be aligned are skipped; the log has their number.
     """
     recordings = find_recordings(source)
-    listed = source / "sentences.txt"
-    sentences = listed.read_text("utf-8").splitlines() if listed.is_file() else []
+    sentence_file = source / "sentences.txt"
+    sentences = sentence_file.read_text("utf-8").splitlines() if sentence_file.is_file() else []
     folder.mkdir(parents=True, exist_ok=True)
     jobs: list[_Job] = []
-    for number, part in enumerate(_portions(recordings)):
-        path = folder / f"{RECORDED}-{number:03d}.npz"
+    for number, part in enumerate(_split_into_shards(recordings)):
+        path = folder / f"{RECORDED_PREFIX}-{number:03d}.npz"
         if not path.exists():
             jobs.append((path, part, sentences))
-    run_jobs(_build, jobs, processes)
+    run_jobs(_build_shard, jobs, processes)
 
 
 _Job = tuple[Path, list[Recording], list[str]]
 
 
-def _portions(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
-    """Recordings for one shard each, by the size of their files: exact lengths do not matter."""
+def _split_into_shards(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
+    """Yield the recordings of each shard, grouped by file size: the exact length of a shard does not matter."""
     part: list[Recording] = []
     size = 0
     for recording in recordings:
@@ -180,30 +194,32 @@ def _portions(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
         yield part
 
 
-def _build(job: _Job, _attempt: int) -> None:
+def _build_shard(job: _Job, _attempt: int) -> None:
     path, recordings, sentences = job
-    aligner = Aligner(sentences)
+    aligner = PhoneAligner(sentences)
     utterances = []
     for recording in recordings:
-        samples = _read(recording.path)
-        if not _SHORTEST_S <= len(samples) / SAMPLE_RATE_HZ <= _LONGEST_S:
+        samples = _read_samples(recording.path)
+        if not _MIN_S <= len(samples) / SAMPLE_RATE_HZ <= _MAX_S:
             continue
-        phones = aligner.phones(samples, recording.words)
-        if phones is not None and sum(phone.symbol != SILENCE for phone in phones) >= 3:
+        phones = aligner.align(samples, recording.transcript)
+        if phones is not None and sum(phone.symbol != SILENCE for phone in phones) >= _MIN_PHONES:
             utterances.append(Utterance(samples, phones))
     log.info("%s: %d of %d recordings", path.name, len(utterances), len(recordings))
     if utterances:
-        pack(utterances).save(path)
+        pack_shard(utterances).save(path)
 
 
-def _read(path: Path) -> NDArray[np.float32]:
-    """(N,) float32 mono at 16 kHz."""
-    wanted = ["-vn", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ), "-f", "f32le", "-"]
+def _read_samples(path: Path) -> Samples:
+    """Return the mono samples (N,) of a file at 16 kHz, resampled by ffmpeg while it decodes."""
+    # Not librosa.load, which cannot read .m4a and .g722; not open_speech, which refuses files below 0.2 s.
+    output = ["-vn", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ), "-f", "f32le", "-"]
     source = file_input(require_media(path, "recording"))
-    with Ffmpeg(["-v", "error", *source, *wanted], f"Reading the recording {path}") as process:
+    with Ffmpeg(["-v", "error", *source, *output], f"Reading the recording {path}") as process:
         data = process.stdout.read()
         if process.finish() != 0:
             if process.refused_container():
                 raise container_error(path)
-            raise MediaError(f"The recording {path} cannot be read ({process.words()}): export it again, as WAV or MP3")
+            detail = process.words()
+            raise MediaError(f"The recording {path} cannot be read ({detail}); convert it to WAV or remove it.")
     return np.frombuffer(data, np.float32)

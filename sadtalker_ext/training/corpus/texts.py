@@ -1,4 +1,7 @@
-"""Sentences to read aloud, from what a Debian machine holds: translations, fortunes, documentation. Nothing is kept."""
+"""Sentences for speech synthesis from files of a Debian system: translations, fortunes and documentation.
+
+The corpus stores the phones, not the text.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,12 @@ log = logging.getLogger(__name__)
 LOCALE = Path("/usr/share/locale")
 FORTUNES = Path("/usr/share/games/fortunes")
 DOCUMENTS = Path("/usr/share/doc")
-_SHORTEST, _LONGEST = 12, 160
-_STRANGE = re.compile(r"[%{}<>|\\=_*@#$^~`\[\]0-9]|--|://|\.[a-z]{1,4}\b")
+_MIN_LETTERS, _MAX_LETTERS = 12, 160
+_MIN_LETTER_SHARE = 0.9
+_MAX_DOCUMENTS = 400
+_DOCUMENT_BYTES = 200_000
+"""Read from each of this many READMEs, which is text enough."""
+_NOT_PROSE = re.compile(r"[%{}<>|\\=_*@#$^~`\[\]0-9]|--|://|\.[a-z]{1,4}\b")
 _FORTUNES = {
     "en": "*.u8", "it": "it*", "pt": "brasil", "de": "de/*", "es": "es/*", "cs": "c[sz]/*", "ru": "ru/*", "pl": "pl/*",
 }  # fmt: skip
@@ -35,64 +42,68 @@ _FINALS = {
 }
 
 
-def sentences(language: str, count: int, random: np.random.Generator) -> list[str]:
-    """``count`` different sentences of a language ("fr", "pt_BR"; "pinyin" is made-up Mandarin in Latin letters).
+def sample_sentences(language: str, count: int, random: np.random.Generator) -> list[str]:
+    """Return ``count`` different random sentences, or all if there are fewer.
 
-    Fewer where the machine holds fewer; refused where it holds none.
+    language: a locale name such as "fr" or "pt_BR"; "pinyin" gives random Mandarin syllables in Latin letters.
+    MediaError if the system has no text in this language.
     """
     if language == "pinyin":
-        return [_pinyin(random) for _ in range(count)]
-    found = _all(language)
+        return [_random_pinyin(random) for _ in range(count)]
+    found = _find_sentences(language)
     if not found:
         raise MediaError(
-            f"this machine holds no text in the language {language!r}; install translations of it, "
-            f"for example with: apt-get install manpages-{language} language-pack-{language}"
+            f"There is no text in the language {language!r} on this system; install translations, for example with: "
+            f"apt-get install manpages-{language} language-pack-{language}"
         )
     order = random.permutation(len(found))[:count]
     return [found[index] for index in order]
 
 
 @cache
-def _all(language: str) -> tuple[str, ...]:
-    return tuple(sorted(set(_read(language))))
+def _find_sentences(language: str) -> tuple[str, ...]:
+    return tuple(sorted(set(_read_sentences(language))))
 
 
-def _read(language: str) -> Iterator[str]:
+def _read_sentences(language: str) -> Iterator[str]:
     pattern = _FORTUNES.get(language.split("_", maxsplit=1)[0])
     for path in sorted(FORTUNES.glob(pattern)) if pattern and FORTUNES.is_dir() else []:
         text = path.read_bytes().decode("utf-8", "ignore") if path.is_file() and path.suffix in ("", ".u8") else ""
         if language != "en" or text.isascii():
-            yield from _split(text.replace("\n%\n", ". "))
+            yield from _split_sentences(text.replace("\n%\n", ". "))
     for path in sorted((LOCALE / language / "LC_MESSAGES").glob("*.mo")):
-        yield from _split(". ".join(_translations(path)))
+        yield from _split_sentences(". ".join(_translations(path)))
     if language == "en":
-        for path in sorted(DOCUMENTS.glob("*/README*"))[:400]:
+        for path in sorted(DOCUMENTS.glob("*/README*"))[:_MAX_DOCUMENTS]:
             if path.suffix in ("", ".txt", ".md", ".Debian"):
-                yield from _split(path.read_bytes()[:200_000].decode("utf-8", "ignore"))
+                yield from _split_sentences(path.read_bytes()[:_DOCUMENT_BYTES].decode("utf-8", "ignore"))
 
 
 def _translations(path: Path) -> list[str]:
+    """Return the messages of a gettext catalogue; none if the file cannot be read."""
     try:
         with path.open("rb") as file:
             catalogue = gettext.GNUTranslations(file)
     except (OSError, UnicodeDecodeError, ValueError, struct.error) as error:
-        log.info("%s is not a catalogue of translations: %s", path, error)
+        log.info("%s is not a gettext catalogue: %s", path, error)
         return []
     messages: dict[str | tuple[str, int], str] = getattr(catalogue, "_catalog", {})
     return [message for key, message in messages.items() if key]
 
 
-def _split(text: str) -> Iterator[str]:
-    """Sentences of plain words; lists, code and names of files are left out."""
+def _split_sentences(text: str) -> Iterator[str]:
+    """Yield the sentences made of plain words; lists, code and file names are skipped."""
     for piece in re.split(r"(?<=[.!?;:。])\s+|\n\s*\n|\t", text):
         sentence = " ".join(piece.split()).strip("\"'()-. ")
-        letters = sum(sign.isalpha() or sign == " " for sign in sentence)
-        if _SHORTEST <= len(sentence) <= _LONGEST and letters >= 0.9 * len(sentence) and not _STRANGE.search(sentence):
+        if not _MIN_LETTERS <= len(sentence) <= _MAX_LETTERS or _NOT_PROSE.search(sentence):
+            continue
+        letters = sum(character.isalpha() or character == " " for character in sentence)
+        if letters >= _MIN_LETTER_SHARE * len(sentence):
             yield sentence + "."
 
 
-def _pinyin(random: np.random.Generator) -> str:
-    """A sentence of random Mandarin syllables with tone numbers."""
+def _random_pinyin(random: np.random.Generator) -> str:
+    """Return a sentence of random Mandarin syllables with tone numbers."""
 
     def syllable() -> str:
         initial = str(random.choice(_INITIALS))

@@ -1,4 +1,4 @@
-"""The synthesisers that make the corpus: flite, festival and espeak-ng of Debian, with the times of their phones."""
+"""Speech synthesis with phone times by the Debian packages of flite, festival and espeak-ng."""
 
 from __future__ import annotations
 
@@ -16,16 +16,22 @@ import numpy as np
 
 from sadtalker_ext.errors import MediaError, MissingPackageError
 from sadtalker_ext.training.corpus.phonemes import SILENCE, to_symbols
+from sadtalker_ext.training.corpus.resampling import resample_to_16k
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from sadtalker_ext.arrays import Samples
 
-SAMPLE_RATE_HZ: Final = 16000
+_DURATION_FACTORS: Final = (0.8, 1.3)
+"""Range of the random duration factor of flite and festival."""
+_RATE_WPM, _PITCH, _PITCH_RANGE = (120, 230), (20, 80), (30, 90)
+"""Ranges of espeak-ng's random speaking rate, pitch and pitch range."""
+_MIN_PAUSE_S: Final = 0.03
+"""A shorter pause marks a word boundary and is no silence."""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """One speaker of one synthesiser. ``package`` is the Debian package that brings it."""
+    """A voice of a synthesiser. engine: "flite", "festival" or "espeak". package: the Debian package with the voice."""
 
     engine: str
     name: str
@@ -37,7 +43,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class Phone:
-    """A symbol of phonemes.GESTURES and when it sounds."""
+    """A symbol of :data:`phonemes.GESTURES` and its time in seconds."""
 
     symbol: str
     start_s: float
@@ -46,9 +52,9 @@ class Phone:
 
 @dataclass(frozen=True)
 class Utterance:
-    """samples: (N,) float32 mono at 16 kHz, -1..1; phones in order, touching each other."""
+    """Speech with its phones. samples: (N,) at 16 kHz. phones: in order, without gaps."""
 
-    samples: NDArray[np.float32]
+    samples: Samples
     phones: tuple[Phone, ...]
 
 
@@ -86,59 +92,55 @@ _ESPEAK_VARIANTS: Final = (
 
 
 def natural_voices() -> tuple[Voice, ...]:
-    """The voices made from recordings of people."""
+    """Return the voices that were made from recordings of people."""
     return _FLITE + _FESTIVAL
 
 
-def espeak_voice(random: np.random.Generator) -> Voice:
-    """One of the many combinations of language and variant of espeak-ng."""
+def random_espeak_voice(random: np.random.Generator) -> Voice:
+    """Return an espeak-ng voice of a random language and variant."""
     language = str(random.choice(list(_ESPEAK_LANGUAGES)))
     variant = str(random.choice(_ESPEAK_VARIANTS))
     name = f"{language}+{variant}" if variant else language
     return Voice("espeak", name, _ESPEAK_LANGUAGES[language], "ipa", "espeak-ng")
 
 
-def speak(voice: Voice, texts: Sequence[str], random: np.random.Generator) -> Iterator[Utterance]:
-    """Each text read by ``voice`` at a random rate (and pitch, where it has one)."""
-    makers: dict[str, Callable[[Voice, Sequence[str], np.random.Generator], Iterator[Utterance]]]
-    makers = {"flite": _speak_flite, "festival": _speak_festival, "espeak": _speak_espeak}
-    return makers[voice.engine](voice, texts, random)
+def synthesise_speech(voice: Voice, texts: Sequence[str], random: np.random.Generator) -> Iterator[Utterance]:
+    """Yield the speech of each text at a random rate; espeak-ng voices also get a random pitch."""
+    engines: dict[str, Callable[[Voice, Sequence[str], np.random.Generator], Iterator[Utterance]]]
+    engines = {"flite": _run_flite, "festival": _run_festival, "espeak": _run_espeak}
+    return engines[voice.engine](voice, texts, random)
 
 
 def require_voices(voices: Sequence[Voice]) -> None:
-    """Refuse, naming the Debian packages, where a synthesiser or a festival voice is missing."""
+    """Raise MissingPackageError with the Debian packages to install if a synthesiser or festival voice is missing."""
     missing = set()
     for voice in voices:
         if voice.engine == "espeak":
-            from sadtalker_ext.training.corpus.espeak import library_is_there
+            from sadtalker_ext.training.corpus.espeak import is_installed
 
-            there = library_is_there()
+            found = is_installed()
         elif voice.engine == "flite":
-            there = shutil.which("flite") is not None
+            found = shutil.which("flite") is not None
         else:
             folders = Path("/usr/share/festival/voices").glob(f"*/{voice.name}")
-            there = shutil.which("festival") is not None and any(folders)
-        if not there:
+            found = shutil.which("festival") is not None and any(folders)
+        if not found:
             missing |= {voice.package, *(["festival"] if voice.engine == "festival" else [])}
     if missing:
         raise MissingPackageError(
-            "the corpus needs speech synthesisers that are not installed; run: apt-get install "
+            "The corpus needs speech synthesisers that are not installed; run: apt-get install "
             + " ".join(sorted(missing))
         )
 
 
-def _speak_flite(voice: Voice, texts: Sequence[str], random: np.random.Generator) -> Iterator[Utterance]:
+def _run_flite(voice: Voice, texts: Sequence[str], random: np.random.Generator) -> Iterator[Utterance]:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "speech.wav")
         for text in texts:
-            stretch = f"duration_stretch={random.uniform(0.8, 1.3):.3f}"
+            stretch = f"duration_stretch={random.uniform(*_DURATION_FACTORS):.3f}"
             command = ["flite", "-voice", voice.name, "--setf", stretch, "-t", text, "-o", str(target), "-psdur"]
-            words = _run(command, "").split()
-            yield _utterance(target.read_bytes(), [_timed(*word.rsplit(":", 1)) for word in words], voice)
-
-
-def _timed(name: str, end: str) -> tuple[str, float]:
-    return name, float(end)
+            fields = [field.rsplit(":", 1) for field in _run(command).split()]
+            yield _read_utterance(target.read_bytes(), [(name, float(end)) for name, end in fields], voice)
 
 
 _FESTIVAL_SCRIPT: Final = """
@@ -150,17 +152,17 @@ _FESTIVAL_SCRIPT: Final = """
 """
 
 
-def _speak_festival(voice: Voice, texts: Sequence[str], random: np.random.Generator) -> Iterator[Utterance]:
-    """One process for all texts; a text that festival cannot read ends it, and the rest starts anew."""
-    left = list(texts)
-    while left:
+def _run_festival(voice: Voice, texts: Sequence[str], random: np.random.Generator) -> Iterator[Utterance]:
+    """Read all texts in one process. A text that festival cannot read ends the process; the rest gets a new one."""
+    remaining = list(texts)
+    while remaining:
         with tempfile.TemporaryDirectory() as folder:
             script = _FESTIVAL_SCRIPT.format(name=voice.name)
-            for index, text in enumerate(left):
+            for index, text in enumerate(remaining):
                 plain = text.replace("\\", " ").replace('"', " ")
-                script += f"(Parameter.set 'Duration_Stretch {random.uniform(0.8, 1.3):.3f})\n"
+                script += f"(Parameter.set 'Duration_Stretch {random.uniform(*_DURATION_FACTORS):.3f})\n"
                 script += f'(dump "{plain}" "{folder}/{index}.wav" "{folder}/{index}.lab")\n'
-            path = Path(folder, "speak.scm")
+            path = Path(folder, "script.scm")
             path.write_bytes(script.encode(voice.encoding, "ignore"))
             command = ["festival", "-b", str(path)]
             subprocess.run(command, capture_output=True, check=False)
@@ -168,55 +170,47 @@ def _speak_festival(voice: Voice, texts: Sequence[str], random: np.random.Genera
             while Path(folder, f"{done}.lab").exists():
                 lines = Path(folder, f"{done}.lab").read_text("latin-1").splitlines()[1:]
                 phones = [(line.split()[2], float(line.split()[0])) for line in lines if len(line.split()) >= 3]
-                yield _utterance(Path(folder, f"{done}.wav").read_bytes(), phones, voice)
+                yield _read_utterance(Path(folder, f"{done}.wav").read_bytes(), phones, voice)
                 done += 1
-            left = left[done + 1 :]
+            remaining = remaining[done + 1 :]
 
 
-def _speak_espeak(voice: Voice, texts: Sequence[str], random: np.random.Generator) -> Iterator[Utterance]:
+def _run_espeak(voice: Voice, texts: Sequence[str], random: np.random.Generator) -> Iterator[Utterance]:
     from sadtalker_ext.training.corpus.espeak import EspeakSettings, synthesise
 
     for text in texts:
-        rate, pitch, pitch_range = (int(random.integers(*span)) for span in ((120, 230), (20, 80), (30, 90)))
+        rate, pitch, pitch_range = (int(random.integers(*span)) for span in (_RATE_WPM, _PITCH, _PITCH_RANGE))
         settings = EspeakSettings(rate, pitch, pitch_range)
-        samples, rate_hz, names = synthesise(voice.name, text, settings)
-        yield Utterance(_to_16k(samples, rate_hz), _phones(names, voice.phone_set))
+        samples, rate_hz, ends = synthesise(voice.name, text, settings)
+        yield Utterance(resample_to_16k(samples, rate_hz), _make_phones(ends, voice.phone_set))
 
 
-def _run(command: Sequence[str], text: str) -> str:
-    result = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+def _run(command: Sequence[str]) -> str:
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise MediaError(f"{command[0]} failed on {command}: {result.stderr.strip()[-300:]}")
+        detail = result.stderr.strip()[-300:]
+        raise MediaError(f"{' '.join(command)} failed ({detail}); check the installation of {command[0]}.")
     return result.stdout
 
 
-def _utterance(wav: bytes, ends: Sequence[tuple[str, float]], voice: Voice) -> Utterance:
+def _read_utterance(wav: bytes, ends: Sequence[tuple[str, float]], voice: Voice) -> Utterance:
     with wave.open(io.BytesIO(wav)) as file:
         rate_hz = file.getframerate()
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
-    return Utterance(_to_16k(samples, rate_hz), _phones(ends, voice.phone_set))
+    return Utterance(resample_to_16k(samples, rate_hz), _make_phones(ends, voice.phone_set))
 
 
-def _phones(ends: Sequence[tuple[str, float]], phone_set: str) -> tuple[Phone, ...]:
-    """Phones from (name, end in seconds); one that stands for several symbols is cut into equal parts.
+def _make_phones(ends: Sequence[tuple[str, float]], phone_set: str) -> tuple[Phone, ...]:
+    """Return phones for (name, end in seconds) pairs; a phone of several symbols is split into equal parts.
 
-    A "pause" below 30 ms is a mark between words: its time goes to the phone after it.
+    A pause below 30 ms is a word boundary: its time is added to the next phone.
     """
     phones, start = [], 0.0
     for name, end in ends:
         symbols = to_symbols(name, phone_set)
-        if symbols == (SILENCE,) and end - start < 0.03:
+        if symbols == (SILENCE,) and end - start < _MIN_PAUSE_S:
             continue
         cuts = np.linspace(start, end, len(symbols) + 1)
         phones += [Phone(symbol, float(a), float(b)) for symbol, a, b in zip(symbols, cuts[:-1], cuts[1:], strict=True)]
         start = end if symbols else start
     return tuple(phones)
-
-
-def _to_16k(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
-    if rate_hz == SAMPLE_RATE_HZ:
-        return samples
-    from scipy.signal import resample_poly
-
-    divisor = int(np.gcd(rate_hz, SAMPLE_RATE_HZ))
-    return np.asarray(resample_poly(samples, SAMPLE_RATE_HZ // divisor, rate_hz // divisor), np.float32)

@@ -1,1 +1,1 @@
-"""Recipes for the networks of the starter engine."""
+"""Training recipes for the networks of the starter engine: SpeechToExpression and PoseCvae."""

@@ -1,7 +1,7 @@
-"""The styles of head movement that the starter engine offers, as figures of the synthetic head.
+"""Head motion styles of the starter engine, as parameters of the synthetic head motion.
 
-Degrees are standard deviations unless said otherwise; the order is pitch, yaw, roll. Translations are in units of
-the face height, order x, y, z. Styles differ in amount, tempo, posture and in what they answer to in the speech.
+Angles are standard deviations in degrees unless noted, in the order pitch, yaw, roll. Translations are in face heights,
+in the order x, y, z. Styles differ in amplitude, tempo, posture and in their response to the speech.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ Triple = tuple[float, float, float]
 
 
 class HeadStyle(NamedTuple):
-    """How one kind of person moves the head while speaking.
+    """Head movement of one style during speech.
 
     sway_deg: slow movement below 0.5 Hz, in speech and silence.
-    ordinary_deg: movement of 0.5 to 1.6 Hz while speaking.
-    nod_deg, nod_chance: size of a beat on a fully emphasised syllable (peak) and how surely one comes.
-    follow_deg: by how much the chin lifts per semitone of pitch.
-    shift_deg, shift_chance: spread of the postures taken at phrase boundaries, and how often one is taken.
-    posture_deg: the posture around which everything moves.
-    shift_height: spread (x, y, z) of the places taken with the postures, face heights.
-    place_height: the place around which everything moves, face heights; z towards the camera.
+    ordinary_deg: movement of 0.5 to 1.6 Hz during speech.
+    nod_deg, nod_chance: peak angle of a nod on a fully emphasised syllable, and the probability of a nod.
+    follow_deg: upward head pitch per semitone of voice pitch.
+    shift_deg, shift_chance: standard deviation of posture shifts at phrase boundaries, and their probability.
+    posture_deg: mean posture.
+    shift_height: standard deviation (x, y, z) of the translation of posture shifts, face heights.
+    place_height: mean translation, face heights; z towards the camera.
     tempo: factor on all frequencies of sway and ordinary movement.
     """
 

@@ -1,4 +1,4 @@
-"""Recordings of people for the corpus: what is found, the language model, and phones where they sound."""
+"""Recordings for the corpus: transcripts, the language model and phone alignment."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sadtalker_ext.errors import MediaError, MissingPackageError
 from sadtalker_ext.training.corpus.build import Shard
 from sadtalker_ext.training.corpus.phonemes import BILABIALS, SILENCE, SYMBOLS
 from sadtalker_ext.training.corpus.recordings import (
-    Aligner,
-    bigram_model,
+    PhoneAligner,
+    build_bigram_model,
     build_recordings,
     find_recordings,
-    words_of,
+    split_words,
 )
 from sadtalker_ext.training.starter.speech_features import is_recorded
-from sadtalker_ext.training.starter.speech_to_expression import RECORDED_SHARE, shared_odds
+from sadtalker_ext.training.starter.speech_to_expression import RECORDED_SHARE, stream_probabilities
 
 TEXT = (
     "Hello! This is Sad Talker. I was only a photograph. Give me a voice, and I will speak for you: a poem, a funny "
@@ -36,23 +36,23 @@ def voice() -> Path:
     return Path(str(files("sadtalker_ext.assets") / "demo_voice.flac"))
 
 
-def test_words_come_from_a_text_beside_or_a_table(tmp_path):
+def test_transcripts_come_from_text_files_or_a_table(tmp_path):
     for name in ("a.wav", "b.FLAC", "c.wav", "notes.pdf"):
         (tmp_path / name).touch()
     (tmp_path / "a.txt").write_text("Don't stop, now!", "utf-8")
     (tmp_path / "metadata.csv").write_text("b|Dr. B|doctor b\nz|nobody|nobody\n", "utf-8")
-    found = {recording.path.name: recording.words for recording in find_recordings(tmp_path)}
+    found = {recording.path.name: recording.transcript for recording in find_recordings(tmp_path)}
     assert found == {"a.wav": "don't stop now", "b.FLAC": "doctor b", "c.wav": None}
 
 
-def test_a_folder_without_recordings_is_refused(tmp_path):
-    with pytest.raises(MediaError, match="holds no recordings"):
+def test_folder_without_recordings_is_refused(tmp_path):
+    with pytest.raises(MediaError, match="has no recordings"):
         find_recordings(tmp_path)
 
 
-def test_chances_of_the_language_model_sum_to_one():
-    """Seen pairs, and the rest of the words by back-off, share all of the chance after every word."""
-    lines = bigram_model([["a", "b", "a", "c"], ["b", "b"], ["a", "c"]]).splitlines()
+def test_probabilities_of_the_language_model_sum_to_one():
+    """The bigrams and the back-off of each word have a total probability of 1."""
+    lines = build_bigram_model([["a", "b", "a", "c"], ["b", "b"], ["a", "c"]]).splitlines()
     single: dict[str, tuple[float, float]] = {}
     seen: dict[str, dict[str, float]] = defaultdict(dict)
     for fields in (line.split() for line in lines if line[:1] in "-0123456789" and line):
@@ -73,22 +73,22 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def test_recordings_get_their_share_of_the_training():
-    odds = shared_odds(np.array([100.0, 300.0, 10.0, 30.0]), np.array([False, False, True, True]))
-    assert odds.sum() == pytest.approx(1.0)
-    assert odds[2:].sum() == pytest.approx(RECORDED_SHARE)
-    assert odds[1] == pytest.approx(3 * odds[0])
-    np.testing.assert_allclose(shared_odds(np.ones(4), np.ones(4, bool)), 0.25)
-    np.testing.assert_allclose(shared_odds(np.ones(4), np.zeros(4, bool)), 0.25)
+def test_recordings_have_their_share_of_the_probability():
+    p = stream_probabilities(np.array([100.0, 300.0, 10.0, 30.0]), np.array([False, False, True, True]))
+    assert p.sum() == pytest.approx(1.0)
+    assert p[2:].sum() == pytest.approx(RECORDED_SHARE)
+    assert p[1] == pytest.approx(3 * p[0])
+    np.testing.assert_allclose(stream_probabilities(np.ones(4), np.ones(4, bool)), 0.25)
+    np.testing.assert_allclose(stream_probabilities(np.ones(4), np.zeros(4, bool)), 0.25)
 
 
-def test_a_missing_recogniser_is_named(monkeypatch):
+def test_error_names_the_missing_recogniser(monkeypatch):
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
     with pytest.raises(MissingPackageError, match="pip install pocketsphinx"):
-        Aligner()
+        PhoneAligner()
 
 
-def test_phones_lie_where_they_sound(voice, tmp_path):
+def test_phones_are_aligned_with_the_audio(voice, tmp_path):
     pytest.importorskip("pocketsphinx")
     shutil.copy(voice, tmp_path / "demo.flac")
     (tmp_path / "demo.txt").write_text(TEXT, "utf-8")
@@ -107,5 +107,5 @@ def test_phones_lie_where_they_sound(voice, tmp_path):
     assert np.median(level[""]) < 0.1 * np.median(level["sound"])
 
 
-def test_words_of_other_spellings():
-    assert words_of("Rock 'n' Roll, it's 1 o'clock!") == ["rock", "'n'", "roll", "it's", "o'clock"]
+def test_words_are_split_with_apostrophes():
+    assert split_words("Rock 'n' Roll, it's 1 o'clock!") == ["rock", "'n'", "roll", "it's", "o'clock"]

@@ -1,23 +1,23 @@
-"""The synthetic head: human amounts, spectrum and coupling; the synthetic prosody resembles the measured one."""
+"""Synthetic head motion has human amplitudes, spectrum and coupling; synthetic prosody resembles measured prosody."""
 
 import numpy as np
 import pytest
 
 from sadtalker_ext.audio.prosody import prosody_features
 from sadtalker_ext.metrics.motion import beat_alignment, fast_share, speech_beats
-from sadtalker_ext.training.starter.head_motion_data import move_head, simulate_prosody
+from sadtalker_ext.training.starter.head_motion_data import simulate_head_motion, simulate_prosody
 from sadtalker_ext.training.starter.head_styles import HEAD_STYLES
 
 
-def minutes(style: str, count: int = 3, seed: int = 0):
+def simulate_minutes(style: str, count: int = 3, seed: int = 0):
     rng = np.random.default_rng(seed)
     prosody = simulate_prosody(1500 * count, rng)
-    return prosody, move_head(prosody, HEAD_STYLES[style], rng)
+    return prosody, simulate_head_motion(prosody, HEAD_STYLES[style], rng)
 
 
 @pytest.mark.parametrize("style", list(HEAD_STYLES))
-def test_amounts_are_human(style: str):
-    _, pose = minutes(style)
+def test_amplitudes_are_human(style: str):
+    _, pose = simulate_minutes(style)
     assert np.all(pose[0] == 0)
     angles = np.rad2deg(pose[:, :3])
     assert np.abs(angles).max() < 10
@@ -28,15 +28,15 @@ def test_amounts_are_human(style: str):
     assert speed < 90, "degrees per second"
 
 
-def test_natural_is_moderate():
-    spreads = np.mean([np.rad2deg(minutes("natural", seed=s)[1][:, :3]).std(axis=0) for s in range(3)], axis=0)
+def test_natural_style_is_moderate():
+    spreads = np.mean([np.rad2deg(simulate_minutes("natural", seed=s)[1][:, :3]).std(axis=0) for s in range(3)], axis=0)
     assert 1.5 < spreads[0] < 3.0
     assert 2.0 < spreads[1] < 3.5
     assert 1.0 < spreads[2] < 2.5
 
 
 def test_nods_go_down_on_emphasis():
-    prosody, pose = minutes("nodding")
+    prosody, pose = simulate_minutes("nodding")
     beats = speech_beats(prosody.emphasis, 0.5)
     beats = beats[(beats > 60) & (beats < len(pose) - 10)]
     before, on, after = (pose[beats + lag, 0].mean() for lag in (-7, 1, 9))
@@ -47,23 +47,23 @@ def test_nods_go_down_on_emphasis():
     assert beat_alignment(beats, beats) == 1.0
 
 
-def test_speech_moves_the_head_more_than_silence():
-    prosody, pose = minutes("natural", 5)
+def test_head_moves_more_in_speech_than_in_silence():
+    prosody, pose = simulate_minutes("natural", 5)
     speed = np.linalg.norm(np.diff(pose[:, :3], axis=0), axis=1)
     silent = prosody.speech[1:] < 0.05
     deep = np.convolve(silent, np.ones(21), mode="same") > 20.5
     assert speed[prosody.speech[1:] > 0.9].mean() > 1.5 * speed[deep].mean()
 
 
-def test_styles_keep_their_postures():
-    means = {style: np.rad2deg(minutes(style)[1][200:, :3].mean(axis=0)) for style in HEAD_STYLES}
+def test_styles_have_their_mean_postures():
+    means = {style: np.rad2deg(simulate_minutes(style)[1][200:, :3].mean(axis=0)) for style in HEAD_STYLES}
     assert means["shy"][0] > 2.5
     assert means["confident"][0] < -1.5
     assert means["attentive"][2] > 2.0
     assert np.abs(means["natural"]).max() < 2.0
 
 
-def test_simulated_prosody_has_the_figures_of_speech():
+def test_simulated_prosody_has_the_statistics_of_speech():
     prosody = simulate_prosody(30000, np.random.default_rng(0))
     talking = prosody.speech > 0.9
     assert 0.55 < prosody.energy[talking].mean() < 0.75

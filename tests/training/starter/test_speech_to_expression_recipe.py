@@ -1,4 +1,4 @@
-"""The recipe takes three real steps on made-up data, goes on exactly, and writes a file the engine can open."""
+"""The recipe runs three steps on synthetic data, resumes exactly, and writes a file that the engine opens."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from sadtalker_ext.cli.train_flags import code_version
 from sadtalker_ext.engines.starter.speech_motion import open_speech_to_motion
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.speech_to_expression import LogMel, SpeechToExpressionConfig
-from sadtalker_ext.training.core.loop import Plan, train
-from sadtalker_ext.training.core.run_log import read_journal
+from sadtalker_ext.training.core.loop import train
+from sadtalker_ext.training.core.plan import Plan
+from sadtalker_ext.training.core.run_log import read_run_log
 from sadtalker_ext.training.starter.speech_features import compute_features
-from sadtalker_ext.training.starter.speech_to_expression import ExpNetRecipe, train_exp_net
+from sadtalker_ext.training.starter.speech_to_expression import (
+    SpeechToExpressionRecipe,
+    train_speech_to_expression,
+)
 from sadtalker_ext.weights.safetensors_file import read_safetensors_file
 from sadtalker_ext.weights.starter import SPEECH_TO_EXPRESSION_KIND
 
@@ -36,11 +40,11 @@ def features(tmp_path_factory):
     return folder
 
 
-def test_three_steps_make_a_file_the_engine_opens(features: Path, tmp_path: Path):
-    path = train_exp_net(ExpNetRecipe(features, SMALL), tmp_path, PLAN, code_version())
+def test_three_steps_write_a_file_that_the_engine_opens(features: Path, tmp_path: Path):
+    path = train_speech_to_expression(SpeechToExpressionRecipe(features, SMALL), tmp_path, PLAN, code_version())
     mouth = open_speech_to_motion(path).predict(iter([np.zeros(16000, np.float32)]), 25)
     assert mouth.shape == (25, 8)
-    names = {name for _, name, _ in read_journal(tmp_path / "losses.csv")}
+    names = {name for _, name, _ in read_run_log(tmp_path / "losses.csv")}
     assert {"shape", "speed", "opening", "width", "closure", "phones", "validation_unseen_opening_r"} <= names
     assert len(list((tmp_path / "samples" / "0000003").glob("*.svg"))) == 2
     header = read_safetensors_file(path, SPEECH_TO_EXPRESSION_KIND).header
@@ -48,40 +52,41 @@ def test_three_steps_make_a_file_the_engine_opens(features: Path, tmp_path: Path
     assert json.loads(header["plan"])["steps"] == 3
 
 
-def test_it_starts_from_given_weights(features: Path, tmp_path: Path):
-    first = train_exp_net(ExpNetRecipe(features, SMALL), tmp_path / "a", PLAN, code_version())
-    again = ExpNetRecipe(features, start=first)
+def test_training_starts_from_given_weights(features: Path, tmp_path: Path):
+    first = train_speech_to_expression(SpeechToExpressionRecipe(features, SMALL), tmp_path / "a", PLAN, code_version())
+    again = SpeechToExpressionRecipe(features, start=first)
     assert again.config == SMALL
-    begun = again.build()["reader"].exp_net.state_dict()
+    initial = again.build()["reader"].exp_net.state_dict()
     shipped = open_speech_to_motion(first).network.state_dict()
-    assert all(torch.equal(begun[key], shipped[key]) for key in shipped)
-    second = train_exp_net(again, tmp_path / "b", PLAN, code_version())
-    assert json.loads(read_safetensors_file(second, SPEECH_TO_EXPRESSION_KIND).header["started_from"])["recipe"] == "exp_net"
+    assert all(torch.equal(initial[key], shipped[key]) for key in shipped)
+    second = train_speech_to_expression(again, tmp_path / "b", PLAN, code_version())
+    header = read_safetensors_file(second, SPEECH_TO_EXPRESSION_KIND).header
+    assert json.loads(header["started_from"])["recipe"] == "exp_net"
 
 
-def test_it_goes_on_exactly(features: Path, tmp_path: Path):
+def test_training_resumes_exactly(features: Path, tmp_path: Path):
     plan = replace(PLAN, steps=6)
-    whole = train(ExpNetRecipe(features, SMALL), plan, tmp_path / "whole")["reader"].state_dict()
-    train(ExpNetRecipe(features, SMALL), plan, tmp_path / "split", stop_after=3)
-    split = train(ExpNetRecipe(features, SMALL), plan, tmp_path / "split")["reader"].state_dict()
+    whole = train(SpeechToExpressionRecipe(features, SMALL), plan, tmp_path / "whole")["reader"].state_dict()
+    train(SpeechToExpressionRecipe(features, SMALL), plan, tmp_path / "split", stop_after=3)
+    split = train(SpeechToExpressionRecipe(features, SMALL), plan, tmp_path / "split")["reader"].state_dict()
     assert all(torch.equal(whole[key], split[key]) for key in whole)
 
 
-def test_unseen_voices_stay_out_of_training(features: Path):
-    held = ExpNetRecipe(features, SMALL)
-    everything = ExpNetRecipe(features, SMALL, hold_out=False)
-    assert len(everything.train_set) == 2 * len(held.train_set) == 4
-    assert len(held.unseen) == 2
+def test_unseen_voices_are_excluded_from_training(features: Path):
+    held_out = SpeechToExpressionRecipe(features, SMALL)
+    all_voices = SpeechToExpressionRecipe(features, SMALL, hold_out=False)
+    assert len(all_voices.train_set) == 2 * len(held_out.train_set) == 4
+    assert len(held_out.unseen) == 2
 
 
-def test_it_learns_made_up_speech(features: Path, tmp_path: Path):
-    recipe = ExpNetRecipe(features, SMALL)
+def test_training_improves_on_synthetic_speech(features: Path, tmp_path: Path):
+    recipe = SpeechToExpressionRecipe(features, SMALL)
     before = recipe.validate(recipe.build())
     plan = replace(PLAN, steps=60, learning_rate=5e-3, warmup_steps=10, batch_size=4, ema_decay=0.9, log_every=20)
     after = recipe.validate(train(recipe, replace(plan, validate_every=60, save_every=60), tmp_path))
     assert after["unseen_opening_r"] > max(0.6, before["unseen_opening_r"] + 0.2)
 
 
-def test_an_empty_folder_is_a_sentence(tmp_path: Path):
+def test_empty_folder_is_refused(tmp_path: Path):
     with pytest.raises(WeightsError, match="make them with: sadtalker train corpus"):
-        ExpNetRecipe(tmp_path, SMALL)
+        SpeechToExpressionRecipe(tmp_path, SMALL)
