@@ -1,4 +1,4 @@
-"""``sadtalker train``: make the networks of both engines; each kind of recipe has its own file."""
+"""Command ``sadtalker train``: creates training data and trains the networks of both engines."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 from sadtalker_ext.cli import train_data, train_renderer, train_sadtalker, train_starter
 
-RECIPES = (train_data, train_renderer, train_sadtalker, train_starter)
+RECIPE_MODULES = (train_data, train_renderer, train_sadtalker, train_starter)
 
 
-def add_command(commands: Any) -> None:  # noqa: ANN401 - argparse gives this type no public name
-    """Add ``train`` and its recipes to the program's commands."""
-    train = commands.add_parser("train", help="make data and networks anew", allow_abbrev=False)
+def add_command(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
+    """Add ``train`` with all recipes to the commands of the program."""
+    train = commands.add_parser("train", help="create training data and train networks", allow_abbrev=False)
     recipes = train.add_subparsers(dest="recipe", metavar="RECIPE", required=True)
-    for module in RECIPES:
+    for module in RECIPE_MODULES:
         module.add_recipes(recipes)

@@ -1,4 +1,4 @@
-"""What the commands of ``sadtalker train`` share: flags for a plan, the progress they log, the version of the code."""
+"""Shared parts of the ``sadtalker train`` commands: plan flags, progress messages, version of the code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sadtalker_ext
 from sadtalker_ext.errors import SettingsError
@@ -15,45 +15,60 @@ from sadtalker_ext.errors import SettingsError
 if TYPE_CHECKING:
     from sadtalker_ext.training.core.plan import Plan
 
-ACCELERATE = "Several devices or machines: accelerate launch $(which sadtalker) train ... with the same options."
-POSITIVE = ("steps", "batch_size", "accumulate", "learning_rate")
-PLAN_FLAGS = (*POSITIVE, "seed", "workers", "precision")
-"""Fields of a plan that the command line changes."""
+ACCELERATE = "With several devices or machines: accelerate launch $(which sadtalker) train ... with the same options."
+POSITIVE_FIELDS = ("steps", "batch_size", "accumulate", "learning_rate")
+PLAN_FIELDS = (*POSITIVE_FIELDS, "seed", "workers", "precision")
+"""Fields of a plan that have a command-line flag."""
 
 
-def add_plan(parser: argparse.ArgumentParser) -> None:
-    """Flags for the folder of a run and its plan; what is left out comes from the recipe's own plan."""
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoint, losses, samples and result")
-    parser.add_argument("--steps", type=int, help="length of the whole run; the same command goes on after a stop")
-    parser.add_argument("--batch-size", type=int, help="examples computed at once, per process")
-    parser.add_argument("--accumulate", type=int, help="batches that make one step, where memory is small")
-    parser.add_argument("--learning-rate", type=float, help="peak of the learning rate")
-    parser.add_argument("--seed", type=int, help="of weights and batches")
-    parser.add_argument("--workers", type=int, help="processes that prepare batches")
-    parser.add_argument("--precision", choices=("no", "fp16", "bf16"), help="mixed precision, as accelerate calls it")
+def add_plan_flags(parser: argparse.ArgumentParser, *, steps: str, seed: bool = True) -> None:
+    """Add the flags that change a plan. steps: help text of ``--steps``. seed: whether there is a flag ``--seed``."""
+    parser.add_argument("--steps", type=int, help=steps)
+    parser.add_argument("--batch-size", type=int, help="number of examples that each process computes at once")
+    parser.add_argument("--accumulate", type=int, help="number of batches that form one step, to save memory")
+    parser.add_argument("--learning-rate", type=float, help="maximum learning rate of the run")
+    if seed:
+        parser.add_argument("--seed", type=int, help="seed of the initial weights and of the batches")
+    parser.add_argument("--workers", type=int, help="number of processes that prepare batches")
+    parser.add_argument(
+        "--precision", choices=("no", "fp16", "bf16"), help="mixed precision: off (no), float16 or bfloat16"
+    )
 
 
-def changed_plan(plan: Plan, options: argparse.Namespace) -> Plan:
-    """The recipe's own plan with what the command line changes."""
-    given = {name: getattr(options, name) for name in PLAN_FLAGS if getattr(options, name) is not None}
-    for name in POSITIVE:
+def add_run_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the run folder and the plan flags; values that are not given come from the plan of the recipe."""
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for checkpoint, losses, samples and weights"
+    )
+    add_plan_flags(parser, steps="total number of steps; the same command resumes an interrupted run")
+
+
+def given_plan_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the plan fields given on the command line. Raises SettingsError if one of them must be above 0."""
+    given = {name: value for name in PLAN_FIELDS if (value := getattr(options, name, None)) is not None}
+    for name in POSITIVE_FIELDS:
         require_positive(f"--{name.replace('_', '-')}", given.get(name, 1))
-    return replace(plan, **given)
+    return given
+
+
+def plan_from_options(plan: Plan, options: argparse.Namespace) -> Plan:
+    """Return the plan of the recipe with the fields given on the command line."""
+    return replace(plan, **given_plan_fields(options))
 
 
 def require_positive(flag: str, value: float) -> None:
-    """Refuse zero and less."""
+    """Raise SettingsError unless ``value`` is above 0."""
     if value <= 0:
-        raise SettingsError(f"{flag} is {value}; it must be above 0")
+        raise SettingsError(f"{flag} is {value}; it must be above 0.")
 
 
-def log_progress() -> None:
-    """Show what the work logs, one line each, on stderr."""
+def show_progress() -> None:
+    """Write the progress messages of the training packages to stderr, one line each."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 
 def code_version() -> str:
-    """The commit this package runs from, or its version where it is no checkout."""
+    """Return the git commit of this package, or its version if it is not a git checkout."""
     folder = Path(sadtalker_ext.__file__).parent
     command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
     try:

@@ -1,41 +1,36 @@
-"""``sadtalker train`` for the networks of the SadTalker engine that hear, for all of them at once, and their export."""
+"""Commands ``sadtalker train exp_net``, ``pose_vae``, ``all`` and ``export`` for the SadTalker engine."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sadtalker_ext.cli.train_flags import (
     ACCELERATE,
-    POSITIVE,
-    add_plan,
-    changed_plan,
+    add_plan_flags,
+    add_run_flags,
     code_version,
-    log_progress,
+    given_plan_fields,
+    plan_from_options,
     require_positive,
+    show_progress,
 )
-from sadtalker_ext.cli.train_renderer import CONFIGS, PERCEPTUAL, pyramid_of
-
-ALL_CHANGES: Final = (*POSITIVE, "workers", "precision")
+from sadtalker_ext.cli.train_renderer import CONFIGS, DATA_HELP, PERCEPTUAL, create_pyramid
 
 
-def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this type no public name
-    """Add ``sadtalker_exp_net``, ``sadtalker_pose_vae``, ``all`` and ``export`` to the commands of ``train``."""
-    exp_net = recipes.add_parser(
-        "sadtalker_exp_net", help="sadtalker: speech to expression, from clips", epilog=ACCELERATE
-    )
-    _add_lips(exp_net)
+def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
+    """Add ``exp_net``, ``pose_vae``, ``all`` and ``export`` to the commands of ``train``."""
+    exp_net = recipes.add_parser("exp_net", help="sadtalker: speech to expression, from clips", epilog=ACCELERATE)
+    _add_loss_files(exp_net)
     exp_net.set_defaults(run=_exp_net)
-    pose_vae = recipes.add_parser(
-        "sadtalker_pose_vae", help="sadtalker: speech to head motion, from clips", epilog=ACCELERATE
-    )
+    pose_vae = recipes.add_parser("pose_vae", help="sadtalker: speech to head motion, from clips", epilog=ACCELERATE)
     pose_vae.set_defaults(run=_pose_vae)
     for parser in (exp_net, pose_vae):
-        parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="from train practice or prepare")
+        parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=DATA_HELP)
         _add_config(parser)
-        add_plan(parser)
+        add_run_flags(parser)
     _add_all(recipes)
     _add_export(recipes)
 
@@ -44,58 +39,60 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", choices=CONFIGS, default="small", help="size of the networks (default small)")
 
 
-def _add_lips(parser: argparse.ArgumentParser) -> None:
+def _add_loss_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--face-model", type=Path, metavar="FILE", help="BFM_model_front.mat, for clips with that model's coefficients"
+        "--face-model", type=Path, metavar="FILE", help="BFM_model_front.mat, needed for clips with bfm coefficients"
     )
     parser.add_argument(
         "--lip-reader", type=Path, metavar="FILE",
-        help="a frozen lip reader as safetensors, its configuration (JSON) beside it; without it that loss is left out",
+        help="lip-reading network for the optional lip-reading loss: safetensors with a JSON configuration beside it",
     )  # fmt: skip
 
 
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder", type=Path, action="append", default=[], metavar="DIR",
-        help="look here first for FaceRecon, which clips with the Basel model's coefficients need",
+        help="folder searched first for FaceRecon, which clips with bfm coefficients need",
     )  # fmt: skip
 
 
 def _add_all(recipes: Any) -> None:  # noqa: ANN401
     whole = recipes.add_parser(
-        "all", help="sadtalker: every network one after another, and export",
-        description="Practice clips (unless --data names others), ExpNet, PoseVAE, renderer, both mappings, export. "
-        "The same command goes on after a stop.",
+        "all", help="sadtalker: train all networks and export them",
+        description="Create practice clips (unless --data is given), train ExpNet, PoseVAE, the renderer and both "
+        "mapping networks, and export them. The same command resumes an interrupted run.",
     )  # fmt: skip
     _add_config(whole)
-    whole.add_argument("--out", type=Path, required=True, metavar="RUN", help="a folder for each stage, and export")
-    whole.add_argument("--data", type=Path, metavar="DIR", help="from train practice or prepare (default: made anew)")
-    whole.add_argument("--portraits", type=Path, metavar="DIR", help="for practice clips (default: the demo's)")
-    whole.add_argument("--speech", type=Path, metavar="DIR", help="for practice clips (default: what is there)")
-    whole.add_argument("--processes", type=int, default=1, help="that make practice clips at once (default 1)")
-    whole.add_argument("--perceptual", choices=PERCEPTUAL, help="as for train renderer")
-    _add_lips(whole)
+    whole.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder with one subfolder per stage")
+    whole.add_argument(
+        "--data", type=Path, metavar="DIR",
+        help=f"{DATA_HELP} (default: new practice clips)",
+    )  # fmt: skip
+    whole.add_argument(
+        "--portraits", type=Path, metavar="DIR", help="portraits of the practice clips (default: the demo portrait)"
+    )
+    whole.add_argument("--speech", type=Path, metavar="DIR", help="speech of the practice clips, see train practice")
+    whole.add_argument("--processes", type=int, default=1, help="processes that render practice clips (default 1)")
+    whole.add_argument("--perceptual", choices=PERCEPTUAL, help="features of the perceptual loss, see train renderer")
+    _add_loss_files(whole)
     _add_folder(whole)
-    whole.add_argument("--steps", type=int, help="of every network, in place of its own number")
-    whole.add_argument("--batch-size", type=int, help="examples computed at once")
-    whole.add_argument("--accumulate", type=int, help="batches that make one step")
-    whole.add_argument("--learning-rate", type=float, help="peak of every learning rate")
-    whole.add_argument("--workers", type=int, help="processes that prepare batches")
-    whole.add_argument("--precision", choices=("no", "fp16", "bf16"), help="mixed precision")
+    add_plan_flags(whole, steps="number of steps of every network, instead of its default", seed=False)
     whole.set_defaults(run=_all)
 
 
 def _add_export(recipes: Any) -> None:  # noqa: ANN401
     export = recipes.add_parser(
-        "export", help="sadtalker: finished runs to checkpoints that the engine opens",
+        "export", help="sadtalker: write trained networks as checkpoints of the engine",
         description="Write SadTalker_V0.0.2_SIZE.safetensors and both mapping files. Use them with: sadtalker animate "
-        "... --engine sadtalker --folder FOLDER. They render the size they were trained for, whatever --size says.",
+        "... --engine sadtalker --folder FOLDER. They render at the size they were trained for; --size is ignored.",
     )  # fmt: skip
     export.add_argument(
         "folder_of_runs", type=Path, metavar="RUN",
-        help="has the folders exp_net, pose_vae, renderer, mapping_70 and mapping_73, each a finished run",
+        help="folder with the finished runs exp_net, pose_vae, renderer, mapping_70 and mapping_73",
     )  # fmt: skip
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="of its own")
+    export.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="output folder (must be empty)"
+    )
     _add_folder(export)
     export.set_defaults(run=_export)
 
@@ -105,10 +102,10 @@ def _exp_net(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.sadtalker.exp_net import PLANS, SadTalkerExpNetRecipe, train_sadtalker_exp_net
     from sadtalker_ext.weights.external_networks import load_lip_reader
 
-    log_progress()
+    show_progress()
     reader = load_lip_reader(options.lip_reader) if options.lip_reader else None
     recipe = SadTalkerExpNetRecipe(options.data, speech_model_size(options.config), options.face_model, reader)
-    plan = changed_plan(PLANS[options.config], options)
+    plan = plan_from_options(PLANS[options.config], options)
     print(json.dumps({"weights": str(train_sadtalker_exp_net(recipe, options.out, plan, code_version()))}))
     return 0
 
@@ -117,9 +114,9 @@ def _pose_vae(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.sadtalker.audio_windows import speech_model_size
     from sadtalker_ext.training.sadtalker.pose_vae import PLANS, SadTalkerPoseVaeRecipe, train_sadtalker_pose_vae
 
-    log_progress()
+    show_progress()
     recipe = SadTalkerPoseVaeRecipe(options.data, speech_model_size(options.config))
-    plan = changed_plan(PLANS[options.config], options)
+    plan = plan_from_options(PLANS[options.config], options)
     print(json.dumps({"weights": str(train_sadtalker_pose_vae(recipe, options.out, plan, code_version()))}))
     return 0
 
@@ -128,17 +125,14 @@ def _all(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.sadtalker.train_all import TrainAllOptions, train_all
     from sadtalker_ext.weights.files import search_folders
 
-    log_progress()
-    changes = {name: value for name in ALL_CHANGES if (value := getattr(options, name)) is not None}
-    for name in POSITIVE:
-        require_positive(f"--{name.replace('_', '-')}", changes.get(name, 1))
+    show_progress()
     require_positive("--processes", options.processes)
-    wishes = TrainAllOptions(
-        config=options.config, pyramid=lambda: pyramid_of(options), data=options.data, portraits=options.portraits,
+    stage_options = TrainAllOptions(
+        config=options.config, pyramid=lambda: create_pyramid(options), data=options.data, portraits=options.portraits,
         speech=options.speech, processes=options.processes, face_model=options.face_model,
-        lip_reader=options.lip_reader, checkpoints=search_folders(options.folder), changes=changes,
+        lip_reader=options.lip_reader, checkpoints=search_folders(options.folder), changes=given_plan_fields(options),
     )  # fmt: skip
-    files = train_all(wishes, options.out, code_version())
+    files = train_all(stage_options, options.out, code_version())
     print(json.dumps({"weights": [str(path) for path in files]}))
     return 0
 

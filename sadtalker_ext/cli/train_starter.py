@@ -1,4 +1,4 @@
-"""``sadtalker train corpus``, ``exp_net`` and ``pose_vae``: the starter engine's own networks."""
+"""Commands ``sadtalker train corpus``, ``speech_to_expression`` and ``pose_cvae`` for the starter engine."""
 
 from __future__ import annotations
 
@@ -9,34 +9,39 @@ from typing import Any
 
 from sadtalker_ext.cli.train_flags import (
     ACCELERATE,
-    add_plan,
-    changed_plan,
+    add_run_flags,
     code_version,
-    log_progress,
+    plan_from_options,
     require_positive,
+    show_progress,
 )
 
 
-def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse gives this type no public name
-    """Add the starter engine's recipes to those of ``train``."""
-    corpus = recipes.add_parser("corpus", help="starter: synthesise speech with phone times, augment it")
+def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
+    """Add the commands of the starter engine to those of ``train``."""
+    corpus = recipes.add_parser("corpus", help="starter: synthesise and augment speech with phone labels")
     corpus.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for shards and features")
-    corpus.add_argument("--hours", type=float, default=12.0, help="of speech before augmentation (default 12)")
-    corpus.add_argument("--rounds", type=int, default=2, help="augmented versions of each hour (default 2)")
+    corpus.add_argument("--hours", type=float, default=12.0, help="hours of speech before augmentation (default 12)")
+    corpus.add_argument("--rounds", type=int, default=2, help="number of augmented versions of the speech (default 2)")
     corpus.add_argument(
-        "--recordings", type=Path, metavar="DIR", help="English speech of people besides, with NAME.txt beside NAME.wav"
+        "--recordings", type=Path, metavar="DIR",
+        help="folder of additional English recordings with transcripts (NAME.txt beside NAME.wav)",
     )
-    corpus.add_argument("--processes", type=int, default=1, help="programs at work at once (default 1)")
+    corpus.add_argument("--processes", type=int, default=1, help="number of parallel processes (default 1)")
     corpus.set_defaults(run=_corpus)
-    exp_net = recipes.add_parser("exp_net", help="starter: speech to lips, from a corpus", epilog=ACCELERATE)
-    exp_net.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that train corpus wrote")
-    exp_net.add_argument("--all-voices", action="store_true", help="train on the held-out voices too")
-    exp_net.add_argument("--start-from", type=Path, metavar="FILE", help="go on from these weights, not from chance")
-    exp_net.set_defaults(run=_exp_net)
-    pose_vae = recipes.add_parser("pose_vae", help="starter: speech to head motion", epilog=ACCELERATE)
-    pose_vae.set_defaults(run=_pose_vae)
-    for parser in (exp_net, pose_vae):
-        add_plan(parser)
+    expression = recipes.add_parser(
+        "speech_to_expression", help="starter: speech to lip shapes, from a corpus", epilog=ACCELERATE
+    )
+    expression.add_argument("--data", type=Path, required=True, metavar="DIR", help="output folder of train corpus")
+    expression.add_argument("--all-voices", action="store_true", help="train on the held-out voices as well")
+    expression.add_argument(
+        "--start-from", type=Path, metavar="FILE", help="file with the initial weights (default: random weights)"
+    )
+    expression.set_defaults(run=_speech_to_expression)
+    pose_cvae = recipes.add_parser("pose_cvae", help="starter: speech prosody to head motion", epilog=ACCELERATE)
+    pose_cvae.set_defaults(run=_pose_cvae)
+    for parser in (expression, pose_cvae):
+        add_run_flags(parser)
 
 
 def _corpus(options: argparse.Namespace) -> int:
@@ -44,7 +49,7 @@ def _corpus(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.corpus.recordings import build_recordings
     from sadtalker_ext.training.starter.speech_features import build_features
 
-    log_progress()
+    show_progress()
     for name, value in (("--hours", options.hours), ("--rounds", options.rounds), ("--processes", options.processes)):
         require_positive(name, value)
     if options.recordings is not None:
@@ -55,24 +60,24 @@ def _corpus(options: argparse.Namespace) -> int:
     return 0
 
 
-def _exp_net(options: argparse.Namespace) -> int:
+def _speech_to_expression(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.starter.speech_to_expression import (
         PLAN,
         SpeechToExpressionRecipe,
         train_speech_to_expression,
     )
 
-    log_progress()
+    show_progress()
     hold_out, start = not options.all_voices, options.start_from
     recipe = SpeechToExpressionRecipe(options.data / "features", hold_out=hold_out, start=start)
-    path = train_speech_to_expression(recipe, options.out, changed_plan(PLAN, options), code_version())
+    path = train_speech_to_expression(recipe, options.out, plan_from_options(PLAN, options), code_version())
     print(json.dumps({"weights": str(path)}))
     return 0
 
 
-def _pose_vae(options: argparse.Namespace) -> int:
+def _pose_cvae(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.starter.pose_cvae import PLAN, train_pose_cvae
 
-    log_progress()
-    print(json.dumps({"weights": str(train_pose_cvae(options.out, changed_plan(PLAN, options), code_version()))}))
+    show_progress()
+    print(json.dumps({"weights": str(train_pose_cvae(options.out, plan_from_options(PLAN, options), code_version()))}))
     return 0

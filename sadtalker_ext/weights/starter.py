@@ -22,7 +22,7 @@ POSE_CVAE_KIND: Final = "starter pose_vae"
 
 
 def load_speech_to_expression(path: Path | None = None) -> SpeechToExpression:
-    """Load the shipped network, or one that ``sadtalker train exp_net`` wrote; on the CPU, in eval mode."""
+    """Load the shipped network or one of ``sadtalker train speech_to_expression``; on the CPU, in eval mode."""
     from sadtalker_ext.models.speech_to_expression import SpeechToExpression, SpeechToExpressionConfig
 
     file = path or SPEECH_TO_EXPRESSION_FILE
@@ -35,7 +35,7 @@ def save_speech_to_expression(network: SpeechToExpression, path: Path, origin: M
 
 
 def load_pose_cvae(path: Path | None = None) -> PoseCvae:
-    """Load the shipped network, or one that ``sadtalker train pose_vae`` wrote; float32, on the CPU, in eval mode."""
+    """Load the shipped network, or one that ``sadtalker train pose_cvae`` wrote; float32, on the CPU, in eval mode."""
     from sadtalker_ext.models.pose_cvae import PoseCvae, PoseCvaeConfig
 
     return load_network(path or POSE_CVAE_FILE, POSE_CVAE_KIND, PoseCvae, PoseCvaeConfig)

@@ -1,4 +1,4 @@
-"""``sadtalker train``: three CPU steps from the command line, and refusals in a sentence."""
+"""``sadtalker train`` for the starter engine: three CPU steps from the command line, and error messages."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sadtalker_ext.cli import train as train_command
 from sadtalker_ext.cli.train_flags import code_version
 from sadtalker_ext.errors import MissingPackageError, SettingsError
 from sadtalker_ext.models.speech_to_expression import LogMel, SpeechToExpressionConfig
+from sadtalker_ext.training.corpus import voices as voices_module
 from sadtalker_ext.training.corpus.augment import Stream
-from sadtalker_ext.training.corpus.build import voices as voices_module
 from sadtalker_ext.training.corpus.phonemes import SYMBOL_INDEX
 from sadtalker_ext.training.starter import speech_features as features_module
 
@@ -27,7 +27,7 @@ def run(*words):
 
 
 def tone_stream(random):
-    """Two phones in turn, a loud tone and silence."""
+    """Return speech of two alternating phones: a loud tone and silence."""
     lengths = random.uniform(0.1, 0.3, 20)
     ends = np.cumsum(lengths)
     symbols = np.array([SYMBOL_INDEX["a"], SYMBOL_INDEX["m"]] * 10)
@@ -42,26 +42,27 @@ def test_three_steps_from_the_command_line(tmp_path: Path, capsys):
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)
     for name in ("rms-000-round0", "rms-000-test"):
-        features_module.compute_features([tone_stream(random)], LogMel(SpeechToExpressionConfig())).save(folder / f"{name}.npz")
+        features = features_module.compute_features([tone_stream(random)], LogMel(SpeechToExpressionConfig()))
+        features.save(folder / f"{name}.npz")
     options = ("--steps", 3, "--batch-size", 1, "--seed", 4)
-    assert run("train", "exp_net", "--data", tmp_path / "data", "--out", tmp_path / "out", *options) == 0
+    assert run("train", "speech_to_expression", "--data", tmp_path / "data", "--out", tmp_path / "out", *options) == 0
     weights = Path(json.loads(capsys.readouterr().out)["weights"])
     assert weights.exists()
     assert (tmp_path / "out" / "losses.csv").exists()
 
 
-def test_a_plan_that_cannot_be_is_refused(tmp_path: Path):
+def test_invalid_options_are_refused(tmp_path: Path):
     with pytest.raises(SettingsError, match="--batch-size is 0"):
-        run("train", "pose_vae", "--out", tmp_path, "--batch-size", 0)
+        run("train", "pose_cvae", "--out", tmp_path, "--batch-size", 0)
     with pytest.raises(SettingsError, match="--hours is -1"):
         run("train", "corpus", "--out", tmp_path, "--hours", -1)
 
 
-def test_corpus_names_the_missing_packages(tmp_path: Path, monkeypatch):
+def test_corpus_names_missing_packages(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(voices_module.shutil, "which", lambda name: None)
     with pytest.raises(MissingPackageError, match="apt-get install"):
         run("train", "corpus", "--out", tmp_path)
 
 
-def test_the_header_names_a_commit():
+def test_code_version_is_a_commit_or_a_version():
     assert len(code_version()) == 40 or "." in code_version()

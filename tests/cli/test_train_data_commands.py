@@ -1,4 +1,4 @@
-"""``sadtalker train practice`` and ``prepare``: from the command line, with several processes, refused in words."""
+"""``sadtalker train practice`` and ``prepare``: several processes and error messages."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def run(*words):
     return options.run(options)
 
 
-def test_practice_with_two_processes_equals_practice_with_one(tmp_path, capsys):
+def test_practice_does_not_depend_on_the_number_of_processes(tmp_path, capsys):
     for processes, folder in ((2, tmp_path / "two"), (1, tmp_path / "one")):
         options = ("--clips", 2, "--seconds", 0.4, "--size", 64, "--speech", VOICE, "--processes", processes)
         assert run("train", "practice", "-o", folder, *options) == 0
-        card = json.loads(capsys.readouterr().out)
-        assert card["clips"] == {"train": 2, "test": 1}
+        info = json.loads(capsys.readouterr().out)
+        assert info["clips"] == {"train": 2, "test": 1}
     for name in ("train-000000.tar", "train-000001.tar", "test-000000.tar", "card.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert len(ClipStore(tmp_path / "one").clip(1)) == 10
 
 
-def test_prepare_says_why_nothing_came_of_the_videos(tmp_path):
+def test_prepare_reports_why_videos_are_unusable(tmp_path):
     write(tmp_path / "videos" / "meadow.mp4", empty_scene((96, 128, 3), 6))
-    with pytest.raises(MediaError, match=r"None of the 1 videos gave a clip: .*report\.md"):
+    with pytest.raises(MediaError, match=r"None of the 1 videos has a usable clip.*report\.md"):
         run("train", "prepare", tmp_path / "videos", "-o", tmp_path / "data", "--size", 64)
     assert "| no face | 0.2 |" in (tmp_path / "data" / "report.md").read_text()
 
 
-def test_what_cannot_be_is_refused(tmp_path, capsys):
+def test_invalid_options_are_refused(tmp_path, capsys):
     with pytest.raises(SettingsError, match="--clips is 0"):
         run("train", "practice", "-o", tmp_path, "--clips", 0)
     with pytest.raises(SettingsError, match="--processes is 0"):

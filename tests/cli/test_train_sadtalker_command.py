@@ -1,4 +1,4 @@
-"""``sadtalker train`` for the SadTalker engine's networks: files, and refusals in a sentence."""
+"""``sadtalker train`` for the SadTalker engine: written files and error messages."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ def data(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
-def test_the_networks_that_hear_are_trained(program, data, tmp_path):
+def test_speech_networks_are_trained(program, data, tmp_path):
     run, options = tmp_path / "run", ("--data", data, "--config", "tiny", "--steps", 1)
-    for command, folder in (("sadtalker_exp_net", "exp_net"), ("sadtalker_pose_vae", "pose_vae")):
-        assert program("train", command, *options, "--out", run / folder) == 0
-        assert json.loads(program.out) == {"weights": str(run / folder / f"{folder}.safetensors")}
-        assert (run / folder / f"{folder}.safetensors").is_file()
-    words = program.refused("train", "export", run, "-o", tmp_path / "export")
-    assert "has no finished renderer, mapping_70, mapping_73" in words
+    for name in ("exp_net", "pose_vae"):
+        assert program("train", name, *options, "--out", run / name) == 0
+        assert json.loads(program.out) == {"weights": str(run / name / f"{name}.safetensors")}
+        assert (run / name / f"{name}.safetensors").is_file()
+    message = program.refused("train", "export", run, "-o", tmp_path / "export")
+    assert "has no finished renderer, mapping_70, mapping_73" in message
 
 
-def test_what_cannot_be_is_refused(program, tmp_path):
+def test_invalid_options_are_refused(program, tmp_path):
     assert "--steps is 0" in program.refused("train", "all", "--config", "tiny", "--out", tmp_path, "--steps", 0)
     (tmp_path / "empty").mkdir()
-    words = program.refused(
-        "train", "sadtalker_exp_net", "--data", tmp_path / "empty", "--config", "tiny", "--out", tmp_path / "run"
+    message = program.refused(
+        "train", "exp_net", "--data", tmp_path / "empty", "--config", "tiny", "--out", tmp_path / "run"
     )
-    assert "no finished data set" in words
+    assert "not a finished data set" in message
 
 
-def test_the_help_tells_how_an_export_is_used(program):
+def test_export_help_explains_how_to_use_the_export(program):
     with pytest.raises(SystemExit):
         program("train", "export", "--help")
-    words = " ".join(program._capsys.readouterr().out.split())
-    assert "--engine sadtalker --folder FOLDER" in words
-    assert "whatever --size says" in words
+    message = " ".join(program._capsys.readouterr().out.split())
+    assert "--engine sadtalker --folder FOLDER" in message
+    assert "--size is ignored" in message

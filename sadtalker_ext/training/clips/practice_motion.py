@@ -178,4 +178,7 @@ def limit_softly(values: Float32Array | Float64Array, limits: Float64Array) -> F
 
 def _ease_in(frames: int, over: int) -> Float64Array:
     """Return a curve (T, 1) from 0 in the first frame to 1 after ``over`` frames; 1 everywhere if ``over`` is 0."""
-    return smoothstep(np.arange(frames) / over)[:, None] if over else np.ones((frames, 1))
+    if over == 0:
+        return np.ones((frames, 1))
+    eased: Float64Array = smoothstep(np.arange(frames) / over)[:, None]
+    return eased

@@ -17,7 +17,8 @@ INT16_RANGE: Final = np.float32(32768)
 
 def to_int16(samples: Samples) -> NDArray[np.int16]:
     """Return samples in [-1, 1] as int16; values beyond are clipped."""
-    return np.round(np.clip(samples, -1, 1) * INT16_MAX).astype(np.int16)
+    rounded: NDArray[np.int16] = np.round(np.clip(samples, -1, 1) * INT16_MAX).astype(np.int16)
+    return rounded
 
 
 def from_int16(samples: NDArray[np.int16]) -> Samples:
