@@ -73,13 +73,13 @@ def require_checkpoint(entry: Checkpoint, folders: Sequence[Path]) -> Path:
 
 def find_similar_name(name: str, folders: Sequence[Path]) -> Path | None:
     """Return a file whose name differs only in case, spaces, invisible characters or a suffix added by a browser."""
-    wanted = _normalize_name(name)
+    target = _normalize_name(name)
     for folder in folders:
         if not folder.is_dir():
             continue
         for path in sorted(folder.iterdir()):
             suffixes = ("", ".txt", ".zip", "(1)")
-            if path.name != name and _normalize_name(path.name) in [wanted + suffix for suffix in suffixes]:
+            if path.name != name and _normalize_name(path.name) in [target + suffix for suffix in suffixes]:
                 return path
     return None
 

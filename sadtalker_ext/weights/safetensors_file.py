@@ -56,7 +56,8 @@ def read_safetensors_file(path: Path, kind: str) -> SafetensorsFile:
     except (OSError, safetensors.SafetensorError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); install the package again") from error
     if header.get("kind") != kind:
-        raise WeightsError(f"{path} holds {header.get('kind', 'unnamed weights')!r}, not {kind!r}; choose another file")
+        found = header.get("kind", "unnamed weights")
+        raise WeightsError(f"{path} contains {found!r}, not {kind!r}; choose another file")
     if header.get("sha256") != tensors_sha256(tensors):
         raise WeightsError(f"{path} is damaged: its tensors do not match its hash; install the package again")
     return SafetensorsFile(kind, parse_json_object(header.get("config", ""), path), header, tensors)

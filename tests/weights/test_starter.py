@@ -74,7 +74,7 @@ def test_a_changed_tensor_is_detected(saved, tmp_path):
 def test_a_file_of_another_kind_is_refused(saved, tmp_path):
     path, _ = saved
     save_file(load_file(path), tmp_path / "other.safetensors", metadata={"kind": "starter pose_vae"})
-    with pytest.raises(WeightsError, match="holds 'starter pose_vae', not 'starter exp_net'"):
+    with pytest.raises(WeightsError, match="contains 'starter pose_vae', not 'starter exp_net'"):
         load_speech_to_expression(tmp_path / "other.safetensors")
 
 

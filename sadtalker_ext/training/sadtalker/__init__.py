@@ -1,1 +1,1 @@
-"""Recipes for the networks of the SadTalker engine."""
+"""Training recipes for the networks of the SadTalker engine."""

@@ -1,4 +1,4 @@
-"""Pieces of talking clips for the networks that hear: mel windows and what the face did, without pictures."""
+"""Random windows of talking clips for the speech networks: mel windows and motion tracks, without images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.audio.windows import mel_windows
+from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.errors import MediaError, SettingsError
 from sadtalker_ext.models.audio_encoder import AUDIO_WIDTHS
 from sadtalker_ext.training.clips.dataset import ClipStore
@@ -15,16 +16,13 @@ from sadtalker_ext.training.clips.dataset import ClipStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from sadtalker_ext.arrays import Float32Array
     from sadtalker_ext.training.clips.dataset import Clip
-
-    Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class SoundSize:
-    """Sizes of ExpNet and PoseVAE that are free: widths of the audio encoder and of the motion discriminator."""
+class SpeechModelSize:
+    """Configurable sizes of ExpNet and PoseVAE: widths of the audio encoder and of the motion discriminator."""
 
     name: str
     audio_widths: tuple[int, ...] = AUDIO_WIDTHS
@@ -34,60 +32,68 @@ class SoundSize:
 SIZES: Final = {
     size.name: size
     for size in (
-        SoundSize("tiny", (2, 2, 4, 4, 8), (8, 8, 16)),
-        SoundSize("small", (8, 16, 32, 64, 128), (32, 64, 128)),
-        SoundSize("full"),
+        SpeechModelSize("tiny", (2, 2, 4, 4, 8), (8, 8, 16)),
+        SpeechModelSize("small", (8, 16, 32, 64, 128), (32, 64, 128)),
+        SpeechModelSize("full"),
     )
 }
-"""By the names that the renderer's sizes have; ``full`` is the official configuration."""
+"""Sizes by name; the names are those of the renderer's sizes. ``full`` is the official configuration."""
 
 
-def sound_size(name: str) -> SoundSize:
-    """One of :data:`SIZES`; SettingsError for another name."""
+def speech_model_size(name: str) -> SpeechModelSize:
+    """Return the size called ``name``; SettingsError for an unknown name."""
     if name not in SIZES:
         raise SettingsError(f"There is no size {name!r} of ExpNet and PoseVAE; choose one of {', '.join(SIZES)}")
     return SIZES[name]
 
 
 @dataclass(frozen=True)
-class Piece:
-    """clip: whole, without pictures. number: of the clip. first: frame where the piece begins."""
+class ClipWindow:
+    """Consecutive frames of a clip.
+
+    clip: the whole clip, without images. number: index of the clip in its split. first: index of the first frame.
+    """
 
     clip: Clip
     number: int
     first: int
     frames: int
 
-    def mel(self) -> Floats:
-        """(frames, 1, 80, 16) in [-4, 4]."""
+    def mel(self) -> Float32Array:
+        """Return the mel windows (frames, 1, 80, 16) in [-4, 4]."""
         return mel_windows(self.clip.mel.T, range(self.first, self.first + self.frames))
 
-    def cut(self, track: Floats) -> Floats:
-        """The piece's rows of a track (T, ...)."""
+    def cut(self, track: Float32Array) -> Float32Array:
+        """Return the rows of the window from a track (T, ...) of the clip."""
         return track[self.first : self.first + self.frames]
 
 
-class SoundPieces:
-    """Draws pieces of one split; clips shorter than ``frames`` are left out."""
+class ClipWindowSampler:
+    """Random windows of one split of a data set; clips shorter than ``frames`` are skipped.
+
+    MediaError if all clips are shorter.
+    """
 
     def __init__(self, folder: Path, split: str, frames: int) -> None:
         self.store, self.frames = ClipStore(folder, split), frames
-        self.long = [index for index in range(len(self.store)) if self.store.frames(index) >= frames]
-        if not self.long:
+        self.eligible = [index for index in range(len(self.store)) if self.store.frame_count(index) >= frames]
+        if not self.eligible:
+            seconds = frames / FRAME_RATE_HZ
             raise MediaError(
-                f"{folder} has no {split} clip of {frames} frames; make clips of {frames / 25:.1f} seconds or more"
+                f"{folder} has no {split} clip of {frames} frames; make clips of {seconds:.1f} seconds or more"
             )
 
-    def draw(self, random: np.random.Generator, count: int) -> list[Piece]:
-        """``count`` pieces, every clip equally likely."""
-        return [self._piece(self.long[int(random.integers(len(self.long)))], random) for _ in range(count)]
+    def sample(self, random: np.random.Generator, count: int) -> list[ClipWindow]:
+        """Return ``count`` random windows; every clip is equally likely."""
+        return [self._window(self.eligible[int(random.integers(len(self.eligible)))], random) for _ in range(count)]
 
-    def _piece(self, number: int, random: np.random.Generator) -> Piece:
-        clip = self.store.tracks(number)
-        return Piece(clip, number, int(random.integers(len(clip) - self.frames + 1)), self.frames)
+    def _window(self, number: int, random: np.random.Generator) -> ClipWindow:
+        clip = self.store.read_tracks(number)
+        return ClipWindow(clip, number, int(random.integers(len(clip) - self.frames + 1)), self.frames)
 
-    def whole(self, limit: int) -> list[Piece]:
-        """Whole clips, at most ``limit`` of them, spread over the split."""
-        chosen = np.unique(np.linspace(0, len(self.long) - 1, min(limit, len(self.long))).round().astype(int))
-        clips = [(self.store.tracks(self.long[at]), self.long[at]) for at in chosen]
-        return [Piece(clip, number, 0, len(clip)) for clip, number in clips]
+    def whole_clips(self, limit: int) -> list[ClipWindow]:
+        """Return up to ``limit`` whole clips, spread evenly over the split."""
+        count = len(self.eligible)
+        chosen = np.unique(np.linspace(0, count - 1, min(limit, count)).round().astype(int))
+        clips = [(self.store.read_tracks(self.eligible[index]), self.eligible[index]) for index in chosen]
+        return [ClipWindow(clip, number, 0, len(clip)) for clip, number in clips]

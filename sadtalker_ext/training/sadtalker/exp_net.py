@@ -1,7 +1,7 @@
-"""Recipe of SadTalker's ExpNet: sound, a reference expression and a blink command -> expression coefficients.
+"""Training recipe for ExpNet: speech, a reference expression and a blink ratio -> expression coefficients.
 
-Losses of SadTalker (Zhang et al. 2023, section 3.2): distillation of lip-only expressions, landmarks, the reading of a
-frozen lip reader (where the user has one), and the eyes' closing against random commands.
+Losses as in SadTalker (Zhang et al. 2023, section 3.2): distillation of lip-only expressions, landmarks, lip reading
+(if the user has a frozen lip reader), and the closing of the eyes against random blink ratios.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from sadtalker_ext.constants import FRAME_RATE_HZ
+from sadtalker_ext.engines.sadtalker.coefficients import EXPRESSION
 from sadtalker_ext.models.exp_net import ExpNet, ExpNetConfig
 from sadtalker_ext.training.core.curve_plot import write_track_plot
-from sadtalker_ext.training.core.loop import Plan, train
+from sadtalker_ext.training.core.loop import train
 from sadtalker_ext.training.core.phases import Phase
-from sadtalker_ext.training.sadtalker.audio_windows import Piece, SoundPieces
+from sadtalker_ext.training.core.plan import Plan
+from sadtalker_ext.training.sadtalker.audio_windows import ClipWindow, ClipWindowSampler
 from sadtalker_ext.training.sadtalker.landmark_loss import (
     FACE_PX,
     LandmarkModel,
@@ -29,31 +32,36 @@ from sadtalker_ext.training.sadtalker.landmark_loss import (
     puppet_landmarks,
 )
 from sadtalker_ext.training.sadtalker.lip_reading_loss import LipReadingLoss
-from sadtalker_ext.weights.packaged import PUPPET, config_from
+from sadtalker_ext.weights.packaged import PUPPET
 from sadtalker_ext.weights.safetensors_file import load_network, save_network
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from sadtalker_ext.training.sadtalker.audio_windows import SoundSize
+    from sadtalker_ext.arrays import Float32Array
+    from sadtalker_ext.training.sadtalker.audio_windows import SpeechModelSize
 
 OFFICIAL_WEIGHTS: Final = {"distillation": 2.0, "landmarks": 0.01, "reading": 0.01, "blink": 4.0}
-"""Of SadTalker's released configuration."""
+"""Loss weights of SadTalker's released configuration."""
 PUPPET_WEIGHTS: Final = {"distillation": 30.0, "landmarks": 0.01, "reading": 0.01, "blink": 2.5}
-"""For the puppet's coefficients, of which 15 of the 64 are used and each alone has a meaning.
+"""Loss weights for the puppet's coefficients, of which 15 of 64 are used and each has a meaning of its own.
 
-Blinks must outweigh the distillation, whose targets keep the eyes as they are in the reference.
+The blink loss must outweigh the distillation, whose targets keep the eyes of the reference.
 """
 FRAMES: Final = 5
-"""Neighbouring frames in an example, as many as Wav2Lip looks at together."""
-OPEN_CHANCE: Final = 0.5
-"""Part of the frames whose eyes are told to stay open; the others get a random closing."""
-OPEN_LIDS: Final = 0.3
+"""Consecutive frames per example, as in Wav2Lip."""
+OPEN_EYES_SHARE: Final = 0.5
+"""Share of the frames with blink ratio 0; the others get a random ratio."""
+OPEN_EYES_MAX_CLOSING: Final = 0.3
 """Closing of the lids up to which eyes count as open."""
-JUDGED_CLIPS: Final = 24
+MIN_LIP_MOTION_PX: Final = 1e-3 * FACE_PX
+"""Clips whose lip gap varies less than this (standard deviation) have no meaningful correlation."""
+VALIDATION_CLIPS: Final = 24
+SAMPLE_CLIPS: Final = 4
+PLOTTED_GAP_PX: Final = 40
+"""Lip gap that is drawn as 1 in the plots."""
 KIND: Final = "sadtalker-training-exp_net"
 FILE_NAME: Final = "exp_net.safetensors"
 PLANS: Final = {
@@ -72,52 +80,55 @@ PLANS: Final = {
 class SadTalkerExpNetRecipe:
     """The recipe for :func:`sadtalker_ext.training.core.loop.train`.
 
-    data: folder of clips. size: of the audio encoder. face_model: the user's BFM file, needed where the coefficients
-    are of that model and ignored where they are the puppet's. reader: a frozen lip reader, or None to do without.
+    data: folder of clips. size: sizes of the network. face_model: file of the Basel face model, required if the
+    coefficients of the clips belong to it, ignored for the puppet's. reader: frozen lip reader, or None to train
+    without the lip-reading loss.
     """
 
     name = "sadtalker_exp_net"
 
     def __init__(
-        self, data: Path, size: SoundSize, face_model: Path | None = None, reader: nn.Module | None = None
+        self, data: Path, size: SpeechModelSize, face_model: Path | None = None, reader: nn.Module | None = None
     ) -> None:
-        self.train_set, self.test_set = (SoundPieces(data, split, FRAMES) for split in ("train", "test"))
-        self.card, self.config = self.train_set.store.card, ExpNetConfig(audio_widths=size.audio_widths)
-        self.landmarks = landmark_model(self.card.coefficients, face_model)
+        self.train_set, self.test_set = (ClipWindowSampler(data, split, FRAMES) for split in ("train", "test"))
+        self.info, self.config = self.train_set.store.info, ExpNetConfig(audio_widths=size.audio_widths)
+        self.landmarks = make_landmark_model(self.info.coefficients, face_model)
         self.reading = None if reader is None else LipReadingLoss(reader, self.landmarks)
-        weights = dict(PUPPET_WEIGHTS if self.card.coefficients == PUPPET else OFFICIAL_WEIGHTS)
+        weights = dict(PUPPET_WEIGHTS if self.info.coefficients == PUPPET else OFFICIAL_WEIGHTS)
         if self.reading is None:
             del weights["reading"]
         self.phases: tuple[Phase, ...] = (Phase("exp_net", weights),)
 
     def build(self) -> dict[str, nn.Module]:
-        """ExpNet."""
+        """Return a new ExpNet."""
         return {"exp_net": ExpNet(self.config)}
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Pieces of five frames: mel (B, 5, 1, 80, 16), reference and target (B, 5, 64), ratio (B, 5, 1)."""
-        pieces = self.train_set.draw(random, size)
+        """Return random windows: mel (B, 5, 1, 80, 16), reference and target (B, 5, 64), blink ratio (B, 5, 1).
+
+        With a lip reader also pictures (B, 5, 3, S, S), their landmarks (B, 5, 68, 2) and expressions (B, 5, 64).
+        """
+        windows = self.train_set.sample(random, size)
         closing = random.random((size, FRAMES, 1), np.float32)
-        ratio = np.where(random.random((size, FRAMES, 1)) < OPEN_CHANCE, np.float32(0), closing)
-        arrays = {**heard(pieces), "ratio": ratio}
+        ratio = np.where(random.random((size, FRAMES, 1)) < OPEN_EYES_SHARE, np.float32(0), closing)
+        arrays = {**audio_inputs(windows), "ratio": ratio}
         if self.reading is not None:
-            arrays |= self._seen(pieces)
+            arrays |= self._lip_reading_inputs(windows)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
-    def _seen(self, pieces: list[Piece]) -> dict[str, NDArray[np.float32]]:
-        """What the lip reader looks at: pictures (B, 5, 3, S, S), landmarks, and the expression they show."""
-        spans = [range(piece.first, piece.first + FRAMES) for piece in pieces]
+    def _lip_reading_inputs(self, windows: list[ClipWindow]) -> dict[str, Float32Array]:
+        spans = [range(window.first, window.first + FRAMES) for window in windows]
         pictures = [
-            self.train_set.store.pictures(piece.number, span) for piece, span in zip(pieces, spans, strict=True)
+            self.train_set.store.read_images(window.number, span) for window, span in zip(windows, spans, strict=True)
         ]
         return {
             "pictures": np.ascontiguousarray(np.stack(pictures).transpose(0, 1, 4, 2, 3), np.float32) / np.float32(255),
-            "landmarks": np.stack([piece.cut(piece.clip.landmarks) for piece in pieces]),
-            "shown": np.stack([piece.cut(piece.clip.coefficients)[:, :64] for piece in pieces]),
+            "landmarks": np.stack([window.cut(window.clip.landmarks) for window in windows]),
+            "shown": np.stack([window.cut(window.clip.coefficients)[:, EXPRESSION] for window in windows]),
         }
 
     def losses(self, phase: Phase, networks: Mapping[str, nn.Module], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """See the module. Landmarks are compared in full precision, in pixels of the official aligned picture."""
+        """Return the losses of the module docstring, computed in float32; landmarks in pixels of the aligned image."""
         predicted = networks[phase.network](batch["mel"], batch["reference"], batch["ratio"]).float()
         with torch.autocast(predicted.device.type, enabled=False):
             return self._compare(predicted, batch)
@@ -136,69 +147,72 @@ class SadTalkerExpNetRecipe:
 
     @torch.inference_mode()
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
-        """On held-out clips. ``lips``: mean correlation of the gap between the lips with that of the target;
-        ``landmarks_px``: root mean square distance of landmarks; ``blink``: mean error of the eyes' closing,
-        of clips that begin with open eyes.
+        """Return metrics on held-out clips.
+
+        ``lips``: mean correlation of the predicted and the target lip gap. ``landmarks_px``: root mean square distance
+        of the landmarks. ``blink``: mean absolute error of the eye closing, on clips that start with open eyes.
         """
-        lips, apart, blink = [], [], []
-        for piece in self.test_set.whole(JUDGED_CLIPS):
-            said, wanted, closing, told = self._speak(networks["exp_net"], piece)
-            ours, theirs = (self.landmarks.lip_gap(track).numpy() for track in (said, wanted))
-            if min(ours.std(), theirs.std()) > 1e-3 * FACE_PX:
-                lips.append(float(np.corrcoef(ours, theirs)[0, 1]))
-            apart.append(float(landmark_loss(self.landmarks, said, wanted)))
-            if piece.clip.lids[0] < OPEN_LIDS:
-                blink.append(float((closing - told).abs().mean()))
+        lips, distances, blink = [], [], []
+        for window in self.test_set.whole_clips(VALIDATION_CLIPS):
+            predicted, target, closing, ratio = self._predict(networks["exp_net"], window)
+            predicted_gap, target_gap = (self.landmarks.lip_gap(track).numpy() for track in (predicted, target))
+            if min(predicted_gap.std(), target_gap.std()) > MIN_LIP_MOTION_PX:
+                lips.append(float(np.corrcoef(predicted_gap, target_gap)[0, 1]))
+            distances.append(float(landmark_loss(self.landmarks, predicted, target)))
+            if window.clip.lids[0] < OPEN_EYES_MAX_CLOSING:
+                blink.append(float((closing - ratio).abs().mean()))
         return {
             "lips": float(np.mean(lips)) if lips else 0.0,
-            "landmarks_px": float(np.sqrt(np.mean(apart))),
+            "landmarks_px": float(np.sqrt(np.mean(distances))),
             "blink": float(np.mean(blink)) if blink else 1.0,
         }
 
-    def _speak(self, network: nn.Module, piece: Piece) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Predicted and wanted expression (T, 64), closing of the eyes and its command (T,), which rises and falls."""
+    def _predict(self, network: nn.Module, window: ClipWindow) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return predicted and target expression (T, 64), eye closing and blink ratio (T,); one blink per second."""
         device = next(network.parameters()).device
-        arrays = {name: torch.from_numpy(array) for name, array in heard([piece]).items()}
-        told = (0.5 - 0.5 * torch.cos(torch.arange(piece.frames) * (2 * np.pi / 25))).float()[None, :, None]
-        inputs = [part.to(device) for part in (arrays["mel"], arrays["reference"], told)]
-        said = network(*inputs).cpu()[0]
+        arrays = {name: torch.from_numpy(array) for name, array in audio_inputs([window]).items()}
+        phase = torch.arange(window.frames) * (2 * np.pi / FRAME_RATE_HZ)
+        ratio = (0.5 - 0.5 * torch.cos(phase)).float()[None, :, None]
+        inputs = [part.to(device) for part in (arrays["mel"], arrays["reference"], ratio)]
+        predicted = network(*inputs).cpu()[0]
         self.landmarks.cpu()
-        closing = self.landmarks.closing(said, arrays["reference"][0])
-        return said, arrays["target"][0], closing, told[0, :, 0]
+        closing = self.landmarks.eye_closing(predicted, arrays["reference"][0])
+        return predicted, arrays["target"][0], closing, ratio[0, :, 0]
 
     @torch.inference_mode()
     def sample(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
-        """``clips.svg``: gap between the lips, wanted and predicted, and closing of the eyes, told and predicted."""
+        """Write ``clips.svg``: target and predicted lip gap, blink ratio and predicted eye closing."""
         rows = {}
-        for piece in self.test_set.whole(4):
-            said, wanted, closing, told = self._speak(networks["exp_net"], piece)
-            gaps = torch.stack([self.landmarks.lip_gap(wanted), self.landmarks.lip_gap(said)], dim=1)
-            rows[f"{piece.clip.name}: gap between the lips / 40 px, wanted and predicted"] = gaps.numpy() / 40
-            eyes = torch.stack([told, closing], dim=1)
-            rows[f"{piece.clip.name}: closing of the eyes, told and predicted"] = eyes.numpy()
+        for window in self.test_set.whole_clips(SAMPLE_CLIPS):
+            predicted, target, closing, ratio = self._predict(networks["exp_net"], window)
+            gaps = torch.stack([self.landmarks.lip_gap(target), self.landmarks.lip_gap(predicted)], dim=1)
+            title = f"{window.clip.name}: lip gap / {PLOTTED_GAP_PX} px, target and predicted"
+            rows[title] = gaps.numpy() / PLOTTED_GAP_PX
+            eyes = torch.stack([ratio, closing], dim=1)
+            rows[f"{window.clip.name}: eye closing, blink ratio and predicted"] = eyes.numpy()
         write_track_plot(folder / "clips.svg", rows, low=-0.2, high=1.2)
 
 
-def heard(pieces: list[Piece]) -> dict[str, NDArray[np.float32]]:
-    """Mel (B, T, 1, 80, 16), reference (B, T, 64) of each clip's first frame, target (B, T, 64)."""
-    references = [np.repeat(piece.clip.coefficients[:1, :64], piece.frames, axis=0) for piece in pieces]
+def audio_inputs(windows: list[ClipWindow]) -> dict[str, Float32Array]:
+    """Return mel (B, T, 1, 80, 16), reference (B, T, 64) from the first frame of each clip, and target (B, T, 64)."""
+    references = [np.repeat(window.clip.coefficients[:1, EXPRESSION], window.frames, axis=0) for window in windows]
     return {
-        "mel": np.stack([piece.mel() for piece in pieces]),
+        "mel": np.stack([window.mel() for window in windows]),
         "reference": np.stack(references),
-        "target": np.stack([piece.cut(piece.clip.lip_expression) for piece in pieces]),
+        "target": np.stack([window.cut(window.clip.lip_expression) for window in windows]),
     }
 
 
-def landmark_model(coefficients: str, face_model: Path | None) -> LandmarkModel:
-    """Landmarks of the kind of coefficients; those of the Basel model need its file."""
+def make_landmark_model(coefficients: str, face_model: Path | None) -> LandmarkModel:
+    """Return the landmark model for a kind of coefficients; WeightsError if the Basel face model is required."""
     from sadtalker_ext.errors import WeightsError
 
     if coefficients == PUPPET:
         return puppet_landmarks()
     if face_model is None:
         raise WeightsError(
-            "These clips have coefficients of the Basel face model, whose landmarks need its file: give "
-            "--face-model BFM_model_front.mat (Deep3DFaceRecon tells how to get it), or prepare clips without FaceRecon"
+            "The coefficients of these clips belong to the Basel face model, whose file is required: set "
+            "--face-model BFM_model_front.mat (see Deep3DFaceRecon), or prepare clips without FaceRecon"
         )
     return bfm_landmarks(face_model)
 
@@ -206,17 +220,17 @@ def landmark_model(coefficients: str, face_model: Path | None) -> LandmarkModel:
 def train_sadtalker_exp_net(
     recipe: SadTalkerExpNetRecipe, folder: Path, plan: Plan, commit: str = "unknown"
 ) -> Path:
-    """Train (or go on) in ``folder`` and write ``exp_net.safetensors`` there; returns its path.
+    """Train or resume in ``folder``, write ``exp_net.safetensors`` there and return its path.
 
-    commit: of the code that trains, for the header of the file.
+    commit: version of the code, for the header of the file.
     """
     networks = train(recipe, plan, folder)
     origin = {
         "recipe": recipe.name,
         "plan": json.dumps(asdict(plan)),
-        "coefficients": recipe.card.coefficients,
-        "data": recipe.card.sources,
-        "licence": recipe.card.licence,
+        "coefficients": recipe.info.coefficients,
+        "data": recipe.info.sources,
+        "licence": recipe.info.licence,
         "commit": commit,
         "figures": json.dumps({name: round(value, 4) for name, value in recipe.validate(networks).items()}),
     }
@@ -226,6 +240,5 @@ def train_sadtalker_exp_net(
 
 
 def load_exp_net(folder: Path) -> ExpNet:
-    """The network of a finished run, on the CPU, in eval mode."""
-    path = folder / FILE_NAME
-    return load_network(path, KIND, lambda config: ExpNet(config_from(ExpNetConfig, config, path)))
+    """Load the network of a finished run, on the CPU, in eval mode."""
+    return load_network(folder / FILE_NAME, KIND, ExpNet, ExpNetConfig)

@@ -1,8 +1,8 @@
-"""Finished runs become checkpoints in the official layout, which the engine ``sadtalker`` opens.
+"""Export finished runs as checkpoints in the official layout, for the engine ``sadtalker``.
 
-One packaged file ``SadTalker_V0.0.2_SIZE.safetensors`` with the prefixes of the published one, and a mapping file for
-each kind of mode. The header of each names the sizes of its networks. Where all sizes are the official ones the
-mappings are written as the official code reads them, too.
+An export is one packaged file ``SadTalker_V0.0.2_SIZE.safetensors`` with the key prefixes of the published file, and
+one mapping file for each kind of mode. Their headers contain the configs of the networks. If all sizes are the official
+ones, the mappings are also written in the format of the official code.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from sadtalker_ext.system.atomic_output import write_file
 from sadtalker_ext.training.sadtalker.exp_net import FILE_NAME as EXP_NET_FILE
 from sadtalker_ext.training.sadtalker.exp_net import load_exp_net
 from sadtalker_ext.training.sadtalker.pose_vae import FILE_NAME as POSE_VAE_FILE
-from sadtalker_ext.training.sadtalker.pose_vae import load_pose_cvae
+from sadtalker_ext.training.sadtalker.pose_vae import load_pose_vae
 from sadtalker_ext.training.sadtalker.renderer_networks import load_component
-from sadtalker_ext.weights.official import KIND_KEY, MAPPING_ENTRY, MAPPING_KIND, MAPPINGS, recon_tensors
-from sadtalker_ext.weights.packaged import BFM, PACKAGED, PackagedConfig, config_from, metadata_of
+from sadtalker_ext.weights.official import COEFFICIENTS_KEY, MAPPING_ENTRY, MAPPING_KIND, MAPPINGS, read_face_recon
+from sadtalker_ext.weights.packaged import BFM, PACKAGED, PackagedConfig, read_metadata
 from sadtalker_ext.weights.safetensors_file import load_network
 from sadtalker_ext.weights.state_dict import save_safetensors
 
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from sadtalker_ext.models.keypoint_detector import KeypointDetector
 
 EXP_NET, POSE_VAE, RENDERER, MAPPING = "exp_net", "pose_vae", "renderer", "mapping_{}"
-"""Folders of the runs below that of the whole."""
+"""Subfolders of the runs."""
 RENDERER_FILE: Final = "generator.safetensors"
 ORIGIN: Final = ("recipe", "commit", "data", "licence", "figures", "plan")
-"""Entries of the runs' headers that the export passes on, each under the name of its network."""
+"""Header entries of the runs that are copied to the export, prefixed with the name of the network."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The networks of finished runs, and what their files say about themselves."""
+    """Networks and file headers of finished runs."""
 
     networks: dict[str, nn.Module]
     mappings: dict[int, MappingNet]
@@ -53,11 +53,11 @@ class Runs:
 
     @property
     def config(self) -> PackagedConfig:
-        """Sizes of the packaged file."""
+        """Configs of the packaged file."""
         renderer = self.headers[RENDERER]
         return PackagedConfig(
             size_px=int(renderer["size_px"]),
-            coefficients=renderer[KIND_KEY],
+            coefficients=renderer[COEFFICIENTS_KEY],
             exp_net=self.networks["audio2exp."].config,  # type: ignore[arg-type] # each network has its own Config
             pose_vae=self.networks["audio2pose."].config,  # type: ignore[arg-type]
             keypoint_detector=self.networks["kp_extractor."].config,  # type: ignore[arg-type]
@@ -66,16 +66,16 @@ class Runs:
 
 
 def export(run: Path, folder: Path, checkpoints: Sequence[Path] = ()) -> list[Path]:
-    """Write what ``run`` trained into ``folder``; the files.
+    """Export the networks of ``run`` to ``folder`` and return the files.
 
-    run: has the folders exp_net, pose_vae, renderer, mapping_70 and mapping_73, each with its finished run.
-    checkpoints: where FaceRecon is looked for, which the Basel model's coefficients need and nobody trains here.
+    run: folder with the finished runs exp_net, pose_vae, renderer, mapping_70 and mapping_73. checkpoints: folders to
+    search for FaceRecon, which is required for coefficients of the Basel face model and not trained here.
     """
     runs = read_runs(run)
     config = runs.config
     tensors = {prefix + key: value for prefix, net in runs.networks.items() for key, value in net.state_dict().items()}
     if config.coefficients == BFM:
-        tensors |= {f"face_3drecon.{key}": value for key, value in recon_tensors(checkpoints).items()}
+        tensors |= {f"face_3drecon.{key}": value for key, value in read_face_recon(checkpoints).items()}
     folder.mkdir(parents=True, exist_ok=True)
     _refuse_others(folder, config)
     packaged = folder / config.file_name
@@ -87,21 +87,21 @@ def export(run: Path, folder: Path, checkpoints: Sequence[Path] = ()) -> list[Pa
 
 
 def read_runs(run: Path) -> Runs:
-    """Load every network, or say which run is missing or does not fit the others."""
+    """Load all networks of ``run``; WeightsError if one is missing or does not fit the others."""
     files = {EXP_NET: EXP_NET_FILE, POSE_VAE: POSE_VAE_FILE, RENDERER: RENDERER_FILE}
     for count in MAPPINGS:
         files[MAPPING.format(count)] = f"{MAPPING.format(count)}.safetensors"
     missing = [name for name, file in files.items() if not (run / name / file).is_file()]
     if missing:
         raise WeightsError(
-            f"{run} has no finished {', '.join(missing)}; finish sadtalker train all, or train each network into the "
-            f"folder of its name there"
+            f"{run} has no finished {', '.join(missing)}; finish sadtalker train all, or train each network in the "
+            "subfolder of its name"
         )
-    headers = {name: metadata_of(run / name / file) for name, file in files.items()}
+    headers = {name: read_metadata(run / name / file) for name, file in files.items()}
     _check_kinds(run, headers)
     networks: dict[str, nn.Module] = {
         "audio2exp.": load_exp_net(run / EXP_NET),
-        "audio2pose.": load_pose_cvae(run / POSE_VAE),
+        "audio2pose.": load_pose_vae(run / POSE_VAE),
         "generator.": load_component(run / RENDERER, "generator"),
         "kp_extractor.": load_component(run / RENDERER, "keypoint_detector"),
     }
@@ -111,10 +111,10 @@ def read_runs(run: Path) -> Runs:
 
 
 def _check_kinds(run: Path, headers: dict[str, dict[str, str]]) -> None:
-    kinds = {name: header.get(KIND_KEY, "?") for name, header in headers.items()}
+    kinds = {name: header.get(COEFFICIENTS_KEY, "?") for name, header in headers.items()}
     if len(set(kinds.values())) > 1:
-        told = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
-        raise WeightsError(f"the networks in {run} speak different coefficients ({told}); train them on one data set")
+        listed = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+        raise WeightsError(f"The networks in {run} use different coefficients ({listed}); train them on one data set")
 
 
 def _check_keypoints(networks: dict[str, nn.Module], mappings: dict[int, MappingNet]) -> None:
@@ -123,13 +123,13 @@ def _check_keypoints(networks: dict[str, nn.Module], mappings: dict[int, Mapping
     counts = {"keypoint detector": detector.config.keypoints, "generator": generator.config.motion.keypoints}
     counts |= {MAPPING.format(count): network.config.keypoints for count, network in mappings.items()}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise WeightsError(f"the networks have different numbers of keypoints ({told}); train the mappings again")
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise WeightsError(f"The networks have different numbers of keypoints ({listed}); train the mappings again")
 
 
 def _load_mapping(folder: Path, coefficients: int) -> MappingNet:
     path = folder / f"{MAPPING.format(coefficients)}.safetensors"
-    return load_network(path, MAPPING_KIND, lambda config: MappingNet(config_from(MappingNetConfig, config, path)))
+    return load_network(path, MAPPING_KIND, MappingNet, MappingNetConfig)
 
 
 def _write_mapping(folder: Path, coefficients: int, network: MappingNet, runs: Runs) -> list[Path]:
@@ -146,7 +146,7 @@ def _write_mapping(folder: Path, coefficients: int, network: MappingNet, runs: R
 
 
 def is_official(runs: Runs) -> bool:
-    """Whether the official code can read what is exported: its sizes, and the coefficients of the Basel model."""
+    """Return whether the official code can read the export: official sizes and Basel model coefficients."""
     config = runs.config
     pose_vae = replace(config.pose_vae, log_variance_head=PoseVAEConfig.log_variance_head)
     same = replace(config, pose_vae=pose_vae).header() == PackagedConfig(config.size_px).header()
@@ -164,12 +164,12 @@ def _origin(runs: Runs) -> dict[str, str]:
 
 
 def _styles(runs: Runs) -> str:
-    """Names of the styles of head movement by their number, as JSON."""
+    """Return the names of the head motion styles as a JSON list, in the order of their indices."""
     return runs.headers[POSE_VAE].get("styles", json.dumps([]))
 
 
 def _refuse_others(folder: Path, config: PackagedConfig) -> None:
-    """A folder holds one export: another packaged file in it would be a guess which one is meant."""
+    """Raise a WeightsError if ``folder`` has another packaged file; the engine could not choose between them."""
     others = [path.name for path in sorted(folder.glob("SadTalker_V*.safetensors")) if path.name != config.file_name]
     if others:
-        raise WeightsError(f"{folder} already holds {', '.join(others)}; export into a folder of its own")
+        raise WeightsError(f"{folder} already contains {', '.join(others)}; export to another folder")

@@ -1,8 +1,8 @@
-"""Landmarks as a linear function of expression coefficients, and what ExpNet learns from them.
+"""Landmark and blink losses of ExpNet, with landmarks as a linear function of the expression coefficients.
 
 SadTalker (Zhang et al. 2023, section 3.2) compares the 68 landmarks of the predicted expression with those of the
-target, and the opening of the eyes with the commanded blink. Landmarks come from the Basel face model where the user
-has its file, else from the fields of our own puppet on the mean face.
+target, and the opening of the eyes with the blink ratio. Landmarks come from the Basel face model if the user has its
+file, otherwise from the displacement fields of the puppet on the mean face.
 """
 
 from __future__ import annotations
@@ -27,48 +27,46 @@ from sadtalker_ext.training.clips.practice_render import BELOW_MOUTH, LID_PAIRS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    Array = NDArray[np.float64]
+    from sadtalker_ext.arrays import Float64Array
 
 EXPRESSIONS: Final = 64
 POINTS: Final = 68
 PIXELS_PER_UNIT: Final = FACE_SCALE
-"""Landmarks are compared in pixels of the official aligned picture (224 x 224), 102 per unit of the 3DMM."""
+"""Landmarks are compared in pixels of the official aligned image (224 x 224), 102 per unit of the 3DMM."""
 FACE_PX: Final = FACE_HEIGHT_UNITS * FACE_SCALE
 """Height of the mean face in these pixels."""
 EYES: Final = tuple(range(36, 48))
 EYE_CORNERS: Final = ((36, 39), (36, 39), (42, 45), (42, 45))
-"""Corners of the eye of each of :data:`~sadtalker_ext.training.clips.practice_render.LID_PAIRS`."""
+"""Eye corners for each of :data:`~sadtalker_ext.training.clips.practice_render.LID_PAIRS`."""
 INNER_LIPS: Final = ((61, 67), (62, 66), (63, 65))
 NARROWEST_EYE: Final = 0.3
-"""A reference whose eyes are open less than this part of the mean face's counts as that open."""
+"""Smallest eye opening of a reference, relative to the mean face; smaller openings are clamped to it."""
 BFM_NAME: Final = "BFM_model_front.mat"
 _MEASURED_PX: Final = 1000.0
-"""Height at which the mean face is measured, so that no smallest length of the puppet comes into play."""
+"""Height at which the mean face is measured, large enough that the puppet's minimum lengths do not apply."""
 _SPEAKING: Final = {"jaw_open": 0.3}
-"""Where the puppet's shapes are made linear: with a mouth that closing can close."""
+"""Expression at which the puppet's shapes are linearized; the mouth is open, so that closing has an effect."""
 
 
 class LandmarkModel(nn.Module):
-    """68 points that move linearly; frozen. Pixels of the aligned picture, x right, y down (z forward)."""
+    """Frozen linear model of 68 landmarks in pixels of the aligned image: x right, y down, z (optional) forward."""
 
     mean: Tensor
     basis: Tensor
 
-    def __init__(self, mean: Array, basis: Array) -> None:
-        """mean: (68, D); basis: (64, 68, D), shift per unit of each coefficient; D is 2 or 3."""
+    def __init__(self, mean: Float64Array, basis: Float64Array) -> None:
+        """mean: (68, D). basis: (64, 68, D), displacement per unit of each coefficient; D is 2 or 3."""
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("basis", torch.tensor(basis, dtype=torch.float32))
 
     def forward(self, expression: Tensor) -> Tensor:
-        """Expression (..., 64) -> points (..., 68, D)."""
-        moved: Tensor = self.mean + torch.einsum("...e,epd->...pd", expression, self.basis)
-        return moved
+        """Expression (..., 64) -> landmarks (..., 68, D)."""
+        landmarks: Tensor = self.mean + torch.einsum("...e,epd->...pd", expression, self.basis)
+        return landmarks
 
     def eye_opening(self, expression: Tensor) -> Tensor:
-        """(..., 64) -> (...), gap between the lids over the width of the eye, mean of four pairs; below 0 beyond."""
+        """Expression (..., 64) -> lid gap / eye width (...), mean of four lid pairs; negative if the lids cross."""
         points = self(expression)
         gaps = [
             (points[..., lower, 1] - points[..., upper, 1]) / (points[..., right, 0] - points[..., left, 0])
@@ -77,32 +75,32 @@ class LandmarkModel(nn.Module):
         return torch.stack(gaps).mean(dim=0)
 
     def lip_gap(self, expression: Tensor) -> Tensor:
-        """(..., 64) -> (...), gap between the inner lips in pixels."""
+        """Expression (..., 64) -> gap between the inner lips in pixels (...)."""
         points = self(expression)
         return torch.stack([points[..., low, 1] - points[..., up, 1] for up, low in INNER_LIPS]).mean(dim=0)
 
-    def closing(self, expression: Tensor, reference: Tensor) -> Tensor:
-        """How far the eyes are closed: 0 as open as those of the reference (both (..., 64)), 1 closed."""
+    def eye_closing(self, expression: Tensor, reference: Tensor) -> Tensor:
+        """Return the closing of the eyes (...): 0 as open as in the reference, 1 closed; both inputs are (..., 64)."""
         rest = self.eye_opening(torch.zeros_like(reference))
-        known = torch.maximum(self.eye_opening(reference), NARROWEST_EYE * rest)
-        closed: Tensor = 1 - self.eye_opening(expression) / known
-        return closed
+        reference_opening = torch.maximum(self.eye_opening(reference), NARROWEST_EYE * rest)
+        closing: Tensor = 1 - self.eye_opening(expression) / reference_opening
+        return closing
 
 
 def landmark_loss(model: LandmarkModel, predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean square distance in pixels, of all points but those of the eyes, whose lids follow the command."""
+    """Return the mean squared distance in pixels of all landmarks except the eyes, which follow the blink ratio."""
     kept = [point for point in range(POINTS) if point not in EYES]
-    apart: Tensor = (model(predicted) - model(target))[..., kept, :]
-    return apart.square().sum(dim=-1).mean()
+    difference: Tensor = (model(predicted) - model(target))[..., kept, :]
+    return difference.square().sum(dim=-1).mean()
 
 
 def blink_loss(model: LandmarkModel, predicted: Tensor, reference: Tensor, ratio: Tensor) -> Tensor:
-    """Mean difference between the closing of the eyes and its command (B, T, 1) in [0, 1]."""
-    return (model.closing(predicted, reference) - ratio.squeeze(-1)).abs().mean()
+    """Return the mean absolute difference between eye closing and blink ratio (B, T, 1) in [0, 1]."""
+    return (model.eye_closing(predicted, reference) - ratio.squeeze(-1)).abs().mean()
 
 
 def puppet_landmarks() -> LandmarkModel:
-    """The puppet's shapes on the mean face, made linear about a mouth that speaks."""
+    """Return the landmark model of the puppet's shapes on the mean face, linearized at :data:`_SPEAKING`."""
     mesh = mean_face_mesh().astype(np.float64) * _MEASURED_PX
     face = measure_face(mesh.astype(np.float32))
     points = subset_68(mesh.astype(np.float32)).astype(np.float64)
@@ -120,8 +118,8 @@ def puppet_landmarks() -> LandmarkModel:
     return LandmarkModel(points * scale, basis * scale)
 
 
-def _lid_shifts(points: Array) -> Array:
-    """(15, 68, 2) shifts of the lids for blinks of 1."""
+def _lid_shifts(points: Float64Array) -> Float64Array:
+    """Return the displacement (15, 68, 2) of the lid landmarks for a full blink."""
     shifts = np.zeros((len(SHAPES), POINTS, 2))
     for (upper, lower), side in zip(LID_PAIRS, ("right", "right", "left", "left"), strict=True):
         gap, column = points[lower] - points[upper], SHAPE_INDEX[f"blink_{side}"]
@@ -131,16 +129,19 @@ def _lid_shifts(points: Array) -> Array:
 
 
 def bfm_landmarks(path: Path) -> LandmarkModel:
-    """From the user's ``BFM_model_front.mat`` (Deep3DFaceRecon's copy of the Basel face model); y is turned down."""
+    """Return the landmark model of ``BFM_model_front.mat`` (Basel face model as in Deep3DFaceRecon), y flipped.
+
+    WeightsError if the file cannot be read or is not this model.
+    """
     tables = _read_mat(path)
     try:
         chosen = tables["keypoints"].reshape(-1).astype(np.int64)[:POINTS] - 1
         mean = tables["meanshape"].reshape(-1, 3)[chosen]
         basis = tables["exBase"].reshape(-1, 3, EXPRESSIONS)[chosen]
     except (KeyError, ValueError, IndexError) as e:
-        raise WeightsError(f"{path} is not the face model that is wanted ({e}); give {BFM_NAME}") from e
+        raise WeightsError(f"{path} is not the Basel face model ({e}); choose {BFM_NAME}") from e
     if len(mean) != POINTS:
-        raise WeightsError(f"{path} names {len(mean)} landmarks, not {POINTS}; give {BFM_NAME}")
+        raise WeightsError(f"{path} has {len(mean)} landmarks, not {POINTS}; choose {BFM_NAME}")
     scale = PIXELS_PER_UNIT * np.array([1.0, -1.0, 1.0])
     return LandmarkModel((mean - mean.mean(axis=0)) * scale, np.moveaxis(basis, 2, 0) * scale)
 
@@ -151,5 +152,5 @@ def _read_mat(path: Path) -> dict[str, Any]:
     try:
         tables: dict[str, Any] = loadmat(str(path), variable_names=("keypoints", "meanshape", "exBase"))
     except (OSError, ValueError, NotImplementedError, TypeError) as e:
-        raise WeightsError(f"{path} cannot be read as a MATLAB file ({e}); give {BFM_NAME}") from e
+        raise WeightsError(f"{path} cannot be read as a MATLAB file ({e}); choose {BFM_NAME}") from e
     return tables

@@ -1,7 +1,8 @@
-"""Recipe of MappingNet: windows of coefficients -> head parameters that move the frozen renderer's keypoints.
+"""Training recipe for MappingNet: windows of coefficients -> head parameters for the frozen renderer.
 
-As in SadTalker, section 3.3: the keypoints should be those that the renderer's own head estimator finds in the frame,
-and the picture rendered with them should be the frame. One network for 70 coefficients, one for 73.
+As in SadTalker, section 3.3: the resulting keypoints should equal those that the head estimator of the renderer
+predicts from the frame, and the image rendered with them should equal the frame. There is one network for 70
+coefficients and one for 73.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from torch.nn import functional
 
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.models.mapping_net import HeadParameters, MappingNet
-from sadtalker_ext.training.core.loop import Plan, train
-from sadtalker_ext.training.core.phases import Phase, first_then_all
+from sadtalker_ext.training.core.loop import train
+from sadtalker_ext.training.core.phases import Phase, staged_phases
+from sadtalker_ext.training.core.plan import Plan
 from sadtalker_ext.training.core.processes import is_main_process
-from sadtalker_ext.training.core.run_log import last_figures
+from sadtalker_ext.training.core.run_log import last_validation
 from sadtalker_ext.training.sadtalker import renderer_losses as losses
-from sadtalker_ext.training.sadtalker.renderer_data import PicturePairs, judge, origin
-from sadtalker_ext.training.sadtalker.renderer_networks import Found, Moved, Renderer, place
-from sadtalker_ext.training.sadtalker.sample_images import write_sheet
+from sadtalker_ext.training.sadtalker.renderer_data import FramePairs, measure_psnr, training_metadata
+from sadtalker_ext.training.sadtalker.renderer_networks import DetectedKeypoints, RenderedFrames, Renderer, apply_head
+from sadtalker_ext.training.sadtalker.sample_images import write_contact_sheet
 from sadtalker_ext.weights.official import MAPPING_KIND, MAPPINGS
 from sadtalker_ext.weights.safetensors_file import save_network
 
@@ -37,13 +39,14 @@ WEIGHTS: Final = {"keypoints": 50.0, "perceptual": 1.0, "pixel": 10.0}
 GUIDED_WEIGHTS: Final = {
     "keypoints": 5.0, "guide": 100.0, "lips": 100.0, "perceptual": 1.0, "pixel": 10.0, "mouth": 10.0,
 }  # fmt: skip
-"""For a renderer whose keypoints were guided by landmarks: these say exactly what the small head estimator of a short
-run only guesses, above all how far the lips are apart.
+"""Loss weights for a renderer whose keypoints were guided by landmarks.
+
+Landmarks are more accurate than the small head estimator of a short run, especially for the lip opening.
 """
-POINT_LOSSES: Final = ("keypoints", "guide", "lips")
-"""Those that need no painted picture."""
-POINTS_FIRST: Final = {"small": 0.8}
-"""Part of the run, by size, in which only keypoints are learnt: a tenth of the work of a whole step."""
+KEYPOINT_LOSSES: Final = ("keypoints", "guide", "lips")
+"""Losses that do not require a rendered image."""
+KEYPOINTS_ONLY_SHARE: Final = {"small": 0.8}
+"""Share of the run, by size, that trains keypoints only; such a step takes a tenth of the time of a full step."""
 PLANS: Final = {
     "full": Plan(
         steps=50_000, batch_size=8, learning_rate=2e-4, warmup_steps=500, weight_decay=0.0, betas=(0.5, 0.999),
@@ -55,14 +58,15 @@ PLANS: Final = {
     ),
     "tiny": Plan(steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1, weight_decay=0.0, log_every=1),
 }  # fmt: skip
-SHEET_ROWS: Final = 6
+SAMPLE_ROWS: Final = 6
 
 
 class MappingRecipe:
     """The recipe for :func:`sadtalker_ext.training.core.loop.train`.
 
-    renderer: trained, of ``size``; it is frozen and moved to where the pictures are. coefficients: 70 or 73.
-    guided: whether landmarks guided the renderer; see :class:`.renderer.RendererRecipe`.
+    data: folder of clips. renderer: trained renderer of ``size``; it is frozen. pyramid: feature network of the
+    perceptual loss. coefficients: 70 or 73. guided: whether the renderer was trained with landmark guidance, see
+    :class:`.renderer.RendererRecipe`.
     """
 
     def __init__(
@@ -75,75 +79,77 @@ class MappingRecipe:
         self.renderer = renderer.eval().requires_grad_(requires_grad=False)
         self.name = f"mapping_{coefficients}"
         weights = GUIDED_WEIGHTS if guided or size.name != "full" else WEIGHTS
-        self.phases = first_then_all("mapping", weights, POINT_LOSSES, POINTS_FIRST.get(size.name, 0.0))
-        self.train_set, self.test_set = (PicturePairs(data, split, size) for split in ("train", "test"))
+        self.phases = staged_phases("mapping", weights, KEYPOINT_LOSSES, KEYPOINTS_ONLY_SHARE.get(size.name, 0.0))
+        self.train_set, self.test_set = (FramePairs(data, split, size) for split in ("train", "test"))
 
     def build(self) -> dict[str, nn.Module]:
-        """MappingNet."""
+        """Return a new MappingNet."""
         return {"mapping": MappingNet(self.size.mapping_for(self.coefficients))}
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Pairs of frames and their windows, see :meth:`PicturePairs.draw`."""
-        return self.train_set.draw(random, size)
+        """Return pairs of frames and their windows of coefficients, see :meth:`.FramePairs.sample`."""
+        return self.train_set.sample(random, size)
 
     def losses(self, phase: Phase, networks: Mapping[str, nn.Module], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Keypoints of source and driving frame: mean absolute error in [-1, 1]. Pictures: see the renderer's."""
+        """Return the losses of the phase; ``keypoints`` is a mean absolute error, for the others see the renderer's."""
         self.renderer.to(batch["source"].device)
         self.pyramid.to(batch["source"].device)
         both = torch.cat((batch["source"], batch["driving"]))
         with torch.no_grad():
             canonical = self.renderer.keypoint_detector(batch["source"])
-            wanted = place(canonical.repeat(2, 1, 1), self.renderer.head_estimator(both))
-        source, driving, _ = self._place(networks["mapping"], canonical, batch["windows"])
+            target = apply_head(canonical.repeat(2, 1, 1), self.renderer.head_estimator(both))
+        source, driving, _ = self._keypoints(networks["mapping"], canonical, batch["windows"])
         landmarks = batch["landmarks"].transpose(0, 1).flatten(0, 1)
         table: dict[str, Callable[[], Tensor]] = {
-            "keypoints": lambda: functional.l1_loss(torch.cat((source, driving)), wanted),
+            "keypoints": lambda: functional.l1_loss(torch.cat((source, driving)), target),
             "perceptual": lambda: losses.perceptual(self.pyramid(ours), self.pyramid(batch["driving"])),
             "pixel": lambda: functional.l1_loss(ours, batch["driving"]),
-            "guide": lambda: losses.guide(torch.cat((source, driving)), landmarks, losses.MOUTH_COUNTS),
+            "guide": lambda: losses.guide(torch.cat((source, driving)), landmarks, losses.MOUTH_WEIGHT),
             "lips": lambda: losses.lips(torch.cat((source, driving)), landmarks),
-            "mouth": lambda: losses.within((ours - batch["driving"]).abs(), batch["mouth"]),
+            "mouth": lambda: losses.mean_inside((ours - batch["driving"]).abs(), batch["mouth"]),
         }
-        if phase.needs_more_than(POINT_LOSSES):
+        if phase.has_losses_besides(KEYPOINT_LOSSES):
             ours = self.renderer.render(batch["source"], source, driving)[0].float()
         return {name: table[name]() for name in phase.weights}
 
-    def _place(
+    def _keypoints(
         self, mapping: nn.Module, canonical: Tensor, windows: Tensor
     ) -> tuple[Tensor, Tensor, HeadParameters]:
-        """Keypoints (B, K, 3) of source and driving frame, and the heads of both, from windows (B, 2, 73, 27)."""
-        seen = windows[:, :, : self.coefficients].transpose(0, 1).flatten(0, 1)
-        heads: HeadParameters = mapping(seen)
-        source, driving = place(canonical.repeat(2, 1, 1), heads).chunk(2)
+        """Return keypoints (B, K, 3) of source and driving frame and their heads, from windows (B, 2, 73, 27)."""
+        inputs = windows[:, :, : self.coefficients].transpose(0, 1).flatten(0, 1)
+        heads: HeadParameters = mapping(inputs)
+        source, driving = apply_head(canonical.repeat(2, 1, 1), heads).chunk(2)
         return source, driving, heads
 
-    def _moved(self, mapping: nn.Module, batch: Mapping[str, Tensor]) -> Moved:
-        """Frames as the engine renders them."""
+    def _render(self, mapping: nn.Module, batch: Mapping[str, Tensor]) -> RenderedFrames:
+        """Render frames from coefficients, as the engine does."""
         device = next(mapping.parameters()).device
         self.renderer.to(device)
-        picture = batch["source"].to(device)
-        canonical = self.renderer.keypoint_detector(picture)
-        source, driving, heads = self._place(mapping, canonical, batch["windows"].to(device))
-        ours, motion = self.renderer.render(picture, source, driving)
-        return Moved(ours, motion, Found(source, driving, None, heads))
+        image = batch["source"].to(device)
+        canonical = self.renderer.keypoint_detector(image)
+        source, driving, heads = self._keypoints(mapping, canonical, batch["windows"].to(device))
+        frames, motion = self.renderer.render(image, source, driving)
+        return RenderedFrames(frames, motion, DetectedKeypoints(source, driving, None, heads))
 
     @torch.inference_mode()
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
-        """Frames driven by coefficients alone, see :func:`.renderer_data.judge`."""
-        return judge(self.test_set, lambda batch: self._moved(networks["mapping"], batch).picture)
+        """Return the PSNR of frames rendered from coefficients, see :func:`.renderer_data.measure_psnr`."""
+        return measure_psnr(self.test_set, lambda batch: self._render(networks["mapping"], batch).image)
 
     @torch.inference_mode()
     def sample(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
-        """``sheet.png``, as the renderer's."""
-        batch = self.test_set.pairs(self.test_set.held_out(SHEET_ROWS))
-        write_sheet(folder / "sheet.png", batch["source"], batch["driving"], self._moved(networks["mapping"], batch))
+        """Write ``sheet.png``, see :func:`.sample_images.write_contact_sheet`."""
+        batch = self.test_set.pairs(self.test_set.held_out(SAMPLE_ROWS))
+        rendered = self._render(networks["mapping"], batch)
+        write_contact_sheet(folder / "sheet.png", batch["source"], batch["driving"], rendered)
 
 
 def train_mapping(recipe: MappingRecipe, folder: Path, plan: Plan, commit: str = "unknown") -> Path:
-    """Train (or go on) in ``folder`` and write ``mapping_70.safetensors`` or ``mapping_73`` there; its path."""
+    """Train or resume in ``folder``, write ``mapping_70.safetensors`` (or 73) there and return its path."""
     network = cast("MappingNet", train(recipe, plan, folder)["mapping"])
     path = folder / f"{recipe.name}.safetensors"
     if is_main_process():
-        figures = last_figures(folder)
-        save_network(path, network, MAPPING_KIND, origin(recipe.train_set, figures, recipe.name, plan, commit))
+        figures = last_validation(folder)
+        origin = training_metadata(recipe.train_set, figures, recipe.name, plan, commit)
+        save_network(path, network, MAPPING_KIND, origin)
     return path

@@ -1,4 +1,4 @@
-"""Sizes in which the renderer and its mapping are trained: by name, for tests, for a first half hour, and in full."""
+"""Named sizes of the renderer and of MappingNet: for tests, for a short run, and the official configuration."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ from sadtalker_ext.models.spade import SpadeConfig
 
 @dataclass(frozen=True)
 class RendererSize:
-    """Every network of the renderer. size_px: side of the pictures it learns from.
-
-    ``full`` is the official configuration, which serves 256 and 512.
-    """
+    """Configs of all networks of the renderer. size_px: side of the training images."""
 
     name: str
     size_px: int
@@ -31,7 +28,7 @@ class RendererSize:
     mapping: MappingNetConfig
 
     def mapping_for(self, coefficients: int) -> MappingNetConfig:
-        """The mapping network of this size for 70 or 73 coefficients."""
+        """Return the config of MappingNet for 70 or 73 coefficients."""
         return replace(self.mapping, coefficients=coefficients)
 
 
@@ -51,7 +48,7 @@ TINY: Final = RendererSize(
     discriminator=DiscriminatorConfig(base_channels=4, max_channels=8, levels=2),
     mapping=MappingNetConfig(width=16, keypoints=5),
 )  # fmt: skip
-"""Of no use but to try the recipes."""
+"""For tests of the recipes only."""
 
 SMALL: Final = RendererSize(
     name="small",
@@ -69,7 +66,7 @@ SMALL: Final = RendererSize(
     discriminator=DiscriminatorConfig(base_channels=8, max_channels=64, levels=3),
     mapping=MappingNetConfig(width=192),
 )  # fmt: skip
-"""Learns a handful of portraits in half an hour on two CPU cores."""
+"""Trains on a few portraits in half an hour on two CPU cores."""
 
 FULL: Final = RendererSize(
     name="full",
@@ -80,13 +77,13 @@ FULL: Final = RendererSize(
     discriminator=DiscriminatorConfig(),
     mapping=MappingNetConfig(),
 )
-"""The official sizes."""
+"""The official configuration, used for 256 and 512 pixels."""
 
 SIZES: Final = {size.name: size for size in (TINY, SMALL, FULL)}
 
 
-def size_named(name: str) -> RendererSize:
-    """One of :data:`SIZES`; SettingsError for another name."""
+def renderer_size(name: str) -> RendererSize:
+    """Return the size called ``name``; SettingsError for an unknown name."""
     if name not in SIZES:
         raise SettingsError(f"There is no size {name!r} of the renderer; choose one of {', '.join(SIZES)}")
     return SIZES[name]

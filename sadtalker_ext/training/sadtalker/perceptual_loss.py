@@ -1,7 +1,7 @@
-"""Frozen networks in whose features pictures are compared (Johnson et al. 2016), at several sizes of the picture.
+"""Frozen feature networks for the perceptual loss (Johnson et al. 2016), applied to several scales of an image.
 
-VGG-19 is what face-vid2vid and SadTalker use; its weights come from torchvision when somebody trains with it. A fixed
-network of random filters needs no file: it serves tests and small runs.
+face-vid2vid and SadTalker use VGG-19, whose weights torchvision downloads on first use. A network with fixed random
+filters needs no download and is used in tests and small runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VGG_TAPS: Final = (1, 6, 11, 20, 29)
-"""relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 among VGG-19's layers."""
+"""Indices of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in the layers of VGG-19."""
 SCALES: Final = (1.0, 0.5, 0.25, 0.125)
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION: Final = (0.229, 0.224, 0.225)
@@ -28,10 +28,10 @@ _LEAK: Final = 0.2
 
 
 class FeaturePyramid(nn.Module):
-    """Outputs of some layers of a frozen network for a picture at several scales.
+    """Outputs of selected layers of a frozen network for an image at several scales.
 
-    layers: an nn.Sequential on normalised pictures; taps: which of its outputs count. scales: factors on the side of
-    the picture; a scale at which a deep layer would see less than one pixel ends before that layer.
+    layers: network on normalized images. taps: indices of the layers whose outputs are returned. scales: factors on
+    the side of the image; at a small scale, layers after a pooling layer that would need more pixels are skipped.
     """
 
     mean: Tensor
@@ -45,12 +45,12 @@ class FeaturePyramid(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(1, 3, 1, 1))
 
-    def forward(self, picture: Tensor) -> list[Tensor]:
-        """RGB (B, 3, H, W) in [0, 1] -> features (B, C, h, w), scale by scale."""
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """RGB images (B, 3, H, W) in [0, 1] -> features (B, C, h, w) of all taps, scale by scale."""
         features = []
         for scale in self.scales:
-            seen = picture if scale == 1 else _smaller(picture, scale)
-            out = (seen - self.mean) / self.deviation
+            resized = image if scale == 1 else _downsample(image, scale)
+            out = (resized - self.mean) / self.deviation
             for index, layer in enumerate(self.layers):
                 if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) and min(out.shape[2:]) < 2:
                     break
@@ -61,20 +61,23 @@ class FeaturePyramid(nn.Module):
 
 
 def vgg_pyramid() -> FeaturePyramid:
-    """VGG-19 trained on ImageNet, as torchvision gives it (it fetches 550 MB once)."""
+    """Return the pyramid of VGG-19 trained on ImageNet; torchvision downloads 550 MB on first use.
+
+    MissingPackageError if torchvision is not installed.
+    """
     try:
         from torchvision import models
     except ImportError as error:
         raise MissingPackageError(
-            "the perceptual loss compares pictures in VGG-19, which comes with torchvision; install it with: "
-            "pip install torchvision, or choose --perceptual random"
+            "The perceptual loss uses VGG-19 from torchvision, which is not installed; run: pip install torchvision, "
+            "or choose --perceptual random"
         ) from error
     network: Any = models.vgg19(weights=models.VGG19_Weights.IMAGENET1K_V1)
     return FeaturePyramid(cast("nn.Sequential", network.features), VGG_TAPS)
 
 
 def random_pyramid(scales: Sequence[float] = (1.0, 0.5), seed: int = 0) -> FeaturePyramid:
-    """Three layers of fixed random filters; the same on every machine."""
+    """Return a pyramid of three layers with fixed random filters, the same on every machine."""
     random = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(RANDOM_WIDTHS):
@@ -87,8 +90,9 @@ def random_pyramid(scales: Sequence[float] = (1.0, 0.5), seed: int = 0) -> Featu
 
 
 PYRAMIDS: Final = {"vgg": vgg_pyramid, "random": random_pyramid}
-"""What --perceptual chooses from."""
+"""Choices of ``--perceptual``."""
 
 
-def _smaller(picture: Tensor, scale: float) -> Tensor:
-    return functional.interpolate(picture, scale_factor=scale, mode="bilinear", antialias=True)
+def _downsample(image: Tensor, scale: float) -> Tensor:
+    # kornia's rescale and pyrdown take 3 to 8 times as long (kornia 0.6.7 and 0.9.0, CPU, 256 pixels).
+    return functional.interpolate(image, scale_factor=scale, mode="bilinear", antialias=True)

@@ -1,4 +1,4 @@
-"""The renderer's networks as one module that learns, and their files."""
+"""The networks of the renderer as one trainable module, and their files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sadtalker_ext.models.dense_motion import DenseMotionConfig, DenseMotionField
+from sadtalker_ext.models.dense_motion import DenseMotionField
 from sadtalker_ext.models.discriminator import Discriminator, DiscriminatorConfig
 from sadtalker_ext.models.generator import EncodedSource, Generator, GeneratorConfig
 from sadtalker_ext.models.head_estimator import HeadEstimator, HeadEstimatorConfig
 from sadtalker_ext.models.keypoint_detector import KeypointDetector, KeypointDetectorConfig
 from sadtalker_ext.models.keypoints import transform_keypoints
 from sadtalker_ext.models.mapping_net import HeadParameters
-from sadtalker_ext.models.spade import SpadeConfig
 from sadtalker_ext.weights.safetensors_file import load_network, save_network
 
 if TYPE_CHECKING:
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
     from sadtalker_ext.training.sadtalker.model_sizes import RendererSize
 
 
-class Found(NamedTuple):
-    """Keypoints (B, K, 3) of a source, a driving and a warped driving picture, ``warped`` None where there was none.
+class DetectedKeypoints(NamedTuple):
+    """Keypoints (B, K, 3) of source, driving and warped driving images.
 
-    heads: parameters of source and driving, (2 B, ...) each.
+    warped: None if there are no warped images. heads: head parameters of source and driving images, (2 B, ...) each.
     """
 
     source: Tensor
@@ -36,19 +35,19 @@ class Found(NamedTuple):
     heads: HeadParameters
 
 
-class Moved(NamedTuple):
-    """A source picture moved like a driving one.
+class RenderedFrames(NamedTuple):
+    """Source images rendered with the motion of driving images.
 
-    picture: (B, 3, S, S) in (0, 1). motion: the field. found: where it moves from and to.
+    image: (B, 3, S, S) in (0, 1). motion: motion field. keypoints: the keypoints used.
     """
 
-    picture: Tensor
+    image: Tensor
     motion: DenseMotionField
-    found: Found
+    keypoints: DetectedKeypoints
 
 
 class Renderer(nn.Module):
-    """Keypoint detector, head estimator and generator: everything between two pictures and a third."""
+    """Keypoint detector, head estimator and generator: renders a source image with the motion of a driving image."""
 
     def __init__(self, size: RendererSize) -> None:
         super().__init__()
@@ -58,92 +57,83 @@ class Renderer(nn.Module):
 
     def forward(
         self, source: Tensor, driving: Tensor, warped: Tensor | None = None, *,
-        known: Tensor | None = None, painted: bool = True,
-    ) -> tuple[Found, Moved | None]:  # fmt: skip
-        """RGB pictures (B, 3, S, S) in [0, 1]; ``warped``: driving pictures, warped, to find keypoints in.
+        known: Tensor | None = None, keypoints_only: bool = False,
+    ) -> tuple[DetectedKeypoints, RenderedFrames | None]:  # fmt: skip
+        """Return the keypoints and, unless ``keypoints_only``, the rendered images.
 
-        known: (B, 2, K, 2), x and y of keypoints of source and driving frame, nan where they are not known: what is
-        known moves the picture instead of what is found. Without ``painted`` only keypoints are looked for.
+        source, driving, warped: RGB images (B, 3, S, S) in [0, 1]; ``warped`` are warped driving images.
+        known: (B, 2, K, 2), x and y of keypoints of source and driving images that replace the detected ones for
+        rendering; NaN for keypoints that are not known.
         """
-        found = self.find(source, driving, warped)
-        if not painted:
-            return found, None
-        return found, self.move(source, found if known is None else corrected(found, known))
+        detected = self.detect_keypoints(source, driving, warped)
+        if keypoints_only:
+            return detected, None
+        used = detected if known is None else replace_known_keypoints(detected, known)
+        return detected, RenderedFrames(*self.render(source, used.source, used.driving), used)
 
-    def find(self, source: Tensor, driving: Tensor, warped: Tensor | None = None) -> Found:
-        """Keypoints of the pictures."""
-        count, pictures = len(source), [source, driving] if warped is None else [source, driving, warped]
-        heads = self.head_estimator(torch.cat(pictures))
+    def detect_keypoints(self, source: Tensor, driving: Tensor, warped: Tensor | None = None) -> DetectedKeypoints:
+        """Return the keypoints of the images."""
+        count, images = len(source), [source, driving] if warped is None else [source, driving, warped]
+        heads = self.head_estimator(torch.cat(images))
         canonical = self.keypoint_detector(source)
-        points = place(canonical.repeat(len(pictures), 1, 1), heads).chunk(len(pictures))
-        two = HeadParameters(*(part[: 2 * count] for part in heads))
-        return Found(points[0], points[1], None if warped is None else points[2], two)
+        points = apply_head(canonical.repeat(len(images), 1, 1), heads).chunk(len(images))
+        source_and_driving = HeadParameters(*(part[: 2 * count] for part in heads))
+        return DetectedKeypoints(points[0], points[1], None if warped is None else points[2], source_and_driving)
 
-    def move(self, source: Tensor, found: Found) -> Moved:
-        """The source pictures, moved as was found."""
-        return Moved(*self.render(source, found.source, found.driving), found)
-
-    def render(self, source: Tensor, points: Tensor, driving: Tensor) -> tuple[Tensor, DenseMotionField]:
-        """Frames (B, 3, S, S) and their fields, of source pictures, their keypoints and driving ones (B, K, 3)."""
+    def render(
+        self, source: Tensor, source_keypoints: Tensor, driving_keypoints: Tensor
+    ) -> tuple[Tensor, DenseMotionField]:
+        """Render source images (B, 3, S, S) with keypoints (B, K, 3) each; return the frames and the motion fields."""
         features, compressed = self.generator.encode_source(source)
-        motion = self.generator.dense_motion_network(compressed.float(), points, driving)
-        return self.generator.paint(EncodedSource(features, compressed), motion), motion
+        motion = self.generator.dense_motion_network(compressed.float(), source_keypoints, driving_keypoints)
+        return self.generator.warp_and_decode(EncodedSource(features, compressed), motion), motion
 
 
-def place(canonical: Tensor, heads: HeadParameters) -> Tensor:
-    """Keypoints (B, K, 3) of canonical ones in full precision: under autocast a keypoint would jump by pixels."""
+def apply_head(canonical: Tensor, heads: HeadParameters) -> Tensor:
+    """Transform canonical keypoints (B, K, 3) in float32: with autocast, keypoints would be off by pixels."""
     with torch.autocast(canonical.device.type, enabled=False):
         return transform_keypoints(canonical.float(), HeadParameters(*(part.float() for part in heads)))
 
 
-def corrected(found: Found, known: Tensor) -> Found:
-    """What was found, but x and y are those of ``known`` (B, 2, K, 2) where that is not nan."""
-    told = [
+def replace_known_keypoints(detected: DetectedKeypoints, known: Tensor) -> DetectedKeypoints:
+    """Return ``detected`` with x and y replaced by ``known`` (B, 2, K, 2) where that is not NaN."""
+    source, driving = (
         torch.cat((torch.where(xy.isnan(), points[:, :, :2], xy), points[:, :, 2:]), dim=2)
-        for points, xy in zip((found.source, found.driving), known.unbind(dim=1), strict=True)
-    ]
-    return found._replace(source=told[0], driving=told[1])
+        for points, xy in zip((detected.source, detected.driving), known.unbind(dim=1), strict=True)
+    )
+    return detected._replace(source=source, driving=driving)
 
 
-def _frozen(config: dict[str, Any]) -> dict[str, Any]:
-    """Tuples again where a file could only write lists."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
-
-
-def _generator(config: dict[str, Any]) -> Generator:
-    motion, decoder = DenseMotionConfig(**config["motion"]), SpadeConfig(**config["decoder"])
-    return Generator(GeneratorConfig(**{**config, "motion": motion, "decoder": decoder}))
-
-
-COMPONENTS: Final[Mapping[str, Callable[[dict[str, Any]], nn.Module]]] = {
-    "keypoint_detector": lambda config: KeypointDetector(KeypointDetectorConfig(**config)),
-    "head_estimator": lambda config: HeadEstimator(HeadEstimatorConfig(**_frozen(config))),
-    "generator": _generator,
-    "discriminator": lambda config: Discriminator(DiscriminatorConfig(**_frozen(config))),
+COMPONENTS: Final[Mapping[str, tuple[Callable[[Any], nn.Module], type[Any]]]] = {
+    "keypoint_detector": (KeypointDetector, KeypointDetectorConfig),
+    "head_estimator": (HeadEstimator, HeadEstimatorConfig),
+    "generator": (Generator, GeneratorConfig),
+    "discriminator": (Discriminator, DiscriminatorConfig),
 }
-"""What a run of the recipe writes, one file each: name of file and network to how it is built from its Config."""
+"""Networks that a run writes, one file each: name of file and network to network class and config class."""
 KIND: Final = "sadtalker-training-{}"
 
 
 def renderer_files(folder: Path) -> dict[str, Path]:
-    """Where each of :data:`COMPONENTS` lies in the folder of a run."""
+    """Return the file of each of :data:`COMPONENTS` in the folder of a run."""
     return {name: folder / f"{name}.safetensors" for name in COMPONENTS}
 
 
 def save_renderer(folder: Path, networks: Mapping[str, nn.Module], origin: Mapping[str, str]) -> None:
-    """Write the averaged networks of a run."""
+    """Write the networks of a run (the averaged weights) to ``folder``."""
     for name, path in renderer_files(folder).items():
         network = networks["discriminator"] if name == "discriminator" else networks["renderer"].get_submodule(name)
         save_network(path, network, KIND.format(name), origin)
 
 
 def load_component(folder: Path, name: str) -> nn.Module:
-    """One of :data:`COMPONENTS` of a finished run, on the CPU, in eval mode."""
-    return load_network(renderer_files(folder)[name], KIND.format(name), COMPONENTS[name])
+    """Load one of :data:`COMPONENTS` of a finished run, on the CPU, in eval mode."""
+    network_type, config_type = COMPONENTS[name]
+    return load_network(renderer_files(folder)[name], KIND.format(name), network_type, config_type)
 
 
 def load_renderer(folder: Path) -> Renderer:
-    """Keypoint detector, head estimator and generator of a finished run, on the CPU, in eval mode."""
+    """Load keypoint detector, head estimator and generator of a finished run, on the CPU, in eval mode."""
     renderer = Renderer.__new__(Renderer)
     nn.Module.__init__(renderer)
     for name in ("keypoint_detector", "head_estimator", "generator"):

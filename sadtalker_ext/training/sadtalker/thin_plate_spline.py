@@ -1,4 +1,4 @@
-"""Smooth random warps of pictures and points: an affine map plus a thin-plate spline (Siarohin et al. 2019, 3.1)."""
+"""Random smooth warps of images and points: an affine map plus a thin-plate spline (Siarohin et al. 2019, 3.1)."""
 
 from __future__ import annotations
 
@@ -10,45 +10,58 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from sadtalker_ext.arrays import Float32Array
 
-AFFINE_SPREAD: Final = 0.05
-BEND_SPREAD: Final = 0.005
+AFFINE_STD: Final = 0.05
+"""Standard deviation of each entry of the affine map around the identity."""
+BEND_STD: Final = 0.005
+"""Standard deviation of the spline weight of each control point."""
 CONTROLS: Final = 5
 """Control points along a side."""
 
 
 class ThinPlate(NamedTuple):
-    """affine: (B, 2, 3); bend: (B, 2, 25), how strongly each control point pulls x and y. Coordinates in [-1, 1]."""
+    """Parameters of B warps in coordinates from -1 to 1.
+
+    affine: (B, 2, 3). bend: (B, 2, 25), weight of each control point for x and y; the kernel is r^2 log r^2.
+    """
 
     affine: Tensor
     bend: Tensor
 
     def points(self, points: Tensor) -> Tensor:
-        """Where points (B, N, 2) of the warped picture lie in the picture it was made from."""
+        """Map points (B, N, 2) of the warped image to points of the original image."""
+        from kornia.geometry.transform import warp_points_tps
+
         line = torch.linspace(-1, 1, CONTROLS, device=points.device, dtype=points.dtype)
         y, x = torch.meshgrid(line, line, indexing="ij")
-        controls = torch.stack((x.flatten(), y.flatten()), dim=1)
-        squared = (points.unsqueeze(2) - controls).square().sum(dim=3)
-        pull = squared * (squared + 1e-6).log()
-        moved = points @ self.affine[:, :, :2].transpose(1, 2) + self.affine[:, :, 2].unsqueeze(1)
-        return moved + pull @ self.bend.transpose(1, 2)
+        controls = torch.stack((x.flatten(), y.flatten()), dim=1).expand(len(points), -1, -1)
+        translation_first = torch.cat((self.affine[:, :, 2:], self.affine[:, :, :2]), dim=2)
+        # kornia's kernel is 0.5 r^2 log r^2, hence the factor of 2.
+        warped: Tensor = warp_points_tps(
+            points, controls, 2 * self.bend.transpose(1, 2), translation_first.transpose(1, 2)
+        )
+        return warped
 
-    def picture(self, picture: Tensor) -> Tensor:
-        """The warped picture (B, 3, H, W); beyond the border the picture is mirrored."""
-        batch, _, height, width = picture.shape
+    def image(self, image: Tensor) -> Tensor:
+        """Return the warped image (B, 3, H, W); outside the image, its mirror image continues.
+
+        kornia's ``warp_image_tps`` pads with zeros and places -1 and 1 at pixel centers, so only the points come from
+        kornia.
+        """
+        batch, _, height, width = image.shape
         rows, columns = (
-            (2 * torch.arange(length, device=picture.device, dtype=picture.dtype) + 1) / length - 1
+            (2 * torch.arange(length, device=image.device, dtype=image.dtype) + 1) / length - 1
             for length in (height, width)
         )
         y, x = torch.meshgrid(rows, columns, indexing="ij")
         grid = torch.stack((x.flatten(), y.flatten()), dim=1).expand(batch, -1, -1)
-        seen = self.points(grid).reshape(batch, height, width, 2)
-        return functional.grid_sample(picture, seen, padding_mode="reflection", align_corners=False)
+        sampled = self.points(grid).reshape(batch, height, width, 2)
+        return functional.grid_sample(image, sampled, padding_mode="reflection", align_corners=False)
 
 
-def draw_warps(random: np.random.Generator, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Parameters of ``count`` random warps: affine (count, 2, 3) and bend (count, 2, 25)."""
-    affine = AFFINE_SPREAD * random.standard_normal((count, 2, 3)) + np.eye(2, 3)
-    bend = BEND_SPREAD * random.standard_normal((count, 2, CONTROLS**2))
+def sample_warps(random: np.random.Generator, count: int) -> tuple[Float32Array, Float32Array]:
+    """Return the parameters of ``count`` random warps: affine (count, 2, 3) and bend (count, 2, 25)."""
+    affine = AFFINE_STD * random.standard_normal((count, 2, 3)) + np.eye(2, 3)
+    bend = BEND_STD * random.standard_normal((count, 2, CONTROLS**2))
     return affine.astype(np.float32), bend.astype(np.float32)

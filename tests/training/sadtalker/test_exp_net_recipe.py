@@ -1,4 +1,4 @@
-"""The recipe of SadTalker's ExpNet: examples, each loss by hand, three steps, exact resume, a file that loads."""
+"""ExpNet recipe: examples, each loss by hand, three steps, exact resume, loading the file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sadtalker_ext.audio.windows import mel_windows
 from sadtalker_ext.errors import MediaError, WeightsError
 from sadtalker_ext.models.lip_reader import LipReader, LipReaderConfig
 from sadtalker_ext.training.core.loop import train
-from sadtalker_ext.training.core.run_log import read_journal
-from sadtalker_ext.training.sadtalker.audio_windows import SoundPieces, sound_size
+from sadtalker_ext.training.core.run_log import read_run_log
+from sadtalker_ext.training.sadtalker.audio_windows import ClipWindowSampler, speech_model_size
 from sadtalker_ext.training.sadtalker.exp_net import (
     PLANS,
     SadTalkerExpNetRecipe,
@@ -34,11 +34,11 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def recipe(data):
-    return SadTalkerExpNetRecipe(data[0], sound_size("tiny"))
+    return SadTalkerExpNetRecipe(data[0], speech_model_size("tiny"))
 
 
 class Constant(nn.Module):
-    """Predicts the reference with something added to one coefficient."""
+    """Predicts the reference with a constant added to one coefficient."""
 
     def __init__(self, column, value):
         super().__init__()
@@ -50,7 +50,7 @@ class Constant(nn.Module):
         return predicted
 
 
-def test_examples_are_pieces_of_clips_and_come_from_the_generator_alone(recipe, data):
+def test_examples_are_windows_of_clips_and_depend_on_the_generator_only(recipe, data):
     first, again = (recipe.batch(np.random.default_rng(3), 6) for _ in range(2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     clips = data[1]
@@ -79,14 +79,14 @@ def test_losses_by_hand(recipe):
     closed = batch["reference"].clone()
     closed[..., 10:12] = 1.0
     winking = recipe.losses(phase, {"exp_net": lambda *_: closed}, batch)
-    assert float(winking["blink"]) == pytest.approx(0.5, abs=0.01), "shut eyes, half a closing told"
-    assert float(winking["landmarks"]) == pytest.approx(0, abs=1e-6), "lids are the command's business"
+    assert float(winking["blink"]) == pytest.approx(0.5, abs=0.01), "closed eyes, blink ratio 0.5"
+    assert float(winking["landmarks"]) == pytest.approx(0, abs=1e-6), "the landmark loss ignores the eyes"
 
 
 def test_a_lip_reader_adds_its_own_loss(data):
     torch.manual_seed(0)
     reader = LipReader(LipReaderConfig((4, 4, 4, 4), "relu"))
-    recipe = SadTalkerExpNetRecipe(data[0], sound_size("tiny"), reader=reader)
+    recipe = SadTalkerExpNetRecipe(data[0], speech_model_size("tiny"), reader=reader)
     batch = recipe.batch(np.random.default_rng(1), 2)
     assert batch["pictures"].shape == (2, 5, 3, 32, 32)
     assert "reading" in recipe.phases[0].weights
@@ -96,17 +96,17 @@ def test_a_lip_reader_adds_its_own_loss(data):
     assert float(other["reading"]) > 1e-6
 
 
-def test_three_steps_and_the_file_they_write(recipe, tmp_path):
+def test_three_steps_write_losses_samples_and_the_network(recipe, tmp_path):
     path = train_sadtalker_exp_net(recipe, tmp_path, PLANS["tiny"], "abc")
-    names = {name for _, name, _ in read_journal(tmp_path / "losses.csv")}
+    names = {name for _, name, _ in read_run_log(tmp_path / "losses.csv")}
     assert {"distillation", "landmarks", "blink", "validation_lips", "validation_blink"} <= names
     assert "<polyline" in (tmp_path / "samples" / "0000003" / "clips.svg").read_text()
     network = load_exp_net(path.parent)
-    assert network.config.audio_widths == sound_size("tiny").audio_widths
+    assert network.config.audio_widths == speech_model_size("tiny").audio_widths
     assert network(torch.zeros(1, 2, 1, 80, 16), torch.zeros(1, 2, 64), torch.zeros(1, 2, 1)).shape == (1, 2, 64)
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(recipe, tmp_path):
+def test_a_resumed_run_ends_with_the_same_weights(recipe, tmp_path):
     plan = replace(PLAN, steps=4)
     whole = train(recipe, plan, tmp_path / "whole")["exp_net"].state_dict()
     train(recipe, plan, tmp_path / "parts", stop_after=2)
@@ -114,19 +114,19 @@ def test_a_stopped_run_goes_on_to_the_same_weights(recipe, tmp_path):
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
-def test_learning_brings_lips_and_lids_nearer(recipe, tmp_path):
+def test_training_reduces_distillation_and_blink_loss(recipe, tmp_path):
     plan = replace(PLAN, steps=60, batch_size=16, learning_rate=5e-3, warmup_steps=5)
     recipe.validate = lambda networks: {}
     recipe.sample = lambda networks, folder: None
     train(recipe, plan, tmp_path)
     for name in ("distillation", "blink"):
-        values = [value for _, known, value in read_journal(tmp_path / "losses.csv") if known == name]
+        values = [value for _, known, value in read_run_log(tmp_path / "losses.csv") if known == name]
         assert np.mean(values[-5:]) < 0.6 * np.mean(values[:5]), name
 
 
-def test_what_is_missing_is_told(data, tmp_path):
+def test_missing_data_is_reported(data, tmp_path):
     with pytest.raises(MediaError, match="no train clip of 80 frames"):
-        SoundPieces(data[0], "train", 80)
+        ClipWindowSampler(data[0], "train", 80)
     write_talking(tmp_path, coefficients="bfm")
     with pytest.raises(WeightsError, match="--face-model"):
-        SadTalkerExpNetRecipe(tmp_path, sound_size("tiny"))
+        SadTalkerExpNetRecipe(tmp_path, speech_model_size("tiny"))

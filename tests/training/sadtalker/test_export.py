@@ -1,4 +1,4 @@
-"""All networks by one command on a small data set, exported, and opened by the engine; what does not fit is told."""
+"""Training of all networks on a small data set, export, and opening the export with the engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from talking_clips import write_talking
 
 from sadtalker_ext.audio.speech import Speech
 from sadtalker_ext.engines.protocol import MotionStyle
-from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine, SadTalkerOptions
+from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine
+from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
 from sadtalker_ext.errors import SettingsError, WeightsError
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
 from sadtalker_ext.geometry.mean_face import place_in_box
@@ -30,7 +31,7 @@ from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.training.sadtalker.export import Runs, export, is_official, read_runs
 from sadtalker_ext.training.sadtalker.model_sizes import TINY
 from sadtalker_ext.training.sadtalker.perceptual_loss import PYRAMIDS
-from sadtalker_ext.training.sadtalker.train_all import Wishes, train_all
+from sadtalker_ext.training.sadtalker.train_all import TrainAllOptions, train_all
 from sadtalker_ext.weights.check import check_content
 from sadtalker_ext.weights.official import MAPPINGS, NETWORKS
 from sadtalker_ext.weights.packaged import PACKAGED, PUPPET, read_packaged_config
@@ -38,26 +39,26 @@ from sadtalker_ext.weights.packaged import PACKAGED, PUPPET, read_packaged_confi
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A whole run of the tiny size, two steps each; read only."""
+    """A complete run of the tiny size, two steps per stage; tests must not change it."""
     folder = tmp_path_factory.mktemp("all")
     write_talking(folder / "data", size=TINY.size_px)
-    train_all(wishes(folder), folder / "run", "abc")
+    train_all(options(folder), folder / "run", "abc")
     return folder
 
 
-def wishes(folder, **changes):
+def options(folder, **changes):
     values = {"config": "tiny", "pyramid": PYRAMIDS["random"], "data": folder / "data", "changes": {"steps": 2}}
-    return Wishes(**{**values, **changes})
+    return TrainAllOptions(**{**values, **changes})
 
 
 @pytest.fixture
 def copied(run, tmp_path):
-    """The runs alone, to be spoilt."""
+    """A copy of the runs that a test may change."""
     shutil.copytree(run / "run", tmp_path / "run")
     return tmp_path / "run"
 
 
-def test_the_export_has_the_official_prefixes_and_its_own_sizes(run):
+def test_the_export_has_the_official_prefixes_and_its_own_config(run):
     files = sorted(path.name for path in (run / "run" / "export").iterdir())
     assert files == ["SadTalker_V0.0.2_32.safetensors", *(MAPPINGS[count].converted for count in (73, 70))]
     packaged = run / "run" / "export" / files[0]
@@ -106,14 +107,14 @@ def test_the_engine_renders_the_export_at_its_own_size(run, mode):
     engine.close()
 
 
-def test_a_finished_run_is_not_done_again(run, caplog):
+def test_a_finished_run_is_skipped(run, caplog):
     before = {path: path.stat().st_mtime_ns for path in (run / "run").rglob("*.pt")}
     with caplog.at_level("INFO"):
-        train_all(wishes(run), run / "run", "abc")
+        train_all(options(run), run / "run", "abc")
     assert before == {path: path.stat().st_mtime_ns for path in (run / "run").rglob("*.pt")}
-    assert caplog.text.count("done before") == 5
+    assert caplog.text.count("already done") == 5
     with pytest.raises(SettingsError, match="portraits was None, is elsewhere"):
-        train_all(wishes(run, portraits=Path("elsewhere")), run / "run")
+        train_all(options(run, portraits=Path("elsewhere")), run / "run")
 
 
 def respell(path, **changes):
@@ -122,9 +123,9 @@ def respell(path, **changes):
     save_file(load_file(path), path, header)
 
 
-def test_runs_that_do_not_fit_are_refused(copied, tmp_path):
+def test_incompatible_and_missing_runs_are_refused(copied, tmp_path):
     respell(copied / "pose_vae" / "pose_vae.safetensors", coefficients="bfm")
-    with pytest.raises(WeightsError, match=r"speak different coefficients .*pose_vae bfm"):
+    with pytest.raises(WeightsError, match=r"use different coefficients .*pose_vae bfm"):
         export(copied, tmp_path / "out")
     (copied / "exp_net" / "exp_net.safetensors").unlink()
     shutil.rmtree(copied / "mapping_73")
@@ -132,7 +133,7 @@ def test_runs_that_do_not_fit_are_refused(copied, tmp_path):
         export(copied, tmp_path / "out")
 
 
-def test_mappings_for_other_keypoints_are_refused(copied, tmp_path):
+def test_mappings_with_another_number_of_keypoints_are_refused(copied, tmp_path):
     runs = read_runs(copied)
     path = copied / "mapping_70" / "mapping_70.safetensors"
     from sadtalker_ext.weights.safetensors_file import save_network
@@ -154,13 +155,13 @@ def test_coefficients_of_the_basel_model_need_face_recon(copied, tmp_path):
     assert set(recon) < set(load_file(packaged))
 
 
-def test_a_folder_holds_one_export(run, tmp_path):
+def test_a_folder_may_contain_only_one_export(run, tmp_path):
     (tmp_path / "SadTalker_V0.0.2_256.safetensors").touch()
-    with pytest.raises(WeightsError, match="already holds SadTalker_V0"):
+    with pytest.raises(WeightsError, match="already contains SadTalker_V0"):
         export(run / "run", tmp_path)
 
 
-def test_only_official_sizes_are_written_for_the_official_code():
+def test_only_official_sizes_are_exported_for_the_official_code():
     def runs(size_px="256", kind="bfm", **pose):
         with torch.device("meta"):
             networks = {

@@ -1,4 +1,4 @@
-"""Landmarks that move linearly: of the puppet on the mean face, and of a face model file."""
+"""Linear landmark models: the puppet on the mean face, and a face model file."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def expression(*rows, **shapes):
     return vector
 
 
-def test_the_jaw_takes_the_lower_lip_and_the_chin_along(model):
+def test_the_jaw_moves_the_lower_lip_and_the_chin(model):
     moved = model(expression(jaw_open=1.0)) - model.mean
     middle = JAW_DROP * FACE_PX
     assert float(moved[66, 1]) == pytest.approx(middle, rel=0.03)
     assert float(moved[8, 1]) == pytest.approx(middle, rel=0.15)
-    assert moved[27:31].abs().max() < 0.01, "the bridge of the nose keeps its place"
-    assert moved[36:48].abs().max() < 0.01, "so do the eyes"
+    assert moved[27:31].abs().max() < 0.01, "the bridge of the nose does not move"
+    assert moved[36:48].abs().max() < 0.01, "the eyes do not move"
     assert float(moved[62, 1]) == pytest.approx(0, abs=0.05 * middle)
 
 
-def test_a_closing_mouth_takes_away_what_the_jaw_has_opened(model):
+def test_closing_the_lips_cancels_the_opening_of_the_jaw(model):
     rest, opened = (float(model.lip_gap(expression(jaw_open=jaw))) for jaw in (0.0, 0.3))
     closed = float(model.lip_gap(expression(jaw_open=0.3, lips_closed=1.0)))
     assert opened - rest == pytest.approx(0.3 * JAW_DROP * FACE_PX, rel=0.05)
@@ -51,20 +51,20 @@ def test_a_closing_mouth_takes_away_what_the_jaw_has_opened(model):
     assert dropped - rest == pytest.approx(LIP_DROP * FACE_PX, rel=0.1)
 
 
-def test_eyes_close_as_told(model):
+def test_eye_closing_is_relative_to_the_reference(model):
     rest = expression()
     for closing in (0.0, 0.25, 1.0):
         both = expression(blink_left=closing, blink_right=closing)
-        assert float(model.closing(both, rest)) == pytest.approx(closing, abs=1e-5)
-    assert float(model.closing(expression(blink_left=1.0), rest)) == pytest.approx(0.5, abs=1e-5)
+        assert float(model.eye_closing(both, rest)) == pytest.approx(closing, abs=1e-5)
+    assert float(model.eye_closing(expression(blink_left=1.0), rest)) == pytest.approx(0.5, abs=1e-5)
     half, three_quarters = (expression(blink_left=value, blink_right=value) for value in (0.5, 0.75))
-    assert float(model.closing(three_quarters, half)) == pytest.approx(0.5, abs=1e-5), "of what the reference has open"
+    assert float(model.eye_closing(three_quarters, half)) == pytest.approx(0.5, abs=1e-5)
     ratio = torch.tensor([[[0.0], [1.0]]])
     predicted = torch.stack([rest, half])[None]
     assert float(blink_loss(model, predicted, expression(1, 2), ratio)) == pytest.approx(0.25, abs=1e-5)
 
 
-def test_the_landmark_loss_is_a_mean_square_of_pixels_without_the_eyes(model):
+def test_the_landmark_loss_is_a_mean_square_in_pixels_without_the_eyes(model):
     target, predicted = expression(1, 3), expression(1, 3, smile=0.5, blink_left=1.0)
     shift = (model.basis[SHAPE_INDEX["smile"]] * 0.5).square().sum(dim=1)
     kept = [point for point in range(68) if point not in EYES]
@@ -83,7 +83,7 @@ def face_model(path, **changes):
     return tables
 
 
-def test_a_face_model_file_gives_its_own_landmarks(tmp_path):
+def test_landmarks_of_a_face_model_file(tmp_path):
     path = tmp_path / "BFM_model_front.mat"
     tables = face_model(path)
     model = bfm_landmarks(path)
@@ -95,14 +95,14 @@ def test_a_face_model_file_gives_its_own_landmarks(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
-    [({"exBase": None}, "exBase"), ({"keypoints": np.arange(1, 60)[None]}, "names 59 landmarks")],
+    ("changes", "message"),
+    [({"exBase": None}, "exBase"), ({"keypoints": np.arange(1, 60)[None]}, "has 59 landmarks")],
 )
-def test_another_file_is_refused(tmp_path, changes, words):
+def test_other_files_are_refused(tmp_path, changes, message):
     path = tmp_path / "other.mat"
     face_model(path, **changes)
-    with pytest.raises(WeightsError, match=words):
+    with pytest.raises(WeightsError, match=message):
         bfm_landmarks(path)
-    path.write_bytes(b"nothing of that kind" * 20)
+    path.write_bytes(b"not a MATLAB file" * 20)
     with pytest.raises(WeightsError, match="cannot be read as a MATLAB file"):
         bfm_landmarks(path)

@@ -1,4 +1,4 @@
-"""The recipe of SadTalker's PoseVAE: examples, each loss by hand, three steps, exact resume, a file that loads."""
+"""PoseVAE recipe: examples, each loss by hand, three steps, exact resume, loading the file."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import nn
 
 from sadtalker_ext.models.pose_vae import PoseVAE
 from sadtalker_ext.training.core.loop import train
-from sadtalker_ext.training.core.run_log import read_journal
-from sadtalker_ext.training.sadtalker.audio_windows import sound_size
+from sadtalker_ext.training.core.run_log import read_run_log
+from sadtalker_ext.training.sadtalker.audio_windows import speech_model_size
 from sadtalker_ext.training.sadtalker.pose_vae import (
-    NOISE,
     PLANS,
-    Rebuilt,
+    RECONSTRUCTION_STD,
+    PoseVaeOutput,
     SadTalkerPoseVaeRecipe,
     kl_divergence,
-    load_pose_cvae,
+    load_pose_vae,
     train_sadtalker_pose_vae,
 )
 
-POSE, JUDGE = SadTalkerPoseVaeRecipe.phases
+POSE, DISCRIMINATOR = SadTalkerPoseVaeRecipe.phases
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,10 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def recipe(data):
-    return SadTalkerPoseVaeRecipe(data[0], sound_size("tiny"))
+    return SadTalkerPoseVaeRecipe(data[0], speech_model_size("tiny"))
 
 
-def test_examples_count_from_the_first_pose_and_name_the_person(recipe, data):
+def test_examples_are_relative_to_the_first_pose_and_have_the_style_of_the_identity(recipe, data):
     batch, again = (recipe.batch(np.random.default_rng(2), 5) for _ in range(2))
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     for row in range(5):
@@ -53,24 +53,25 @@ def test_examples_count_from_the_first_pose_and_name_the_person(recipe, data):
         assert ("ann", "bob")[int(batch["style"][row])] == clip.identity
     assert batch["mel"].shape == (5, 32, 1, 80, 16)
     assert recipe.config.styles == 2
-    assert SadTalkerPoseVaeRecipe(data[0], sound_size("full")).config.styles == 46
+    assert SadTalkerPoseVaeRecipe(data[0], speech_model_size("full")).config.styles == 46
 
 
-def test_it_begins_with_heads_that_hardly_move(recipe):
+def test_initial_motion_is_small(recipe):
     torch.manual_seed(0)
-    learner = recipe.build()["pose"].eval()
+    network = recipe.build()["pose"].eval()
     batch = recipe.batch(np.random.default_rng(0), 4)
     with torch.no_grad():
-        imagined = learner(*(batch[name] for name in ("mel", "reference", "style", "motion"))).imagined
-    assert float(imagined.abs().max()) < 0.1
+        generated = network(*(batch[name] for name in ("mel", "reference", "style", "motion"))).generated
+    assert float(generated.abs().max()) < 0.1
 
 
 class Fixed(nn.Module):
-    """A VAE that rebuilds with one noise too much, imagines stillness, and encodes to a fixed place."""
+    """A VAE with a reconstruction error of one standard deviation, no generated motion and a constant posterior."""
 
     def forward(self, mel, reference, style, motion):
         ones = torch.ones(len(motion), 64)
-        return Rebuilt(motion + motion.new_tensor(NOISE), torch.zeros_like(motion), 2 * ones, 0 * ones)
+        reconstructed = motion + motion.new_tensor(RECONSTRUCTION_STD)
+        return PoseVaeOutput(reconstructed, torch.zeros_like(motion), 2 * ones, 0 * ones)
 
 
 class Loudness(nn.Module):
@@ -80,17 +81,17 @@ class Loudness(nn.Module):
 
 def test_losses_by_hand(recipe):
     batch = recipe.batch(np.random.default_rng(1), 3)
-    networks = {"pose": Fixed(), "judge": Loudness()}
+    networks = {"pose": Fixed(), "discriminator": Loudness()}
     made = recipe.losses(POSE, networks, batch)
     assert {name: float(value) for name, value in made.items()} == pytest.approx(
         {"reconstruction": 0.5, "kl": 0.5 * 4 * 64 / 192, "gan": 1.0}, rel=1e-4
     )
     seen = Loudness()(batch["motion"] / torch.tensor([0.1, 0.1, 0.1, 0.2, 0.2, 0.2]))
-    judged = recipe.losses(JUDGE, networks, batch)
-    assert float(judged["judge"]) == pytest.approx(float((seen - 1).square().mean()), rel=1e-5)
+    judged = recipe.losses(DISCRIMINATOR, networks, batch)
+    assert float(judged["discriminator"]) == pytest.approx(float((seen - 1).square().mean()), rel=1e-5)
 
 
-def test_divergence_is_that_of_torch():
+def test_divergence_matches_torch_distributions():
     mean, log_variance = torch.randn(3, 5), torch.randn(3, 5)
     known = torch.distributions.kl_divergence(
         torch.distributions.Normal(mean, (0.5 * log_variance).exp()), torch.distributions.Normal(0, 1)
@@ -98,19 +99,19 @@ def test_divergence_is_that_of_torch():
     torch.testing.assert_close(kl_divergence(mean, log_variance), known.sum(dim=1))
 
 
-def test_three_steps_and_the_file_they_write(recipe, tmp_path):
+def test_three_steps_write_losses_samples_and_the_network(recipe, tmp_path):
     path = train_sadtalker_pose_vae(recipe, tmp_path, PLANS["tiny"], "abc")
-    names = {name for _, name, _ in read_journal(tmp_path / "losses.csv")}
-    assert {"reconstruction", "kl", "gan", "judge", "validation_rebuilt_deg", "validation_spread"} <= names
+    names = {name for _, name, _ in read_run_log(tmp_path / "losses.csv")}
+    assert {"reconstruction", "kl", "gan", "discriminator", "validation_rebuilt_deg", "validation_spread"} <= names
     assert (tmp_path / "samples" / "0000003" / "head.svg").read_text().count("<polyline") >= 9
-    network = load_pose_cvae(path.parent)
-    assert list(network.state_dict()) == list(PoseVAE(recipe.config).state_dict()), "all that the checkpoint holds"
+    network = load_pose_vae(path.parent)
+    assert list(network.state_dict()) == list(PoseVAE(recipe.config).state_dict()), "the checkpoint is complete"
     sound = torch.zeros(1, 32, recipe.config.audio_widths[-1])
     decoded = network.decode(sound, torch.zeros(1, 6), torch.tensor([1]), torch.zeros(1, 64))
     assert decoded.shape == (1, 32, 6)
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(recipe, tmp_path):
+def test_a_resumed_run_ends_with_the_same_weights(recipe, tmp_path):
     plan = replace(PLANS["tiny"], steps=4, batch_size=2, save_every=2, validate_every=100)
     whole = train(recipe, plan, tmp_path / "whole")
     train(recipe, plan, tmp_path / "parts", stop_after=2)
@@ -120,10 +121,10 @@ def test_a_stopped_run_goes_on_to_the_same_weights(recipe, tmp_path):
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
 
 
-def test_learning_rebuilds_better(recipe, tmp_path, monkeypatch):
+def test_training_improves_the_reconstruction(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(recipe, "validate", lambda networks: {}, raising=False)
     monkeypatch.setattr(recipe, "sample", lambda networks, folder: None, raising=False)
     plan = replace(PLANS["tiny"], steps=40, batch_size=6, learning_rate=5e-3, validate_every=100, save_every=100)
     train(recipe, plan, tmp_path)
-    errors = [value for _, name, value in read_journal(tmp_path / "losses.csv") if name == "reconstruction"]
+    errors = [value for _, name, value in read_run_log(tmp_path / "losses.csv") if name == "reconstruction"]
     assert np.mean(errors[-5:]) < 0.7 * np.mean(errors[:5])

@@ -1,4 +1,4 @@
-"""The renderer's losses, one of each kind by hand."""
+"""Losses of the renderer against values computed by hand."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import pytest
 import torch
 from torch import nn
 
-from sadtalker_ext.models.discriminator import SpeechMetrics
+from sadtalker_ext.models.discriminator import DiscriminatorOutput
 from sadtalker_ext.models.keypoints import HeadAngles
 from sadtalker_ext.training.sadtalker import renderer_losses as losses
 from sadtalker_ext.training.sadtalker.perceptual_loss import FeaturePyramid, random_pyramid
 
 
-def judgement(scores, *features):
-    return SpeechMetrics(tuple(torch.tensor(f) for f in features), torch.tensor(scores))
+def output(scores, *features):
+    return DiscriminatorOutput(tuple(torch.tensor(f) for f in features), torch.tensor(scores))
 
 
-def test_hinge_and_what_the_generator_gains():
+def test_hinge_and_adversarial_loss():
     real, ours = torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.5])
     # real: mean(0, 0.5); ours: mean(0, 1.5)
     assert float(losses.hinge([real], [ours])) == pytest.approx(0.25 + 0.75)
-    assert float(losses.adversarial([judgement([1.0, 3.0]), judgement([-1.0])])) == pytest.approx(-2.0 + 1.0)
+    assert float(losses.adversarial([output([1.0, 3.0]), output([-1.0])])) == pytest.approx(-2.0 + 1.0)
 
 
 def test_features_are_compared_block_by_block():
-    ours = [judgement([0.0], [1.0, 2.0], [4.0]), judgement([0.0], [0.0])]
-    real = [judgement([0.0], [0.0, 0.0], [1.0]), judgement([0.0], [-2.0])]
+    ours = [output([0.0], [1.0, 2.0], [4.0]), output([0.0], [0.0])]
+    real = [output([0.0], [0.0, 0.0], [1.0]), output([0.0], [-2.0])]
     assert float(losses.feature_matching(ours, real)) == pytest.approx(1.5 + 3.0 + 2.0)
 
 
@@ -44,7 +44,7 @@ def test_head_pose_is_in_radians():
     assert float(losses.head_pose(found, known)) == pytest.approx(math.pi / 4)
 
 
-def test_small_sums_by_hand():
+def test_deformation_guide_and_perceptual_loss_by_hand():
     assert float(losses.deformation_prior(torch.tensor([[[0.5, -0.5, 0.0]]]))) == pytest.approx(1 / 3)
     points, landmarks = torch.tensor([[[0.5, -0.5, 9.0]]]), torch.full((1, 68, 2), 7.0)
     landmarks[0, losses.GUIDE_LANDMARKS[0]] = torch.tensor([0.0, -1.0])
@@ -52,7 +52,7 @@ def test_small_sums_by_hand():
     assert float(losses.perceptual([torch.ones(2, 3), torch.zeros(1)], [torch.zeros(2, 3), torch.full((1,), 4.0)])) == 5
 
 
-def test_the_mouth_counts_more_and_boxes_hold_what_is_inside():
+def test_mouth_weight_and_mean_inside_boxes():
     landmarks = torch.zeros(1, 68, 2)
     points = torch.zeros(1, 6, 3)
     points[0, 0, 0], points[0, 5, 1] = 0.2, 0.4  # a point of the lips, and one of the chin
@@ -60,11 +60,11 @@ def test_the_mouth_counts_more_and_boxes_hold_what_is_inside():
     assert float(losses.guide(points, landmarks, mouth=3.0)) == pytest.approx((3 * 0.1 + 0.2) / (5 * 3 + 1))
     pictures = torch.arange(16.0).reshape(1, 1, 4, 4).repeat(2, 3, 1, 1)
     boxes = torch.tensor([[1.0, 1.0, 3.0, 2.0], [0.0, 3.0, 1.0, 4.0]])
-    assert float(losses.within(pictures, boxes)) == pytest.approx((5 + 6 + 12) / 3)
+    assert float(losses.mean_inside(pictures, boxes)) == pytest.approx((5 + 6 + 12) / 3)
 
 
-def test_the_parting_of_the_lips_by_hand():
-    """Both lips found 0.3 too far right cost nothing; parted by 0.1 where the landmarks are closed, half of that."""
+def test_lip_opening_by_hand():
+    """A common shift of both lips costs nothing; an opening of 0.1 instead of 0 costs half of it."""
     landmarks = torch.zeros(1, 68, 2)
     points = torch.zeros(1, 3, 3)
     points[0, :2, 0] = 0.3
@@ -78,13 +78,13 @@ def test_the_parting_of_the_lips_by_hand():
 
 
 @pytest.mark.parametrize("aligned", [True, False])
-def test_a_field_that_stands_still_leaves_the_picture(aligned):
-    """With the official habit it is enlarged instead, from its middle: see DenseMotionConfig."""
+def test_a_static_field_keeps_the_image(aligned):
+    """With the official sampling (not aligned) the image is enlarged around its center: see DenseMotionConfig."""
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64).contiguous()
     line = torch.linspace(-1, 1, 16)
     y, x = torch.meshgrid(line, line, indexing="ij")
     still = torch.stack((x, y, torch.zeros_like(x)), dim=-1).expand(1, 2, 16, 16, 3)
-    moved = losses.unpainted(ramp, still, aligned)
+    moved = losses.warp_source(ramp, still, aligned)
     inside = moved[0, 0, 32, 4:-4]
     if aligned:
         assert torch.allclose(inside, ramp[0, 0, 32, 4:-4], atol=1e-5)
@@ -93,19 +93,19 @@ def test_a_field_that_stands_still_leaves_the_picture(aligned):
         assert torch.allclose(inside - 0.5, middle * 16 / 15, atol=5e-3)
 
 
-def test_a_field_moves_the_picture_as_sampling_says():
+def test_a_constant_field_shifts_the_image():
     ramp = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64).contiguous()
     line = torch.linspace(-1, 1, 16)
     y, x = torch.meshgrid(line, line, indexing="ij")
     left = torch.stack((x + 0.125, y, torch.zeros_like(x)), dim=-1).expand(1, 2, 16, 16, 3)
-    moved = losses.unpainted(ramp, left, aligned=True)
+    moved = losses.warp_source(ramp, left, aligned=True)
     # 0.125 of the cells' range of 15/16 of the picture, whose ramp rises by 64/63 per unit of it.
     assert float(moved[0, 0, 32, 20] - ramp[0, 0, 32, 20]) == pytest.approx(0.125 * 15 / 16 * 64 / 63, abs=1e-4)
 
 
 @pytest.mark.parametrize("aligned", [True, False])
-def test_the_field_is_read_where_the_landmark_is(aligned):
-    """A field that points 0.2 to the right everywhere, landmarks that moved by 0.5 to the left, and one outside."""
+def test_flow_is_sampled_at_the_landmarks(aligned):
+    """The field points 0.2 to the right, the landmarks moved 0.5 to the left, and one landmark is outside."""
     line = torch.linspace(-1, 1, 32) if aligned else (2 * torch.arange(32) + 1) / 32 - 1
     y, x = torch.meshgrid(line, line, indexing="ij")
     field = torch.stack((x + 0.2, y, torch.zeros_like(x)), dim=-1).expand(1, 3, 32, 32, 3)
@@ -115,8 +115,8 @@ def test_the_field_is_read_where_the_landmark_is(aligned):
     assert float(losses.flow(field, source, driving, aligned)) == pytest.approx(0.15 * 2 / 3, abs=1e-5)
 
 
-def test_the_pyramid_taps_its_layers_by_hand():
-    """A network of one doubling and one pooling, seen at two sizes."""
+def test_pyramid_features_by_hand():
+    """A network that doubles its input and pools it, at two scales."""
     double = nn.Conv2d(3, 1, 1, bias=False)
     nn.init.constant_(double.weight, 2.0)
     pyramid = FeaturePyramid(nn.Sequential(double, nn.ReLU(), nn.AvgPool2d(2), nn.Identity()), (1, 3), (1.0, 0.5))
@@ -126,7 +126,7 @@ def test_the_pyramid_taps_its_layers_by_hand():
     assert all(torch.allclose(feature, torch.tensor(value), rtol=1e-5) for feature in features)
 
 
-def test_random_filters_are_the_same_everywhere_and_stay():
+def test_random_filters_are_reproducible_and_frozen():
     first, second = random_pyramid(), random_pyramid()
     picture = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)).requires_grad_()
     features = first(picture)

@@ -1,4 +1,4 @@
-"""Crop values of a picture made smaller are those that the engine reads in the smaller picture."""
+"""Rescaled crop values equal those that the engine measures in the resized image."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from sadtalker_ext.geometry.five_point_alignment import align_transform, flip_y
 from sadtalker_ext.geometry.landmarks import subset_68
 from sadtalker_ext.geometry.mean_face import mean_face_mesh
-from sadtalker_ext.training.sadtalker.renderer_data import resized_crop
+from sadtalker_ext.training.sadtalker.renderer_data import scale_crop
 
 
 def crop_of(size_px):
@@ -16,9 +16,9 @@ def crop_of(size_px):
 
 
 @pytest.mark.parametrize("size_px", [64, 128, 200])
-def test_the_crop_changes_with_the_picture(size_px):
+def test_crop_values_scale_with_the_image(size_px):
     windows = np.random.default_rng(0).standard_normal((2, 73, 27)).astype(np.float32)
     windows[:, 70:] = crop_of(128)[:, None]
-    smaller = resized_crop(windows, size_px / 128)
+    smaller = scale_crop(windows, size_px / 128)
     np.testing.assert_allclose(smaller[:, 70:, 5], np.tile(crop_of(size_px), (2, 1)), rtol=1e-5)
     np.testing.assert_array_equal(smaller[:, :70], windows[:, :70])
