@@ -138,15 +138,16 @@ def main() -> None:
     """Install what is missing, if installing is allowed."""
     if SKIPPING & set(os.environ.get("COMMANDLINE_ARGS", "").split()):
         return
-    for names, add, where in ((missing(), pip_install, ""), (missing_apart(), pip_install_apart, " for itself")):
-        if not names:
+    steps = ((missing(), pip_install, ""), (missing_apart(), pip_install_apart, " in its own folder"))
+    for requirements, install, where in steps:
+        if not requirements:
             continue
-        names = ", ".join(names)
-        sys.stdout.write(f"SadTalker: adding {names}{where}\n")
+        names = ", ".join(requirements)
+        sys.stdout.write(f"SadTalker: installing {names}{where}\n")
         sys.stdout.flush()
-        reason = add(names)
+        reason = install(requirements)
         if reason:
-            sys.stdout.write(f"SadTalker: {names} could not be added ({reason}); its tab will say what does not work\n")
+            sys.stdout.write(f"SadTalker: {names} could not be installed ({reason}); its tab says what does not work\n")
 
 
 if __name__ == "__main__":

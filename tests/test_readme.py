@@ -1,4 +1,7 @@
-"""The README says what is true: its commands, flags, settings and limits are those of the program."""
+"""The README agrees with the program: commands, options, settings and limits.
+
+Run this file as a program to write the table of settings into the README.
+"""
 
 import argparse
 import ast
@@ -8,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from sadtalker_ext.audio import speech
 from sadtalker_ext.cli.main import build_parser
 from sadtalker_ext.cli.setting_flags import flag_of
+from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S
+from sadtalker_ext.engines.registry import setting_specs
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.video import picture
 
 ROOT = Path(__file__).parents[1]
+OPEN, CLOSE = "<!-- settings -->\n", "\n<!-- /settings -->"
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -25,18 +30,17 @@ def blocks(language=""):
 
 def settings_table():
     """The table between the README's two marks, made from the settings."""
-    rows = ["| flag | values | default | what it does |", "|---|---|---|---|"]
-    for knob in Settings.specs():
-        switch = isinstance(knob.default, bool)
-        default = ("on" if knob.default else "off") if switch else "empty" if knob.default == "" else knob.default
-        accepts = f"on, or off by `--no-{knob.name}`" if switch else knob.accepts
-        rows.append(f"| `{flag_of(knob.name)}` | {accepts} | {default} | {knob.help} |")
+    rows = ["| option | values | default | description |", "|---|---|---|---|"]
+    for spec in setting_specs():
+        switch = isinstance(spec.default, bool)
+        default = ("on" if spec.default else "off") if switch else "empty" if spec.default == "" else spec.default
+        accepts = f"on; `--no-{spec.name}` for off" if switch else spec.accepts
+        rows.append(f"| `{flag_of(spec.name)}` | {accepts} | {default} | {spec.help} |")
     return "\n".join(rows)
 
 
 def test_settings_table_is_the_settings():
-    table = README.partition("<!-- settings -->\n")[2].partition("\n<!-- /settings -->")[0]
-    assert table == settings_table(), f"put this between the marks:\n{settings_table()}"
+    assert README.partition(OPEN)[2].partition(CLOSE)[0] == settings_table(), "run: python tests/test_readme.py"
 
 
 def test_exactly_two_commands_set_up():
@@ -83,10 +87,19 @@ def test_python_examples_use_what_there_is(source):
 
 def test_limits_are_the_limits():
     assert f"from {picture.SMALLEST_PX} to {picture.LARGEST_PX} pixels" in README
-    assert f"worked at {Settings().resolution_limit} (" in README
-    assert f"from {speech.SHORTEST_S} seconds to {speech.LONGEST_S / 3600:.0f} hours" in README
+    assert f"exceeds {Settings().resolution_limit} pixels is scaled down" in README
+    assert f"from {MIN_CLIP_S} seconds to {MAX_CLIP_S / 3600:.0f} hours" in README
 
 
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_vocabulary_page_is_linked():
+    assert "## Vocabulary" in (ROOT / "docs" / "architecture.md").read_text("utf-8")
+
+
+if __name__ == "__main__":
+    before, _, rest = README.partition(OPEN)
+    (ROOT / "README.md").write_text(f"{before}{OPEN}{settings_table()}{CLOSE}{rest.partition(CLOSE)[2]}", "utf-8")
