@@ -1,7 +1,13 @@
-"""Small drawings, documents and data files, each with words that its refusal must hold."""
+"""Small drawings, documents and data files, each with words that its refusal must hold, and how to be refused."""
 
 import gzip
 import struct
+import time
+
+import pytest
+
+from sadtalker_ext.errors import MediaError
+from sadtalker_ext.video.picture import read_picture
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="100" height="100"><rect width="99" height="99"/></svg>'
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n0 0 99 99 rectfill\nshowpage\n%%EOF\n"
@@ -58,3 +64,26 @@ DOCUMENTS = {
     "concat": (b"ffconcat version 1.0\nfile /etc/hostname\n", "no picture or video that can be read"),
     "xpm": (b'/* XPM */\nstatic char *x[] = {\n"1 1 1 1",\n"a c #000000",\n"a"};\n', "no picture or video"),
 }
+
+LIMIT_PX = 2048
+QUICK_S = 5.0
+"""Far more than a refusal takes, far less than decoding these files would."""
+READING = """
+import sys
+from sadtalker_ext.errors import MediaError
+from sadtalker_ext.video.picture import read_picture
+try:
+    read_picture(sys.argv[1], 2048)
+except MediaError:
+    print("refused")
+"""
+
+
+def refusal(path):
+    begun_s = time.monotonic()
+    with pytest.raises(MediaError) as caught:
+        read_picture(path, LIMIT_PX)
+    assert time.monotonic() - begun_s < QUICK_S
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
