@@ -38,15 +38,23 @@ _PICTURES: Final = (
 FILE_DEMUXERS: Final = tuple(sorted(f"{_CONTAINERS} {_SOUNDS} {_PICTURE_STREAMS} {_PICTURES}".split()))
 """For ``-format_whitelist``."""
 
-_PATTERN: Final = re.compile(r"%|[*?\[\]{}]")
-_PICTURE_DEMUXERS: Final = {
+_PATTERN: Final = re.compile(r"[%*?\[\]{}]")
+_DEMUXERS_OF_PATTERNS: Final = {
     ".dpx": "dpx_pipe",
     ".exr": "exr_pipe",
     ".hdr": "hdr_pipe",
     ".jxl": "jpegxl_pipe",
     ".qoi": "qoi_pipe",
 }
-"""Pictures that Pillow does not open, and what reads them without a look at their name."""
+"""Pictures that Pillow does not open, by ending. ffmpeg takes names with certain characters for patterns (image2)."""
+_DEMUXERS_OF_STARTS: Final = {
+    ".jpg": (b"\xff\xd8\xff", "jpeg_pipe"),
+    ".jpeg": (b"\xff\xd8\xff", "jpeg_pipe"),
+    ".pam": (b"P7\n", "pam_pipe"),
+}
+"""Pictures that ffmpeg reads by image2 if it may choose: ending, first bytes, and the demuxer without patterns."""
+_WITHOUT_START: Final = (".tga", ".wbmp")
+"""Pictures that only their ending tells; image2 with patterns switched off reads them."""
 
 HEAD_BYTES: Final = 1 << 16
 """As much of a file shows whether it is a playlist."""
@@ -60,10 +68,26 @@ _PLAYLIST_ELEMENTS: Final = re.compile(
 _SESSION: Final = re.compile(rb"v=0\s*[\r\n].*^(?:c=in ip|m=)", re.DOTALL | re.MULTILINE)
 
 
-def picture_demuxer(name: str) -> str | None:
-    """The demuxer that must be named because ffmpeg would take ``name`` for a pattern; None for other names."""
-    dot = name.rfind(".")
-    return _PICTURE_DEMUXERS.get(name[dot:].lower()) if dot >= 0 and _PATTERN.search(name) else None
+def picture_arguments(path: Path) -> list[str]:
+    """The arguments that name the demuxer of a picture which ffmpeg would read by image2; empty for other files."""
+    ending = path.suffix.lower()
+    if ending in _WITHOUT_START:
+        return ["-format_whitelist", "image2", "-f", "image2", "-pattern_type", "none"]
+    start, demuxer = _DEMUXERS_OF_STARTS.get(ending, (b"", ""))
+    if demuxer and _head(path, len(start)) == start:
+        return ["-f", demuxer]
+    if ending in _DEMUXERS_OF_PATTERNS and _PATTERN.search(path.name):
+        return ["-f", _DEMUXERS_OF_PATTERNS[ending]]
+    return []
+
+
+def _head(path: Path, size: int) -> bytes:
+    """The first bytes of a file; none where it cannot be opened."""
+    try:
+        with path.open("rb") as opened:
+            return opened.read(size)
+    except OSError:
+        return b""
 
 
 def is_playlist(head: bytes) -> bool:
@@ -85,12 +109,8 @@ def file_argument(path: Path) -> str:
 
 def file_input(path: Path) -> list[str]:
     """The arguments that make ``path`` an input: one file, read by a demuxer that opens no other."""
-    demuxer = picture_demuxer(path.name)
-    return [
-        *("-protocol_whitelist", "file", "-format_whitelist", ",".join(FILE_DEMUXERS)),
-        *(() if demuxer is None else ("-f", demuxer)),
-        *("-i", file_argument(path)),
-    ]
+    allowed = ["-protocol_whitelist", "file", "-format_whitelist", ",".join(FILE_DEMUXERS)]
+    return [*allowed, *picture_arguments(path), "-i", file_argument(path)]
 
 
 def require_media(path: str | Path, what: str) -> Path:

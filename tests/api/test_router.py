@@ -304,3 +304,22 @@ def test_drawings_are_refused_when_they_arrive(serve, voice_file, tmp_path, cont
     told = sentence(service.client.post(JOBS, json={"portrait": encoded(drawing), "voice": encoded(voice_file)}), 422)
     assert told.startswith(f"The portrait sent as base64 is {words}")
     assert service.workshop.jobs() == []
+
+
+@pytest.mark.parametrize("part", ["voice", "portrait"])
+def test_a_playlist_reads_no_other_file(serve, portrait_file, voice_file, playlist, part):
+    """Neither as an upload nor as a file of an allowed folder; the sound it names lies outside that folder."""
+    path = playlist("innocent.wav" if part == "voice" else "innocent.mp4")
+    folder = path.parent / "allowed"
+    folder.mkdir()
+    (folder / path.name).write_bytes(path.read_bytes().replace(b"private/", b"../private/"))
+    path = folder / path.name
+    service = serve(folders=(folder,))
+    given = {"portrait": encoded(portrait_file), "voice": encoded(voice_file)}
+    for hostile in (encoded(path), {"path": str(path)}):
+        answer = service.client.post(JOBS, json=given | {part: hostile})
+        view = service.wait(answer.json()["id"])
+        assert view["state"] == "failed"
+        assert "playlists" in view["error"]
+        assert "\n" not in view["error"]
+        assert "secret" not in view["error"]

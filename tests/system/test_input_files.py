@@ -16,8 +16,8 @@ from PIL import Image
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.errors import ContainerError, MediaError
 from sadtalker_ext.ffmpeg import describe, ffmpeg_program, file_input
-from sadtalker_ext.system.input_files import FILE_DEMUXERS, is_playlist, picture_demuxer, require_file
-from sadtalker_ext.training.corpus.recordings import Recording, _read
+from sadtalker_ext.system.input_files import FILE_DEMUXERS, is_playlist, picture_arguments, require_file
+from sadtalker_ext.training.corpus.recordings import Recording, _read_samples
 from sadtalker_ext.video.metadata import read_metadata
 from sadtalker_ext.video.picture import read_picture
 from sadtalker_ext.video.read import probe, read_frames
@@ -220,17 +220,30 @@ def test_other_files_are_not_taken_for_playlists(head):
     assert not is_playlist(head)
 
 
-def test_only_names_that_look_like_patterns_choose_the_demuxer():
-    assert picture_demuxer("a.jxl") is None
-    assert picture_demuxer("a%d.wav") is None
-    assert picture_demuxer("a%d.JXL") == "jpegxl_pipe"
+def test_the_demuxer_is_named_only_where_ffmpeg_would_look_for_patterns(tmp_path):
+    assert picture_arguments(Path("a.jxl")) == picture_arguments(Path("a%d.wav")) == []
+    assert picture_arguments(Path("a%d.JXL")) == ["-f", "jpegxl_pipe"]
+    movie = tmp_path / "movie.jpg"
+    movie.write_bytes(b"\0\0\0 ftypisom")
+    assert picture_arguments(movie) == []
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.jpeg", "a%d.jpg", "a.tga", "a%d.tga", "a.png", "a.tif", "a.webp"])
+@pytest.mark.skipif(os.name == "nt", reason="these names are not possible there")
+def test_pictures_are_read_by_ffmpeg_as_well(tmp_path, name):
+    Image.new("RGB", (100, 80), "lime").save(tmp_path / name)
+    for other in ("a0", "a1"):
+        Image.new("RGB", (64, 64), "red").save(tmp_path / f"{other}{Path(name).suffix}")
+    frame = first_frame(tmp_path / name)
+    assert frame.shape == (80, 100, 3)
+    assert abs(frame.reshape(-1, 3).mean(axis=0) - (0, 255, 0)).max() < 5
 
 
 def test_what_is_said_about_a_recording_names_it(tmp_path):
     path = tmp_path / "noise.wav"
     path.write_bytes(np.random.default_rng(0).bytes(3000))
     with pytest.raises(MediaError, match=r"noise\.wav cannot be read .*: export it again"):
-        _read(Recording(path).path)
+        _read_samples(Recording(path).path)
 
 
 def test_a_description_holds_the_streams(secret):
