@@ -49,7 +49,7 @@ READERS = {
     "probe": probe,
     "tags": read_metadata,
     "result's sound": write_with,
-    "recording": _read,
+    "recording": _read_samples,
 }
 
 
