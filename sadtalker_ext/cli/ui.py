@@ -27,9 +27,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
-    alone = face("webui.alone", "webui")
+    standalone = face("webui.standalone", "webui")
     from sadtalker_ext.pipeline.job_queue import JobQueue
 
-    place = alone.Place(options.host, options.port, options.output, options.open, tuple(options.allow_host))
-    alone.serve(JobQueue(standalone_host(options)), place)
+    place = standalone.Place(options.host, options.port, options.output, options.open, tuple(options.allow_host))
+    standalone.serve(JobQueue(standalone_host(options)), place)
     return 0
