@@ -34,7 +34,7 @@ def test_practice_does_not_depend_on_the_number_of_processes(tmp_path, capsys):
         assert info["clips"] == {"train": 2, "test": 1}
     for name in ("train-000000.tar", "train-000001.tar", "test-000000.tar", "card.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    assert len(ClipStore(tmp_path / "one").clip(1)) == 10
+    assert len(ClipStore(tmp_path / "one").read_clip(1)) == 10
 
 
 def test_prepare_reports_why_videos_are_unusable(tmp_path):

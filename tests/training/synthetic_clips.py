@@ -25,7 +25,7 @@ def synthetic_clip(name, identity="ann", frames=6, size=16, seed=0):
         landmarks=normal(frames, 68, 2),
         mel=normal(1 + samples // 200, 80),
         sound=random.integers(-3000, 3000, samples).astype(np.int16),
-        source=f"made up, seed {seed}",
+        source=f"synthetic, seed {seed}",
     )
 
 

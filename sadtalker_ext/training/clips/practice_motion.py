@@ -180,5 +180,5 @@ def _ease_in(frames: int, over: int) -> Float64Array:
     """Return a curve (T, 1) from 0 in the first frame to 1 after ``over`` frames; 1 everywhere if ``over`` is 0."""
     if over == 0:
         return np.ones((frames, 1))
-    eased: Float64Array = smoothstep(np.arange(frames) / over)[:, None]
-    return eased
+    ramp: Float64Array = np.arange(frames) / over
+    return smoothstep(ramp)[:, None]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TEST_SHARE: Final = 0.2
 """The last fifth of every audio file is held out for testing."""
 TEST_SENTENCE_EVERY: Final = 8
-"""One of so many sentences is held out for testing."""
+"""One of this many sentences is held out for testing."""
 MEAN_PAUSE_S: Final = 0.25
 """Mean pause between utterances."""
 MAX_ATTEMPTS: Final = 8

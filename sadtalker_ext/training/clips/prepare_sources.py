@@ -18,7 +18,7 @@ _VOXCELEB_PERSON: Final = re.compile(r"id\d{5}")
 _NUMBERED: Final = re.compile(r"(.+?)[_-]\d{3,}")
 """HDTF file names: WDA_BarackObama_000.mp4, WDA_BarackObama_001.mp4, RD_Radio31_000.mp4."""
 TEST_EVERY: Final = 8
-"""One of so many clips of a long video, or one of so many short videos of a person, is held out."""
+"""One of this many clips of a long video, or of this many short videos of a person, is held out."""
 MIN_VIDEOS_TO_HOLD_OUT: Final = 3
 """A person with fewer videos has the last clip of each video held out instead of a whole video."""
 MAX_NAME_LENGTH: Final = 40

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from sadtalker_ext.engines.batches import is_out_of_memory
+from  import is_out_of_memory
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.training.core.checkpoint import ExponentialMovingAverage, TrainingState
 from sadtalker_ext.training.core.plan import Plan

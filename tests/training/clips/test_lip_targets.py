@@ -32,8 +32,8 @@ def test_lower_half_of_the_face_follows_the_sound():
     assert all(np.array_equal(frame[outside], picture[outside]) for frame in frames)
     below = slice(box.top + box.height // 2 + 2, box.bottom - 1)
     grey = [float(frame[below, box.left : box.right].mean()) for frame in frames]
-    wanted = [255 * float(mel_windows(mel, range(index, index + 1)).mean()) for index in range(40)]
-    np.testing.assert_allclose(grey, wanted, atol=1.0)
+    expected = [255 * float(mel_windows(mel, range(index, index + 1)).mean()) for index in range(40)]
+    np.testing.assert_allclose(grey, expected, atol=1.0)
     assert grey[0] < grey[20] < grey[35]
 
 

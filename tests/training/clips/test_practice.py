@@ -113,13 +113,13 @@ def test_expressions_stay_in_range_and_lip_targets_move_only_lips(data):
 def test_deleted_shard_is_recreated_and_other_options_are_refused(data, tmp_path, monkeypatch):
     folder = tmp_path / "again"
     shutil.copytree(data[0], folder)
-    wanted = (folder / "train-000001.tar").read_bytes()
+    expected = (folder / "train-000001.tar").read_bytes()
     kept = (folder / "train-000000.tar").stat().st_mtime_ns
     (folder / "train-000001.tar").unlink()
     (folder / "card.json").unlink()
     monkeypatch.setattr(practice, "run_jobs", inline)
     make_practice(folder, PLAN)
-    assert (folder / "train-000001.tar").read_bytes() == wanted
+    assert (folder / "train-000001.tar").read_bytes() == expected
     assert (folder / "train-000000.tar").stat().st_mtime_ns == kept
     with pytest.raises(SettingsError, match="seed was 3, is 4"):
         make_practice(folder, PracticePlan(clips=2, size_px=SIZE, seconds=1.2, speech=VOICE, seed=4))
@@ -206,10 +206,10 @@ def test_corpus_holds_out_its_test_utterances(tmp_path):
     shard.save(tmp_path / "shards" / "voice-000.npz")
     source = open_source(tmp_path)
     assert isinstance(source, CorpusSource)
-    heard = {split: source.draw(np.random.default_rng(0), 6.0, split) for split in ("train", "test")}
-    assert {round(float(value), 3) for value in np.unique(heard["test"])} <= {0.0, 0.8}
-    assert heard["test"].max() > 0.79
-    assert 0.6 < heard["train"].max() < 0.71
+    drawn = {split: source.draw(np.random.default_rng(0), 6.0, split) for split in ("train", "test")}
+    assert {round(float(value), 3) for value in np.unique(drawn["test"])} <= {0.0, 0.8}
+    assert drawn["test"].max() > 0.79
+    assert 0.6 < drawn["train"].max() < 0.71
 
 
 def test_speech_in_memory_has_the_blocks_of_a_file():

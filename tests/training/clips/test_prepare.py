@@ -108,8 +108,8 @@ def test_images_and_sound_match_the_video(data, videos):
     _, film = videos
     for clip in clips_of(data[0]):
         start = start_of(clip)
-        wanted = voice()[start * 640 : (start + len(clip)) * 640]
-        assert np.corrcoef(clip.sound / 32768, wanted)[0, 1] > 0.9  # AAC in between
+        expected = voice()[start * 640 : (start + len(clip)) * 640]
+        assert np.corrcoef(clip.sound / 32768, expected)[0, 1] > 0.9  # AAC in between
         for number in (0, len(clip) - 1):
             here, elsewhere = (_match_score(clip.image(number), film[frame]) for frame in _frame_pair(start + number))
             assert here > elsewhere
@@ -198,8 +198,8 @@ def test_face_recon_measures_frames_like_the_engine(videos, tmp_path, monkeypatc
     aligned = align_picture(seen[0], transform)
     with torch.inference_mode():
         parts = network(torch.from_numpy(aligned.astype(np.float32) / 255).permute(2, 0, 1)[None])
-    wanted = torch.cat((parts.expression, parts.angle, parts.translation), dim=1)[0].numpy()
-    np.testing.assert_allclose(clip.coefficients[0, :70], wanted, atol=1e-4)
+    expected = torch.cat((parts.expression, parts.angle, parts.translation), dim=1)[0].numpy()
+    np.testing.assert_allclose(clip.coefficients[0, :70], expected, atol=1e-4)
     np.testing.assert_allclose(clip.coefficients[0, 70:], transform[2:], rtol=1e-5)
     assert np.ptp(clip.coefficients[:, 70:], axis=0).min() > 0  # measured in each frame, as the official code does
 
@@ -228,7 +228,7 @@ def test_wav2lip_renders_lip_targets(videos, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("path", "source", "wanted"),
+    ("path", "source", "expected"),
     [
         ("v/dev/id10270/5r0dWxy17C8/00001.mp4", "v", "id10270"),
         ("h/WDA_BarackObama_001.mp4", "h", "WDA_BarackObama"),
@@ -239,11 +239,11 @@ def test_wav2lip_renders_lip_targets(videos, tmp_path, monkeypatch):
         ("p/my talk.mp4", "p/my talk.mp4", "my_talk"),
     ],
 )
-def test_identities_from_folders_and_names(tmp_path, path, source, wanted):
+def test_identities_from_folders_and_names(tmp_path, path, source, expected):
     file = tmp_path / path
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
-    assert identity_of(file, tmp_path / source) == wanted
+    assert identity_of(file, tmp_path / source) == expected
 
 
 def test_videos_are_found_once_and_counted_per_person(tmp_path):
