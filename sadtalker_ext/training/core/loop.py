@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from  import is_out_of_memory
 from sadtalker_ext.errors import EngineError
+from sadtalker_ext.runtime import is_out_of_memory
 from sadtalker_ext.training.core.checkpoint import ExponentialMovingAverage, TrainingState
 from sadtalker_ext.training.core.plan import Plan
 from sadtalker_ext.training.core.processes import open_accelerator
