@@ -1,4 +1,4 @@
-"""How a result is computed: device, number type, batch size, threads, folders. None of it changes the result."""
+"""Device, dtype, batch size, threads and checkpoint folders, which do not change a result beyond rounding."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 GPU_BATCH = 16
+"""Default batch size on CUDA and MPS, frames."""
 CPU_BATCH = 4
+"""Default batch size on the CPU, frames."""
+OUT_OF_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
+"""Phrases in the messages of torch's allocators, in lower case."""
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """The machine as the program should use it; nothing is probed before a method asks for it.
+    """How the program uses the machine; devices are probed only when a method needs them.
 
-    device: a torch device name, or "auto" for the first of CUDA, MPS and CPU that is there.
+    device: a torch device name, or "auto" for the first available of CUDA, MPS and CPU.
     dtype: "float32", "float16", "bfloat16", or "auto" for float32.
-    batch_size: frames computed together; 0 leaves it to the device.
-    threads: CPU threads; 0 is one per core that this process may use.
-    folders: searched for checkpoints before the usual places, in order.
+    batch_size: frames per batch; 0 selects :data:`GPU_BATCH` or :data:`CPU_BATCH`.
+    threads: CPU threads; 0 selects one per core that this process may use.
+    folders: searched for checkpoints before the default folders, in order.
     """
 
     device: str = AUTO
@@ -35,7 +39,7 @@ class Runtime:
     folders: tuple[Path, ...] = ()
 
     def torch_device(self) -> torch.device:
-        """The device to compute on; an EngineError if the one asked for is not there."""
+        """Return the device to compute on; EngineError if the requested device is not available."""
         import torch
 
         if self.device == AUTO:
@@ -45,33 +49,36 @@ class Runtime:
             torch.empty(1, device=device)
         except (RuntimeError, AssertionError) as e:
             raise EngineError(
-                f"The device {self.device!r} cannot be used ({str(e).splitlines()[0]}); try --device auto or cpu"
+                f"The device {self.device!r} cannot be used ({str(e).splitlines()[0]}); "
+                "choose the device 'auto' or 'cpu'."
             ) from e
         return device
 
     def torch_dtype(self, offered: tuple[str, ...] = ("float32",)) -> torch.dtype:
-        """The number type to compute in; an EngineError if the engine does not offer the one asked for."""
+        """Return the dtype to compute in; EngineError if it is not in ``offered``, the dtypes of the engine."""
         import torch
 
         name = offered[0] if self.dtype == AUTO else self.dtype
         if name not in offered:
-            raise EngineError(f"This engine computes in {', '.join(offered)}, not in {name!r}; try --dtype auto")
+            raise EngineError(
+                f"This engine computes in {', '.join(offered)}, not in {name!r}; choose the dtype 'auto'."
+            )
         dtype: torch.dtype = getattr(torch, name)
         return dtype
 
-    def frames_at_once(self) -> int:
-        """Frames to compute together on this device."""
+    def frames_per_batch(self) -> int:
+        """Return the number of frames per batch on this device."""
         if self.batch_size > 0:
             return self.batch_size
         return CPU_BATCH if self.torch_device().type == "cpu" else GPU_BATCH
 
     def cpu_threads(self) -> int:
-        """CPU threads to compute with."""
+        """Return the number of CPU threads to compute with."""
         return self.threads if self.threads > 0 else usable_cores()
 
 
 def usable_cores() -> int:
-    """CPU cores this process may run on, at least 1."""
+    """Return the number of CPU cores that this process may run on, at least 1."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -83,3 +90,9 @@ def _best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error of torch or Python means that memory ran out on CUDA, MPS or the CPU."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(phrase in text for phrase in OUT_OF_MEMORY_PHRASES)

@@ -1,24 +1,23 @@
-"""Work in batches that shrink when memory runs out; the size of a batch never changes a result."""
+"""Batches that shrink when memory runs out; the batch size never changes a result."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sadtalker_ext.errors import EngineError
+from sadtalker_ext.runtime import is_out_of_memory
 
 Result = TypeVar("Result")
 
-LOG = logging.getLogger(__name__)
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
-"""What torch says on CUDA, MPS and the CPU."""
+LOG: Final = logging.getLogger(__name__)
 
 
 def in_batches(total: int, size: int, work: Callable[[range], Result]) -> Iterator[Result]:
-    """``work`` on consecutive ranges of ``total`` items, at most ``size`` at once and half of that after each failure.
+    """Yield ``work(range)`` for consecutive ranges of ``total`` items, at most ``size`` at once.
 
-    An EngineError says so when not even one item fits.
+    If memory runs out, the range is halved and computed again. EngineError if a single item does not fit.
     """
     start, size = 0, max(1, size)
     while start < total:
@@ -30,22 +29,18 @@ def in_batches(total: int, size: int, work: Callable[[range], Result]) -> Iterat
                 raise
             if len(part) == 1:
                 raise EngineError(
-                    "There is not enough memory to render even one frame; use --size 256, a smaller picture or the CPU"
+                    "There is not enough memory to render a single frame; use the render size 256, a smaller "
+                    "picture, or the CPU"
                 ) from e
             size = len(part) // 2
-            _free()
-            LOG.warning("memory ran out; going on with %d frames at once", size)
+            _free_cached_memory()
+            LOG.warning("out of memory; continuing with %d frames at once", size)
             continue
         yield result
         start = part.stop
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error of torch or Python means that memory ran out."""
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
-
-
-def _free() -> None:
+def _free_cached_memory() -> None:
     import torch
 
     if torch.cuda.is_available():

@@ -1,1 +1,1 @@
-"""Pure geometry: rotations, motion, landmarks, crops, pasting. Arrays in, arrays out."""
+"""Geometry of faces and pictures: rotations, motion, landmarks, crops and pasting, as functions on arrays."""

@@ -1,4 +1,4 @@
-"""The square around a face that the SadTalker renderer animates (FFHQ-style box, Karras et al. 2019)."""
+"""The square crop around a face that the SadTalker renderer animates (FFHQ-style box, Karras et al. 2019)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Points = NDArray[np.float32] | NDArray[np.float64]
+    from sadtalker_ext.arrays import Float32Array, Float64Array
 
 EYES_FACTOR = 2.0
+"""Half the side of the square is at least this many eye distances."""
 MOUTH_FACTOR = 1.8
+"""Half the side of the square is at least this many eye-to-mouth distances."""
 CENTRE_SHIFT = 0.1
-"""The centre lies this part of the way from between the eyes to the mouth."""
+"""Position of the centre on the line from the eyes (0) to the mouth (1)."""
 BORDER_FACTOR = 0.1
+"""Border around the square, as a fraction of its side."""
 BORDER_MIN_PX = 3
 SHRINK_SIZE_PX = 512
-"""The official code shrinks pictures whose box is at least four times this."""
+"""The official code shrinks pictures whose square is at least four times this size."""
 
 
 class Box(NamedTuple):
-    """Pixel rectangle; right and bottom are excluded."""
+    """A pixel rectangle; ``right`` and ``bottom`` are excluded."""
 
     left: int
     top: int
@@ -33,20 +34,22 @@ class Box(NamedTuple):
 
     @property
     def width(self) -> int:
-        """In pixels."""
+        """Width in pixels."""
         return self.right - self.left
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Height in pixels."""
         return self.bottom - self.top
 
 
 @dataclass(frozen=True)
 class CropRules:
-    """limit_by_picture_width: the official code clips the inner box's right and bottom by the picture's width,
-        although its edges count from the crop's corner; otherwise the outer box limits it.
-    shrink: the official code shrinks large pictures before it cuts; boxes then lie in the shrunk picture.
+    """Variants of the crop.
+
+    limit_by_picture_width: clip the right and bottom edges of the inner box to the picture width, as the official code
+        does although these edges are relative to the crop; if False, clip them to the outer box.
+    shrink: shrink large pictures before cropping, as the official code does; boxes then refer to the shrunk picture.
     """
 
     limit_by_picture_width: bool
@@ -59,9 +62,11 @@ FIXED_RULES = CropRules(limit_by_picture_width=False, shrink=False)
 
 @dataclass(frozen=True)
 class HeadCrop:
-    """picture_px: size of the picture the boxes lie in (smaller than the original if it was shrunk).
-    outer: face with border, clipped to the picture.
-    inner_edges: left, top, right, bottom of the face box inside ``outer``, not rounded.
+    """The crop of one face.
+
+    picture_px: (width, height) of the picture that the boxes refer to; smaller than the original if it was shrunk.
+    outer: the face square with its border, clipped to the picture.
+    inner_edges: left, top, right and bottom of the face square relative to ``outer``, in pixels, not rounded.
     """
 
     picture_px: tuple[int, int]
@@ -70,45 +75,48 @@ class HeadCrop:
 
     @property
     def inner(self) -> Box:
-        """The face box in the picture, edges truncated."""
+        """Face square in picture coordinates, edges truncated to whole pixels."""
         left, top, right, bottom = (int(edge) for edge in self.inner_edges)
         x, y = self.outer.left, self.outer.top
         return Box(x + left, y + top, x + right, y + bottom)
 
 
-class _Square(NamedTuple):
-    centre: NDArray[np.float64]
-    half_x: NDArray[np.float64]
-    half_y: NDArray[np.float64]
+class OrientedSquare(NamedTuple):
+    """A rotated square: its centre (2,) and the vector (2,) from the centre to the middle of its right edge."""
+
+    centre: Float64Array
+    half_x: Float64Array
 
     @property
     def side(self) -> float:
+        """Side length in pixels."""
         return 2 * math.hypot(*self.half_x)
 
     @property
-    def corners(self) -> NDArray[np.float64]:
-        """(4, 2): top left, bottom left, bottom right, top right."""
-        c, x, y = self
+    def corners(self) -> Float64Array:
+        """Corners (4, 2): top left, bottom left, bottom right, top right."""
+        c, x = self
+        y = np.asarray(np.flipud(x) * [-1.0, 1.0])
         return np.stack([c - x - y, c - x + y, c + x + y, c + x - y])
 
 
-def face_square(landmarks68: Points) -> _Square:
-    """The oriented square around eyes and mouth."""
+def face_square(landmarks68: Float32Array | Float64Array) -> OrientedSquare:
+    """Return the rotated square around eyes and mouth for landmarks (68, 2) in pixels."""
     points = np.asarray(landmarks68, dtype=np.float64)
     eye_left, eye_right = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
-    between = (eye_left + eye_right) * 0.5
-    across = eye_right - eye_left
-    down = (points[48] + points[54]) * 0.5 - between
-    half_x = across - np.flipud(down) * [-1, 1]
+    between_eyes = (eye_left + eye_right) * 0.5
+    eye_to_eye = eye_right - eye_left
+    eye_to_mouth = (points[48] + points[54]) * 0.5 - between_eyes
+    half_x = eye_to_eye - np.flipud(eye_to_mouth) * [-1, 1]
     half_x /= math.hypot(*half_x)
-    half_x *= max(math.hypot(*across) * EYES_FACTOR, math.hypot(*down) * MOUTH_FACTOR)
-    return _Square(between + down * CENTRE_SHIFT, half_x, np.asarray(np.flipud(half_x) * [-1.0, 1.0]))
+    half_x *= max(math.hypot(*eye_to_eye) * EYES_FACTOR, math.hypot(*eye_to_mouth) * MOUTH_FACTOR)
+    return OrientedSquare(between_eyes + eye_to_mouth * CENTRE_SHIFT, half_x)
 
 
 def crop_head(
-    landmarks68: Points, width_px: int, height_px: int, rules: CropRules = FIXED_RULES
+    landmarks68: Float32Array | Float64Array, width_px: int, height_px: int, rules: CropRules = FIXED_RULES
 ) -> HeadCrop:
-    """The face crop for landmarks (68, 2) in pixels of a picture ``width_px`` x ``height_px``."""
+    """Return the face crop for landmarks (68, 2) in pixels of a picture of ``width_px`` x ``height_px``."""
     square = face_square(landmarks68)
     corners, side = square.corners, square.side
     size = (width_px, height_px)
@@ -121,7 +129,7 @@ def crop_head(
     return HeadCrop(size, outer, _inner_edges(corners - [outer.left, outer.top] + 0.5, limit))
 
 
-def _outer_box(corners: NDArray[np.float64], side: float, size: tuple[int, int]) -> Box:
+def _outer_box(corners: Float64Array, side: float, size: tuple[int, int]) -> Box:
     border = max(int(np.rint(side * BORDER_FACTOR)), BORDER_MIN_PX)
     low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
     return Box(
@@ -132,7 +140,7 @@ def _outer_box(corners: NDArray[np.float64], side: float, size: tuple[int, int])
     )
 
 
-def _inner_edges(corners: NDArray[np.float64], limit: tuple[int, int]) -> tuple[float, float, float, float]:
+def _inner_edges(corners: Float64Array, limit: tuple[int, int]) -> tuple[float, float, float, float]:
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners.tolist()
     return (
         max(min(x0, x1), 0),

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Points = NDArray[np.float32] | Floats
+    from sadtalker_ext.arrays import Float32Array, Float64Array, Image
 
 ALIGNED_SIZE_PX = 224
 FACE_SCALE = 102.0
-"""Pixels per unit of the standard 3D face in the aligned picture."""
+"""Pixels per unit of the mean 3D face in the aligned picture."""
 
 STANDARD_POINTS = np.array(
     [
@@ -26,14 +23,15 @@ STANDARD_POINTS = np.array(
     ],
     dtype=np.float32,
 )
-"""Left eye, right eye (as seen), nose tip, left and right mouth corner of the mean face; x right, y up, z forward."""
+"""Left eye, right eye (in the picture), nose tip, left and right mouth corner of the mean face: x right, y up,
+z forward."""
 
 
 class AlignTransform(NamedTuple):
-    """How a picture was aligned.
+    """How a picture is aligned.
 
-    width_px, height_px: of the picture; scale: pixels after per pixel before; x_px, y_px: where the standard
-    face's origin lies, in pixels with y counted upwards from the bottom row.
+    width_px, height_px: size of the picture. scale: aligned pixels per picture pixel. x_px, y_px: origin of the mean
+    face in the picture, y counted upwards from the bottom row.
     """
 
     width_px: int
@@ -44,12 +42,12 @@ class AlignTransform(NamedTuple):
 
     @property
     def resized_px(self) -> tuple[int, int]:
-        """Width and height after scaling (truncated)."""
+        """Width and height after scaling, truncated."""
         return int(self.width_px * self.scale), int(self.height_px * self.scale)
 
     @property
     def corner_px(self) -> tuple[int, int]:
-        """Left and top of the 224-pixel window in the scaled picture (truncated toward zero)."""
+        """Left and top of the 224-pixel window in the scaled picture, truncated toward zero."""
         half = ALIGNED_SIZE_PX / 2
         width, height = self.resized_px
         left = width / 2 - half + (self.x_px - self.width_px / 2) * self.scale
@@ -57,57 +55,52 @@ class AlignTransform(NamedTuple):
         return int(left), int(top)
 
 
-def five_points(landmarks68: Points) -> Floats:
-    """(68, 2) landmarks -> (5, 2): mean of the corners of each eye, nose tip, mouth corners."""
-    points: Floats = np.asarray(landmarks68, dtype=np.float64)
+def five_points(landmarks68: Float32Array | Float64Array) -> Float64Array:
+    """Return five points (5, 2) of landmarks (68, 2): mean of the corners of each eye, nose tip, mouth corners."""
+    points: Float64Array = np.asarray(landmarks68, dtype=np.float64)
     eyes = [points[[36, 39]].mean(axis=0), points[[42, 45]].mean(axis=0)]
     return np.stack([*eyes, points[30], points[48], points[54]])
 
 
-def flip_y(points: Points, height_px: int) -> Floats:
-    """Points (N, 2) with y down -> y up, counted from the bottom row."""
-    flipped: Floats = np.array(points, dtype=np.float64)
+def flip_y(points: Float32Array | Float64Array, height_px: int) -> Float64Array:
+    """Return points (N, 2) with y counted upwards from the bottom row instead of down from the top row."""
+    flipped: Float64Array = np.array(points, dtype=np.float64)
     flipped[:, 1] = height_px - 1 - flipped[:, 1]
     return flipped
 
 
-def fit_weak_perspective(image_points: Points, model_points: Points) -> tuple[float, Floats]:
-    """Least-squares scale and shift of ``model_points`` (N, 3) seen at ``image_points`` (N, 2, y up).
+def fit_weak_perspective(
+    image_points: Float32Array | Float64Array, model_points: Float32Array | Float64Array
+) -> tuple[float, Float64Array]:
+    """Fit the scale and shift that project ``model_points`` (N, 3) onto ``image_points`` (N, 2, y up).
 
-    Returns pixels per model unit (mean norm of the two projection rows) and the origin's position (2,).
+    Returns pixels per model unit (mean norm of the two projection rows) and the position of the origin (2,).
     """
     count = len(image_points)
-    system: Floats = np.zeros((2 * count, 8))
+    system: Float64Array = np.zeros((2 * count, 8))
     system[0::2, :3] = model_points
     system[0::2, 3] = 1
     system[1::2, 4:7] = model_points
     system[1::2, 7] = 1
-    target: Floats = np.asarray(image_points, dtype=np.float64).reshape(-1)
+    target: Float64Array = np.asarray(image_points, dtype=np.float64).reshape(-1)
     solution = np.linalg.lstsq(system, target, rcond=None)[0]
     scale = (np.linalg.norm(solution[0:3]) + np.linalg.norm(solution[4:7])) / 2
     return float(scale), solution[[3, 7]]
 
 
-def align_transform(points: Points, width_px: int, height_px: int) -> AlignTransform:
-    """The alignment for landmarks (68, 2) or the five points (5, 2), x right, y up."""
+def align_transform(points: Float32Array | Float64Array, width_px: int, height_px: int) -> AlignTransform:
+    """Return the alignment for landmarks (68, 2) or the five points (5, 2), x right, y up, in pixels."""
     five = points if len(points) == len(STANDARD_POINTS) else five_points(points)
     scale, origin = fit_weak_perspective(five, STANDARD_POINTS)
     return AlignTransform(width_px, height_px, FACE_SCALE / scale, float(origin[0]), float(origin[1]))
 
 
-def align_picture(picture: NDArray[np.uint8], transform: AlignTransform) -> NDArray[np.uint8]:
-    """RGB picture (H, W, 3) -> aligned face (224, 224, 3); black outside the picture."""
-    from PIL import Image
+def align_picture(picture: Image, transform: AlignTransform) -> Image:
+    """Return the aligned face (224, 224, 3) of an RGB picture (H, W, 3) uint8; black outside the picture."""
+    from PIL import Image as PillowImage
 
     left, top = transform.corner_px
-    resized = Image.fromarray(picture).resize(transform.resized_px, resample=Image.Resampling.BICUBIC)
+    resampling = PillowImage.Resampling.BICUBIC
+    resized = PillowImage.fromarray(picture).resize(transform.resized_px, resample=resampling)
     window = resized.crop((left, top, left + ALIGNED_SIZE_PX, top + ALIGNED_SIZE_PX))
     return np.asarray(window)
-
-
-def align_points(points: Points, transform: AlignTransform) -> Floats:
-    """Points (N, 2), y up, in the aligned picture (y up, before the window's truncation)."""
-    width, height = transform.resized_px
-    centre = np.array([transform.x_px - transform.width_px / 2, transform.y_px - transform.height_px / 2])
-    corner = np.array([width / 2 - ALIGNED_SIZE_PX / 2, height / 2 - ALIGNED_SIZE_PX / 2])
-    return np.asarray((points - centre) * transform.scale - corner)

@@ -1,4 +1,4 @@
-"""The landmark record shared by every provider and every consumer, and its 68-point subset."""
+"""Face landmarks, face boxes and the 68-point subset of the mesh."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from sadtalker_ext.arrays import Float32Array
 
 MESH_POINTS = 478
-"""MediaPipe's attention mesh: 468 face points and 5 points for each iris."""
+"""Points of MediaPipe's attention mesh: 468 on the face and 5 on each iris."""
+FACE_POINTS = 468
+"""The points before the irises."""
 
 FACE_OVAL: Final = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
-"""Mesh points of the face's outline, from the top of the forehead clockwise in the picture."""
+"""Mesh points of the face outline, clockwise in the picture from the top of the forehead."""
 
 SUBSET_68: Final = (
-    # 0-16 jaw line in about equal steps, from the person's right temple over the chin to the left
+    # 0-16 jaw line in about equal steps, from the subject's right temple over the chin to the left
     127, 234, 132, 58, 172, 136, 149, 176, 152, 400, 378, 365, 397, 288, 361, 454, 356,
     # 17-21 and 22-26 brows, from the picture's left to its right
     70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
     # 27-30 bridge of the nose downwards, 31-35 below the nostrils
     168, 197, 5, 4, 75, 97, 2, 326, 305,
-    # 36-41 the person's right eye, 42-47 the left: corner, two of the upper lid, corner, two of the lower lid
+    # 36-41 the subject's right eye, 42-47 the left: corner, two of the upper lid, corner, two of the lower lid
     33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    # 48-59 outer lips from the person's right corner, over the upper lip; 60-67 inner lips likewise
+    # 48-59 outer lips from the subject's right corner along the upper lip; 60-67 inner lips likewise
     61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
 )  # fmt: skip
-"""Mesh point of each of the 68 points of the 300-W (iBUG) markup, in its order."""
+"""Mesh points of the 68 points of the 300-W (iBUG) markup, in its order."""
 
 
 class FaceBox(NamedTuple):
@@ -47,45 +48,46 @@ class Landmarks:
     """The landmarks of one face.
 
     mesh: (478, 3) float32. Columns 0 and 1 are x (right) and y (down) in pixels of the picture, where (0, 0) is the
-        picture's corner and (0.5, 0.5) the centre of its first pixel (OpenCV puts (0, 0) there); column 2 is depth
-        in the same unit, smaller is closer to the camera, 0 near the middle of the head (MediaPipe's convention).
-        Point order is MediaPipe's attention mesh; 468:473 is the iris of the person's right eye, 473:478 of the left.
-    box: the face box, tight around the face oval.
-    provider: which model found it ("mediapipe", "face-alignment", "box").
+        corner of the picture and (0.5, 0.5) the centre of its first pixel (OpenCV uses (0, 0) for that centre); column
+        2 is depth in the same unit, smaller is closer to the camera, 0 near the middle of the head (MediaPipe's
+        convention). The order is that of MediaPipe's attention mesh; 468:473 is the iris of the subject's right eye,
+        473:478 of the left.
+    box: the bounding box of the face oval.
+    provider: name of the model that found the face ("mediapipe", "face-alignment", "box").
     """
 
-    mesh: NDArray[np.float32]
+    mesh: Float32Array
     box: FaceBox
     provider: str
 
     @classmethod
-    def from_mesh(cls, mesh: NDArray[np.float32], provider: str) -> Landmarks:
-        """The record of a mesh (478, 3), with the box of its oval."""
+    def from_mesh(cls, mesh: Float32Array, provider: str) -> Landmarks:
+        """Return landmarks with the mesh (478, 3) and the box of its oval."""
         return cls(mesh.astype("float32"), oval_box(mesh), provider)
 
 
-def oval_box(mesh: NDArray[np.float32]) -> FaceBox:
-    """The box tight around the face oval of a mesh (478, 2 or 3)."""
+def oval_box(mesh: Float32Array) -> FaceBox:
+    """Return the bounding box of the face oval of a mesh (478, 2 or 3)."""
     oval = mesh[list(FACE_OVAL), :2]
     left, top = oval.min(axis=0)
     right, bottom = oval.max(axis=0)
     return FaceBox(float(left), float(top), float(right - left), float(bottom - top))
 
 
-def subset_68(mesh: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The 68 points (68, 2) of the 300-W markup from a mesh (478, 2 or 3); x and y keep their unit."""
+def subset_68(mesh: Float32Array) -> Float32Array:
+    """Return the 68 points (68, 2) of the 300-W markup of a mesh (478, 2 or 3), in the unit of the mesh."""
     return mesh[list(SUBSET_68), :2]
 
 
 def common_area(first: FaceBox, second: FaceBox) -> float:
-    """Area that two boxes share."""
+    """Return the area of the intersection of two boxes."""
     width = min(first.x + first.width, second.x + second.width) - max(first.x, second.x)
     height = min(first.y + first.height, second.y + second.height) - max(first.y, second.y)
     return max(0.0, width) * max(0.0, height)
 
 
 def overlap(first: FaceBox, second: FaceBox) -> float:
-    """Intersection over union of two boxes, 0 to 1."""
+    """Return the intersection over union of two boxes, 0 to 1."""
     common = common_area(first, second)
     union = first.width * first.height + second.width * second.height - common
     return common / union if union > 0 else 0.0

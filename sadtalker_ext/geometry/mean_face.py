@@ -1,9 +1,9 @@
-"""A mean face: where points of the mesh must be guessed, and which point mirrors which.
+"""The mean face mesh, its mirror map, and the full mesh estimated from 68 points or from a box.
 
 ``mean_face.npz`` holds ``mesh`` (478, 3) float32, the symmetric mean of MediaPipe's meshes of a dozen portraits
-aligned by similarity (oval one unit high, its box centred on the origin, depth as in
-:class:`~sadtalker_ext.geometry.landmarks.Landmarks`), and ``mirror`` (478,) int16, for each point the one on the other
-side of the face.
+aligned by similarity transforms (oval one unit high, its box centred on the origin, depth as in
+:class:`~sadtalker_ext.geometry.landmarks.Landmarks`), and ``mirror`` (478,) int16, the index of each point's
+counterpart on the other side of the face.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sadtalker_ext.geometry.landmarks import SUBSET_68, FaceBox
+from sadtalker_ext.arrays import Float32Array, Float64Array
+from sadtalker_ext.geometry.landmarks import FACE_POINTS, SUBSET_68, FaceBox
 
-Mesh = NDArray[np.float32]
-Array = NDArray[np.float64]
 _STIFFNESS = 1e-4
+"""Smoothing of the spline in units of the face height: landmark noise must not bend the mesh."""
 
 
 @lru_cache(maxsize=1)
@@ -29,61 +29,65 @@ def _tables() -> dict[str, NDArray[Any]]:
         return {name: tables[name] for name in tables.files}
 
 
-def mean_face_mesh() -> Mesh:
-    """The mean face (478, 3): oval one unit high around the origin."""
+def mean_face_mesh() -> Float32Array:
+    """Return the mean face (478, 3): oval one unit high, centred on the origin."""
     return np.array(_tables()["mesh"], np.float32)
 
 
-def mirror_points(mesh: Mesh) -> Mesh:
-    """A mesh (478, ...) with the points of the face's two sides exchanged; coordinates stay as they are."""
+def mirror_points(mesh: Float32Array) -> Float32Array:
+    """Return a mesh (478, ...) with left and right points exchanged; coordinates do not change."""
     return np.asarray(mesh[_tables()["mirror"]], np.float32)
 
 
-def place_in_box(box: FaceBox) -> Mesh:
-    """The mean face (478, 3) in pixels, its oval filling ``box`` (a face seen from the front)."""
+def place_in_box(box: FaceBox) -> Float32Array:
+    """Return the mean face (478, 3) in pixels, seen from the front, with its oval filling ``box``."""
     mesh = mean_face_mesh().astype(np.float64)
-    oval = mesh[:468, :2]
+    oval = mesh[:FACE_POINTS, :2]
     across = box.width / float(np.ptp(oval[:, 0]))
     scale = np.array([across, box.height, (across + box.height) / 2])
     centre = np.array([box.x + box.width / 2, box.y + box.height / 2, 0.0])
     return np.asarray(mesh * scale + centre, np.float32)
 
 
-def lift_68(points: NDArray[np.float32]) -> Mesh:
-    """The whole mesh (478, 3) from the 68 points (68, 2) of the 300-W markup, all in pixels.
+def lift_68(points: Float32Array) -> Float32Array:
+    """Estimate the full mesh (478, 3) from the 68 points (68, 2) of the 300-W markup, both in pixels.
 
-    The mean face is turned as the points say (weak perspective), then bent onto them by a thin-plate spline.
+    The mean face is posed to fit the points (weak perspective), then deformed onto them by a thin-plate spline.
     """
     mesh = mean_face_mesh().astype(np.float64)
-    wanted = np.asarray(points[:, :2], np.float64)
+    targets = np.asarray(points[:, :2], np.float64)
     known = mesh[list(SUBSET_68)]
-    scale, rotation, shift = _fit_weak_perspective(known, wanted)
+    scale, rotation, shift = _fit_weak_perspective(known, targets)
     placed = scale * mesh @ rotation.T
     placed[:, :2] += shift
     anchors = placed[list(SUBSET_68), :2]
     unit = scale if scale > 0 else 1.0
-    placed[:, :2] += _bend(anchors / unit, (wanted - anchors) / unit, placed[:, :2] / unit) * unit
-    placed[:, 2] -= float(np.mean(placed[:468, 2])) - scale * float(np.mean(mesh[:468, 2]))
+    placed[:, :2] += _spline_shifts(anchors / unit, (targets - anchors) / unit, placed[:, :2] / unit) * unit
+    placed[:, 2] -= float(np.mean(placed[:FACE_POINTS, 2])) - scale * float(np.mean(mesh[:FACE_POINTS, 2]))
     return np.asarray(placed, np.float32)
 
 
-def _fit_weak_perspective(known: Array, wanted: Array) -> tuple[float, Array, Array]:
-    """Scale, rotation (3, 3) and shift (2,) that bring (N, 3) points onto (N, 2) pixels seen from far away."""
-    known_mean, wanted_mean = known.mean(axis=0), wanted.mean(axis=0)
-    affine, *_ = np.linalg.lstsq(known - known_mean, wanted - wanted_mean, rcond=None)
+def _fit_weak_perspective(known: Float64Array, targets: Float64Array) -> tuple[float, Float64Array, Float64Array]:
+    """Return scale, rotation (3, 3) and shift (2,) that project (N, 3) points onto (N, 2) pixels (orthographic)."""
+    known_mean, target_mean = known.mean(axis=0), targets.mean(axis=0)
+    affine, *_ = np.linalg.lstsq(known - known_mean, targets - target_mean, rcond=None)
     left, stretch, right = np.linalg.svd(affine.T, full_matrices=False)
     rows = left @ right
     rotation = np.stack([rows[0], rows[1], np.cross(rows[0], rows[1])])
     scale = float(stretch.mean())
-    return scale, rotation, wanted_mean - scale * (rotation @ known_mean)[:2]
+    return scale, rotation, target_mean - scale * (rotation @ known_mean)[:2]
 
 
-def _bend(anchors: Array, shifts: Array, points: Array) -> Array:
-    """Shifts (M, 2) of ``points`` by the thin-plate spline (Bookstein 1989) that moves ``anchors`` by ``shifts``."""
+def _spline_shifts(anchors: Float64Array, shifts: Float64Array, points: Float64Array) -> Float64Array:
+    """Return the shifts (M, 2) of ``points`` by the thin-plate spline that moves ``anchors`` by ``shifts``.
 
-    def kernel(first: Array, second: Array) -> Array:
+    Source: Bookstein, "Principal warps", 1989. Own code: kornia's spline has no smoothing term. The test compares with
+    scipy.interpolate.RBFInterpolator.
+    """
+
+    def kernel(first: Float64Array, second: Float64Array) -> Float64Array:
         squared = ((first[:, None] - second[None]) ** 2).sum(axis=-1)
-        result: Array = squared * np.log(squared + 1e-12)
+        result: Float64Array = squared * np.log(squared + 1e-12)
         return result
 
     count = len(anchors)
@@ -92,6 +96,6 @@ def _bend(anchors: Array, shifts: Array, points: Array) -> Array:
     system[:count, :count] = kernel(anchors, anchors) + _STIFFNESS * np.eye(count)
     system[:count, count:], system[count:, :count] = plane, plane.T
     weights = np.linalg.solve(system, np.concatenate([shifts, np.zeros((3, 2))]))
-    bent: Array = kernel(points, anchors) @ weights[:count]
+    bent: Float64Array = kernel(points, anchors) @ weights[:count]
     bent += np.concatenate([np.ones((len(points), 1)), points], axis=1) @ weights[count:]
     return bent

@@ -17,8 +17,8 @@ class Motion:
     """Face motion at 25 Hz (:data:`sadtalker_ext.constants.FRAME_RATE_HZ`).
 
     expression: (T, E) float32, coefficients of the engine's expression basis.
-    rotation: (T, 3) float32, head pitch, yaw, roll in radians. Positive pitch looks down, positive yaw turns the face to
-        the viewer's right, positive roll tilts the head to the viewer's right (clockwise in the picture).
+    rotation: (T, 3) float32, head pitch, yaw, roll in radians. Positive pitch looks down, positive yaw turns the face
+        to the viewer's right, positive roll tilts the head to the viewer's right (clockwise in the picture).
     translation: (T, 3) float32, head translation in units of the face height: x right, y down, z towards the camera.
     """
 

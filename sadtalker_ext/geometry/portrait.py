@@ -1,4 +1,4 @@
-"""A portrait: a picture and the face in it that will talk."""
+"""A portrait: a picture and the landmarks of the face to animate."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from sadtalker_ext.arrays import Float32Array, Image
     from sadtalker_ext.geometry.landmarks import Landmarks
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """picture: (H, W, 3) uint8 RGB, already at the working resolution.
+    """A picture and the face in it.
 
-    landmarks: of the chosen face, in pixels of ``picture``.
-    person: (H, W) float32 in [0, 1], how much each pixel belongs to the person in front of the background,
-        or None where no segmentation is at hand.
+    picture: (H, W, 3) uint8 RGB, at the working resolution.
+    landmarks: landmarks of the chosen face, in pixels of ``picture``.
+    person: (H, W) float32 in [0, 1], opacity of the person in front of the background; None if no segmentation is
+        available.
     """
 
-    picture: NDArray[np.uint8]
+    picture: Image
     landmarks: Landmarks
-    person: NDArray[np.float32] | None = None
+    person: Float32Array | None = None

@@ -1,4 +1,4 @@
-"""Pictures cut into tiles that overlap, so that a network sees what lies around the part it is asked for."""
+"""Overlapping tiles of a picture, so that a network sees the surroundings of the part that it computes."""
 
 from __future__ import annotations
 
@@ -8,43 +8,47 @@ from typing import NamedTuple
 
 
 class Tile(NamedTuple):
-    """seen: rows and columns that a network is shown. kept: those of the picture that its result is kept for.
+    """Rows and columns of one tile.
 
-    inner: rows and columns of ``kept`` within ``seen``.
+    source: region of the picture that the network reads. target: region of the picture that the result is written to.
+    inner: the region ``target`` relative to ``source``.
     """
 
-    seen: tuple[slice, slice]
-    kept: tuple[slice, slice]
+    source: tuple[slice, slice]
+    target: tuple[slice, slice]
     inner: tuple[slice, slice]
 
-    def enlarged(self, scale: int) -> Tile:
-        """The same in a picture ``scale`` times as large."""
-        return Tile(*((_times(rows, scale), _times(columns, scale)) for rows, columns in self))
+    def scaled(self, scale: int) -> Tile:
+        """Return the same tile in a picture that is ``scale`` times as large."""
+        return Tile(*((_scale(rows, scale), _scale(columns, scale)) for rows, columns in self))
 
 
-def tiles(height: int, width: int, side: int, margin: int) -> Iterator[Tile]:
-    """Tiles of at most ``side`` pixels that cover a picture once; around each, ``margin`` pixels are seen too."""
+def split_into_tiles(height: int, width: int, side: int, margin: int) -> Iterator[Tile]:
+    """Yield tiles whose targets cover a picture exactly once, all lengths in pixels.
+
+    side: largest side of a target. margin: pixels that ``source`` adds on each side, within the picture.
+    """
     for rows in _spans(height, side):
         for columns in _spans(width, side):
-            seen = _widened(rows, margin, height), _widened(columns, margin, width)
-            inner = _shifted(rows, seen[0].start), _shifted(columns, seen[1].start)
-            yield Tile(seen, (rows, columns), inner)
+            source = _widen(rows, margin, height), _widen(columns, margin, width)
+            inner = _shift(rows, source[0].start), _shift(columns, source[1].start)
+            yield Tile(source, (rows, columns), inner)
 
 
 def _spans(length: int, side: int) -> list[slice]:
-    """As few spans as possible, of nearly the same length."""
+    """Split ``length`` into the smallest number of spans of nearly equal length."""
     count = -(-length // side)
     edges = [round(index * length / count) for index in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def _widened(span: slice, margin: int, length: int) -> slice:
+def _widen(span: slice, margin: int, length: int) -> slice:
     return slice(max(0, span.start - margin), min(length, span.stop + margin))
 
 
-def _shifted(span: slice, by: int) -> slice:
+def _shift(span: slice, by: int) -> slice:
     return slice(span.start - by, span.stop - by)
 
 
-def _times(span: slice, scale: int) -> slice:
+def _scale(span: slice, scale: int) -> slice:
     return slice(span.start * scale, span.stop * scale)

@@ -93,7 +93,7 @@ def track_video(path: Path) -> FaceTrack:
 def follow_face(found: Sequence[Landmarks | None], rate_hz: float, name: str) -> FaceTrack:
     """Curves of a face from its landmarks in each frame; ``name`` is for the error when there are too few."""
     from sadtalker_ext.geometry.measures import mouth_opening, mouth_width
-    from sadtalker_ext.geometry.planar_pose import rotation_since
+    from sadtalker_ext.geometry.planar_pose import rotation_between
 
     faces = [face for face in found if face is not None]
     seen = len(faces) / max(1, len(found))
@@ -104,7 +104,7 @@ def follow_face(found: Sequence[Landmarks | None], rate_hz: float, name: str) ->
         )
     at = np.flatnonzero([face is not None for face in found])
     start = faces[0].mesh
-    rows = [(*rotation_since(face.mesh, start), mouth_opening(face), mouth_width(face)) for face in faces]
+    rows = [(*rotation_between(face.mesh, start), mouth_opening(face), mouth_width(face)) for face in faces]
     table = np.array(rows)
     frames = np.arange(len(found))
     columns = np.stack([np.interp(frames, at, table[:, column]) for column in range(5)], axis=1)

@@ -1,4 +1,4 @@
-"""Readings of head, mouth and eyes on a mean face moved by known amounts."""
+"""Head pose, mouth and eye measurements on a mean face that is moved by known amounts."""
 
 import numpy as np
 import pytest
@@ -14,21 +14,21 @@ POSES_DEG = [(0, 0, 0), (12, 0, 0), (-12, 5, 3), (0, -15, 0), (4, 15, -15), (-8,
 
 def face(mesh=None, pose_deg=(0, 0, 0), size=300.0, place=(400.0, 300.0, 0.0)):
     mesh = mean_face_mesh() if mesh is None else mesh
-    turned = mesh @ euler_to_matrix(np.deg2rad(pose_deg)).T
-    return Landmarks.from_mesh((turned * size + place).astype(np.float32), "mediapipe")
+    rotated = mesh @ euler_to_matrix(np.deg2rad(pose_deg)).T
+    return Landmarks.from_mesh((rotated * size + place).astype(np.float32), "mediapipe")
 
 
 @pytest.mark.parametrize("pose_deg", POSES_DEG)
-def test_head_pose_reads_what_was_applied_whatever_mouth_and_size_do(pose_deg):
+def test_head_pose_recovers_the_applied_pose_for_any_mouth_and_size(pose_deg):
     speaking = mean_face_mesh()
     speaking[LOWER_LIP, 1] += 0.15
     speaking[[152, 148, 377, 176, 400], 1] += 0.12
-    read = np.rad2deg(head_pose(face(speaking, pose_deg, size=210.0, place=(50, 80, 3)), face()))
-    np.testing.assert_allclose(read, pose_deg, atol=0.05)
+    measured = np.rad2deg(head_pose(face(speaking, pose_deg, size=210.0, place=(50, 80, 3)), face()))
+    np.testing.assert_allclose(measured, pose_deg, atol=0.05)
 
 
 @pytest.mark.parametrize("pose_deg", POSES_DEG)
-def test_mouth_opening_is_the_gap_in_eye_distances_in_any_pose(pose_deg):
+def test_mouth_opening_is_measured_in_eye_distances_in_any_pose(pose_deg):
     mesh = mean_face_mesh()
     distance = np.linalg.norm(mesh[33] - mesh[263])
     rest = mouth_opening(face())
@@ -52,7 +52,7 @@ def test_mouth_width_grows_with_the_corners():
 @pytest.mark.parametrize(
     ("side", "other", "upper"), [("right", "left", [159, 158, 160]), ("left", "right", [386, 385, 387])]
 )
-def test_eye_opening_reads_the_eye_of_the_side_named(side, other, upper):
+def test_eye_opening_measures_the_given_side(side, other, upper):
     mesh = mean_face_mesh()
     lower = {159: 145, 158: 153, 160: 144, 386: 374, 385: 380, 387: 373}
     before = eye_opening(face(), other)
@@ -61,5 +61,5 @@ def test_eye_opening_reads_the_eye_of_the_side_named(side, other, upper):
     assert eye_opening(face(mesh), side) < 1e-3
     assert eye_opening(face(mesh), other) == pytest.approx(before)
     assert 0.2 < before < 0.45
-    # the person's right eye is at the picture's left
+    # the subject's right eye is on the left of the picture
     assert (face().mesh[upper[0], 0] < 400.0) == (side == "right")

@@ -1,10 +1,12 @@
-"""Pasting back: no seam, no change outside, colours matched, and quick."""
+"""Pasting: no seam, no change outside the box, matched colours, speed, and agreement with kornia."""
 
 import time
 
 import cv2
+import kornia
 import numpy as np
 import pytest
+import torch
 
 from sadtalker_ext.geometry.crop import Box
 from sadtalker_ext.geometry.paste import Paster, feather_mask, match_colours, paste_seamless
@@ -28,7 +30,7 @@ def square_of(picture, size=512):
     return cv2.resize(picture[BOX.top : BOX.bottom, BOX.left : BOX.right], (size, size), interpolation=cv2.INTER_AREA)
 
 
-def test_the_mask_is_one_on_the_face_and_fades_to_nothing_at_the_edges():
+def test_mask_is_one_on_the_face_and_fades_at_the_edges():
     mask = feather_mask(BOX, (1024, 1024), oval())
     assert mask.shape == (BOX.height, BOX.width)
     assert mask[260, 250] == 1
@@ -36,19 +38,19 @@ def test_the_mask_is_one_on_the_face_and_fades_to_nothing_at_the_edges():
     assert max(np.abs(np.diff(mask, axis=0)).max(), np.abs(np.diff(mask, axis=1)).max()) < 0.06
 
 
-def test_the_mask_does_not_fade_at_the_border_of_the_picture():
+def test_mask_does_not_fade_at_the_border_of_the_picture():
     mask = feather_mask(Box(0, 0, 500, 520), (500, 1024), oval(250, 260))
     assert mask[0].min() == 1
     assert mask[:400, 0].min() == 1
     assert mask[-1].max() < 0.05
 
 
-def test_a_face_at_rest_is_the_picture_itself(picture):
+def test_pasting_the_original_reproduces_the_picture(picture):
     out = Paster(picture, BOX, feather_mask(BOX, (1024, 1024), oval())).paste(square_of(picture))
     assert np.abs(out.astype(int) - picture).max() <= 3
 
 
-def test_nothing_changes_outside_the_box_and_the_picture_is_kept(picture):
+def test_pixels_outside_the_box_and_the_input_do_not_change(picture):
     before = picture.copy()
     out = Paster(picture, BOX, feather_mask(BOX, (1024, 1024), oval())).paste(np.zeros((256, 256, 3), np.uint8))
     outside = np.ones((1024, 1024), bool)
@@ -58,7 +60,7 @@ def test_nothing_changes_outside_the_box_and_the_picture_is_kept(picture):
     assert out[500, 500].max() == 0
 
 
-def test_colours_are_matched_and_no_seam_shows(picture):
+def test_colours_match_and_no_seam_is_visible(picture):
     square = square_of(picture)
     tinted = np.clip(square.astype(np.float32) * 0.9 + [12, -8, 5], 0, 255).astype(np.uint8)
     weights = np.ones(square.shape[:2], np.float32)
@@ -70,27 +72,40 @@ def test_colours_are_matched_and_no_seam_shows(picture):
     assert steps <= np.abs(np.diff(picture.astype(int), axis=1)).max() + 2
 
 
-def test_a_rendering_of_noise_does_not_turn_colours_upside_down(picture):
+def test_correction_of_an_unrelated_rendering_is_monotonic_and_limited(picture):
     table = match_colours(np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8), np.ones((64, 64)))
     assert np.all(np.diff(table[:, 0].astype(int), axis=0) >= 0)
     assert np.abs(table[:, 0, 0].astype(int) - np.arange(256)).max() <= 60
 
 
-def test_the_official_way_is_there_and_lands_in_the_same_place(picture):
+def test_seamless_paste_puts_the_square_in_the_same_place(picture):
     out = paste_seamless(picture, BOX, square_of(picture))
     assert out.shape == picture.shape
     assert np.abs(out.astype(int) - picture).mean() < 1
 
 
-def test_a_megapixel_frame_takes_six_milliseconds_of_one_core(picture):
+def test_pasting_into_a_megapixel_picture_takes_at_most_six_milliseconds(picture):
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     paster = Paster(picture, BOX, feather_mask(BOX, (1024, 1024), oval()), match_colours(
         square_of(picture), square_of(picture), np.ones((512, 512), np.float32)))  # fmt: skip
     square, spent_s = square_of(picture), []
     for _ in range(25):
-        begun_s = time.process_time()
+        started_s = time.process_time()
         paster.paste(square)
-        spent_s.append(time.process_time() - begun_s)
+        spent_s.append(time.process_time() - started_s)
     cv2.setNumThreads(threads)
     assert min(spent_s) <= 0.006
+
+
+def test_paste_matches_kornia(picture):
+    square = np.random.default_rng(1).integers(0, 256, (256, 256, 3), np.uint8)
+    mask = feather_mask(BOX, (1024, 1024), oval())
+    resize = kornia.geometry.transform.resize
+    new = torch.from_numpy(square).permute(2, 0, 1)[None].float()
+    new = resize(new, (BOX.height, BOX.width), interpolation="bilinear", align_corners=False)
+    new = new[0].permute(1, 2, 0).numpy()
+    old = picture[BOX.top : BOX.bottom, BOX.left : BOX.right]
+    expected = picture.astype(np.float32)
+    expected[BOX.top : BOX.bottom, BOX.left : BOX.right] += mask[..., None] * (new - old)
+    assert np.abs(Paster(picture, BOX, mask).paste(square) - expected).max() <= 1.5

@@ -1,4 +1,4 @@
-"""Rotations against SciPy, signs against what the words say, fits against known answers."""
+"""Rotations compared with SciPy, documented signs, and fits of known transforms."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from sadtalker_ext.geometry.rotation import euler_to_matrix, fit_rigid, fit_rigi
 TOWARDS_CAMERA = np.array([0.0, 0.0, -1.0])
 
 
-def test_matches_scipy_in_the_stated_order():
+def test_matches_scipy_in_the_documented_order():
     angles = np.random.default_rng(0).uniform(-1.5, 1.5, (200, 3))
     turns = (1, -1, 1) * angles
     pitch, yaw, roll = (Rotation.from_euler(axis, part) for axis, part in zip("xyz", turns.T, strict=True))
@@ -37,14 +37,14 @@ def test_positive_roll_is_clockwise_in_the_picture():
 
 
 @pytest.mark.parametrize("pitch", [np.pi / 2, -np.pi / 2])
-def test_gimbal_lock_still_gives_the_same_rotation(pitch):
+def test_gimbal_lock_preserves_the_rotation(pitch):
     matrix = euler_to_matrix(np.array([pitch, 0.4, 0.7]))
     angles = matrix_to_euler(matrix)
     assert angles[2] == 0.0
     np.testing.assert_allclose(euler_to_matrix(angles), matrix, atol=1e-7)
 
 
-def test_fit_finds_a_known_similarity_and_never_mirrors():
+def test_fit_recovers_a_known_similarity_and_never_mirrors():
     rng = np.random.default_rng(1)
     points = rng.normal(size=(30, 3))
     rotation = Rotation.from_rotvec([0.2, -0.5, 0.9]).as_matrix()
@@ -66,7 +66,7 @@ def test_fit_agrees_with_scipy_on_noisy_weighted_points():
     np.testing.assert_allclose(fit_rigid(points, target, weights).rotation, oracle.as_matrix(), atol=1e-6)
 
 
-def test_robust_fit_shrugs_off_points_that_moved_on_their_own():
+def test_robust_fit_ignores_outliers():
     rng = np.random.default_rng(3)
     points = rng.normal(size=(40, 3))
     rotation = Rotation.from_rotvec([0.0, 0.3, 0.1]).as_matrix()

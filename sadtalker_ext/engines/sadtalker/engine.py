@@ -15,9 +15,9 @@ from sadtalker_ext.audio.windows import IDLE_MEL, stream_windows
 from sadtalker_ext.engines.batches import in_batches
 from sadtalker_ext.engines.motion_editing import StandardMotionEditor
 from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle
+from sadtalker_ext.engines.sadtalker import NAME
 from sadtalker_ext.engines.sadtalker import coefficients as rows
 from sadtalker_ext.engines.sadtalker.coefficients import from_motion, to_motion
-from sadtalker_ext.engines.sadtalker.entry import NAME
 from sadtalker_ext.engines.sadtalker.framing import (
     Framing,
     frame_portrait,
@@ -138,7 +138,7 @@ class SadTalkerEngine:
         """Frames of the video in order; a batch of them exists at a time."""
         scene = self._set(self._read(portrait))
         driving = rows.drive_coefficients(from_motion(motion), scene.face.coefficients)
-        batch, fixed_view = self.runtime.frames_at_once(), view_of(motion)
+        batch, fixed_view = self.runtime.frames_per_batch(), view_of(motion)
 
         def squares(part: range) -> UInt8Array:
             view = None if fixed_view is None else fixed_view[part.start : part.stop]

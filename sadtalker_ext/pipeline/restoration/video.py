@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.constants import FRAME_RATE_HZ
-from sadtalker_ext.engines.batches import is_out_of_memory
 from sadtalker_ext.errors import EngineError, FaceError, MediaError
 from sadtalker_ext.geometry.ffhq_alignment import SquareTracker, cut_square, paste_square, square_mask
 from sadtalker_ext.geometry.landmarks import Landmarks
-from sadtalker_ext.geometry.tiles import tiles
+from sadtalker_ext.geometry.tiles import split_into_tiles
+from sadtalker_ext.runtime import is_out_of_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +89,7 @@ class FaceRestorer:
                 mesh = face.mesh
             if mesh is None:
                 raise FaceError("No face is seen in the first frame, so there is none to restore: use --restore none")
-            transform, outline = tracker.place(mesh)
+            transform, outline = tracker.update(mesh)
             square = cut_square(frame, transform)
             restored = square + change.smooth(square, _restored(self._network, square))
             yield paste_square(frame, restored, square, square_mask(outline, transform), transform)
@@ -127,10 +127,10 @@ class FrameUpscaler:
             result: Frame = np.empty((height * self._scale, width * self._scale, 3), np.uint8)
         else:
             result = before.copy()
-        for tile in tiles(height, width, self._side, MARGIN_PX):
-            part, larger = frame[tile.seen], tile.enlarged(self._scale)
-            if shown is None or not np.array_equal(part, shown[tile.seen]):
-                result[larger.kept] = self._compute(part)[larger.inner]
+        for tile in split_into_tiles(height, width, self._side, MARGIN_PX):
+            part, larger = frame[tile.source], tile.scaled(self._scale)
+            if shown is None or not np.array_equal(part, shown[tile.source]):
+                result[larger.target] = self._compute(part)[larger.inner]
         return result
 
     def _compute(self, part: Frame) -> Frame:

@@ -17,7 +17,7 @@ from sadtalker_ext.engines.sadtalker.puppet_coefficients import clip_coefficient
 from sadtalker_ext.geometry.landmarks import Landmarks
 from sadtalker_ext.geometry.measures import STABLE_POINTS, eye_opening, mouth_opening
 from sadtalker_ext.geometry.motion import Motion
-from sadtalker_ext.geometry.planar_pose import rotation_since
+from sadtalker_ext.geometry.planar_pose import rotation_between
 from sadtalker_ext.geometry.rotation import euler_to_matrix, fit_rigid_robust
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.basis import SHAPE_INDEX, SHAPES
@@ -200,7 +200,7 @@ class PuppetFitter:
 
     def _measure_pose(self, mesh: Float32Array) -> tuple[Float64Array, Float64Array]:
         """Return rotation (3,) and translation (3,) relative to the neutral face."""
-        rotation = np.array(rotation_since(mesh, self.neutral.mesh))
+        rotation = np.array(rotation_between(mesh, self.neutral.mesh))
         skull = list(STABLE_POINTS)
         neutral, tracked = self.neutral.mesh[skull].astype(np.float64), mesh[skull, :2].astype(np.float64)
         pivot = neck_pivot(self.face, self.neutral.mesh.astype(np.float64))
