@@ -1,4 +1,4 @@
-"""The REST interface alone, as ``sadtalker serve`` runs it."""
+"""The REST API as a standalone application, as ``sadtalker serve`` runs it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from sadtalker_ext.pipeline.job_queue import JobQueue
 from sadtalker_ext.system.request_guard import RequestGuard
 
 
-def make_app(workshop: JobQueue, doors: ApiOptions) -> FastAPI:
-    """The application; when it shuts down, the workshop is closed and nothing is left."""
+def make_app(queue: JobQueue, options: ApiOptions) -> FastAPI:
+    """Return the application; when it shuts down, it closes the queue, which removes temporary results."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        workshop.close()
+        queue.close()
 
     app = FastAPI(title="SadTalker", version=sadtalker_ext.__version__, lifespan=lifespan)
-    app.include_router(make_router(workshop, doors))
-    app.add_middleware(RequestGuard, allowed=doors.allowed)
+    app.include_router(make_router(queue, options))
+    app.add_middleware(RequestGuard, allowed=options.allowed)
     return app
 
 
-def serve(workshop: JobQueue, doors: ApiOptions, host: str, port: int) -> None:
-    """Answer requests until the process is told to stop."""
+def serve(queue: JobQueue, options: ApiOptions, host: str, port: int) -> None:
+    """Answer requests until the process is stopped."""
     import uvicorn
 
-    uvicorn.run(make_app(workshop, doors), host=host, port=port, log_level="warning")
+    uvicorn.run(make_app(queue, options), host=host, port=port, log_level="warning")

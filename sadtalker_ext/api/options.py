@@ -1,4 +1,4 @@
-"""What a service lets in and where it puts things: limits, folders, passwords."""
+"""Options of the REST API: limits, folders and logins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import binascii
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import HTTPException
 
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-MEGABYTE = 1_000_000
+MEGABYTE: Final = 1_000_000
 
 
 @dataclass(frozen=True)
 class ApiOptions:
-    """folders: server paths in requests must lie in one of these. urls: whether addresses are fetched.
+    """What the REST API accepts and where it stores results.
 
-    upload_bytes: most bytes of one request. output: gives the path of a new video, or None for a temporary one.
-    logins: names and passwords; empty lets everyone in. checkpoints: folders searched for checkpoints.
-    allowed: the host names and origins that are answered.
+    folders: requests may name files of the server in these folders. urls: whether files are downloaded from addresses.
+    upload_bytes: maximum size of a request. output: returns the path of a new video for the stem of its portrait, or
+    None to store videos in temporary files.
+    logins: passwords by user name; empty disables the login. checkpoints: folders searched for checkpoints.
+    allowed: host names and origins that are answered.
     """
 
     folders: tuple[Path, ...] = ()
@@ -40,20 +42,20 @@ class ApiOptions:
 
 
 def read_logins(text: str) -> dict[str, str]:
-    """Names and passwords of ``name:password,name:password``."""
+    """Return the passwords by user name of a text like ``name:password,name:password``."""
     pairs = (part.partition(":") for part in text.split(",") if part.strip())
     return {name.strip(): password.strip() for name, colon, password in pairs if colon and name.strip()}
 
 
 def check_sender(request: Request, allowed: AllowedHosts) -> None:
-    """Refuse a request that a page of another site sent, or one for a name that is not this server's."""
+    """Raise 403 for a request sent by a page of another site, or for a host name that is not this server's."""
     reason = refusal(request.scope, allowed)
     if reason:
         raise HTTPException(403, reason)
 
 
 def check_login(request: Request, logins: dict[str, str]) -> None:
-    """Refuse a request without a name and password that are known (HTTP basic authentication)."""
+    """Raise 401 for a request without a known user name and password (HTTP basic authentication)."""
     if not logins:
         return
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -61,6 +63,6 @@ def check_login(request: Request, logins: dict[str, str]) -> None:
         name, _, password = base64.b64decode(token, validate=True).decode("utf-8").partition(":")
     except (binascii.Error, UnicodeDecodeError):
         name, password = "", ""
-    known = logins.get(name, "")
-    if scheme.lower() != "basic" or not known or not secrets.compare_digest(password.encode(), known.encode()):
-        raise HTTPException(401, "A name and a password are needed", headers={"WWW-Authenticate": "Basic"})
+    expected = logins.get(name, "")
+    if scheme.lower() != "basic" or not expected or not secrets.compare_digest(password.encode(), expected.encode()):
+        raise HTTPException(401, "A user name and a password are required", headers={"WWW-Authenticate": "Basic"})

@@ -1,4 +1,4 @@
-"""What the REST interface answers; the same fields under either major version of pydantic."""
+"""Response models of the REST API, with the same fields under pydantic 1 and 2."""
 
 from __future__ import annotations
 
@@ -9,90 +9,90 @@ from pydantic import BaseModel, Field
 from sadtalker_ext.pipeline.job import RUNNING
 
 if TYPE_CHECKING:
-    from sadtalker_ext.engines.entry import EngineState
+    from sadtalker_ext.engines.entry import CheckpointState, EngineState
     from sadtalker_ext.pipeline.job import Job
 
 
 class JobView(BaseModel):
-    """One job."""
+    """State of a job."""
 
-    id: str = Field(..., description="name of the job in every other route")
+    id: str = Field(..., description="id of the job, used in the paths of the other routes")
     state: str = Field(..., description="waiting, running, done, failed or stopped")
-    stage: str = Field("", description="what is being done: engine, portrait, voice, reference, motion, frames")
-    frames_done: int = Field(0, description="frames of the video that are finished")
-    frames_total: int = Field(0, description="frames of the video, 0 while unknown")
-    left_s: Optional[float] = Field(None, description="seconds left at the present speed, null while unknown")  # noqa: UP045
-    error: str = Field("", description="why it ended without a video, one sentence")
-    notes: List[str] = Field(default_factory=list, description="what is worth knowing about the result")  # noqa: UP006
-    result: Optional[Dict[str, Any]] = Field(None, description="size, length and timings once it is done")  # noqa: UP006, UP045
+    stage: str = Field("", description="current stage: engine, portrait, voice, reference, motion or frames")
+    frames_done: int = Field(0, description="number of finished frames of the video")
+    frames_total: int = Field(0, description="number of frames of the video, 0 while unknown")
+    left_s: Optional[float] = Field(None, description="estimated seconds left, null while unknown")  # noqa: UP045
+    error: str = Field("", description="why the job ended without a video; empty if it did not")
+    notes: List[str] = Field(default_factory=list, description="notes on the result")  # noqa: UP006
+    result: Optional[Dict[str, Any]] = Field(None, description="size, duration and timings of the video, once done")  # noqa: UP006, UP045
     settings: Dict[str, Any] = Field(default_factory=dict, description="every setting of the job")  # noqa: UP006
 
 
 class CheckpointView(BaseModel):
-    """One file that an engine needs."""
+    """State of a checkpoint that an engine needs."""
 
     name: str
     purpose: str
     size_bytes: int
     licence: str
-    here: bool
-    problem: str = Field("", description="what is wrong with it, one sentence; empty when nothing is")
+    here: bool = Field(..., description="whether the file was found")
+    problem: str = Field("", description="why the file cannot be used; empty if it can")
 
 
 class EngineView(BaseModel):
-    """One engine."""
+    """State of an engine."""
 
     name: str
     label: str
-    ready: bool = Field(..., description="whether a job may name it")
-    words: str = Field(..., description="its state, one sentence")
-    references: List[str] = Field(default_factory=list, description="what it can take from a reference video")  # noqa: UP006
+    ready: bool = Field(..., description="whether jobs can use the engine")
+    words: str = Field(..., description="description of the state")
+    references: List[str] = Field(default_factory=list, description="what it can copy from a reference video")  # noqa: UP006
     checkpoints: List[CheckpointView] = Field(default_factory=list)  # noqa: UP006
 
 
 class HealthView(BaseModel):
-    """Whether the service works."""
+    """State of the service."""
 
     status: str
     version: str
-    waiting: int
-    running: int
+    waiting: int = Field(..., description="number of waiting jobs")
+    running: int = Field(..., description="number of running jobs")
 
 
 class ErrorView(BaseModel):
-    """Why a request was refused."""
+    """Error of a request."""
 
-    detail: str = Field(..., description="one sentence that says what to do")
+    detail: str = Field(..., description="what is wrong and what to do")
 
 
 def view_job(job: Job) -> JobView:
-    """A job as it is now."""
+    """Return the current state of a job."""
     progress, result = job.progress, job.result
-    drawn, drawing = progress.done, progress.stage == "frames"
-    moving = job.state == RUNNING and drawing and drawn > 0
+    rendering = progress.stage == "frames"
+    rate_known = job.state == RUNNING and rendering and progress.done > 0
     body = result.to_mapping() if result is not None else None
     if body is not None:
         body.pop("path")
     return JobView(
         id=job.id, state=job.state, stage=progress.stage, error=job.error,
-        frames_done=drawn if drawing else 0, frames_total=progress.total if drawing else 0,
-        left_s=round(progress.left_s, 2) if moving else None,
+        frames_done=progress.done if rendering else 0, frames_total=progress.total if rendering else 0,
+        left_s=round(progress.left_s, 2) if rate_known else None,
         notes=list(result.notes) if result is not None else [], result=body,
         settings=job.request.settings.to_mapping(),
     )  # fmt: skip
 
 
 def view_engine(state: EngineState) -> EngineView:
-    """An engine as it is now; folders of the machine stay untold."""
-    files = [
-        CheckpointView(
-            name=file.name, purpose=file.purpose, size_bytes=file.size_bytes, licence=file.licence,
-            here=file.path is not None,
-            problem="" if not file.problem else "missing" if file.path is None else "cannot be used",
-        )
-        for file in state.checkpoints
-    ]  # fmt: skip
+    """Return the state of an engine without the folders of the server."""
     return EngineView(
         name=state.name, label=state.label, ready=state.ready, words=state.message, references=list(state.references),
-        checkpoints=files,
+        checkpoints=[_view_checkpoint(file) for file in state.checkpoints],
+    )  # fmt: skip
+
+
+def _view_checkpoint(file: CheckpointState) -> CheckpointView:
+    return CheckpointView(
+        name=file.name, purpose=file.purpose, size_bytes=file.size_bytes, licence=file.licence,
+        here=file.path is not None,
+        problem="" if not file.problem else "missing" if file.path is None else "cannot be used",
     )  # fmt: skip

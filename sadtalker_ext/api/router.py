@@ -1,153 +1,162 @@
-"""The REST interface, for any FastAPI application."""
+"""The routes of the REST API, for any FastAPI application."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse
 
 import sadtalker_ext
-from sadtalker_ext.api.job_requests import read_order
+from sadtalker_ext.api.job_requests import read_job_request
 from sadtalker_ext.api.options import ApiOptions, check_login, check_sender
 from sadtalker_ext.api.responses import EngineView, ErrorView, HealthView, JobView, view_engine, view_job
+from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S
 from sadtalker_ext.engines.registry import engine_states, setting_specs
+from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.pipeline.inputs import EYES_AND_POSE, USES
 from sadtalker_ext.pipeline.job import DONE, RUNNING, WAITING, Job
 from sadtalker_ext.pipeline.job_queue import BusyError, JobQueue
 from sadtalker_ext.settings import Settings
 
-PREFIX = "/sadtalker/v1"
-REFUSALS: dict[int | str, dict[str, Any]] = {
+PREFIX: Final = "/sadtalker/v1"
+RETRY_AFTER_S: Final = 30
+"""Seconds after which a client should try again when the queue is full."""
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorView} for code in (400, 401, 403, 404, 409, 411, 413, 415, 422, 503)
 }
-_SOURCE = {
+_FILE_OBJECT: Final = {
     "description": "exactly one of base64 (may be a data: URL), path (on the server) and url",
     "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": False,
-    "properties": {way: {"type": "string"} for way in ("base64", "path", "url")},
+    "properties": {source: {"type": "string"} for source in ("base64", "path", "url")},
 }  # fmt: skip
-_UPLOAD = {"type": "string", "format": "binary"}
-_WORDS = {
-    "voice": "any sound, or a video with sound; left out where idle_s is given",
-    "reference": "a video with a face to take after, for engines that can",
+_UPLOAD: Final = {"type": "string", "format": "binary"}
+_FILE_DESCRIPTIONS: Final = {
+    "voice": "an audio file, or a video with sound; omitted if idle_s is given",
+    "reference": "a video whose face motion is copied, for engines that support it",
 }
-_MORE: dict[str, dict[str, Any]] = {
+_OTHER_FIELDS: Final[dict[str, dict[str, Any]]] = {
     "idle_s": {
-        "type": "number", "minimum": 0.2, "maximum": 7200,
-        "description": "instead of a voice: seconds that the portrait blinks and moves without a word",
+        "type": "number", "minimum": MIN_CLIP_S, "maximum": MAX_CLIP_S,
+        "description": "instead of a voice: duration in seconds of a clip in which the portrait blinks and moves "
+        "without speaking",
     },
     "reference_use": {
         "type": "string", "enum": list(USES), "default": EYES_AND_POSE,
-        "description": "what is taken from the reference: the blinks, the head's movement, both, or everything",
+        "description": "what is copied from the reference: blinks, head motion, both, or all face motion",
     },
 }  # fmt: skip
 
 
-def make_router(workshop: JobQueue, doors: ApiOptions) -> APIRouter:
-    """All routes under :data:`PREFIX`, working for ``workshop``; what comes in is judged by ``doors``."""
+def make_router(queue: JobQueue, options: ApiOptions) -> APIRouter:
+    """Return a router with all routes under :data:`PREFIX`."""
 
-    def admit(request: Request) -> None:
-        check_sender(request, doors.allowed)
-        check_login(request, doors.logins)
+    def check_access(request: Request) -> None:
+        check_sender(request, options.allowed)
+        check_login(request, options.logins)
 
-    router = APIRouter(prefix=PREFIX, tags=["SadTalker"], dependencies=[Depends(admit)], responses=REFUSALS)
-    _add_jobs(router, workshop, doors)
-    _add_facts(router, workshop, doors)
+    access = [Depends(check_access)]
+    router = APIRouter(prefix=PREFIX, tags=["SadTalker"], dependencies=access, responses=ERROR_RESPONSES)
+    _add_job_routes(router, queue, options)
+    _add_information_routes(router, queue, options)
     return router
 
 
-class Jobs:
-    """The routes of jobs."""
+class JobRoutes:
+    """Handlers of the routes of jobs."""
 
-    def __init__(self, workshop: JobQueue, doors: ApiOptions) -> None:
-        self._workshop, self._doors = workshop, doors
+    def __init__(self, queue: JobQueue, options: ApiOptions) -> None:
+        self._queue, self._options = queue, options
 
     async def create(self, request: Request) -> JobView:
-        """Take an order."""
-        order = await read_order(request, self._doors)
+        """Add a job to the queue and return its state."""
+        job_request = await read_job_request(request, self._options)
         try:
-            return view_job(self._workshop.submit(order))
+            return view_job(self._queue.submit(job_request))
         except BusyError as e:
-            raise HTTPException(503, str(e), headers={"Retry-After": "30"}) from e
+            raise HTTPException(503, str(e), headers={"Retry-After": str(RETRY_AFTER_S)}) from e
+        except SettingsError as e:
+            raise HTTPException(422, e.describe(job_request.names)) from e
 
-    def look(self, job_id: str) -> JobView:
-        """How far a job is."""
-        return view_job(self._job(job_id))
+    def show(self, job_id: str) -> JobView:
+        """Return the state of a job."""
+        return view_job(self._find(job_id))
 
     def video(self, job_id: str) -> FileResponse:
-        """The video of a job that is done."""
-        job = self._job(job_id)
+        """Return the video of a finished job."""
+        job = self._find(job_id)
         if job.state != DONE:
-            raise HTTPException(409, f"The job is {job.state}: {job.error or 'its video is not there yet'}")
+            reason = f"The job is {job.state}: {job.error}" if job.error else f"The job is {job.state}; try again later"
+            raise HTTPException(409, reason)
         if not job.request.output.is_file():
-            raise HTTPException(404, "The video has been removed")
+            raise HTTPException(404, "The video was removed from the server")
         return FileResponse(job.request.output, media_type="video/mp4", filename=f"sadtalker_{job.id[:8]}.mp4")
 
     def cancel(self, job_id: str) -> JobView:
-        """Stop a job, or forget one that has ended."""
-        job = self._job(job_id)
+        """Stop a job, or remove one that has ended."""
+        job = self._find(job_id)
         if job.ended:
-            self._workshop.remove(job)
+            self._queue.remove(job)
         else:
-            self._workshop.cancel(job)
+            self._queue.cancel(job)
         return view_job(job)
 
-    def _job(self, job_id: str) -> Job:
-        job = self._workshop.find(job_id)
+    def _find(self, job_id: str) -> Job:
+        job = self._queue.find(job_id)
         if job is None:
-            raise HTTPException(404, f"There is no job {job_id[:64]!r} (any more)")
+            raise HTTPException(404, f"There is no job {job_id[:64]!r}; it may have been removed")
         return job
 
 
-def _add_jobs(router: APIRouter, workshop: JobQueue, doors: ApiOptions) -> None:
-    jobs = Jobs(workshop, doors)
+def _add_job_routes(router: APIRouter, queue: JobQueue, options: ApiOptions) -> None:
+    jobs = JobRoutes(queue, options)
 
-    def add(path: str, endpoint: Any, method: str, **words: Any) -> None:  # noqa: ANN401 - FastAPI's own
-        router.add_api_route(path, endpoint, methods=[method], **words)
+    def add(path: str, endpoint: Any, method: str, **arguments: Any) -> None:  # noqa: ANN401 - as in FastAPI
+        router.add_api_route(path, endpoint, methods=[method], **arguments)
 
     add("/jobs", jobs.create, "POST", response_model=JobView, status_code=202, openapi_extra=job_body(),
-        summary="Make a portrait speak, or idle")  # fmt: skip
-    add("/jobs/{job_id}", jobs.look, "GET", response_model=JobView, summary="How far a job is")
-    add("/jobs/{job_id}/video", jobs.video, "GET", response_class=FileResponse, summary="The video of a job")
+        summary="Create a job that animates a portrait")  # fmt: skip
+    add("/jobs/{job_id}", jobs.show, "GET", response_model=JobView, summary="State of a job")
+    add("/jobs/{job_id}/video", jobs.video, "GET", response_class=FileResponse, summary="Video of a finished job")
     add("/jobs/{job_id}", jobs.cancel, "DELETE", response_model=JobView,
-        summary="Stop a job, or forget one that has ended")  # fmt: skip
+        summary="Stop a job, or remove one that has ended")  # fmt: skip
 
 
-def _add_facts(router: APIRouter, workshop: JobQueue, doors: ApiOptions) -> None:
+def _add_information_routes(router: APIRouter, queue: JobQueue, options: ApiOptions) -> None:
     def engines() -> list[EngineView]:
-        return [view_engine(state) for state in engine_states(doors.checkpoints)]
+        return [view_engine(state) for state in engine_states(options.checkpoints)]
 
     def schema() -> dict[str, Any]:
         return Settings.json_schema(setting_specs())
 
     def health() -> HealthView:
-        states = [job.state for job in workshop.jobs()]
+        states = [job.state for job in queue.jobs()]
         waiting, running = states.count(WAITING), states.count(RUNNING)
         return HealthView(status="ok", version=sadtalker_ext.__version__, waiting=waiting, running=running)
 
     for path, endpoint, model, summary in (
-        ("/engines", engines, list[EngineView], "The engines and what they lack"),
-        ("/settings/schema", schema, dict[str, Any], "JSON schema of a job's settings"),
-        ("/health", health, HealthView, "Whether the service works"),
+        ("/engines", engines, list[EngineView], "Engines and the checkpoints they need"),
+        ("/settings/schema", schema, dict[str, Any], "JSON schema of the settings of a job"),
+        ("/health", health, HealthView, "State of the service"),
     ):
         router.add_api_route(path, endpoint, methods=["GET"], response_model=model, summary=summary)
 
 
 def job_body() -> dict[str, Any]:
-    """OpenAPI's description of the body of POST /jobs."""
+    """Return the OpenAPI description of the body of POST /jobs."""
     kinds: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-        "application/json": (_SOURCE, Settings.json_schema(setting_specs())),
+        "application/json": (_FILE_OBJECT, Settings.json_schema(setting_specs())),
         "multipart/form-data": (_UPLOAD, {"type": "string", "description": "a JSON object"}),
     }
-    content = {kind: {"schema": _order_schema(*forms)} for kind, forms in kinds.items()}
+    content = {kind: {"schema": _body_schema(*schemas)} for kind, schemas in kinds.items()}
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _order_schema(source: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """What an order is made of, where files are given as ``source`` says and settings as ``settings`` says."""
-    ways = source.get("description", "a file")
-    files = {name: source | {"description": f"{words}: {ways}"} for name, words in _WORDS.items()}
+def _body_schema(file: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of the body; ``file`` and ``settings`` are the schemas of these kinds of fields."""
+    form = file.get("description", "a file")
+    files = {name: file | {"description": f"{text}: {form}"} for name, text in _FILE_DESCRIPTIONS.items()}
     return {
         "type": "object", "required": ["portrait"], "oneOf": [{"required": ["voice"]}, {"required": ["idle_s"]}],
-        "properties": {"portrait": source, **files, **_MORE, "settings": settings},
+        "properties": {"portrait": file, **files, **_OTHER_FIELDS, "settings": settings},
     }  # fmt: skip
