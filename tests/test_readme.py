@@ -58,13 +58,13 @@ def test_every_command_line_is_understood():
     seen = set()
     for words in lines:
         if words[:1] == ["sadtalker"]:
-            from sadtalker_ext.cli.setting_flags import join_negative, settings_of
+            from sadtalker_ext.cli.setting_flags import join_negative, read_settings
 
             options = build_parser().parse_args(join_negative(words[1:]))
             seen.add(options.command)
             if hasattr(options, "settings_from"):
                 options.settings_from = None
-                settings_of(options)
+                read_settings(options)
     assert seen == {"animate", "demo", "faces", "show", "bench", "ui", "serve", "weights"}
 
 

@@ -1,6 +1,7 @@
-"""The coefficient sequences of the official SadTalker pipeline: blinks, poses, windows and free view.
+"""Coefficient sequences of the official SadTalker pipeline: blinks, poses, windows and free view.
 
-Pure functions on arrays. What the official code does and users hate is kept only where a name says so.
+Pure functions on arrays. A row of coefficients has 64 expression coefficients, 3 angles (radians) and 3 translations of
+the 3DMM (Deep3DFaceRecon), and for the pasting modes 3 crop values.
 """
 
 from __future__ import annotations
@@ -13,56 +14,54 @@ import numpy as np
 from sadtalker_ext.geometry.motion import Motion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from random import Random
 
-    from numpy.typing import NDArray
+    from sadtalker_ext.arrays import Float32Array, Float64Array
 
-    Floats = NDArray[np.float32]
-
-EXPRESSION = slice(0, 64)
-POSE = slice(64, 70)
-CROP = slice(70, 73)
-WINDOW_RADIUS = 13
-SMOOTHING_FRAMES = 13
-SMOOTHING_ORDER = 2
-BLINK_SHAPE = (0.5, 0.9, 1.0, 0.9, 0.5)
-SHORTEST_GAP, LONGEST_GAP = 10, 70
-SHORTEST_CLIP_WITH_BLINK = 22
-"""Frames; at 21 the official code fails because its range of gaps is empty, below it never blinks."""
+EXPRESSION: Final = slice(0, 64)
+POSE: Final = slice(64, 70)
+CROP: Final = slice(70, 73)
+"""Columns of a coefficient row."""
+WINDOW_RADIUS: Final = 13
+"""Frames before and after the current one in the input of MappingNet."""
+SMOOTHING_FRAMES: Final = 13
+SMOOTHING_ORDER: Final = 2
+"""Window and polynomial order of the Savitzky-Golay filter over poses."""
+BLINK_SHAPE: Final = (0.5, 0.9, 1.0, 0.9, 0.5)
+"""Eyelid closure in consecutive frames of a blink."""
+MIN_BLINK_GAP, MAX_BLINK_GAP = 10, 70
+"""Frames between two blinks: the range of the official code."""
+MIN_CLIP_WITH_BLINK: Final = 22
+"""Frames. The official code fails at 21, because its range of gaps is empty, and never blinks below."""
 FACE_HEIGHT_UNITS: Final = 1.9
-"""Height of the mean face, hairline to chin, in units of the 3DMM's translation."""
+"""Height of the mean face, hairline to chin, in the translation units of the 3DMM."""
 ROTATION_SIGNS: Final = np.array([1.0, 1.0, -1.0], np.float32)
-"""3DMM angles are right-handed with y up: its roll leans to the viewer's left, Motion's to the right."""
+"""3DMM angles are right-handed with y up: positive roll tilts to the viewer's left, in Motion to the right."""
 TRANSLATION_SIGNS: Final = np.array([1.0, -1.0, 1.0], np.float32)
-"""3DMM translation counts y upwards."""
+"""The y axis of the 3DMM points up, that of Motion down."""
 
 
-def place_blinks(frames: int, shape: Sequence[float], next_gap: Callable[[], int]) -> Floats:
-    """Lid closing (T, 1) in [0, 1]: a gap, a blink of ``shape``, and so on while a whole blink fits."""
-    ratio = np.zeros((frames, 1), dtype=np.float32)
-    at = next_gap()
-    while at + len(shape) <= frames - 1:
-        ratio[at : at + len(shape), 0] = shape
-        at += len(shape) + next_gap()
-    return ratio
+def random_blinks(frames: int, rng: Random) -> Float32Array:
+    """Return eyelid closure (T, 1) in [0, 1] with blinks at random gaps, drawn in the order of the official code."""
+    closure = np.zeros((frames, 1), dtype=np.float32)
+    if frames < MIN_CLIP_WITH_BLINK:
+        return closure
+    gaps = range(min(MIN_BLINK_GAP, frames), min(frames // 2, MAX_BLINK_GAP))
+    start = rng.choice(gaps)
+    while start + len(BLINK_SHAPE) <= frames - 1:
+        closure[start : start + len(BLINK_SHAPE), 0] = BLINK_SHAPE
+        start += len(BLINK_SHAPE) + rng.choice(gaps)
+    return closure
 
 
-def random_blinks(frames: int, rng: Random) -> Floats:
-    """Blinks (T, 1) at random gaps, the draws in the official order."""
-    if frames < SHORTEST_CLIP_WITH_BLINK:
-        return np.zeros((frames, 1), dtype=np.float32)
-    gaps = range(min(SHORTEST_GAP, frames), min(frames // 2, LONGEST_GAP))
-    return place_blinks(frames, BLINK_SHAPE, lambda: rng.choice(gaps))
-
-
-def loop_to_length(rows: Floats, frames: int) -> Floats:
-    """Rows (N, D) repeated or cut to (T, D)."""
+def loop_to_length(rows: Float32Array, frames: int) -> Float32Array:
+    """Repeat or cut rows (N, D) to (T, D)."""
     return np.take(rows, np.arange(frames) % len(rows), axis=0)
 
 
-def smooth_poses(poses: Floats) -> Floats:
-    """Savitzky-Golay over time of poses (T, 6); fewer than three frames are returned as they are."""
+def smooth_poses(poses: Float32Array) -> Float32Array:
+    """Apply the Savitzky-Golay filter over time to poses (T, 6); fewer than three frames are returned unchanged."""
     from scipy.signal import savgol_filter
 
     frames = len(poses)
@@ -72,8 +71,8 @@ def smooth_poses(poses: Floats) -> Floats:
     return np.asarray(savgol_filter(poses, window, SMOOTHING_ORDER, axis=0), dtype=np.float32)
 
 
-def drive_coefficients(generated: Floats, source: Floats) -> Floats:
-    """Driving coefficients (T, 70 or 73) from generated ones (T, 70) and those of the source (70 or 73,).
+def drive_coefficients(generated: Float32Array, source: Float32Array) -> Float32Array:
+    """Return driving coefficients (T, 70 or 73) from generated ones (T, 70) and those of the source (70 or 73,).
 
     The crop values of the source, if it has them, are repeated in every frame.
     """
@@ -81,23 +80,23 @@ def drive_coefficients(generated: Floats, source: Floats) -> Floats:
     return np.concatenate((generated, crop), axis=1)
 
 
-def coefficient_windows(coefficients: Floats, frames: Sequence[int]) -> Floats:
-    """Windows (len(frames), D, 27) around the given frames of (T, D); the ends repeat."""
+def coefficient_windows(coefficients: Float32Array, frames: Sequence[int]) -> Float32Array:
+    """Return windows (len(frames), D, 27) around the given frames of (T, D); the end rows are repeated."""
     offsets = np.arange(-WINDOW_RADIUS, WINDOW_RADIUS + 1)
     index = np.clip(np.asarray(frames)[:, None] + offsets, 0, len(coefficients) - 1)
     return np.ascontiguousarray(coefficients[index].transpose(0, 2, 1))
 
 
-def still_window(coefficients: Floats) -> Floats:
-    """The window (1, D, 27) of a face that does not move, from its coefficients (D,)."""
+def still_window(coefficients: Float32Array) -> Float32Array:
+    """Return the window (1, D, 27) of a motionless face with coefficients (D,)."""
     return np.repeat(coefficients[None, :, None], 2 * WINDOW_RADIUS + 1, axis=2)
 
 
-def official_free_view(keyframes_deg: Sequence[float], frames: int) -> NDArray[np.float64]:
-    """Angles (T,) in degrees through keyframes at constant speed, as the official code walks them.
+def official_free_view(keyframes_deg: Sequence[float], frames: int) -> Float64Array:
+    """Return angles (T,) in degrees through keyframes at constant speed, as the official code computes them.
 
-    The ends of segments are left out and the last value is held, so the last keyframe itself is never reached.
-    Equal neighbours and clips of one frame, on which the official code divides by zero, hold the angle.
+    Segments exclude their end and the last value is repeated, so the last keyframe itself is never reached. For equal
+    neighbours and clips of one frame, where the official code divides by zero, the angle stays constant.
     """
     path = [float(keyframes_deg[0])]
     distance = float(np.abs(np.diff(keyframes_deg)).sum())
@@ -113,8 +112,8 @@ def official_free_view(keyframes_deg: Sequence[float], frames: int) -> NDArray[n
     return np.asarray(path + path[-1:] * (frames - len(path)), dtype=np.float64)
 
 
-def to_motion(coefficients: Floats) -> Motion:
-    """Coefficients (T, 70 or more) of the 3DMM as motion; the inverse of :func:`from_motion`."""
+def to_motion(coefficients: Float32Array) -> Motion:
+    """Convert 3DMM coefficients (T, 70 or more) to motion; the inverse of :func:`from_motion`."""
     pose = coefficients[:, POSE]
     return Motion(
         np.ascontiguousarray(coefficients[:, EXPRESSION]),
@@ -123,7 +122,7 @@ def to_motion(coefficients: Floats) -> Motion:
     )
 
 
-def from_motion(motion: Motion) -> Floats:
-    """Motion as coefficients (T, 70): expression 64, angles 3 (radians), translation 3."""
+def from_motion(motion: Motion) -> Float32Array:
+    """Convert motion to coefficients (T, 70): expression 64, angles 3 (radians), translation 3."""
     translation = motion.translation * TRANSLATION_SIGNS * np.float32(FACE_HEIGHT_UNITS)
     return np.concatenate((motion.expression, motion.rotation * ROTATION_SIGNS, translation), axis=1)

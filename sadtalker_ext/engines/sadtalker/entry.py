@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.engines.entry import EngineEntry, EngineState
+from sadtalker_ext.engines.sadtalker import LABEL, NAME
 from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
 
 if TYPE_CHECKING:
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.engines.protocol import Engine
     from sadtalker_ext.runtime import Runtime
-
-NAME: Final = "sadtalker"
-LABEL: Final = "SadTalker: the published networks of the paper (CVPR 2023)"
 
 
 def open_sadtalker(runtime: Runtime, options: SadTalkerOptions) -> Engine:

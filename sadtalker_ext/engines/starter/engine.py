@@ -14,7 +14,7 @@ from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.motion_editing import StandardMotionEditor
 from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle
 from sadtalker_ext.engines.recent_values import RecentValues
-from sadtalker_ext.engines.starter.entry import LABEL, NAME
+from sadtalker_ext.engines.starter import LABEL, NAME
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES, SCALED_COLUMNS, SHAPE_INDEX, SHAPES
 from sadtalker_ext.puppet.imaging import CpuImaging

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.engines.entry import EngineEntry, EngineState
+from sadtalker_ext.engines.starter import LABEL, NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.protocol import Engine
     from sadtalker_ext.runtime import Runtime
     from sadtalker_ext.settings import Settings
-
-NAME: Final = "starter"
-LABEL: Final = "Starter: ships with the package, works at once"
 
 
 def options(settings: Settings) -> tuple[()]:

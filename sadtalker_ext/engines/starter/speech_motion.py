@@ -1,6 +1,7 @@
-"""Speech in blocks to mouth coefficients, for any length of sound in constant memory.
+"""Mouth motion from speech, for audio of any length in constant memory.
 
-The network's convolutions are valid, so pieces of sound that overlap by its context give the same frames as the whole.
+The convolutions of the network are unpadded, so chunks of audio that overlap by its receptive field give the same
+frames as the whole.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sadtalker_ext.arrays import smoothstep
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 from sadtalker_ext.weights.starter import load_speech_to_expression
 
@@ -18,31 +20,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from numpy.typing import NDArray
 
+    from sadtalker_ext.arrays import Float32Array, Samples
     from sadtalker_ext.models.speech_to_expression import SpeechToExpression
 
-    Samples = NDArray[np.float32]
-
-SHAPES_OF_SPEECH: Final = (
+SPEECH_SHAPES: Final = (
     "jaw_open", "lips_closed", "pucker", "spread", "lip_tuck", "upper_lip_raise", "lower_lip_drop",
 )  # fmt: skip
 """Columns of the network's output."""
-FRAMES_AT_ONCE: Final = 250
-_SHAPE_GATES: Final = {"lips_closed": (0.10, 0.20), "lip_tuck": (0.15, 0.70)}
-"""Below the first value a closure is taken for doubt and left out, above the second it is made complete.
+CHUNK_FRAMES: Final = 250
+"""Motion frames computed at once."""
+MEL_COLUMNS_PER_FRAME: Final = 4
+"""Log-mel columns of the network per motion frame."""
+CLOSURE_GATES: Final = {"lips_closed": (0.10, 0.20), "lip_tuck": (0.15, 0.70)}
+"""Below the first value a predicted closure is ignored, above the second it is complete.
 
-Lips that meet once too often are noticed less than lips that stay apart in p, b or m, so doubt leans towards closing.
+Viewers notice lips that stay apart in p, b or m more than an extra closure, so the gate of ``lips_closed`` is low.
 """
-CLOSING_RAISES_JAW: Final = 0.6
-"""How far the jaw rises for a likely closure: lips that may have to meet in p, b or m are not wide apart."""
+CLOSURE_RAISES_JAW: Final = 0.6
+"""Share of a predicted lip closure that is subtracted from the jaw opening, so that the lips can meet."""
 JAW_GAIN: Final = 1.25
-"""Brings the mean opening of the lips to that of speakers on video, about 0.09 of the distance of the eyes' corners."""
+"""Brings the mean lip opening to that of speakers on video, about 0.09 of the distance between the eye corners."""
 
 
 @dataclass
 class SpeechToMotion:
-    """A network on a device, ready to read speech."""
+    """The network on a device, in inference mode."""
 
     network: SpeechToExpression
     device: str = "cpu"
@@ -50,29 +53,29 @@ class SpeechToMotion:
     def __post_init__(self) -> None:
         self.network.to(self.device).eval()
 
-    def predict(self, blocks: Iterator[Samples], frames: int) -> NDArray[np.float32]:
-        """Mono 16 kHz blocks in -1..1, without overlap -> (frames, 8) in the order of MOUTH_SHAPES.
+    def predict(self, blocks: Iterator[Samples], frames: int) -> Float32Array:
+        """Return mouth coefficients (frames, 8) in the order of MOUTH_SHAPES; row i is the motion at i / 25 s.
 
-        Row i belongs to i / 25 s. Before the first and after the last sample there is silence.
+        blocks: consecutive mono 16 kHz samples in [-1, 1]; silence is assumed before the first and after the last.
         """
         if frames <= 0:
             return np.zeros((0, len(MOUTH_SHAPES)), np.float32)
-        pieces = [self._read(piece) for piece in self._pieces(blocks, frames)]
-        return decide(np.concatenate(pieces)[:frames])
+        chunks = [self._predict_chunk(chunk) for chunk in self._chunks(blocks, frames)]
+        return gate_closures(np.concatenate(chunks)[:frames])
 
     @property
-    def _hop(self) -> int:
-        """Samples per frame of motion."""
-        return 4 * self.network.config.hop
+    def _frame_samples(self) -> int:
+        """Samples per motion frame."""
+        return MEL_COLUMNS_PER_FRAME * self.network.config.hop
 
-    def _pieces(self, blocks: Iterator[Samples], frames: int) -> Iterator[Samples]:
-        """Sound for :data:`FRAMES_AT_ONCE` frames each, with the context before and after them."""
-        config, hop = self.network.config, self._hop
+    def _chunks(self, blocks: Iterator[Samples], frames: int) -> Iterator[Samples]:
+        """Yield the samples of :data:`CHUNK_FRAMES` frames each, with the receptive field before and after them."""
+        config, hop = self.network.config, self._frame_samples
         before = self.network.context * hop + config.window // 2
         tail = config.window - config.hop
         kept = np.zeros(before, np.float32)
-        for start in range(0, frames, FRAMES_AT_ONCE):
-            count = min(FRAMES_AT_ONCE, frames - start)
+        for start in range(0, frames, CHUNK_FRAMES):
+            count = min(CHUNK_FRAMES, frames - start)
             need = (count + 2 * self.network.context) * hop + tail
             while len(kept) < need:
                 block = next(blocks, None)
@@ -81,31 +84,34 @@ class SpeechToMotion:
             yield kept[:need]
             kept = kept[count * hop :]
 
-    def _read(self, piece: Samples) -> NDArray[np.float32]:
+    def _predict_chunk(self, chunk: Samples) -> Float32Array:
         import torch
 
         with torch.inference_mode():
-            samples: torch.Tensor = torch.from_numpy(np.ascontiguousarray(piece))[None].to(self.device)
-            curves: NDArray[np.float32] = self.network(self.network.log_mel(samples))[0].float().cpu().numpy()
+            samples: torch.Tensor = torch.from_numpy(np.ascontiguousarray(chunk))[None].to(self.device)
+            curves: Float32Array = self.network(self.network.log_mel(samples))[0].float().cpu().numpy()
         return curves
 
 
 def open_speech_to_motion(path: Path | None = None, device: str = "cpu") -> SpeechToMotion:
-    """The shipped network, or the one in ``path``, on a device."""
+    """Load the shipped network, or the one in ``path``, on a device."""
     return SpeechToMotion(load_speech_to_expression(path), device)
 
 
-def decide(curves: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(T, 7) network output -> (T, 8) MOUTH_SHAPES: doubtful closures and tucks become complete or none; no smile."""
+def gate_closures(curves: Float32Array) -> Float32Array:
+    """Convert the network output (T, 7) to mouth coefficients (T, 8) in the order of MOUTH_SHAPES.
+
+    Uncertain lip closures and tucks become complete or are dropped, and a predicted closure raises the jaw. The eighth
+    coefficient, the smile, is zero.
+    """
     mouth = np.zeros((len(curves), len(MOUTH_SHAPES)), np.float32)
-    for column, name in enumerate(SHAPES_OF_SPEECH):
+    for column, name in enumerate(SPEECH_SHAPES):
         values = np.clip(curves[:, column], 0.0, 1.0)
-        if name in _SHAPE_GATES:
-            low, high = _SHAPE_GATES[name]
-            step = np.clip((values - low) / (high - low), 0.0, 1.0)
-            values = step * step * (3.0 - 2.0 * step)
+        if name in CLOSURE_GATES:
+            low, high = CLOSURE_GATES[name]
+            values = smoothstep((values - low) / (high - low))
         elif name == "jaw_open":
-            likely = np.clip(curves[:, SHAPES_OF_SPEECH.index("lips_closed")], 0.0, 1.0)
-            values = np.clip(JAW_GAIN * (values - CLOSING_RAISES_JAW * likely), 0.0, 1.0)
+            closure = np.clip(curves[:, SPEECH_SHAPES.index("lips_closed")], 0.0, 1.0)
+            values = np.clip(JAW_GAIN * (values - CLOSURE_RAISES_JAW * closure), 0.0, 1.0)
         mouth[:, MOUTH_SHAPES.index(name)] = values
     return mouth

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from sadtalker_ext.engines.starter.speech_motion import decide
+from sadtalker_ext.engines.starter.speech_motion import gate_closures
 from sadtalker_ext.metrics.sync import mouth_opening, mouth_width, pearson
 from sadtalker_ext.models.speech_to_expression import MEL_PER_FRAME, SpeechToExpression
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
@@ -50,7 +50,7 @@ def compute_metrics(network: SpeechToExpression, streams: Sequence[Features]) ->
     for stream in streams:
         predicted, target = predict_stream(network, stream)
         symbol = stream.symbols[::MEL_PER_FRAME]
-        mouth, target_mouth = decide(predicted), to_mouth_shapes(target)
+        mouth, target_mouth = gate_closures(predicted), to_mouth_shapes(target)
         opening, target_opening = mouth_opening(mouth), mouth_opening(target_mouth)
         is_silent = symbol == SYMBOL_INDEX[SILENCE]
         if is_silent.all():

@@ -11,9 +11,11 @@ import torch
 from sadtalker_ext.audio.speech import Speech, silence
 from sadtalker_ext.engines.protocol import Engine, MotionStyle
 from sadtalker_ext.engines.sadtalker import engine as sadtalker
+from sadtalker_ext.engines.sadtalker.coefficients import from_motion, to_motion
 from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine
 from sadtalker_ext.engines.sadtalker.framing import MODES, frame_portrait
-from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions, from_motion, to_motion
+from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
+from sadtalker_ext.engines.sadtalker.parity import ViewedMotion
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
 from sadtalker_ext.geometry.mean_face import place_in_box
@@ -233,9 +235,9 @@ def test_a_view_replaces_the_angles_that_the_networks_predict(open_small, monkey
         engine._generator, "render",
         lambda encoded, source, driving: shown.append(driving) or encoded.expand(len(driving), -1, -1, -1),
     )  # fmt: skip
-    list(engine.render(face, source, motion.replace(view_deg=view)))
+    list(engine.render(face, source, ViewedMotion(motion.expression, motion.rotation, motion.translation, view)))
     scene = engine._scene
-    driving = sadtalker.rows.drive_coefficients(from_motion(motion), scene.face.coefficients, still=False)
+    driving = sadtalker.rows.drive_coefficients(from_motion(motion), scene.face.coefficients)
     head = engine._mapping(torch.from_numpy(sadtalker.rows.coefficient_windows(driving, range(5))))
     turned = HeadAngles(yaw_deg=torch.from_numpy(view[:, 1]), roll_deg=torch.from_numpy(view[:, 2]))
     assert torch.allclose(torch.cat(shown), transform_keypoints(scene.canonical, head, turned), atol=1e-5)
@@ -303,7 +305,7 @@ def test_poisson_cloning_is_an_option_without_parity(open_small, mode, box):
 
 def engine_square(engine, face, source):
     scene = engine._set(engine._read(face))
-    driving = sadtalker.rows.drive_coefficients(from_motion(source), scene.face.coefficients, still=False)
+    driving = sadtalker.rows.drive_coefficients(from_motion(source), scene.face.coefficients)
     return engine._squares(scene, sadtalker.rows.coefficient_windows(driving, range(1)), None)[0]
 
 

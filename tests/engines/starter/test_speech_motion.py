@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from sadtalker_ext.engines.starter.speech_motion import (
-    CLOSING_RAISES_JAW,
-    FRAMES_AT_ONCE,
+    CHUNK_FRAMES,
+    CLOSURE_RAISES_JAW,
     JAW_GAIN,
     SpeechToMotion,
-    decide,
+    gate_closures,
     open_speech_to_motion,
 )
 from sadtalker_ext.metrics.sync import mouth_opening
@@ -43,7 +43,7 @@ def blocks(samples, size):
 def test_blocks_of_any_size_give_the_same_frames(shipped, size):
     samples = wave(25.0)
     frames = 625
-    assert frames > 2 * FRAMES_AT_ONCE
+    assert frames > 2 * CHUNK_FRAMES
     whole = shipped.predict(iter([samples]), frames)
     assert np.abs(shipped.predict(blocks(samples, size), frames) - whole).max() < 1e-5
 
@@ -51,7 +51,7 @@ def test_blocks_of_any_size_give_the_same_frames(shipped, size):
 def test_no_seam_between_pieces(shipped, monkeypatch):
     samples = wave(25.0)
     cut = shipped.predict(iter([samples]), 625)
-    monkeypatch.setattr("sadtalker_ext.engines.starter.speech_motion.FRAMES_AT_ONCE", 10_000)
+    monkeypatch.setattr("sadtalker_ext.engines.starter.speech_motion.CHUNK_FRAMES", 10_000)
     assert np.abs(shipped.predict(iter([samples]), 625) - cut).max() < 1e-5
 
 
@@ -89,19 +89,19 @@ def test_noise_without_a_voice_keeps_the_mouth_closed(shipped, level):
     assert mouth_opening(shipped.predict(iter([noise.astype(np.float32)]), 125)).mean() < 0.1 * speaking
 
 
-def test_doubtful_closures_are_decided_and_the_smile_stays():
+def test_doubtful_closures_are_gate_closuresd_and_the_smile_stays():
     curves = np.full((3, 7), 0.3, np.float32)
     curves[:, 1] = (0.0, 0.15, 0.9)
-    mouth = decide(curves)
+    mouth = gate_closures(curves)
     closed = mouth[:, MOUTH_SHAPES.index("lips_closed")]
     assert closed[0] == 0.0
     assert 0.0 < closed[1] < 1.0
     assert closed[2] == 1.0
     assert not mouth[:, MOUTH_SHAPES.index("smile")].any()
     jaw = mouth[:, MOUTH_SHAPES.index("jaw_open")]
-    np.testing.assert_allclose(jaw[:2], JAW_GAIN * (0.3 - CLOSING_RAISES_JAW * curves[:2, 1]), rtol=1e-5)
+    np.testing.assert_allclose(jaw[:2], JAW_GAIN * (0.3 - CLOSURE_RAISES_JAW * curves[:2, 1]), rtol=1e-5)
     assert jaw[2] == 0.0
-    assert decide(np.ones((1, 7), np.float32)).max() == 1.0
+    assert gate_closures(np.ones((1, 7), np.float32)).max() == 1.0
 
 
 def test_fifty_times_real_time_on_one_core(shipped):
