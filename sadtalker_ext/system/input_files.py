@@ -1,11 +1,11 @@
 """Files from outside: which are opened, the demuxers that ffmpeg may use for them, and how they are named to it.
 
-ffmpeg chooses a demuxer by a file's content, and some demuxers open other files or addresses that the content names:
-hls, dash, concat, imf, sdp, rtsp, rtp, webm_dash_manifest, vobsub, image2 (patterns in the name), avisynth,
-vapoursynth, lavfi; svg_pipe leaves it to a library. Only demuxers that read nothing but the file itself are listed
-here: each was checked for calls that open another input in FFmpeg's libavformat. (mov opens external references with
-``enable_drefs`` only, which is off; avi parses embedded subtitles from memory, with the same list.) Names that a build
-of ffmpeg does not know are ignored by it. Demuxers of subtitles, text art and game files are left out as well.
+ffmpeg chooses a demuxer by a file's content, and some demuxers open other files or addresses that the content or the
+name gives: hls, dash, concat, imf, sdp, rtsp, rtp, webm_dash_manifest, vobsub, image2 (patterns), avisynth,
+vapoursynth, lavfi. They are not listed here, nor is svg_pipe, whose library may load pictures, nor demuxers of
+subtitles, text art and game files. Of those listed, mov follows external references with ``enable_drefs`` only, which
+is off by default, and avi opens embedded subtitles in memory, with the same list. ``-protocol_whitelist file`` keeps
+addresses out in any case. Names that a build of ffmpeg does not know do no harm.
 """
 
 from __future__ import annotations

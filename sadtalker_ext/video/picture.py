@@ -137,7 +137,7 @@ def _probe_moving(file: Path) -> VideoInfo:
     except StalledError:
         raise
     except ContainerError as e:
-        raise ContainerError(
+        raise MediaError(
             f"{file} is no picture or video that can be read; playlists and stream descriptions, which name other "
             "files, are not read: save it as PNG or JPEG"
         ) from e
