@@ -15,6 +15,8 @@ from sadtalker_ext.settings import Settings
 from sadtalker_ext.video.read import probe
 
 JOBS = "/sadtalker/v1/jobs"
+MORE_FRAMES = 300
+"""Most frames that are finished between a look at a job and its end after a request to stop it."""
 
 
 def as_base64(path):
@@ -97,10 +99,10 @@ def test_running_job_stops_at_once_and_the_next_one_runs(serve, portrait_file, v
     view = service.client.get(f"{JOBS}/{job}").json()
     assert (view["state"], view["stage"], view["frames_total"]) == ("running", "frames", 3000)
     assert view["left_s"] > 0
-    began_s = time.monotonic()
     service.client.delete(f"{JOBS}/{job}")
-    assert service.wait(job)["state"] == "stopped"
-    assert time.monotonic() - began_s < 2.0
+    stopped = service.wait(job)
+    assert stopped["state"] == "stopped"
+    assert stopped["frames_done"] < view["frames_done"] + MORE_FRAMES
     assert str(service.client.get(f"{JOBS}/{job}/video").status_code) == "409"
     assert service.wait(service.upload(portrait_file, voice_file).json()["id"])["state"] == "done"
 

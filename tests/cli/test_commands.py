@@ -2,10 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -171,10 +171,9 @@ def test_stopping_leaves_nothing(portrait, make_voice, tmp_path, wish):
         assert before[-1], "".join(before)
     assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".part"]
     child.send_signal(wish)
-    began_s = time.monotonic()
-    _, told = child.communicate(timeout=30)
-    assert time.monotonic() - began_s < 10
+    _, told = child.communicate(timeout=300)
     assert child.returncode == 130
+    assert all(int(done) < 1000 for done in re.findall(r" (\d+)/3000 ", told)), told
     assert told.strip().splitlines()[-1] == "sadtalker: stopped; nothing was kept"
     assert "Traceback" not in told
     assert not (tmp_path / "new").exists()
@@ -196,24 +195,21 @@ def test_version_and_module_are_the_program():
     assert 'sadtalker = "sadtalker_ext.cli.main:entry_point"' in pyproject
 
 
-def test_help_is_quick_and_loads_nothing_heavy():
-    """Held against the start of Python with the modules that argparse needs, on the same machine at the same time."""
+def test_help_loads_little():
+    """Counted in modules: the time depends on the machine, and nearly all of it is spent on loading them."""
     call = "try: main(['animate', '--help'])\nexcept SystemExit: pass\n"
     program = f"import sys; from sadtalker_ext.cli.main import main\n{call}"
-    heavy = "print(sorted({'numpy', 'torch', 'PIL', 'cv2', 'scipy', 'mediapipe'} & set(sys.modules)), file=sys.stderr)"
-    plain = "import argparse, json, dataclasses, pathlib, subprocess, tempfile, difflib, wave, concurrent.futures"
+    known = "argparse, json, dataclasses, pathlib, subprocess, tempfile, difflib, wave, concurrent.futures"
 
-    def best_of_three(source):
-        spent = []
-        for _ in range(3):
-            began_s = time.perf_counter()
-            run = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
-            spent.append(time.perf_counter() - began_s)
-        return min(spent), run.stderr
+    def loaded(source):
+        source += "print(*sys.modules, file=sys.stderr)"
+        run = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+        return set(run.stderr.split())
 
-    ours_s, loaded = best_of_three(program + heavy)
-    assert loaded == "[]\n"
-    assert ours_s < 0.2 + best_of_three(plain)[0]
+    ours = loaded(program)
+    assert not {"numpy", "torch", "PIL", "cv2", "scipy", "mediapipe"} & ours
+    foreign = {name for name in ours - loaded(f"import sys, {known}\n") if not name.startswith("sadtalker_ext")}
+    assert len(foreign) < 30, sorted(foreign)
 
 
 def test_help_names_every_command_and_knob(capsys):

@@ -27,8 +27,12 @@ def alive(process_id):
         return file.read().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def gone_within(process_id, seconds):
-    end = time.monotonic() + seconds
+DEADLINE_S = 120
+"""After which a process that should have ended counts as left behind; long, because the machine may be busy."""
+
+
+def gone(process_id):
+    end = time.monotonic() + DEADLINE_S
     while time.monotonic() < end:
         if not alive(process_id):
             return True
@@ -73,8 +77,8 @@ def test_worker_left_in_mid_answer_is_replaced_and_close_ends_it():
     link.close()
     assert link.process_id is None
     if os.name == "posix":
-        assert gone_within(first, 2.0)
-        assert gone_within(second, 2.0)
+        assert gone(first)
+        assert gone(second)
 
 
 def test_a_question_the_worker_cannot_answer_is_our_error_and_does_not_end_it():
@@ -147,6 +151,6 @@ def test_worker_ends_with_its_parent(end):
         "WORKER.ask('detect', np.zeros((64, 64, 3), np.uint8), range='short')\n"
         f"print(WORKER.process_id, flush=True)\n{end}\n"
     )
-    parent = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    parent = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert parent.stderr == "", "what the models log stays in the worker"
-    assert gone_within(int(parent.stdout), 4.0)
+    assert gone(int(parent.stdout))

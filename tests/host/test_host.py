@@ -162,10 +162,10 @@ def test_shows_in_the_hosts_progress_and_obeys_its_interrupt(host, order):
     wait_for(lambda: state.sampling_step > 2 or job.ended)
     assert (state.job_count, state.sampling_steps) == (1, 3000)
     assert "of 3000" in state.textinfo
-    began_s = time.monotonic()
+    before = state.sampling_step
     state.interrupt()
-    assert job.finished.wait(30)
-    assert time.monotonic() - began_s < 2.0
+    assert job.finished.wait(180)
+    assert job.progress.done < before + 300, "most frames that may still be finished, of 3000"
     assert job.state == "stopped"
     assert not job.request.output.parent.exists()
     after = guest(host).workshop.submit(order(0.4))
@@ -190,11 +190,11 @@ def test_the_image_model_makes_room_and_comes_back(host, order):
     host.sd_models.send_model_to_cpu = lambda it: moved.append(("cpu", it))
     host.sd_models.send_model_to_device = lambda it: moved.append(("device", it))
     job = guest(host).workshop.submit(order(0.4))
-    job.finished.wait(180)
+    assert job.finished.wait(180)
     assert moved == []
     host.shared.opts.sadtalker_move_model = True
     job = guest(host).workshop.submit(order(0.4))
-    job.finished.wait(180)
+    assert job.finished.wait(180)
     assert moved == [("cpu", model), ("device", model)]
 
 
@@ -270,7 +270,7 @@ def test_reload_registers_nothing_twice_and_leaves_no_thread(host, order):
         host.build()
         assert {kind: len(callbacks) for kind, callbacks in host.callbacks.items()} == counts
     assert host.reports == []
-    wait_for(lambda: not any(t.name == "sadtalker-jobs" and t.is_alive() for t in threading.enumerate()), 5)
+    wait_for(lambda: not any(t.name == "sadtalker-jobs" and t.is_alive() for t in threading.enumerate()))
     assert guest(host).workshop is not first
 
 

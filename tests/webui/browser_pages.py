@@ -20,7 +20,7 @@ class Server:
 
     def __init__(self, command, folder, address):
         self.folder, self.address = folder, address
-        self._log = (folder / "log.txt").open("w")
+        self._log = (folder / "log.txt").open("w", encoding="utf-8")
         environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder / "gradio")}
         self._process = subprocess.Popen(
             command, stdout=self._log, stderr=self._log, env=environment, cwd=folder
@@ -39,11 +39,11 @@ class Server:
         return True
 
     def log(self):
-        return (self.folder / "log.txt").read_text()
+        return (self.folder / "log.txt").read_text("utf-8", "replace")
 
     def close(self):
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(WAIT_S)
         self._log.close()
 
 
