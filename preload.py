@@ -1,4 +1,4 @@
-"""Command-line flags of the extension, which stable-diffusion-webui asks for before it starts."""
+"""Command-line flags of the extension; stable-diffusion-webui imports this file before it parses its arguments."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ if TYPE_CHECKING:
 
 
 def preload(parser: ArgumentParser) -> None:
-    """Add our flags to the webui's own."""
-    parser.add_argument("--sadtalker-dir", type=str, default=None, help="folder of SadTalker's checkpoints")
-    parser.add_argument("--sadtalker-device", type=str, default=None, help="device of SadTalker, such as cpu or cuda:1")
+    """Add the extension's flags to the webui's parser."""
+    parser.add_argument("--sadtalker-dir", type=str, default=None, help="folder with SadTalker checkpoints")
+    parser.add_argument("--sadtalker-device", type=str, default=None, help="device for SadTalker, e.g. cpu or cuda:1")

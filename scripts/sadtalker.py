@@ -1,4 +1,4 @@
-"""The only file that stable-diffusion-webui runs: it hands the tab, the settings and the API to the host."""
+"""Entry point of the extension: registers its tab, settings, script and REST API with stable-diffusion-webui."""
 
 import sys
 from pathlib import Path
@@ -9,8 +9,8 @@ if FOLDER not in sys.path:
 
 from sadtalker_ext.api.options import ApiOptions, read_logins  # noqa: E402
 from sadtalker_ext.api.router import PREFIX, make_router  # noqa: E402
-from sadtalker_ext.webui.host import AnimateResults, Rest, register  # noqa: E402
+from sadtalker_ext.webui.host import AnimateResults, RestApi, register  # noqa: E402
 
 __all__ = ["AnimateResults"]
 
-register(Rest(PREFIX, make_router, ApiOptions, read_logins))
+register(RestApi(PREFIX, make_router, ApiOptions, read_logins))

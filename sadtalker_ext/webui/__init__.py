@@ -1,1 +1,1 @@
-"""The page, alone and inside stable-diffusion-webui."""
+"""The web UI: a page of its own, and a tab of stable-diffusion-webui."""

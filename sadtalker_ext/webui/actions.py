@@ -1,11 +1,10 @@
-"""What happens when something on the page is used. Every action answers with a sentence, never with a traceback."""
+"""Event handlers of the page; errors are shown as messages, never as tracebacks."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import gradio as gr
 
@@ -20,23 +19,29 @@ from sadtalker_ext.webui.engine_panel import panel_view
 from sadtalker_ext.webui.face_picker import faces_view
 from sadtalker_ext.webui.html import job_view, message
 from sadtalker_ext.webui.page_context import PageContext, open_in_file_manager
-from sadtalker_ext.webui.results import details_view, gallery_view, result_named
-from sadtalker_ext.webui.setting_widgets import settings_of, values_of
-from sadtalker_ext.webui.uploads import kept_name, received_file
+from sadtalker_ext.webui.results import details_view, find_result, gallery_view
+from sadtalker_ext.webui.setting_widgets import engine_specific, settings_from_values, widget_values
+from sadtalker_ext.webui.uploads import display_names, has_generated_name, received_file, relative_name
 from sadtalker_ext.weights.catalog import MIRRORS
 
-NO_PORTRAIT = "Choose a portrait first: drop a picture into the field Portrait."
-NO_VOICE = (
-    "Choose a voice first: drop a sound into the field Voice, or record one. For a silent video, give its length under "
-    "Without a voice."
+NO_PORTRAIT: Final = "Choose a portrait first: drop a picture into the Portrait field."
+NO_VOICE: Final = (
+    "Choose a voice first: drop an audio file into the Voice field, or record one. For a video without speech, set its "
+    "length under Silent video."
 )
-VOICE_AND_IDLE = "There is a voice, and a length for a video without one: remove the voice, or set the length to 0."
-USES_IN_WORDS = (("Blinks and head", EYES_AND_POSE), ("Blinks", EYES), ("Head", POSE), ("Everything", ALL))
-_NAMELESS = re.compile(r"^(tmp|audio|image|blob|[0-9a-f]{16,})", re.IGNORECASE)
+VOICE_AND_IDLE: Final = "A silent video has no voice; remove the voice, or set the length of the silent video to 0."
+REFERENCE_USES: Final = (
+    ("Blinks and head motion", EYES_AND_POSE), ("Blinks", EYES), ("Head motion", POSE), ("Everything", ALL),
+)  # fmt: skip
+"""Label and value of what can be copied from a reference video."""
+UNNAMED_RECORDING: Final = "talking"
+"""Stem of the video of a voice whose file name was generated."""
+CANCEL_WAIT_S: Final = 1.0
+"""How long Interrupt waits for the job to end, so that it can usually show the final state."""
 
 
-class Wish(NamedTuple):
-    """What is chosen on the page besides the settings: paths of files, seconds without a voice (0: with one)."""
+class JobForm(NamedTuple):
+    """Values of the page's inputs besides the settings: paths of files, and the length of a silent video in seconds."""
 
     portrait: str | None
     voice: str | None
@@ -45,183 +50,183 @@ class Wish(NamedTuple):
     reference_use: str
 
     @property
-    def lack(self) -> str:
-        """What must be changed before a video can be made, a sentence; empty where nothing must."""
+    def problem(self) -> str:
+        """A sentence that says what the user must change before a video can be made; empty if nothing."""
         if not self.portrait:
             return NO_PORTRAIT
         if self.voice and self.idle_s:
             return VOICE_AND_IDLE
         return "" if self.voice or self.idle_s else NO_VOICE
 
-    def with_uploads(self) -> Wish:
-        """The same with files that were uploaded; a MediaError where one was not."""
-        given = (self.portrait, self.voice, self.reference)
-        portrait, voice, reference = (None if path is None else str(path) for path in map(received_file, given))
+    def with_uploads(self) -> JobForm:
+        """Return the form with resolved paths of uploaded files; MediaError if a file was not uploaded."""
+        files = (self.portrait, self.voice, self.reference)
+        portrait, voice, reference = (None if path is None else str(path) for path in map(received_file, files))
         return self._replace(portrait=portrait, voice=voice, reference=reference)
 
     def inputs(self, with_reference: bool) -> Inputs:
-        """The same for the work; a reference counts only where the page shows it."""
+        """Return the inputs of the video; the reference is used only if ``with_reference``."""
         reference = Path(self.reference) if self.reference and with_reference else None
         voice, idle_s = (Path(self.voice), None) if self.voice else (None, self.idle_s)
         return Inputs(Path(self.portrait or ""), voice, idle_s, reference, self.reference_use if reference else "")
 
 
-class Actions:
-    """The actions of one page; nothing about a visitor is kept here but jobs in the workshop."""
+class PageActions:
+    """Event handlers of one page. All users of the page share the jobs in the queue; nothing else is stored."""
 
-    def __init__(self, studio: PageContext) -> None:
-        self._studio = studio
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
 
-    def look(self, portrait: str | None, face: str) -> str:
-        """Show the faces of a picture."""
+    def show_faces(self, portrait: str | None, face: str) -> str:
+        """Return the picture with its faces."""
         try:
-            path = received_file(portrait)
+            return faces_view(received_file(portrait), face)
         except SadTalkerError as e:
             return message(str(e), "error")
-        return faces_view(None if path is None else str(path), face)
 
-    def generate(self, ticket: str, *values: Any) -> tuple[str, str]:  # noqa: ANN401 - what the widgets hold
-        """Request a video; return the job's id and its HTML view. ``values`` are those of a Wish, then the settings."""
-        count = len(Wish._fields)
+    def generate(self, job_id: str, *values: Any) -> tuple[str, str]:  # noqa: ANN401 - values of the widgets
+        """Queue a job; return its id and view.
+
+        job_id: id chosen by the page's script, or empty. values: the fields of :class:`JobForm`, then the settings.
+        """
+        field_count = len(JobForm._fields)
+        inputs = None
         try:
-            wish = Wish(*values[:count]).with_uploads()
-            if wish.lack:
-                return "", message(wish.lack, "error")
-            settings = settings_of(values[count:])
-            state = engine_state(settings.engine, self._studio.checkpoints())
+            form = JobForm(*values[:field_count]).with_uploads()
+            if form.problem:
+                return "", message(form.problem, "error")
+            settings = settings_from_values(values[field_count:])
+            state = engine_state(settings.engine, self._context.checkpoint_folders())
             if not state.ready and all(file.path is None for file in state.checkpoints):
-                return "", message(f"{state.message} Open Checkpoints to see which, or choose another engine.", "error")
-            output = dated_output(self._studio.results(), stem_of(wish.voice) if wish.voice else "idle")
-            inputs = wish.inputs(with_reference=bool(state.references))
-            job = self._studio.workshop.submit(
-                JobRequest(inputs, output, settings, names=names_of(inputs), job_id=ticket or "")
-            )
-        except (SadTalkerError, OSError) as e:
+                text = f"{state.message} Open Checkpoints to see which files are missing, or choose another engine."
+                return "", message(text, "error")
+            inputs = form.inputs(with_reference=bool(state.references))
+            output = dated_output(self._context.results_folder(), output_stem(inputs.voice))
+            request = JobRequest(inputs, output, settings, names=display_names(inputs), job_id=job_id or "")
+            job = self._context.queue.submit(request)
+        except SadTalkerError as e:
+            return "", message(e.describe(display_names(inputs) if inputs else {}), "error")
+        except OSError as e:
             return "", message(str(e), "error")
         return job.id, job_view(job)
 
     def interrupt(self, job_id: str) -> str:
-        """Stop the job of that id; one whose order is still on its way will not begin."""
+        """Stop a job; if its request has not arrived yet, it will not start."""
         if not job_id:
-            return message("Nothing is being made.")
-        job = self._studio.workshop.cancel_id(job_id)
+            return message("No video is being made.")
+        job = self._context.queue.cancel_id(job_id)
         if job is None:
             return message(STOPPED_BEFORE_START)
-        job.finished.wait(1.0)
+        job.finished.wait(CANCEL_WAIT_S)
         return job_view(job)
 
     def poll(self, job_id: str, engine: str) -> list[Any]:
-        """How the job is now: id, progress, video, details, gallery, name of the result, engine panel."""
-        panel = self.panel(engine) if self._studio.download.words else gr.update()
-        if not self._studio.download.running:
-            self._studio.download.words = ""
-        job = self._studio.workshop.find(job_id) if job_id else None
+        """Return the state of a job: id, progress, video, details, gallery, name of the result, engine panel."""
+        download = self._context.download
+        panel = self.engine_panel(engine) if download.text else gr.update()
+        if not download.running:
+            download.text = ""
+        job = self._context.queue.find(job_id) if job_id else None
         if job is None:
-            gone = message("This job is not known any more; generate again.") if job_id else gr.update()
+            gone = message("This job no longer exists; press Generate again.") if job_id else gr.update()
             return ["", gone, *[gr.update()] * 4, panel]
         if job.state != DONE:
             return ["" if job.ended else job_id, job_view(job), *[gr.update()] * 4, panel]
-        return ["", *self._finished(job), panel]
+        return ["", *self._finished_job(job), panel]
 
     def refresh(self, engine: str) -> list[Any]:
-        """What a page that was just opened shows: a job that is still being made, the gallery, the engine."""
-        working = [job for job in self._studio.workshop.jobs() if not job.ended]
-        job = working[-1] if working else None
-        shown = (job.id, job_view(job)) if job is not None else ("", problems() or gr.update())
-        return [*shown, gallery_view(self._studio.results()), self.panel(engine)]
+        """Return what a page shows when it opens: id and progress of an active job, the gallery, the engine panel."""
+        active = [job for job in self._context.queue.jobs() if not job.ended]
+        job = active[-1] if active else None
+        progress = (job.id, job_view(job)) if job is not None else ("", missing_packages_view() or gr.update())
+        return [*progress, gallery_view(self._context.results_folder()), self.engine_panel(engine)]
 
-    def show(self, name: str) -> list[Any]:
-        """An earlier result: progress, video, details, its name."""
-        path = result_named(name, self._studio.results())
+    def show_result(self, name: str) -> list[Any]:
+        """Return an earlier result: progress, video, details, name."""
+        path = find_result(name, self._context.results_folder())
         if path is None:
-            return [message("This result is not there any more.", "error"), gr.update(), "", ""]
+            return [message("This result no longer exists.", "error"), gr.update(), "", ""]
         return ["", str(path), details_view(path), name]
 
-    def send_back(self, name: str) -> list[Any]:
-        """The settings of the shown result for all widgets, and a sentence."""
+    def reuse_settings(self, name: str) -> list[Any]:
+        """Return the settings of a result for all widgets, and a message."""
         from sadtalker_ext.pipeline.result_metadata import read_record
         from sadtalker_ext.settings import Settings
 
         unchanged = [gr.update() for _ in Settings.specs()]
-        path = result_named(name, self._studio.results()) if name else None
+        path = find_result(name, self._context.results_folder()) if name else None
         if path is None:
-            return [*unchanged, message("Make or choose a result first; then its settings can be taken.", "error")]
+            return [*unchanged, message("Make or choose a result first, then press Reuse settings.", "error")]
         try:
-            values = values_of(read_record(path).settings)
+            values = widget_values(read_record(path).settings)
         except SadTalkerError as e:
-            return [*unchanged, message(str(e), "error")]
-        return [*values, message("The settings of this result are in the fields now.")]
+            return [*unchanged, message(e.describe({path: path.name}), "error")]
+        return [*values, message("The fields now show the settings of this result.")]
 
     def open_folder(self) -> str:
-        """Show the folder of the results."""
-        folder = self._studio.results()
-        return message(open_in_file_manager(folder) if self._studio.local else f"The results are in {folder}")
+        """Open the folder of the results, or say where it is."""
+        folder = self._context.results_folder()
+        return message(open_in_file_manager(folder) if self._context.local else f"The results are in {folder}")
 
-    def switch(self, engine: str) -> list[Any]:
-        """Which parts belong to the chosen engine: its knobs, its checkpoints, the reference and its uses."""
-        own = engine == "sadtalker"
-        references = engine_state(engine, self._studio.checkpoints()).references
-        uses = gr.update(choices=uses_view(references), value=EYES_AND_POSE)
-        return [gr.update(visible=own), gr.update(visible=own), gr.update(visible=bool(references)), uses]
+    def select_engine(self, engine: str) -> list[Any]:
+        """Return the visible parts for an engine: groups of its settings, checkpoints, reference, reference uses."""
+        state = engine_state(engine, self._context.checkpoint_folders())
+        groups = [gr.update(visible=engine in engines) for engines in engine_specific()]
+        uses = gr.update(choices=reference_use_choices(state.references), value=EYES_AND_POSE)
+        return [*groups, gr.update(visible=bool(state.checkpoints)), gr.update(visible=bool(state.references)), uses]
 
-    def panel(self, engine: str) -> str:
-        """The state of the chosen engine."""
-        return panel_view(engine, self._studio.checkpoints(), self._studio.download)
+    def engine_panel(self, engine: str) -> str:
+        """Return the state of an engine and its checkpoints."""
+        return panel_view(engine, self._context.checkpoint_folders(), self._context.download)
 
-    def check(self, engine: str) -> str:
-        """The same, with every file read wholly."""
-        return panel_view(engine, self._studio.checkpoints(), self._studio.download, deep=True)
+    def verify_checkpoints(self, engine: str) -> str:
+        """Return the same after reading every checkpoint completely."""
+        return panel_view(engine, self._context.checkpoint_folders(), self._context.download, deep=True)
 
-    def fetch(self, engine: str, mirror: str) -> str:
-        """Begin to download what the engine lacks, from one of the mirrors by name."""
+    def start_download(self, engine: str, mirror: str) -> str:
+        """Start to download the missing checkpoints of an engine from the mirror of this name."""
         if not isinstance(mirror, str) or mirror not in MIRRORS:
-            return message(f"Checkpoints are downloaded from {', '.join(MIRRORS)}; choose one of these.", "error")
-        folders = self._studio.checkpoints()
+            return message(f"Checkpoints can be downloaded from {', '.join(MIRRORS)}; choose one of these.", "error")
+        folders = self._context.checkpoint_folders()
         state = engine_state(engine, folders)
         names = [file.name for file in state.checkpoints if file.problem]
-        self._studio.download.begin(names, folders[0], mirror)
-        return self.panel(engine)
+        self._context.download.start(names, folders[0], mirror)
+        return self.engine_panel(engine)
 
-    def stop_fetch(self, engine: str) -> str:
-        """End the download."""
-        self._studio.download.stop()
-        return self.panel(engine)
+    def stop_download(self, engine: str) -> str:
+        """Stop the download."""
+        self._context.download.stop()
+        return self.engine_panel(engine)
 
-    def _finished(self, job: Job) -> list[Any]:
-        path, folder = job.request.output, self._studio.results()
+    def _finished_job(self, job: Job) -> list[Any]:
+        path, folder = job.request.output, self._context.results_folder()
         if not path.is_file():
             return [message("The video has been removed.", "error"), *[gr.update()] * 4]
         name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
-        done = message(f"Done: {path.name}")
-        return [done, str(path), details_view(path, job.result), gallery_view(folder), name]
+        return [message(f"Done: {path.name}"), str(path), details_view(path, job.result), gallery_view(folder), name]
 
 
-def keep(voice: str | None) -> str:
-    """The name by which the page can refer to a voice that it has sent."""
+def store_upload(voice: str | None) -> str:
+    """Save an uploaded voice; return the name by which the page can refer to it."""
     try:
-        return kept_name(received_file(voice))
+        return relative_name(received_file(voice))
     except SadTalkerError as e:
         raise gr.Error(str(e)) from e
 
 
-def problems() -> str:
-    """What cannot work on this machine, and the remedy; empty where nothing is missing."""
-    told = missing_packages()
-    return message(" ".join(told), "error") if told else ""
+def missing_packages_view() -> str:
+    """Return a message about missing packages and the remedy; empty if none is missing."""
+    sentences = missing_packages()
+    return message(" ".join(sentences), "error") if sentences else ""
 
 
-def names_of(inputs: Inputs) -> dict[Path, str]:
-    """What the files are called in sentences; where the page keeps uploads helps nobody."""
-    given = {"portrait": inputs.portrait, "voice": inputs.voice, "reference": inputs.reference}
-    return {path: f"the {name} {path.name}" for name, path in given.items() if path is not None}
+def reference_use_choices(references: Sequence[str]) -> list[tuple[str, str]]:
+    """Return label and value of those uses of a reference that an engine supports."""
+    return [(label, use) for label, use in REFERENCE_USES if use in references]
 
 
-def uses_view(references: Sequence[str]) -> list[tuple[str, str]]:
-    """The uses of a reference that an engine has, in words."""
-    return [(words, use) for words, use in USES_IN_WORDS if use in references]
-
-
-def stem_of(voice: str) -> str:
-    """A name for the video after the voice's file; a made-up name of an upload is no name."""
-    stem = Path(voice).stem
-    return "talking" if _NAMELESS.match(stem) else stem
+def output_stem(voice: Path | None) -> str:
+    """Return the start of the video's file name: the stem of the voice, unless its name was generated."""
+    if voice is None:
+        return "idle"
+    return UNNAMED_RECORDING if has_generated_name(voice) else voice.stem

@@ -1,10 +1,10 @@
-"""Gradio 3 calls the JavaScript of an event ``_js``, Gradio 4 ``js``."""
+"""Compatibility of events: the JavaScript of an event is the argument ``_js`` in Gradio 3 and ``js`` in Gradio 4."""
 
 from __future__ import annotations
 
 
-def script(code: str) -> dict[str, str]:
-    """The keyword argument of an event that runs ``code`` in the page."""
+def js_argument(code: str) -> dict[str, str]:
+    """Return the keyword argument with which an event runs ``code`` in the browser."""
     import gradio
 
     return {"_js" if gradio.__version__.startswith("3.") else "js": code}

@@ -1,4 +1,4 @@
-"""The state of the engines and of their checkpoints, and downloading them in the background."""
+"""The panel with the state of an engine and its checkpoints, and the download of checkpoints in the background."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sadtalker_ext.engines.entry import MISSING
 from sadtalker_ext.engines.registry import engine_state
 from sadtalker_ext.errors import Cancelled, SadTalkerError
-from sadtalker_ext.webui.html import busy, message
+from sadtalker_ext.webui.html import message, progress_bar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,36 +19,40 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Download:
-    """The checkpoints being fetched, one thread for all; attributes may be read from any thread."""
+class CheckpointDownload:
+    """Downloads checkpoints in one background thread; any thread may read the attributes.
 
-    words: str = ""
-    share: float = 0.0
+    text: progress for the user; empty if no download was started. fraction: downloaded part of the current file, 0 to
+    1. error: why the last download failed; empty if it did not.
+    """
+
+    text: str = ""
+    fraction: float = 0.0
     error: str = ""
     _thread: threading.Thread | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @property
     def running(self) -> bool:
-        """Whether something is being fetched."""
+        """Whether a download is in progress."""
         return self._thread is not None and self._thread.is_alive()
 
-    def begin(self, names: list[str], folder: Path, mirror: str) -> None:
-        """Fetch these checkpoints in the background; nothing happens while others are being fetched."""
+    def start(self, names: list[str], folder: Path, mirror: str) -> None:
+        """Download these checkpoints to ``folder``; do nothing while another download is in progress."""
         if self.running or not names:
             return
-        self.words, self.share, self.error = "Connecting ...", 0.0, ""
+        self.text, self.fraction, self.error = "Connecting ...", 0.0, ""
         self._stop.clear()
         self._thread = threading.Thread(
-            target=self._fetch, args=(names, folder, mirror), name="sadtalker-download", daemon=True
+            target=self._download, args=(names, folder, mirror), name="sadtalker-download", daemon=True
         )
         self._thread.start()
 
     def stop(self) -> None:
-        """End it; what has come so far is kept, and the next download goes on from there."""
+        """Stop the download; the next one resumes the partial file."""
         self._stop.set()
 
-    def _fetch(self, names: list[str], folder: Path, mirror: str) -> None:
+    def _download(self, names: list[str], folder: Path, mirror: str) -> None:
         from sadtalker_ext.weights.catalog import find_catalog_entry
         from sadtalker_ext.weights.fetch import FetchOptions, fetch
 
@@ -56,9 +60,9 @@ class Download:
 
             def report(done: int, total: int, name: str = name) -> None:
                 if self._stop.is_set():
-                    raise Cancelled("The download was stopped; it will go on from there")
-                self.share = done / total
-                self.words = f"{name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
+                    raise Cancelled("The download was stopped; press Download to resume it")
+                self.fraction = done / total
+                self.text = f"{name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
 
             try:
                 fetch(find_catalog_entry(name), folder, FetchOptions(mirror, report))
@@ -67,35 +71,36 @@ class Download:
                 return
 
 
-def panel_view(name: str, folders: tuple[Path, ...], download: Download, deep: bool = False) -> str:
-    """HTML of one engine's state; ``deep`` reads every file."""
+def panel_view(name: str, folders: tuple[Path, ...], download: CheckpointDownload, deep: bool = False) -> str:
+    """Return the panel of one engine as HTML, empty if it needs no checkpoints; ``deep`` reads every file."""
     state = engine_state(name, folders, deep)
     if state.ready and not state.checkpoints:
         return ""
-    parts = [message(state.message, "note" if state.ready else "error"), _table(state)]
+    parts = [message(state.message, "note" if state.ready else "error"), _checkpoint_table(state)]
     if download.running:
-        parts.append(busy(download.words, download.share))
+        parts.append(progress_bar(download.text, download.fraction))
     elif download.error:
         parts.append(message(download.error, "error"))
-    parts.append(f'<div class="st-words">Searched, in this order: {escape(", ".join(map(str, folders)))}</div>')
+    searched = escape(", ".join(map(str, folders)))
+    parts.append(f'<div class="st-text">Checkpoint folders, searched in this order: {searched}</div>')
     return "".join(parts)
 
 
-def _table(state: EngineState) -> str:
+def _checkpoint_table(state: EngineState) -> str:
     rows = "".join(
-        f'<tr><td class="st-{"bad" if file.problem else "good"}">{_mark(file)}</td><td><b>{escape(file.name)}</b><br>'
-        f"{escape(_words(file))}</td><td>{file.size_bytes / 1e6:,.0f} MB</td></tr>"
+        f'<tr><td class="st-{"bad" if file.problem else "good"}">{_status(file)}</td><td><b>{escape(file.name)}</b><br>'
+        f"{escape(_description(file))}</td><td>{file.size_bytes / 1e6:,.0f} MB</td></tr>"
         for file in state.checkpoints
     )
     return f'<table class="st-files"><tbody>{rows}</tbody></table>'
 
 
-def _words(file: CheckpointState) -> str:
-    """What is wrong with it; where the mark says it all, what it is for."""
+def _description(file: CheckpointState) -> str:
+    """Return the problem of a checkpoint; if there is none or the status says it already, its note or purpose."""
     return (file.problem if file.problem != MISSING else "") or file.note or file.purpose
 
 
-def _mark(file: CheckpointState) -> str:
+def _status(file: CheckpointState) -> str:
     if not file.problem:
-        return "good"
-    return MISSING if file.path is None else "bad"
+        return "OK"
+    return MISSING if file.path is None else "unusable"

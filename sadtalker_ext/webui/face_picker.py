@@ -1,40 +1,48 @@
-"""The portrait with its faces drawn on it, to choose one by a click or to draw a box by hand."""
+"""The face picker: the portrait with a box around every face, to choose one or to draw a box by hand."""
 
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.webui.html import jpeg_url, message
+from sadtalker_ext.webui.uploads import upload_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sadtalker_ext.geometry.landmarks import FaceBox
 
-WORKING_PX = 1280
-SHOWN_PX = 640
+DETECTION_PX: Final = 1280
+"""Longest side of the picture in which faces are found."""
+PREVIEW_PX: Final = 640
+"""Longest side of the picture on the page."""
 
 
-def faces_view(path: str | None, chosen: str) -> str:
-    """HTML of the picture with a box for each face; a sentence where it cannot be read, nothing without a path."""
-    if not path:
+def faces_view(path: Path | None, chosen: str) -> str:
+    """Return the picture with a box around every face as HTML; empty without a path, an error if it is unreadable.
+
+    chosen: value of the setting ``face``.
+    """
+    if path is None:
         return ""
     from sadtalker_ext.pipeline.portrait import list_faces
 
     try:
-        picture, faces = list_faces(path, WORKING_PX)
+        picture, faces = list_faces(path, DETECTION_PX)
     except SadTalkerError as e:
-        return message(str(e), "error")
+        return message(e.describe({path: upload_name(path)}), "error")
     width, height = picture.original_size_px
     scale = width / picture.pixels.shape[1]
     boxes = [_scaled(face.box, scale) for face in faces]
     return (
         f'<div class="st-faces" data-width="{width}" data-height="{height}" data-chosen="{escape(chosen)}">'
-        f'<div class="st-canvas"><img alt="The portrait" draggable="false" src="{jpeg_url(picture.pixels, SHOWN_PX)}">'
+        f'<div class="st-canvas"><img alt="Portrait" draggable="false" src="{jpeg_url(picture.pixels, PREVIEW_PX)}">'
         f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">'
         f'{"".join(_rectangle(index, box) for index, box in enumerate(boxes))}'
-        f'<rect class="st-hand" x="0" y="0" width="0" height="0"/></svg></div>'
-        f'{_buttons(boxes)}<div class="st-words">{_words(len(boxes))}</div></div>'
+        f'<rect class="st-drawn" x="0" y="0" width="0" height="0"/></svg></div>'
+        f'{_buttons(len(boxes))}<div class="st-text">{_hint(len(boxes))}</div></div>'
     )
 
 
@@ -48,20 +56,20 @@ def _rectangle(index: int, box: tuple[int, int, int, int]) -> str:
     return f'<rect class="st-face-box" data-face="{index}" x="{x}" y="{y}" width="{width}" height="{height}"/>'
 
 
-def _buttons(boxes: list[tuple[int, int, int, int]]) -> str:
-    """A button for each face, for the keyboard; one face needs no choice."""
-    if len(boxes) < 2:
+def _buttons(count: int) -> str:
+    """Return a button per face, for the keyboard; empty for a single face."""
+    if count < 2:
         return ""
     buttons = "".join(
         f'<button type="button" class="st-face" data-face="{index}">Face {index + 1}</button>'
-        for index in range(len(boxes))
+        for index in range(count)
     )
     return f'<div class="st-row">{buttons}</div>'
 
 
-def _words(count: int) -> str:
+def _hint(count: int) -> str:
     if count == 0:
-        return "No face was found: draw a box around it with the mouse, from forehead to chin."
+        return "No face was found. Draw a box around the face with the mouse, from forehead to chin."
     if count == 1:
-        return "This face will speak. Not the right place? Draw a box with the mouse."
-    return f"{count} faces: click the one that should speak, or draw a box with the mouse."
+        return "This face will speak. To choose another area, draw a box with the mouse."
+    return f"{count} faces found. Click the one that should speak, or draw a box with the mouse."

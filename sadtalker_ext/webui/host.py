@@ -1,4 +1,4 @@
-"""The host's side: everything that needs stable-diffusion-webui's own modules, and nothing else does."""
+"""The extension inside stable-diffusion-webui; the only module that imports the webui's own modules."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.pipeline.progress import Progress
 from sadtalker_ext.runtime import AUTO, Runtime
 from sadtalker_ext.settings import Settings
-from sadtalker_ext.webui.compat_inputs import sound_input
-from sadtalker_ext.webui.compat_memory import unloader
-from sadtalker_ext.webui.host_access import allowed_hosts, is_remote, listed
-from sadtalker_ext.webui.host_axes import add_axes, wishes
-from sadtalker_ext.webui.host_restorers import register_all
-from sadtalker_ext.webui.host_sending import Sending
-from sadtalker_ext.webui.html import message, stage_words
+from sadtalker_ext.webui.compat_inputs import audio_input
+from sadtalker_ext.webui.compat_memory import find_model_unloader
+from sadtalker_ext.webui.host_access import allowed_hosts, is_remote, split_list
+from sadtalker_ext.webui.host_axes import add_axes, axis_values
+from sadtalker_ext.webui.host_restorers import register_host_restorers
+from sadtalker_ext.webui.host_send_buttons import SendButtons
+from sadtalker_ext.webui.html import message, stage_text
 from sadtalker_ext.webui.page_context import PageContext
-from sadtalker_ext.webui.setting_widgets import COMMON, make_widget
+from sadtalker_ext.webui.setting_widgets import COMMON, make_widget, read_settings
 from sadtalker_ext.webui.tab import build_tab
-from sadtalker_ext.webui.uploads import received_file
+from sadtalker_ext.webui.uploads import display_names, received_file
 from sadtalker_ext.weights.files import search_folders
 
 try:
@@ -47,77 +47,78 @@ log = logging.getLogger(__name__)
 TITLE: Final = "SadTalker"
 TAB: Final = "sadtalker"
 SECTION: Final = ("sadtalker", TITLE)
-IN_SCRIPT: Final = ("engine", *COMMON)
+SCRIPT_SETTINGS: Final = ("engine", *COMMON)
+"""Settings of the script that animates every result."""
 
 
-class Rest(NamedTuple):
-    """The REST interface, handed in by the script of the extension: faces do not import each other."""
+class RestApi(NamedTuple):
+    """The REST API, passed in by the extension's script because front ends do not import each other."""
 
     prefix: str
     make_router: Callable[..., Any]
-    doors: Callable[..., Any]
+    options: Callable[..., Any]
     read_logins: Callable[[str], dict[str, str]]
 
 
 class WebuiHost(Host):
-    """Works only while the host does not, on the host's device, and shows in the host's progress."""
+    """Runs jobs in turn with the webui's own, on its device, with its progress display and Interrupt button."""
 
     def runtime(self, settings: Settings) -> Runtime:
-        """The host's device, or that of ``--sadtalker-device``."""
-        wanted = getattr(shared.cmd_opts, "sadtalker_device", None) or str(devices.get_device_for(TAB) or AUTO)
-        return Runtime(device=wanted, folders=checkpoint_folders())
+        """Return the webui's device, or that of ``--sadtalker-device``."""
+        device = getattr(shared.cmd_opts, "sadtalker_device", None) or str(devices.get_device_for(TAB) or AUTO)
+        return Runtime(device=device, folders=checkpoint_folders())
 
     @contextmanager
-    def turn(self, job: Job) -> Iterator[None]:
-        """Wait for the host's queue and hold it; the image model may make room meanwhile."""
+    def exclusive(self, job: Job) -> Iterator[None]:
+        """Hold the webui's queue for the block; the image model may be off the GPU meanwhile."""
         with call_queue.queue_lock:
             shared.state.begin(job=job.id)
             shared.state.job_count = 1
             host_progress.start_task(job.id)
             try:
-                with image_model_aside():
+                with image_model_unloaded():
                     yield
             finally:
                 shared.state.end()
                 shared.state.textinfo = None
 
-    def expect(self, job: Job) -> None:
-        """Among the host's waiting tasks, whose number the page shows."""
+    def job_queued(self, job: Job) -> None:
+        """Add the job to the webui's waiting tasks, whose number its page shows."""
         host_progress.add_task_to_queue(job.id)
 
-    def dismiss(self, job: Job) -> None:
-        """The host's page ends its progress bar when the task is among the finished ones."""
+    def job_ended(self, job: Job) -> None:
+        """Add the job to the webui's finished tasks, which ends its progress bar."""
         host_progress.pending_tasks.pop(job.id, None)
         host_progress.finish_task(job.id)
 
     def keeps_engine(self) -> bool:
-        """As the person set it."""
+        """Whether the user wants the engine to stay in memory."""
         return bool(option("keep_engine"))
 
     def report(self, progress: Progress) -> None:
-        """Into the host's progress bar."""
-        shared.state.textinfo = stage_words(progress)
+        """Show progress in the webui's progress bar."""
+        shared.state.textinfo = stage_text(progress)
         shared.state.sampling_steps, shared.state.sampling_step = max(1, progress.total), progress.done
 
     def interrupted(self) -> bool:
-        """Whether the host's Interrupt was pressed."""
+        """Whether the webui's Interrupt was pressed."""
         return bool(shared.state.interrupted)
 
 
 @contextmanager
-def image_model_aside() -> Iterator[None]:
-    """While inside, the image model is off the graphics card, if the person wants that and one is loaded."""
-    bring_back = put_image_model_aside() if option("move_model") else None
+def image_model_unloaded() -> Iterator[None]:
+    """Keep the image model off the GPU for the block, if the user wants that and a model is loaded."""
+    reload = unload_image_model() if option("move_model") else None
     try:
         yield
     finally:
-        if bring_back is not None:
-            bring_back()
+        if reload is not None:
+            reload()
 
 
-def put_image_model_aside() -> Callable[[], object] | None:
-    """Take the image model off the graphics card; what brings it back, None where nothing need."""
-    if (unload := unloader()) is not None:
+def unload_image_model() -> Callable[[], object] | None:
+    """Move the image model off the GPU; return a function that moves it back, or None if that is not needed."""
+    if (unload := find_model_unloader()) is not None:
         unload()
         return None
     model = getattr(getattr(sd_models, "model_data", None), "sd_model", None)
@@ -128,160 +129,157 @@ def put_image_model_aside() -> Callable[[], object] | None:
 
 
 class HostOption(NamedTuple):
-    """One of the host's settings that is ours."""
+    """An option of the extension on the webui's settings page."""
 
     default: object
     label: str
 
 
 OPTIONS: Final = {
-    "output": HostOption("", "Folder of the videos (empty: outputs/SadTalker of the webui)"),
-    "checkpoints": HostOption("", "Folder of the checkpoints (empty: models/SadTalker of the webui)"),
-    "keep_engine": HostOption(True, "Keep SadTalker's engine in memory between videos"),
-    "move_model": HostOption(False, "Move the image model off the graphics card while a video is made"),
-    "api_folders": HostOption("", "Folders whose files API requests may name, with commas"),
-    "api_urls": HostOption(False, "Let API requests name public addresses to fetch files from"),
-    "api_hosts": HostOption("", "Names under which API requests reach this webui, with commas (localhost always does)"),
+    "output": HostOption("", "Output folder of videos (empty: outputs/SadTalker in the webui's data folder)"),
+    "checkpoints": HostOption("", "Checkpoint folder (empty: SadTalker in the webui's models folder)"),
+    "keep_engine": HostOption(True, "Keep the engine in memory between videos"),
+    "move_model": HostOption(False, "Move the image model off the GPU while a video is made"),
+    "api_folders": HostOption("", "Folders whose files API requests may name (separated by commas)"),
+    "api_urls": HostOption(False, "Let API requests name public URLs from which files are downloaded"),
+    "api_hosts": HostOption("", "Host names accepted in API requests (separated by commas; localhost is always one)"),
 }
 
 
-def option(name: str) -> Any:  # noqa: ANN401 - text or switch
-    """One of our settings; its default while the host has none yet."""
+def option(name: str) -> Any:  # noqa: ANN401 - text or bool
+    """Return the value of an option; its default while the webui has no options yet."""
     return getattr(shared.opts, f"sadtalker_{name}", OPTIONS[name].default)
 
 
 def add_options() -> None:
-    """Our section of the host's settings."""
-    for name, described in OPTIONS.items():
-        shared.opts.add_option(
-            f"sadtalker_{name}", shared.OptionInfo(described.default, described.label, section=SECTION)
-        )
+    """Add the extension's section to the webui's settings page."""
+    for name, declared in OPTIONS.items():
+        info = shared.OptionInfo(declared.default, declared.label, section=SECTION)
+        shared.opts.add_option(f"sadtalker_{name}", info)
 
 
 def results_folder() -> Path:
-    """Where the videos go."""
+    """Return the folder of the videos."""
     return Path(option("output") or Path(paths_internal.data_path, "outputs", TITLE)).resolve()
 
 
 def checkpoint_folders() -> tuple[Path, ...]:
-    """Folders searched for checkpoints; downloads go to the first."""
+    """Return the folders that are searched for checkpoints; downloads go to the first."""
     flag = getattr(shared.cmd_opts, "sadtalker_dir", None)
-    named = [Path(text) for text in (flag, option("checkpoints")) if text]
-    own = Path(paths_internal.models_path, TITLE)
-    return search_folders(named or [own], own)
+    chosen = [Path(text) for text in (flag, option("checkpoints")) if text]
+    default = Path(paths_internal.models_path, TITLE)
+    return search_folders(chosen or [default], default)
 
 
 class Extension:
-    """The extension in one life of the host's page: from the reading of its scripts to Reload UI."""
+    """The extension from the loading of its script to Reload UI."""
 
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
-        self.workshop = JobQueue(WebuiHost())
-        self._sending = Sending(infotext_utils, ToolButton)
+    def __init__(self, rest_api: RestApi) -> None:
+        self._rest_api = rest_api
+        self.queue = JobQueue(WebuiHost())
+        self._send_buttons = SendButtons(infotext_utils, ToolButton)
 
     def tabs(self) -> list[tuple[Any, str, str]]:
-        """Our tab; where it cannot be built, one that says so. The host dies if the field for pictures is missing."""
+        """Return the tab; one with an error message if it cannot be built, because the webui needs the target input."""
         try:
-            restorers = register_all(shared.face_restorers, shared.sd_upscalers)
-            studio = PageContext(self.workshop, results_folder, checkpoint_folders, restorers, local=is_local())
+            restorers = register_host_restorers(shared.face_restorers, shared.sd_upscalers)
+            context = PageContext(self.queue, results_folder, checkpoint_folders, restorers, local=is_local())
             with gr.Blocks(analytics_enabled=False) as page:
-                portrait = build_tab(studio).portrait
-                self._sending.receive(portrait)
-        except Exception as e:  # the host must start whatever is wrong with us
-            log.exception("SadTalker's tab could not be built")
+                portrait = build_tab(context).portrait
+                self._send_buttons.set_target(portrait)
+        except Exception as e:  # the webui must start whatever is wrong with the extension
+            log.exception("The SadTalker tab could not be built")
             with gr.Blocks(analytics_enabled=False) as page:
-                gr.HTML(message(f"SadTalker's page could not be built: {e}. The log tells more.", "error"))
+                gr.HTML(message(f"The SadTalker tab could not be built: {e}. The log has the details.", "error"))
                 with gr.Row(visible=False):
-                    self._sending.receive(gr.Image(type="filepath"))
+                    self._send_buttons.set_target(gr.Image(type="filepath"))
         return [(page, TITLE, TAB)]
 
-    def after_component(self, component: Any, **words: Any) -> None:  # noqa: ANN401 - the host's callback
-        """Add a button where pictures come from."""
-        self._sending.after_component(component, **words)
+    def after_component(self, component: Any, **options: Any) -> None:  # noqa: ANN401 - the webui's callback
+        """Add the send buttons while the webui builds its page."""
+        self._send_buttons.after_component(component, **options)
 
     def app_started(self, _page: Any, app: Any) -> None:  # noqa: ANN401 - Gradio's Blocks or None, FastAPI's app
-        """Add our REST routes where the host offers its own; once for each app."""
-        opts = shared.cmd_opts
-        if not (getattr(opts, "api", False) or getattr(opts, "nowebui", False)):
+        """Add the REST routes if the webui serves its own API; once per app."""
+        flags = shared.cmd_opts
+        if not (getattr(flags, "api", False) or getattr(flags, "nowebui", False)):
             return
-        if any(getattr(route, "path", "").startswith(self._rest.prefix) for route in app.routes):
+        if any(getattr(route, "path", "").startswith(self._rest_api.prefix) for route in app.routes):
             return
-        doors = self._rest.doors(
+        options = self._rest_api.options(
             folders=(results_folder(), *api_folders()), urls=bool(option("api_urls")),
-            checkpoints=checkpoint_folders(), allowed=allowed_hosts(opts, option("api_hosts")),
+            checkpoints=checkpoint_folders(), allowed=allowed_hosts(flags, option("api_hosts")),
             output=lambda stem: dated_output(results_folder(), stem),
-            logins=self._rest.read_logins(getattr(opts, "api_auth", None) or ""),
+            logins=self._rest_api.read_logins(getattr(flags, "api_auth", None) or ""),
         )  # fmt: skip
-        app.include_router(self._rest.make_router(self.workshop, doors))
+        app.include_router(self._rest_api.make_router(self.queue, options))
 
-    def leave(self) -> None:
-        """Reload UI: stop what is being made; the next life has a workshop of its own."""
-        self.workshop.close()
+    def unload(self) -> None:
+        """Stop all jobs before Reload UI; the reloaded script has a new queue."""
+        self.queue.close()
 
 
-def register(rest: Rest) -> Extension:
-    """Tell the host what we have; called each time it reads its scripts."""
-    guest = Extension(rest)
-    AnimateResults.workshop = guest.workshop
-    script_callbacks.on_ui_tabs(guest.tabs)
+def register(rest_api: RestApi) -> Extension:
+    """Register the extension's callbacks; called each time the webui loads the script."""
+    extension = Extension(rest_api)
+    AnimateResults.queue = extension.queue
+    script_callbacks.on_ui_tabs(extension.tabs)
     script_callbacks.on_ui_settings(add_options)
-    script_callbacks.on_after_component(guest.after_component)
-    script_callbacks.on_app_started(guest.app_started)
+    script_callbacks.on_after_component(extension.after_component)
+    script_callbacks.on_app_started(extension.app_started)
     script_callbacks.on_before_ui(lambda: add_axes(scripts.scripts_data))
-    script_callbacks.on_script_unloaded(guest.leave)
-    return guest
+    script_callbacks.on_script_unloaded(extension.unload)
+    return extension
 
 
 def is_local() -> bool:
-    """Whether only browsers of this machine can open the page."""
+    """Whether only browsers on this machine can open the page."""
     return not is_remote(shared.cmd_opts) and not getattr(shared.cmd_opts, "hide_ui_dir_config", False)
 
 
 def api_folders() -> tuple[Path, ...]:
-    """Folders whose files API requests may name."""
-    return tuple(map(Path, listed(option("api_folders"))))
+    """Return the folders whose files API requests may name."""
+    return tuple(map(Path, split_list(option("api_folders"))))
 
 
-class AnimateResults(scripts.Script):  # type: ignore[misc] # the host's class
-    """Makes a video of every picture that a generation gives."""
+class AnimateResults(scripts.Script):  # type: ignore[misc] # the webui's class
+    """Script that makes a video of every image of a generation."""
 
-    workshop: JobQueue
+    queue: JobQueue
 
     def title(self) -> str:
-        """What the host calls it."""
+        """Return the name of the script."""
         return "SadTalker: animate each result"
 
-    def show(self, is_img2img: bool) -> Any:  # noqa: ANN401 - the host's own
-        """In both tabs, always."""
+    def show(self, is_img2img: bool) -> Any:  # noqa: ANN401 - the webui's own
+        """Show the script always, in txt2img and img2img."""
         return scripts.AlwaysVisible
 
     def ui(self, is_img2img: bool) -> list[Any]:
-        """A switch, a voice, an engine and the common knobs."""
+        """Return a checkbox that enables the script, a voice, and the most common settings."""
         with InputAccordion(False, label=self.title(), elem_id=self.elem_id("enable")) as enabled:
-            voice = sound_input(self.elem_id("voice"))
-            knobs = [
-                make_widget(setting_spec(name), elem_id=self.elem_id(name)) for name in IN_SCRIPT
-            ]
-        return [enabled, voice, *knobs]
+            voice = audio_input(self.elem_id("voice"))
+            settings = [make_widget(setting_spec(name), elem_id=self.elem_id(name)) for name in SCRIPT_SETTINGS]
+        return [enabled, voice, *settings]
 
     def postprocess(self, p: Any, processed: Any, enabled: bool = False, *values: Any) -> None:  # noqa: ANN401
-        """Called by the host inside its own turn, with the finished pictures."""
+        """Animate the images; the webui calls this while its queue is held."""
         if not enabled:
             return
-        given, knobs = (values[0], values[1:]) if values else (None, ())
+        uploaded, chosen = (values[0], values[1:]) if values else (None, ())
         try:
-            voice = received_file(given, api_folders())
+            voice = received_file(uploaded, api_folders())
             if voice is None:
-                raise SadTalkerError("SadTalker needs a voice: choose one in its part of the page")
-            settings = Settings.from_mapping({**dict(zip(IN_SCRIPT, knobs, strict=False)), **wishes(p)})
-            words = [f"SadTalker made {path}" for path in animate_all(self.workshop, processed, voice, settings)]
+                raise SadTalkerError("SadTalker needs a voice; choose one in its section of this page")
+            settings = read_settings({**dict(zip(SCRIPT_SETTINGS, chosen, strict=False)), **axis_values(p)})
+            comments = [f"SadTalker saved {path}" for path in animate_all(self.queue, processed, voice, settings)]
         except SadTalkerError as e:
-            words = [str(e)]
-        processed.comments = "\n".join(filter(None, [getattr(processed, "comments", ""), *words]))
+            comments = [str(e)]
+        processed.comments = "\n".join(filter(None, [getattr(processed, "comments", ""), *comments]))
 
 
-def animate_all(workshop: JobQueue, processed: Any, voice: Path, settings: Settings) -> Iterator[Path]:  # noqa: ANN401
-    """A video for each picture of a generation but the grid; the host's own turn is held already."""
+def animate_all(queue: JobQueue, processed: Any, voice: Path, settings: Settings) -> Iterator[Path]:  # noqa: ANN401
+    """Make a video of each image of a generation but the grid, while the webui's queue is held; yield the paths."""
     scratch = Path(tempfile.mkdtemp(prefix="sadtalker_script_"))
     try:
         for index, image in enumerate(processed.images[processed.index_of_first_image :]):
@@ -289,7 +287,12 @@ def animate_all(workshop: JobQueue, processed: Any, voice: Path, settings: Setti
             image.convert("RGB").save(portrait)
             seeds = getattr(processed, "all_seeds", None) or [0]
             output = dated_output(results_folder(), f"{voice.stem[:20]}_{seeds[min(index, len(seeds) - 1)]}")
-            yield workshop.run_now(Job(JobRequest(Inputs(portrait, voice), output, settings))).path
+            inputs = Inputs(portrait, voice)
+            names = {**display_names(inputs), portrait: f"{index + 1}"}
+            try:
+                yield queue.run_now(Job(JobRequest(inputs, output, settings, names=names))).path
+            except SadTalkerError as e:
+                raise SadTalkerError(e.describe(names)) from e
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         with suppress(AttributeError):

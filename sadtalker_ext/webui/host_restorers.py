@@ -1,9 +1,9 @@
-"""The host's face restorers and upscalers in the place of ours, by name."""
+"""Adapters that make the host's face restorers and upscalers available by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -13,30 +13,31 @@ if TYPE_CHECKING:
     from sadtalker_ext.arrays import Frame
     from sadtalker_ext.geometry.portrait import Portrait
 
-UPSCALE = "upscale: "
-SCALE = 2
+UPSCALE: Final = "upscale: "
+"""Prefix of the names under which upscalers are offered as restorers."""
+SCALE: Final = 2
 
 
-class FaceRestorer:
-    """One of the host's face restorers, frame by frame."""
+class HostFaceRestorer:
+    """A face restorer of the host, applied frame by frame."""
 
     def __init__(self, restorer: Any) -> None:  # noqa: ANN401 - the host's own type
         self._restorer = restorer
 
     def restore(self, frames: Iterator[Frame], portrait: Portrait) -> Iterator[Frame]:
-        """The frames, one for one and of the same size."""
+        """Yield one frame of the same size per input frame."""
         for frame in frames:
             yield np.asarray(self._restorer.restore(frame), np.uint8)
 
 
-class Upscaler:
-    """One of the host's upscalers, frame by frame; the video becomes twice as large."""
+class HostUpscaler:
+    """An upscaler of the host, applied frame by frame; it doubles width and height."""
 
     def __init__(self, upscaler: Any) -> None:  # noqa: ANN401 - the host's own type
         self._upscaler = upscaler
 
     def restore(self, frames: Iterator[Frame], portrait: Portrait) -> Iterator[Frame]:
-        """The frames, one for one, every one twice as large."""
+        """Yield one frame of twice the width and height per input frame."""
         from PIL import Image
 
         model = self._upscaler
@@ -46,15 +47,18 @@ class Upscaler:
             yield np.asarray(enlarged.convert("RGB").resize(size), np.uint8)
 
 
-def register_all(restorers: Iterable[Any], upscalers: Iterable[Any]) -> list[str]:
-    """Offer them all; the names a person chooses a restorer from. Upscalers are also what ``upscale`` names."""
+def register_host_restorers(restorers: Iterable[Any], upscalers: Iterable[Any]) -> list[str]:
+    """Register the host's restorers and upscalers; return the names for the setting ``restore``.
+
+    Upscalers are also registered for the setting ``upscale``.
+    """
     names = []
     for restorer in restorers:
         names.append(name := str(restorer.name()))
-        register_restorer(name, lambda restorer=restorer: FaceRestorer(restorer))  # type: ignore[misc]
+        register_restorer(name, lambda restorer=restorer: HostFaceRestorer(restorer))  # type: ignore[misc]
     for upscaler in upscalers:
         if upscaler.name != "None":
             names.append(name := UPSCALE + str(upscaler.name))
-            register_restorer(name, lambda upscaler=upscaler: Upscaler(upscaler))  # type: ignore[misc]
-            register_upscaler(str(upscaler.name), lambda upscaler=upscaler: Upscaler(upscaler))  # type: ignore[misc]
+            register_restorer(name, lambda upscaler=upscaler: HostUpscaler(upscaler))  # type: ignore[misc]
+            register_upscaler(str(upscaler.name), lambda upscaler=upscaler: HostUpscaler(upscaler))  # type: ignore[misc]
     return names

@@ -1,4 +1,4 @@
-"""What the page works with: the workshop, the folders, and what only some machines offer."""
+"""The context of a page: the job queue, folders, and abilities of the machine."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sadtalker_ext.pipeline.job_queue import JobQueue
-from sadtalker_ext.webui.engine_panel import Download
+from sadtalker_ext.webui.engine_panel import CheckpointDownload
 
 
 @dataclass
 class PageContext:
-    """results: gives the folder of the videos. checkpoints: gives the folders searched, downloads go to the first.
+    """What the widgets and actions of one page share.
 
-    restorers: names of the face restorers there are. local: whether the browser runs on this machine, so that a
-    folder may be opened for it. prefer: how a person wants to begin: values of settings by name.
+    results_folder: returns the folder of the videos.
+    checkpoint_folders: returns the folders that are searched for checkpoints; downloads go to the first.
+    restorers: names of the host's face restorers and upscalers.
+    local: whether the browser runs on this machine, so that the server may open a folder in the file manager.
     """
 
-    workshop: JobQueue
-    results: Callable[[], Path]
-    checkpoints: Callable[[], tuple[Path, ...]]
+    queue: JobQueue
+    results_folder: Callable[[], Path]
+    checkpoint_folders: Callable[[], tuple[Path, ...]]
     restorers: Sequence[str] = ()
     local: bool = False
-    prefer: Callable[[], dict[str, object]] = dict
-    download: Download = field(default_factory=Download)
+    download: CheckpointDownload = field(default_factory=CheckpointDownload)
 
 
 def open_in_file_manager(folder: Path) -> str:
-    """Show a folder on this machine's screen; a sentence that says what happened."""
+    """Open a folder in the file manager of this machine; return a sentence that says what happened."""
     if not folder.is_dir():
-        return f"There are no results yet; they will be in {folder}"
+        return f"There are no results yet; they will be saved in {folder}"
     opener = {"win32": "explorer", "darwin": "open"}.get(sys.platform, "xdg-open")
     try:
         subprocess.Popen([opener, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

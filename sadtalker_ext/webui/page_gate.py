@@ -1,4 +1,4 @@
-"""What Gradio's own routes give away is limited here: the files they serve, other machines, and other origins."""
+"""Restrictions on Gradio's own routes: which files they serve, no requests to other machines, no other origins."""
 
 from __future__ import annotations
 
@@ -7,58 +7,58 @@ from typing import Final
 
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.system.request_guard import READING, App, Message, Receive, Scope, Send, refuse
-from sadtalker_ext.webui.uploads import inside, upload_folder
+from sadtalker_ext.webui.uploads import resolve_inside, upload_folder
 
-_FILE: Final = re.compile(r"/+((?:gradio_api/+)?)file[=/](.*)", re.DOTALL)
-_UNUSED: Final = re.compile(r"/+(?:gradio_api/+)?(?:proxy=|component_server|monitoring|stream/)")
-"""Routes that the page does not use: requests to other machines, methods of components, statistics, live sound."""
-_CROSS_ORIGIN: Final = b"access-control-"
-_OF_FILES: Final = (
+_FILE_ROUTE: Final = re.compile(r"/+((?:gradio_api/+)?)file[=/](.*)", re.DOTALL)
+_UNUSED_ROUTE: Final = re.compile(r"/+(?:gradio_api/+)?(?:proxy=|component_server|monitoring|stream/)")
+"""Routes that the page does not use: requests to other machines, methods of components, statistics, live audio."""
+_CORS_HEADER: Final = b"access-control-"
+_FILE_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"sandbox"),
 )  # fmt: skip
-"""An uploaded file is never run as a page of this server."""
+"""Keep browsers from running an uploaded file as a page of this server."""
 
 
 class PageGate:
     """ASGI middleware around Gradio's application.
 
-    Gradio 3 serves every file below the working directory, follows ``..`` after a folder of uploads and asks any
-    address that stands behind ``/file=``; its answers may be read by every origin. Behind the gate, ``/file=`` serves
-    files of the upload folder only, and no answer names another origin. Results are copied there by Gradio.
+    Gradio 3 serves every file below the working directory, follows ``..`` after an upload folder, requests any URL
+    after ``/file=``, and lets every origin read its responses. With the gate, ``/file=`` serves files of the upload
+    folder only, to which Gradio copies results, and no response allows another origin.
     """
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; WebSockets, by which Gradio 3 serves a queue that the page does not have, are closed."""
+        """Answer one request. WebSockets are closed: Gradio 3 uses them for its queue, which the page does not use."""
         if scope["type"] == "websocket":
             await refuse(scope, send, 403, "The page does not use WebSockets.")
             return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        more: tuple[tuple[bytes, bytes], ...] = ((b"cross-origin-resource-policy", b"same-origin"),)
-        if found := _FILE.match(scope["path"]):
+        headers: tuple[tuple[bytes, bytes], ...] = ((b"cross-origin-resource-policy", b"same-origin"),)
+        if found := _FILE_ROUTE.match(scope["path"]):
             try:
-                path = inside(found[2], (upload_folder(),))
+                path = resolve_inside(found[2], (upload_folder(),))
             except MediaError as e:
                 await refuse(scope, send, 404, str(e))
                 return
             if scope["method"] not in READING:
                 await refuse(scope, send, 405, "Files can only be read.")
                 return
-            whole = f"/{found[1]}file={path}"
-            scope = {**scope, "path": whole, "raw_path": whole.encode()}
-            more += _OF_FILES
-        elif _UNUSED.match(scope["path"]):
+            file_route = f"/{found[1]}file={path}"
+            scope = {**scope, "path": file_route, "raw_path": file_route.encode()}
+            headers += _FILE_HEADERS
+        elif _UNUSED_ROUTE.match(scope["path"]):
             await refuse(scope, send, 404, "There is nothing at this address.")
             return
 
-        async def answer(message: Message) -> None:
+        async def send_restricted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                kept = [pair for pair in message.get("headers", ()) if not pair[0].lower().startswith(_CROSS_ORIGIN)]
-                message = {**message, "headers": [*kept, *more]}
+                kept = [pair for pair in message.get("headers", ()) if not pair[0].lower().startswith(_CORS_HEADER)]
+                message = {**message, "headers": [*kept, *headers]}
             await send(message)
 
-        await self._app(scope, receive, answer)
+        await self._app(scope, receive, send_restricted)

@@ -1,4 +1,4 @@
-"""Widgets made from the settings, and settings made from widgets."""
+"""Widgets generated from the declared settings, and conversion between widget values and settings."""
 
 from __future__ import annotations
 
@@ -17,72 +17,85 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Head and eyes": ("pose_style", "yaw", "pitch", "roll", "seed"),
     "Video": ("frame_rate", "quality", "resolution_limit", "restore"),
 }
-ELSEWHERE: Final = ("engine", "face")
-"""Knobs that stand with the portrait and the state of the engines."""
+PLACED_SEPARATELY: Final = ("engine", "face")
+"""Settings whose widgets are beside the portrait and the checkpoints."""
 LARGEST_SLIDER: Final = 10_000.0
-"""A range beyond this is typed, not slid."""
+"""A setting with a larger range gets a number field, because a slider would be too coarse."""
 
 
 @dataclass
 class SettingWidgets:
-    """The widget of every knob, in the order of the settings."""
+    """The widgets of all settings by name of the setting."""
 
     by_name: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, name: str, restorers: Sequence[str] = (), **more: Any) -> Any:  # noqa: ANN401 - a Gradio component
-        """Make the widget of one knob here in the layout."""
-        self.by_name[name] = widget = make_widget(setting_spec(name), restorers, **more)
+    def add(self, name: str, restorers: Sequence[str] = (), **options: Any) -> Any:  # noqa: ANN401 - a component
+        """Make the widget of one setting at this place of the layout, and return it."""
+        self.by_name[name] = widget = make_widget(setting_spec(name), restorers, **options)
         return widget
 
     def in_order(self) -> list[Any]:
-        """The widgets in the order that :func:`settings_of` takes their values."""
-        return [self.by_name[described.name] for described in Settings.specs()]
+        """Return the widgets in the order of the settings, as :func:`settings_from_values` expects their values."""
+        return [self.by_name[spec.name] for spec in Settings.specs()]
 
 
-def engine_specific() -> list[str]:
-    """Return the names of the settings that only some engines support."""
-    return [spec.name for spec in setting_specs() if spec.engines]
+def engine_specific() -> dict[tuple[str, ...], list[str]]:
+    """Return the names of the settings that only some engines support, by the names of these engines."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    for spec in Settings.specs():
+        if spec.engines:
+            names.setdefault(spec.engines, []).append(spec.name)
+    return names
 
 
-def unplaced() -> list[str]:
-    """Knobs that no group above names; they stand in a last group, so that a new knob is never lost."""
-    placed = {*COMMON, *engine_specific(), *ELSEWHERE, *(name for names in GROUPS.values() for name in names)}
-    return [described.name for described in Settings.specs() if described.name not in placed]
+def ungrouped() -> list[str]:
+    """Return the settings that belong to no group; the page shows them in a last group."""
+    grouped = {*COMMON, *PLACED_SEPARATELY, *(name for names in GROUPS.values() for name in names)}
+    return [spec.name for spec in Settings.specs() if spec.name not in grouped and not spec.engines]
 
 
-def elem_id(name: str) -> str:
-    """The stable id of a knob's widget in the page."""
-    return f"sadtalker_{name}"
+def make_widget(spec: SettingSpec, restorers: Sequence[str] = (), **options: Any) -> Any:  # noqa: ANN401
+    """Return a widget that suits the type and range of a setting.
 
-
-def make_widget(described: SettingSpec, restorers: Sequence[str] = (), **more: Any) -> Any:  # noqa: ANN401
-    """The widget that suits a knob's kind and range."""
-    unit = f" ({described.unit})" if described.unit and described.low is not None else ""
+    restorers: choices of the setting ``restore``. options: replace arguments of the component, such as ``elem_id``.
+    """
+    unit = f" ({spec.unit})" if spec.unit and spec.low is not None else ""
     common = {
-        "label": described.label + unit, "info": described.help, "value": described.default,
-        "elem_id": elem_id(described.name), **more,
+        "label": spec.label + unit, "info": spec.help, "value": spec.default, "elem_id": f"sadtalker_{spec.name}",
+        **options,
     }  # fmt: skip
-    if described.name == "restore":
+    if spec.name == "restore":
         return gr.Dropdown(choices=[NO_RESTORER, *restorers], **(common | {"visible": bool(restorers)}))
-    if isinstance(described.default, bool):
+    if isinstance(spec.default, bool):
         return gr.Checkbox(**common)
-    if described.choices:
-        return gr.Radio(choices=list(described.choices), **common)
-    if isinstance(described.default, str):
-        return gr.Textbox(max_lines=1, placeholder=described.accepts, **common)
-    if described.low is None or described.high is None or described.high > LARGEST_SLIDER:
-        return gr.Number(precision=0 if isinstance(described.default, int) else None, **common)
-    return gr.Slider(minimum=described.low, maximum=described.high, step=described.step, **common)
+    if spec.choices:
+        return gr.Radio(choices=list(spec.choices), **common)
+    if isinstance(spec.default, str):
+        return gr.Textbox(max_lines=1, placeholder=spec.accepts, **common)
+    if spec.low is None or spec.high is None or spec.high > LARGEST_SLIDER:
+        return gr.Number(precision=0 if isinstance(spec.default, int) else None, **common)
+    return gr.Slider(minimum=spec.low, maximum=spec.high, step=spec.step, **common)
 
 
-def settings_of(values: Sequence[object]) -> Settings:
-    """The settings that the widgets' values, in the order of the knobs, ask for."""
-    given = {described.name: value for described, value in zip(Settings.specs(), values, strict=True)}
-    engine = str(given.get("engine"))
-    given = {name: value for name, value in given.items() if setting_spec(name).supported_by(engine)}
-    return Settings.from_mapping({name: value for name, value in given.items() if value is not None})
+def settings_from_values(values: Sequence[object]) -> Settings:
+    """Return the settings for the widgets' values, which are in the order of the settings."""
+    return read_settings({spec.name: value for spec, value in zip(Settings.specs(), values, strict=True)})
 
 
-def values_of(settings: Settings) -> list[object]:
-    """What the widgets show for these settings."""
+def read_settings(values: Mapping[str, object]) -> Settings:
+    """Return the settings for values of widgets by name; None keeps the default.
+
+    Values of settings that the chosen engine does not support are ignored. Raises SettingsError for a value that is not
+    accepted; its message shows the label of the setting.
+    """
+    engine = str(values.get("engine"))
+    return Settings.from_mapping({
+        spec.name: spec._replace(name=spec.label).read(values[spec.name])
+        for spec in setting_specs()
+        if values.get(spec.name) is not None and spec.supported_by(engine)
+    })  # fmt: skip
+
+
+def widget_values(settings: Settings) -> list[object]:
+    """Return the widgets' values for these settings, in the order of the settings."""
     return list(settings.to_mapping().values())

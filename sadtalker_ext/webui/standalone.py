@@ -1,4 +1,4 @@
-"""The page without the webui, as ``sadtalker ui`` serves it."""
+"""The web UI without stable-diffusion-webui, as ``sadtalker ui`` serves it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import webbrowser
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sadtalker_ext.errors import MediaError, SadTalkerError
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.system.request_guard import AllowedHosts, RequestGuard, is_loopback
+from sadtalker_ext.webui.page_assets import page_script, page_style
 from sadtalker_ext.webui.page_server import PageServer
 from sadtalker_ext.webui.uploads import FOLDER_VARIABLE
 
@@ -29,51 +30,52 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ROOT = Path(__file__).resolve().parents[2]
-FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
-"""The machine's own: a page that works offline fetches none."""
+FONTS: Final = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+"""Fonts of the system, so that the page downloads none and works offline."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the page listens, where the videos go, whether a browser is opened, and further names of the server.
+class PageOptions:
+    """Options of the server.
 
-    allow_hosts: as ``names`` of :class:`~sadtalker_ext.system.request_guard.AllowedHosts`.
+    host, port: address to listen on. output: folder of the videos.
+    open_browser: whether to open the page in a browser.
+    allow_hosts: further host names, as ``names`` of :class:`~sadtalker_ext.system.request_guard.AllowedHosts`.
     """
 
     host: str
     port: int
     output: Path
-    browse: bool = False
+    open_browser: bool = False
     allow_hosts: tuple[str, ...] = ()
 
 
-def build_page(workshop: JobQueue, place: Place) -> Any:  # noqa: ANN401 - Gradio's Blocks
-    """The page as Gradio's Blocks, ready to be launched."""
+def build_page(queue: JobQueue, options: PageOptions) -> Any:  # noqa: ANN401 - Gradio's Blocks
+    """Return the page as Gradio's Blocks, ready to be served."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     use_own_upload_folder()
     import gradio as gr
 
-    from sadtalker_ext.webui.compat_events import script
+    from sadtalker_ext.webui.compat_events import js_argument
     from sadtalker_ext.webui.page_context import PageContext
     from sadtalker_ext.webui.tab import build_tab
     from sadtalker_ext.weights.files import search_folders
 
-    output = place.output.resolve()
-    studio = PageContext(workshop, lambda: output, search_folders, local=is_loopback(place.host))
+    output = options.output.resolve()
+    context = PageContext(queue, lambda: output, search_folders, local=is_loopback(options.host))
     theme = gr.themes.Default(font=list(FONTS), font_mono=["ui-monospace", "Consolas", "monospace"])
-    with gr.Blocks(theme=theme, title="SadTalker", css=_text("style.css"), analytics_enabled=False) as page:
+    with gr.Blocks(theme=theme, title="SadTalker", css=page_style(), analytics_enabled=False) as page:
         with gr.Column(elem_id="tab_sadtalker"):
-            gr.HTML("<h1>SadTalker</h1><p>One portrait and a voice become a video of that person talking.</p>")
-            build_tab(studio)
-        page.load(None, None, None, **script(f"() => {{ {_text('javascript/sadtalker.js')} }}"))
+            gr.HTML("<h1>SadTalker</h1><p>Make a talking video from one portrait and a voice.</p>")
+            build_tab(context)
+        page.load(None, None, None, **js_argument(f"() => {{ {page_script()} }}"))
     return page
 
 
 def use_own_upload_folder() -> None:
-    """Keep uploads in a folder that is only this process's and is removed at its end, unless the user names one.
+    """Use an upload folder of this process, removed at exit, unless the user chose one with the environment variable.
 
-    Gradio's own folder is shared by every Gradio program of the machine.
+    Gradio's default folder is shared by all Gradio programs on the machine.
     """
     if os.environ.get(FOLDER_VARIABLE):
         return
@@ -82,24 +84,24 @@ def use_own_upload_folder() -> None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-def page_app(page: Any, place: Place) -> App:  # noqa: ANN401 - Gradio's Blocks
-    """The page as an ASGI application that answers only requests of its own origin for names of this server."""
+def page_app(page: Any, options: PageOptions) -> App:  # noqa: ANN401 - Gradio's Blocks
+    """Return the page as an ASGI application that answers only its own origin under the names of this server."""
     import gradio as gr
     from fastapi import FastAPI
 
-    from sadtalker_ext.webui.compat_inputs import gradio_3
+    from sadtalker_ext.webui.compat_inputs import is_gradio_3
     from sadtalker_ext.webui.page_gate import PageGate
 
-    page.validate_inputs = partial(_check_inputs, page.validate_inputs)
+    page.validate_inputs = partial(_validate_inputs, page.validate_inputs)
     page.show_error = page.show_api = False
-    more: dict[str, Any] = {} if gradio_3() else {"show_error": False}
+    arguments: dict[str, Any] = {} if is_gradio_3() else {"show_error": False}
     outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    inner = gr.mount_gradio_app(outer, page, path="/", **more)
-    return RequestGuard(PageGate(inner), AllowedHosts(bound=place.host, names=place.allow_hosts))
+    inner = gr.mount_gradio_app(outer, page, path="/", **arguments)
+    return RequestGuard(PageGate(inner), AllowedHosts(bound=options.host, names=options.allow_hosts))
 
 
-def _check_inputs(validate: Callable[..., None], function: Any, inputs: Any) -> None:  # noqa: ANN401 - Gradio's own
-    """Check the values of a request before any component sees them."""
+def _validate_inputs(validate: Callable[..., None], function: Any, inputs: Any) -> None:  # noqa: ANN401 - Gradio's own
+    """Check the values of a request before a component processes them, then call Gradio's own ``validate``."""
     import gradio as gr
 
     from sadtalker_ext.webui.uploads import check_values
@@ -111,38 +113,32 @@ def _check_inputs(validate: Callable[..., None], function: Any, inputs: Any) -> 
     validate(function, inputs)
 
 
-def launch(page: Any, place: Place) -> PageServer:  # noqa: ANN401 - Gradio's Blocks
-    """Begin to serve in the background."""
-    server = PageServer(page_app(page, place), place.host, place.port)
-    if place.browse:
+def launch(page: Any, options: PageOptions) -> PageServer:  # noqa: ANN401 - Gradio's Blocks
+    """Start to serve the page in the background."""
+    server = PageServer(page_app(page, options), options.host, options.port)
+    if options.open_browser:
         webbrowser.open(server.address)
     return server
 
 
-def serve(workshop: JobQueue, place: Place) -> str:
-    """Serve the page until Ctrl-C; the address is told as soon as it answers."""
-    page = build_page(workshop, place)
-    server = launch(page, place)
+def serve(queue: JobQueue, options: PageOptions) -> str:
+    """Serve the page until Ctrl-C; write the address to stderr as soon as the page is available, and return it."""
+    page = build_page(queue, options)
+    server = launch(page, options)
     sys.stderr.write(f"SadTalker is at {server.address}\n")
-    threading.Thread(target=warm_up, args=(workshop,), name="sadtalker-warm-up", daemon=True).start()
+    threading.Thread(target=warm_up, args=(queue,), name="sadtalker-warm-up", daemon=True).start()
     try:
         server.wait()
     finally:
         server.close()
-        workshop.close()
+        queue.close()
     return server.address
 
 
-def warm_up(workshop: JobQueue) -> None:
-    """Load what the first video needs while somebody looks for a portrait: it begins sooner, and stops sooner."""
+def warm_up(queue: JobQueue) -> None:
+    """Open the default engine, so that the first job starts sooner and can be stopped sooner."""
     settings = Settings()
     try:
-        workshop.engines.acquire(settings, workshop.host.runtime(settings))
+        queue.engines.acquire(settings, queue.host.runtime(settings))
     except SadTalkerError as e:
         log.warning("%s", e)
-
-
-def _text(name: str) -> str:
-    """A file that the webui finds by its place beside the package, and an installed package may lack."""
-    path = ROOT / name
-    return path.read_text("utf-8") if path.is_file() else ""

@@ -1,8 +1,8 @@
-"""A small stand-in for stable-diffusion-webui with the callbacks, the queue, the progress and the send-to of it.
+"""A stub of stable-diffusion-webui with its callbacks, queue, progress and send buttons.
 
-It does what the real one was seen to do and no more: scripts run by path and are not kept in sys.modules, the
-extension's folder is on the path only meanwhile, a send-to button without its field is a KeyError, callbacks that
-fail are noted and the page goes on. Run it as a program to serve the page: ``stub_webui.py --port 7861 --data DIR``.
+It behaves as observed in the real one: scripts run by path and are not kept in sys.modules, the extension's folder is
+on the path only while its scripts load, a send button without a target is a KeyError, and a failing callback
+is reported while the page is built anyway. As a program it serves the page: ``stub_webui.py --port 7861 --data DIR``.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PAGE_SCRIPT = """
 
 
 class State:
-    """shared.state: what the real one's begin and end set."""
+    """shared.state: the attributes that begin and end set."""
 
     def __init__(self):
         self.job, self.job_count, self.job_no = "", 0, 0
@@ -46,7 +46,7 @@ class State:
 
 
 class Options:
-    """shared.opts: settings as attributes; an unknown one is an AttributeError."""
+    """shared.opts: options as attributes; an unknown one is an AttributeError."""
 
     def __init__(self):
         self.data_labels = {}
@@ -63,7 +63,7 @@ class OptionInfo:
 
 
 class InputAccordion:
-    """A checkbox with what belongs to it; the real one is a component, and a context like this."""
+    """A checkbox and an accordion; the real one is a component and a context manager too."""
 
     def __init__(self, value, label, elem_id):
         self._checkbox = gr.Checkbox(value=value, label=label, elem_id=elem_id)
@@ -90,7 +90,7 @@ class ParamBinding:
 
 
 class StubWebui:
-    """One host: its modules, its callbacks, its page."""
+    """A webui: its modules, callbacks and page."""
 
     def __init__(self, data_path, **flags):
         self.data_path = Path(data_path)
@@ -106,11 +106,11 @@ class StubWebui:
             made[f"modules.{name}"] = types.SimpleNamespace(**parts)
             return made[f"modules.{name}"]
 
-        def listen(kind):
+        def registrar(kind):
             return lambda callback, *, name=None: self.callbacks.setdefault(kind, []).append(callback)
 
         kinds = ("ui_tabs", "ui_settings", "after_component", "app_started", "before_ui", "script_unloaded")
-        module("script_callbacks", **{f"on_{kind}": listen(kind) for kind in kinds})
+        module("script_callbacks", **{f"on_{kind}": registrar(kind) for kind in kinds})
         module("call_queue", queue_lock=threading.Lock())
         module("devices", get_device_for=lambda task: "cpu")
         module("paths_internal", data_path=str(self.data_path), models_path=str(self.data_path / "models"))
@@ -126,11 +126,11 @@ class StubWebui:
         tasks.finish_task = lambda task: (setattr(tasks, "current_task", None), tasks.finished_tasks.append(task))
         made["modules.progress"] = tasks
         module("ui_components", InputAccordion=InputAccordion, ToolButton=self._tool_button)
-        fields, bindings = {}, []
+        targets, bindings = {}, []
         module(
-            "infotext_utils", ParamBinding=ParamBinding, paste_fields=fields, bindings=bindings,
+            "infotext_utils", ParamBinding=ParamBinding, paste_fields=targets, bindings=bindings,
             register_paste_params_button=bindings.append,
-            add_paste_fields=lambda tab, picture, wanted: fields.__setitem__(tab, {"init_img": picture}),
+            add_paste_fields=lambda tab, picture, fields: targets.__setitem__(tab, {"init_img": picture}),
         )  # fmt: skip
         package = types.ModuleType("modules")
         for name, part in made.items():
@@ -143,21 +143,21 @@ class StubWebui:
     def __getattr__(self, name):
         return self.modules[f"modules.{name}"]
 
-    def call(self, kind, *arguments, **words):
-        """Call every callback of a kind; what fails is noted, as the real host reports it and goes on."""
-        answers = [self._guarded(callback, *arguments, **words) for callback in self.callbacks.get(kind, [])]
+    def call(self, kind, *arguments, **options):
+        """Call every callback of a kind and return the results; failures are reported, as in the real webui."""
+        answers = [self._guarded(callback, *arguments, **options) for callback in self.callbacks.get(kind, [])]
         return [answer for answer in answers if answer is not None]
 
-    def _guarded(self, function, *arguments, **words):
-        """Its answer; a failure is reported and None."""
+    def _guarded(self, function, *arguments, **options):
+        """Return the function's result; report a failure and return None."""
         try:
-            return function(*arguments, **words)
-        except Exception:  # noqa: BLE001 - as the host does
+            return function(*arguments, **options)
+        except Exception:  # noqa: BLE001 - as the webui does
             self.reports.append(traceback.format_exc())
             return None
 
     def load_scripts(self, folder=ROOT):
-        """Run the extension's scripts as the host does."""
+        """Run the extension's scripts as the webui does."""
         sys.modules.update(self.modules)
         sys.path.insert(0, str(folder))
         try:
@@ -166,7 +166,7 @@ class StubWebui:
                 module = importlib.util.module_from_spec(spec)
                 try:
                     spec.loader.exec_module(module)
-                except Exception:  # noqa: BLE001 - as the host does
+                except Exception:  # noqa: BLE001 - as the webui does
                     self.reports.append(traceback.format_exc())
                     continue
                 for found in vars(module).values():
@@ -177,7 +177,7 @@ class StubWebui:
             sys.path.remove(str(folder))
 
     def build(self, picture=None):
-        """The whole page: txt2img with its gallery and scripts, PNG Info, and the tabs of extensions."""
+        """Build the page: txt2img with its gallery and scripts, PNG Info, and the tabs of extensions."""
         self.call("before_ui")
         self.call("ui_settings")
         css = (ROOT / "style.css").read_text("utf-8")
@@ -189,14 +189,14 @@ class StubWebui:
                     with gr.TabItem(title, elem_id=f"tab_{name}"):
                         page.render()
             self._connect()
-            script = (ROOT / "javascript" / "sadtalker.js").read_text("utf-8")
+            script = "\n".join(path.read_text("utf-8") for path in ROOT.glob("javascript/*.js"))
             key = "_js" if gr.__version__.startswith("3.") else "js"
             demo.load(None, None, None, **{key: PAGE_SCRIPT.rstrip().removesuffix("}") + script + "}"})
         return demo
 
-    def _component(self, kind, *arguments, **words):
-        made = kind(*arguments, **words)
-        self.call("after_component", made, **words)
+    def _component(self, kind, *arguments, **options):
+        made = kind(*arguments, **options)
+        self.call("after_component", made, **options)
         return made
 
     def _txt2img(self, picture):
@@ -218,7 +218,7 @@ class StubWebui:
         return page
 
     def _connect(self):
-        """As connect_paste_params_buttons: a KeyError where a tab has not named its field."""
+        """Connect the send buttons, as connect_paste_params_buttons: a KeyError if a tab has no target."""
         info = self.modules["modules.infotext_utils"]
         key = "_js" if gr.__version__.startswith("3.") else "js"
         for binding in info.bindings:
@@ -227,7 +227,7 @@ class StubWebui:
             binding.paste_button.click(None, None, None, **{key: f"() => {{ switch_to_{binding.tabname}(); }}"})
 
     def start(self, demo, port):
-        """Serve, and tell the extensions that the application runs."""
+        """Serve the page and call the callbacks for a started application."""
         app, address, _ = demo.launch(
             server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, show_api=False,
             allowed_paths=[str(self.data_path)],
@@ -236,7 +236,7 @@ class StubWebui:
         return app, address
 
     def reload(self):
-        """Reload UI: the extension's callbacks are told, forgotten, and its scripts read again."""
+        """Reload UI: call the unload callbacks, remove all callbacks, and load the scripts again."""
         self.call("script_unloaded")
         self.callbacks.clear()
         self.modules["modules.scripts"].scripts_data.clear()
@@ -247,7 +247,7 @@ class StubWebui:
 
 
 def save_picture(picture, cache_dir, format="png"):
-    """Forge puts a function with these words, and no others, in the place of Gradio 4's."""
+    """Forge replaces Gradio 4's function with one that accepts only these arguments."""
     path = Path(cache_dir, f"{id(picture)}.png")
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path, "PNG")
@@ -255,7 +255,7 @@ def save_picture(picture, cache_dir, format="png"):
 
 
 def first_picture(gallery):
-    """The picture that a gallery shows, or the picture itself."""
+    """Return the first picture of a gallery, or the picture itself."""
     from PIL import Image
 
     if isinstance(gallery, list):
@@ -271,12 +271,12 @@ def main():
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--picture", type=Path)
-    options = parser.parse_args()
+    arguments = parser.parse_args()
     if not gr.__version__.startswith("3."):
         gr.processing_utils.save_pil_to_cache = save_picture
-    host = StubWebui(options.data)
+    host = StubWebui(arguments.data)
     host.load_scripts()
-    host.start(host.build(options.picture), options.port)
+    host.start(host.build(arguments.picture), arguments.port)
     print("ready", *host.reports, flush=True)
     threading.Event().wait()
 

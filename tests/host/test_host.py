@@ -1,4 +1,4 @@
-"""The extension as a guest: it takes its turn, shows in the host's progress, stops when asked, never ends the host."""
+"""The extension inside a host: it waits for the queue, shows progress, stops on Interrupt, never breaks the host."""
 
 import base64
 import subprocess
@@ -30,13 +30,13 @@ ADDRESS = "http://127.0.0.1:7860"
 
 
 @pytest.fixture
-def host(tmp_path, monkeypatch):
-    """A pretend webui that has read our scripts; the modules of both are forgotten afterwards."""
+def host(tmp_path):
+    """A stub webui that has loaded the extension; the modules of both are removed afterwards."""
     made = StubWebui(tmp_path / "webui data")
-    yield from living(made, monkeypatch)
+    yield from loaded(made)
 
 
-def living(made, monkeypatch):
+def loaded(made):
     before = set(sys.modules)
     made.load_scripts()
     yield made
@@ -49,15 +49,15 @@ def living(made, monkeypatch):
 
 
 @pytest.fixture
-def room(host):
-    return guest(host).workshop.host
+def webui_host(host):
+    return extension_of(host).queue.host
 
 
-def guest(host):
+def extension_of(host):
     return host.callbacks["ui_tabs"][-1].__self__
 
 
-def buzz(path, seconds):
+def write_voice(path, seconds):
     time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     sound = 0.3 * np.sin(2 * np.pi * 4 * time_s) ** 2 * np.sign(np.sin(2 * np.pi * 140 * time_s))
     with wave.open(str(path), "wb") as file:
@@ -67,25 +67,25 @@ def buzz(path, seconds):
 
 
 @pytest.fixture
-def order(tmp_path):
+def job_request(tmp_path):
     portrait = tmp_path / "portrait.png"
     Image.open(demo_portrait()).convert("RGB").resize((192, 192)).save(portrait)
 
     def make(seconds):
-        inputs = Inputs(portrait, buzz(tmp_path / "voice.wav", seconds))
+        inputs = Inputs(portrait, write_voice(tmp_path / "voice.wav", seconds))
         return JobRequest(inputs, tmp_path / "out" / "a.mp4", Settings())
 
     return make
 
 
-def wait_for(true, seconds=180):
+def wait_for(condition, seconds=180):
     until_s = time.monotonic() + seconds
-    while not true():
+    while not condition():
         assert time.monotonic() < until_s
         time.sleep(0.01)
 
 
-def test_the_page_is_built_and_every_field_is_there(host):
+def test_the_page_is_built_with_every_option_and_button(host):
     host.build()
     assert host.reports == []
     assert "sadtalker" in host.infotext_utils.paste_fields
@@ -94,9 +94,9 @@ def test_the_page_is_built_and_every_field_is_there(host):
     assert {"sadtalker_output", "sadtalker_move_model"} <= set(host.shared.opts.data_labels)
 
 
-def test_a_tab_that_cannot_be_built_does_not_end_the_host(host, monkeypatch):
+def test_a_tab_that_cannot_be_built_does_not_break_the_host(host, monkeypatch):
     module = sys.modules["sadtalker_ext.webui.host"]
-    monkeypatch.setattr(module, "build_tab", lambda studio: 1 / 0)
+    monkeypatch.setattr(module, "build_tab", lambda context: 1 / 0)
     demo = host.build()
     assert host.reports == []
     texts = [str(block.value) for block in demo.blocks.values() if hasattr(block, "value")]
@@ -105,17 +105,17 @@ def test_a_tab_that_cannot_be_built_does_not_end_the_host(host, monkeypatch):
 
 FAULTS = {
     "settings": lambda host, module: (host.shared.opts, "add_option"),
-    "send-to button": lambda host, module: (guest(host)._sending, "_button"),
+    "send-to button": lambda host, module: (extension_of(host)._send_buttons, "_button"),
     "axes": lambda host, module: (module, "add_axes"),
-    "restorers": lambda host, module: (module, "register_all"),
-    "studio": lambda host, module: (module, "PageContext"),
-    "script": lambda host, module: (module, "sound_input"),
+    "restorers": lambda host, module: (module, "register_host_restorers"),
+    "context": lambda host, module: (module, "PageContext"),
+    "script": lambda host, module: (module, "audio_input"),
     "routes": lambda host, module: (module, "checkpoint_folders"),
 }
 
 
 @pytest.mark.parametrize("part", FAULTS)
-def test_a_fault_anywhere_does_not_end_the_host(host, monkeypatch, part):
+def test_a_fault_anywhere_does_not_break_the_host(host, monkeypatch, part):
     owner, name = FAULTS[part](host, sys.modules["sadtalker_ext.webui.host"])
     monkeypatch.setattr(owner, name, lambda *_, **__: 1 / 0)
     demo = host.build()
@@ -123,13 +123,13 @@ def test_a_fault_anywhere_does_not_end_the_host(host, monkeypatch, part):
     host.call("app_started", demo, app)
     ids = {getattr(block, "elem_id", None) for block in demo.blocks.values()}
     assert {"txt2img_gallery", "tab_sadtalker", "tab_pnginfo"} <= ids
-    noticed = [report for report in host.reports if "ZeroDivisionError" in report]
+    reported = [report for report in host.reports if "ZeroDivisionError" in report]
     shown = any("could not be built" in str(getattr(block, "value", "")) for block in demo.blocks.values())
-    assert noticed or shown
-    assert len(noticed) == len(host.reports)
+    assert reported or shown
+    assert len(reported) == len(host.reports)
 
 
-def test_a_package_that_cannot_be_read_does_not_end_the_host(tmp_path, monkeypatch):
+def test_a_package_that_cannot_be_imported_does_not_break_the_host(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sadtalker_ext.webui.host", None)
     made = StubWebui(tmp_path)
     made.load_scripts()
@@ -141,10 +141,10 @@ def test_a_package_that_cannot_be_read_does_not_end_the_host(tmp_path, monkeypat
             sys.modules.pop(name, None)
 
 
-def test_works_only_in_its_turn(host, order):
-    job_of = guest(host).workshop.submit
+def test_a_job_waits_for_the_hosts_queue(host, job_request):
+    submit = extension_of(host).queue.submit
     with host.call_queue.queue_lock:
-        job = job_of(order(0.4))
+        job = submit(job_request(0.4))
         wait_for(lambda: job.id in host.progress.pending_tasks)
         time.sleep(0.2)
         assert job.state == "waiting"
@@ -156,8 +156,8 @@ def test_works_only_in_its_turn(host, order):
     assert not host.call_queue.queue_lock.locked()
 
 
-def test_shows_in_the_hosts_progress_and_obeys_its_interrupt(host, order):
-    job = guest(host).workshop.submit(order(120))
+def test_a_job_shows_in_the_hosts_progress_and_stops_on_its_interrupt(host, job_request):
+    job = extension_of(host).queue.submit(job_request(120))
     state = host.shared.state
     wait_for(lambda: state.sampling_step > 2 or job.ended)
     assert (state.job_count, state.sampling_steps) == (1, 3000)
@@ -168,64 +168,64 @@ def test_shows_in_the_hosts_progress_and_obeys_its_interrupt(host, order):
     assert job.progress.done < before + 300, "most frames that may still be finished, of 3000"
     assert job.state == "stopped"
     assert not job.request.output.parent.exists()
-    after = guest(host).workshop.submit(order(0.4))
+    after = extension_of(host).queue.submit(job_request(0.4))
     assert after.finished.wait(180)
     assert after.state == "done"
 
 
-def test_the_device_and_folders_are_the_hosts(host, room, tmp_path):
-    runtime = room.runtime(Settings())
+def test_the_device_and_folders_are_the_hosts(host, webui_host, tmp_path):
+    runtime = webui_host.runtime(Settings())
     assert runtime.device == "cpu"
     assert runtime.folders[0] == host.data_path / "models" / "SadTalker"
     host.shared.cmd_opts.sadtalker_device = "cuda:1"
     host.shared.cmd_opts.sadtalker_dir = str(tmp_path / "checkpoints")
-    runtime = room.runtime(Settings())
+    runtime = webui_host.runtime(Settings())
     assert (runtime.device, runtime.folders[0]) == ("cuda:1", tmp_path / "checkpoints")
 
 
-def test_the_image_model_makes_room_and_comes_back(host, order):
+def test_the_image_model_is_moved_off_the_gpu_and_back(host, job_request):
     moved = []
     model = object()
     host.sd_models.model_data = types.SimpleNamespace(sd_model=model)
     host.sd_models.send_model_to_cpu = lambda it: moved.append(("cpu", it))
     host.sd_models.send_model_to_device = lambda it: moved.append(("device", it))
-    job = guest(host).workshop.submit(order(0.4))
+    job = extension_of(host).queue.submit(job_request(0.4))
     assert job.finished.wait(180)
     assert moved == []
     host.shared.opts.sadtalker_move_model = True
-    job = guest(host).workshop.submit(order(0.4))
+    job = extension_of(host).queue.submit(job_request(0.4))
     assert job.finished.wait(180)
     assert moved == [("cpu", model), ("device", model)]
 
 
 @pytest.mark.parametrize("name", ["backend.memory_management", "ldm_patched.modules.model_management"])
-def test_hosts_that_manage_memory_are_asked_to_unload(host, order, monkeypatch, name):
-    """Forge's and reForge's send_model_to_cpu does nothing."""
+def test_a_host_that_manages_memory_itself_unloads_its_models(host, job_request, monkeypatch, name):
+    """send_model_to_cpu does nothing in Forge and reForge."""
     calls = []
     manager = types.SimpleNamespace(unload_all_models=lambda: calls.append("unloaded"))
     monkeypatch.setitem(sys.modules, name, manager)
     host.shared.opts.sadtalker_move_model = True
-    with sys.modules["sadtalker_ext.webui.host"].image_model_aside():
+    with sys.modules["sadtalker_ext.webui.host"].image_model_unloaded():
         assert calls == ["unloaded"]
     host.shared.opts.sadtalker_move_model = False
-    with sys.modules["sadtalker_ext.webui.host"].image_model_aside():
+    with sys.modules["sadtalker_ext.webui.host"].image_model_unloaded():
         pass
     assert calls == ["unloaded"]
 
 
-def test_the_engine_is_kept_unless_the_setting_says_otherwise(host, order):
-    workshop = guest(host).workshop
-    workshop.submit(order(0.4)).finished.wait(180)
-    kept = workshop.engines._engine
+def test_the_engine_stays_open_unless_the_option_is_off(host, job_request):
+    queue = extension_of(host).queue
+    queue.submit(job_request(0.4)).finished.wait(180)
+    kept = queue.engines._engine
     assert kept is not None
-    workshop.submit(order(0.4)).finished.wait(180)
-    assert workshop.engines._engine is kept
+    queue.submit(job_request(0.4)).finished.wait(180)
+    assert queue.engines._engine is kept
     host.shared.opts.sadtalker_keep_engine = False
-    workshop.submit(order(0.4)).finished.wait(180)
-    assert workshop.engines._engine is None
+    queue.submit(job_request(0.4)).finished.wait(180)
+    assert queue.engines._engine is None
 
 
-def test_routes_come_once_and_ask_for_the_hosts_password(host):
+def test_routes_are_added_once_and_require_the_hosts_login(host):
     host.shared.cmd_opts.api_auth = "me:secret,you:other"
     app = FastAPI()
     host.call("app_started", None, app)
@@ -237,33 +237,33 @@ def test_routes_come_once_and_ask_for_the_hosts_password(host):
     assert client.get("/sadtalker/v1/health", auth=("you", "other")).json()["status"] == "ok"
 
 
-def test_no_routes_without_the_hosts_own(host):
+def test_no_routes_are_added_without_the_hosts_api(host):
     host.shared.cmd_opts.api = False
     app = FastAPI()
     host.call("app_started", None, app)
     assert not any(route.path.startswith("/sadtalker") for route in app.routes)
 
 
-def test_a_job_over_rest_ends_in_the_hosts_outputs(host, order):
+def test_a_rest_job_saves_its_video_in_the_hosts_outputs(host, job_request):
     app = FastAPI()
     host.call("app_started", None, app)
-    client, wish = TestClient(app, base_url=ADDRESS), order(0.4)
+    client, request = TestClient(app, base_url=ADDRESS), job_request(0.4)
     files = {
         name: {"base64": base64.b64encode(path.read_bytes()).decode()}
-        for name, path in (("portrait", wish.inputs.portrait), ("voice", wish.inputs.voice))
+        for name, path in (("portrait", request.inputs.portrait), ("voice", request.inputs.voice))
     }
     job = client.post("/sadtalker/v1/jobs", json=files).json()
-    found = guest(host).workshop.find(job["id"])
+    found = extension_of(host).queue.find(job["id"])
     assert found.finished.wait(180)
     assert client.get(f"/sadtalker/v1/jobs/{job['id']}").json()["state"] == "done"
-    (film,) = (host.data_path / "outputs" / "SadTalker").glob("*/*.mp4")
-    assert read_record(film).settings == Settings()
+    (video,) = (host.data_path / "outputs" / "SadTalker").glob("*/*.mp4")
+    assert read_record(video).settings == Settings()
 
 
-def test_reload_registers_nothing_twice_and_leaves_no_thread(host, order):
+def test_reload_registers_nothing_twice_and_leaves_no_thread(host, job_request):
     host.build()
-    first = guest(host).workshop
-    first.submit(order(0.4)).finished.wait(180)
+    first = extension_of(host).queue
+    first.submit(job_request(0.4)).finished.wait(180)
     counts = {kind: len(callbacks) for kind, callbacks in host.callbacks.items()}
     for _ in range(3):
         host.reload()
@@ -271,11 +271,11 @@ def test_reload_registers_nothing_twice_and_leaves_no_thread(host, order):
         assert {kind: len(callbacks) for kind, callbacks in host.callbacks.items()} == counts
     assert host.reports == []
     wait_for(lambda: not any(t.name == "sadtalker-jobs" and t.is_alive() for t in threading.enumerate()))
-    assert guest(host).workshop is not first
+    assert extension_of(host).queue is not first
 
 
 class Processed:
-    """What a generation gives: a grid and two pictures."""
+    """Result of a generation: a grid and two pictures."""
 
     index_of_first_image = 1
     all_seeds = (7, 8)
@@ -286,22 +286,22 @@ class Processed:
         self.images = [Image.new("RGB", (400, 200)), picture, picture]
 
 
-def test_the_script_animates_every_result_but_the_grid(host, order, tmp_path, monkeypatch):
+def test_the_script_animates_every_result_but_the_grid(host, job_request, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     script = host.scripts.scripts_data[0].script_class()
-    processed, wish = Processed(order(0.4).inputs.portrait), order(0.4)
-    generation = types.SimpleNamespace(sadtalker_wishes={"seed": 5})
+    processed, request = Processed(job_request(0.4).inputs.portrait), job_request(0.4)
+    generation = types.SimpleNamespace(sadtalker_axis_values={"seed": 5})
     with host.call_queue.queue_lock:
-        script.postprocess(generation, processed, True, str(wish.inputs.voice), "starter", True, 1.2, 1.0, 1.0)
-    films = sorted((host.data_path / "outputs" / "SadTalker").glob("*/*.mp4"))
-    assert len(films) == 2
-    assert {read_record(film).settings for film in films} == {Settings(still=True, expression_scale=1.2, seed=5)}
+        script.postprocess(generation, processed, True, str(request.inputs.voice), "starter", True, 1.2, 1.0, 1.0)
+    videos = sorted((host.data_path / "outputs" / "SadTalker").glob("*/*.mp4"))
+    assert len(videos) == 2
+    assert {read_record(video).settings for video in videos} == {Settings(still=True, expression_scale=1.2, seed=5)}
     assert processed.comments.splitlines()[0] == "by the host"
-    assert all(str(film) in processed.comments for film in films)
+    assert all(str(video) in processed.comments for video in videos)
 
 
-def test_the_script_says_what_is_missing(host, order):
-    script, processed = host.scripts.scripts_data[0].script_class(), Processed(order(0.4).inputs.portrait)
+def test_the_script_asks_for_a_missing_voice(host, job_request):
+    script, processed = host.scripts.scripts_data[0].script_class(), Processed(job_request(0.4).inputs.portrait)
     script.postprocess(types.SimpleNamespace(), processed, True, None, "starter")
     assert "needs a voice" in processed.comments
     script.postprocess(types.SimpleNamespace(), processed, False)
@@ -322,11 +322,11 @@ def test_axes_are_added_once_and_reach_the_script(host):
     generation = types.SimpleNamespace()
     for option, value in zip(grid.axis_options[:2], (0.5, 0.0), strict=True):
         option.apply(generation, option.type(value), [])
-    wanted = Settings.from_mapping(generation.sadtalker_wishes)
-    assert (wanted.expression_scale, wanted.head_motion_scale) == (0.5, 0.0)
+    expected = Settings.from_mapping(generation.sadtalker_axis_values)
+    assert (expected.expression_scale, expected.head_motion_scale) == (0.5, 0.0)
 
 
-def test_restorers_and_upscalers_are_offered_by_name(host, order):
+def test_restorers_and_upscalers_are_offered_by_name(host, job_request):
     class Restorer:
         def name(self):
             return "CodeFormer"
@@ -345,20 +345,20 @@ def test_restorers_and_upscalers_are_offered_by_name(host, order):
     (choice,) = [block for block in demo.blocks.values() if getattr(block, "elem_id", "") == "sadtalker_restore"]
     names = [choice[0] if isinstance(choice, tuple) else choice for choice in choice.choices]
     assert names == ["none", "CodeFormer", "upscale: Lanczos"]
-    wish = order(0.4)
+    request = job_request(0.4)
     for settings in (Settings(restore="upscale: Lanczos"), Settings(upscale="Lanczos")):
-        job = guest(host).workshop.submit(replace(wish, settings=settings))
+        job = extension_of(host).queue.submit(replace(request, settings=settings))
         assert job.finished.wait(180)
         assert (job.error, job.result.size) == ("", (384, 384))
 
 
-def test_only_one_file_knows_the_hosts_modules():
-    knowing = [
+def test_only_one_file_imports_the_hosts_modules():
+    importing = [
         path.name
         for path in (ROOT / "sadtalker_ext").rglob("*.py")
         if any(line.strip().startswith(("from modules", "import modules")) for line in path.read_text().splitlines())
     ]
-    assert knowing == ["host.py"]
+    assert importing == ["host.py"]
 
 
 HEAVY = """
@@ -373,7 +373,7 @@ print(*host.reports, *sorted({{name.split(".")[0] for name in set(sys.modules) -
 """
 
 
-def test_starting_loads_nothing_heavy(tmp_path):
+def test_the_start_imports_no_heavy_package(tmp_path):
     code = HEAVY.format(tests=str(Path(__file__).parent), data=str(tmp_path))
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     loaded = set(run.stdout.split())

@@ -1,4 +1,4 @@
-"""Inside the webui: our fields take uploads only, our routes answer the webui's own page, whatever its flags."""
+"""Inside the webui, inputs accept uploads only and routes answer the webui's own page, whatever its flags."""
 
 import sys
 from pathlib import Path
@@ -10,9 +10,9 @@ pytest.importorskip("gradio")
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from stub_webui import ROOT
-from test_host import ADDRESS, Processed, host, order  # noqa: F401 - fixtures
+from test_host import ADDRESS, Processed, host, job_request  # noqa: F401 - fixtures
 
-from sadtalker_ext.webui.host_access import allowed_hosts, is_remote, listed
+from sadtalker_ext.webui.host_access import allowed_hosts, is_remote, split_list
 
 sys.path.insert(0, str(ROOT / "tests" / "webui"))
 from attacks import Attacker, paths_in, payloads
@@ -33,7 +33,7 @@ def webui(tmp_path_factory):
     server.close()
 
 
-def test_our_fields_take_nothing_but_uploads(webui):
+def test_inputs_accept_uploads_only(webui):
     attacker = webui.attacker
     ids = {entry["id"]: str(entry["props"].get("elem_id")) for entry in attacker.config["components"]}
     tried = 0
@@ -55,19 +55,19 @@ def test_our_fields_take_nothing_but_uploads(webui):
     assert [path for path in kept if MARK in path.read_text("utf-8", errors="replace")] == []
 
 
-def test_the_script_takes_no_other_file(host, order, tmp_path, monkeypatch):  # noqa: F811
-    """The webui's API hands what a request names on to scripts as it is."""
+def test_the_script_accepts_no_other_file(host, job_request, tmp_path, monkeypatch):  # noqa: F811
+    """The webui's API passes values of a request to scripts unchecked."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    script, wish = host.scripts.scripts_data[0].script_class(), order(0.4)
-    for voice in (str(wish.inputs.voice), {"name": str(wish.inputs.voice), "is_file": True}, "/etc/passwd", 5):
-        processed = Processed(wish.inputs.portrait)
+    script, request = host.scripts.scripts_data[0].script_class(), job_request(0.4)
+    for voice in (str(request.inputs.voice), {"name": str(request.inputs.voice), "is_file": True}, "/etc/passwd", 5):
+        processed = Processed(request.inputs.portrait)
         script.postprocess(SimpleNamespace(), processed, True, voice, "starter")
         assert "has not been uploaded" in processed.comments
-        assert str(wish.inputs.voice) not in processed.comments
-    host.shared.opts.sadtalker_api_folders = f"/nowhere, {wish.inputs.voice.parent}"
-    processed = Processed(wish.inputs.portrait)
-    script.postprocess(SimpleNamespace(), processed, True, str(wish.inputs.voice), "starter")
-    assert "SadTalker made" in processed.comments
+        assert str(request.inputs.voice) not in processed.comments
+    host.shared.opts.sadtalker_api_folders = f"/nowhere, {request.inputs.voice.parent}"
+    processed = Processed(request.inputs.portrait)
+    script.postprocess(SimpleNamespace(), processed, True, str(request.inputs.voice), "starter")
+    assert "SadTalker saved" in processed.comments
 
 
 def client_of(host, **flags):  # noqa: F811
@@ -80,7 +80,7 @@ def client_of(host, **flags):  # noqa: F811
 HEALTH, JOBS = "/sadtalker/v1/health", "/sadtalker/v1/jobs"
 
 
-def test_routes_answer_the_own_page_and_programs(host):  # noqa: F811
+def test_routes_answer_the_webuis_page_and_programs(host):  # noqa: F811
     client = client_of(host)
     assert client.get(HEALTH).status_code == 200
     assert client.get(HEALTH, headers={"Origin": ADDRESS}).status_code == 200
@@ -91,14 +91,14 @@ def test_routes_answer_the_own_page_and_programs(host):  # noqa: F811
         assert not [name for name in answer.headers if name.startswith("access-control")]
     assert client.delete(f"{JOBS}/x", headers={"Origin": EVIL}).status_code == 403
     assert client.delete(f"{JOBS}/x").status_code == 404
-    told = client.get(HEALTH, headers={"Host": "evil.example"}).json()["detail"]
-    assert "settings for SadTalker" in told
+    detail = client.get(HEALTH, headers={"Host": "evil.example"}).json()["detail"]
+    assert "settings for SadTalker" in detail
 
 
 @pytest.mark.parametrize(
     "flags", [{"listen": True}, {"share": True}, {"server_name": "box.lan"}, {"ngrok": "token"}], ids=str
 )
-def test_a_webui_that_is_open_to_others_has_any_name(host, flags):  # noqa: F811
+def test_a_webui_open_to_other_machines_answers_any_host_name(host, flags):  # noqa: F811
     client = client_of(host, **flags)
     for name in ("box.lan:7860", "abc.gradio.live", "127.0.0.1:7860"):
         assert client.get(HEALTH, headers={"Host": name, "Origin": f"http://{name}"}).status_code == 200
@@ -118,15 +118,15 @@ def test_origins_that_the_webui_allows_are_allowed(host):  # noqa: F811
     assert client.get(HEALTH, headers={"Origin": EVIL}).status_code == 200
 
 
-def test_names_of_a_proxy_are_listed_in_the_settings(host):  # noqa: F811
+def test_host_names_of_a_proxy_are_an_option(host):  # noqa: F811
     host.shared.opts.sadtalker_api_hosts = "box.lan, *.example.org"
     client = client_of(host)
     for name, code in (("box.lan", 200), ("a.example.org", 200), ("evil.example", 403)):
         assert client.get(HEALTH, headers={"Host": name}).status_code == code
 
 
-def test_flags_that_a_host_does_not_have():
+def test_hosts_without_these_flags():
     assert not is_remote(SimpleNamespace())
     assert allowed_hosts(SimpleNamespace(), None).allows_host("localhost")
     assert not allowed_hosts(SimpleNamespace(), None).allows_host("evil.example")
-    assert listed(" a, ,b,") == ("a", "b")
+    assert split_list(" a, ,b,") == ("a", "b")

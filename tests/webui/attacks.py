@@ -1,4 +1,4 @@
-"""Requests that the page itself would never send."""
+"""Requests that the page itself never sends."""
 
 import base64
 import http.client
@@ -15,17 +15,17 @@ GRADIO_3 = gradio.__version__.startswith("3.")
 MARK = "contents-8c1d5e"
 SENTENCE = "has not been uploaded to this server"
 EVIL = "http://evil.example"
-"""The browser of these tests takes this name for the own machine's."""
+"""The browser of these tests resolves this name to this machine."""
 
 
 class Attacker:
-    """Sends raw requests to a server: no path is normalised, and every header can be given."""
+    """Sends raw requests to a server: paths are not normalised, and every header can be set."""
 
     def __init__(self, address):
         self.host = urlsplit(address).netloc
 
     def send(self, method, path, body=None, **headers):
-        """Status, headers and body of the answer; ``host`` and ``origin`` are given like other headers."""
+        """Return status, headers and body of the response; ``host`` and ``origin`` are set like other headers."""
         connection = http.client.HTTPConnection(self.host, timeout=60)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
@@ -48,35 +48,35 @@ class Attacker:
         return json.loads(self.send("GET", "/config")[2])
 
     def functions(self):
-        """Index and inputs of every event that runs code on the server, and of those that do not."""
+        """Yield index and inputs of every event."""
         for position, entry in enumerate(self.config["dependencies"]):
             yield entry.get("id", position) if not GRADIO_3 else position, entry["inputs"]
 
     def event(self, *fields):
-        """Index and inputs of the event whose first inputs have these ids."""
+        """Return index and inputs of the event whose first inputs have these ids."""
         ids = {entry["id"]: entry["props"].get("elem_id") for entry in self.config["components"]}
-        wanted = [f"sadtalker_{field}" for field in fields]
+        first = [f"sadtalker_{field}" for field in fields]
         named = {index: (names, [ids[name] for name in names]) for index, names in self.functions()}
-        return next((index, names) for index, (names, begin) in named.items() if begin[: len(wanted)] == wanted)
+        return next((index, names) for index, (names, inputs) in named.items() if inputs[: len(first)] == first)
 
     def defaults(self, inputs):
-        """What the page sends when nothing was touched."""
+        """Return the values that the page sends if nothing was changed."""
         values = {entry["id"]: entry["props"].get("value") for entry in self.config["components"]}
         return [values.get(name) for name in inputs]
 
     def call(self, index, data):
-        """The answers of every route that runs a function."""
+        """Call a function through every route; return the responses."""
         body = {"fn_index": index, "data": data, "session_hash": uuid4().hex[:10], "event_data": None}
         answers = [self.send("POST", path, body)[2] for path in ("/run/predict", "/api/predict/")]
         if not GRADIO_3 and self.send("POST", "/queue/join", body)[0] == 200:
             answers.append(self.send("GET", f"/queue/data?session_hash={body['session_hash']}")[2])
         return b"\n".join(answers)
 
-    def file(self, path, way="/file="):
-        return self.send("GET", way + quote(str(path), safe="/:"))
+    def file(self, path, route="/file="):
+        return self.send("GET", route + quote(str(path), safe="/:"))
 
     def upload(self, name, content):
-        """The path of a file after it was uploaded as the page does it."""
+        """Upload a file as the page does; return its path on the server."""
         form = (
             b'--b\r\nContent-Disposition: form-data; name="files"; filename="' + name.encode()
             + b'"\r\nContent-Type: application/octet-stream\r\n\r\n' + content + b"\r\n--b--\r\n"
@@ -87,13 +87,13 @@ class Attacker:
 
 
 def paths_in(text):
-    """Everything in an answer that looks like the path of a file."""
-    shown = text.decode("utf-8", errors="replace").replace("\\/", "/")
-    return set(re.findall(r'/[^"\\\s<>]{3,}', shown))
+    """Return everything in a response that looks like the path of a file."""
+    decoded = text.decode("utf-8", errors="replace").replace("\\/", "/")
+    return set(re.findall(r'/[^"\\\s<>]{3,}', decoded))
 
 
 def payloads(path):
-    """A request that names a file, in every form that Gradio knows, and nested."""
+    """Return values that name a file, in every form that Gradio accepts, also nested."""
     meta = {"_type": "gradio.FileData"}
     record = {"path": path, "meta": meta, "orig_name": "a.wav", "mime_type": "audio/wav", "size": 1}
     old = {"name": path, "is_file": True, "data": None}
@@ -108,7 +108,7 @@ def payloads(path):
 
 
 def stored(server):
-    """Files that the server keeps for visitors, by path."""
+    """Return the paths of all files in the server's upload folder."""
     return {path for path in (server.folder / "gradio").rglob("*") if path.is_file()}
 
 
@@ -128,17 +128,17 @@ def assert_nothing_kept(server, before):
 
 
 def picture_value(inputs, uploaded):
-    """A portrait as the page of this Gradio sends it."""
+    """Return a portrait as the page of this Gradio version sends it."""
     if GRADIO_3:
         return "data:image/png;base64," + base64.b64encode((inputs / "portrait.png").read_bytes()).decode()
     return {"path": uploaded, "meta": {"_type": "gradio.FileData"}, "orig_name": "portrait.png"}
 
 
 class Bait(http.server.BaseHTTPRequestHandler):
-    """Counts who comes, and serves the attacker's page."""
+    """Records requests and serves the attacker's page."""
 
     def do_GET(self):
-        self.server.asked.append(self.path)
+        self.server.requests.append(self.path)
         body = b"<title>other site</title>" if self.path == "/" else MARK.encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

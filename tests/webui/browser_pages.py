@@ -1,4 +1,4 @@
-"""Pages in processes of their own, and somebody who uses them."""
+"""Servers of the page in subprocesses, and a user of the page."""
 
 import os
 import re
@@ -12,18 +12,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 START_S = 180
 WAIT_S = 180
-"""Longest wait for anything on a page: a machine may be busy with other work."""
+"""Longest wait for anything on a page; long, because the machine may be busy."""
 
 
 class Server:
-    """A page in a process of its own."""
+    """A server of the page in a subprocess."""
 
-    def __init__(self, command, folder, address):
+    def __init__(self, command, folder, address, environment):
         self.folder, self.address = folder, address
         self._log = (folder / "log.txt").open("w", encoding="utf-8")
-        environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder / "gradio")}
+        variables = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder / "gradio"), **environment}
         self._process = subprocess.Popen(
-            command, stdout=self._log, stderr=self._log, env=environment, cwd=folder
+            command, stdout=self._log, stderr=self._log, env={**os.environ, **variables}, cwd=folder
         )
         until_s = time.monotonic() + START_S
         while not self._answers():
@@ -53,14 +53,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def serve(folder, *words):
+def serve(folder, *arguments, environment=None):
     port = free_port()
-    command = [sys.executable, *map(str, words), "--port", str(port)]
-    return Server(command, folder, f"http://127.0.0.1:{port}/")
+    command = [sys.executable, *map(str, arguments), "--port", str(port)]
+    return Server(command, folder, f"http://127.0.0.1:{port}/", environment or {})
 
 
 class Visitor:
-    """Somebody who uses the page."""
+    """A user of the page."""
 
     def __init__(self, page, inputs):
         self.page, self.inputs, self.errors = page, inputs, []
@@ -74,20 +74,20 @@ class Visitor:
     def voice(self, seconds=1):
         self.page.set_input_files("#sadtalker_voice input[type=file]", self.inputs / f"voice_{seconds}.wav")
         self.page.wait_for_selector("#sadtalker_voice audio, #sadtalker_voice .waveform-container", state="attached")
-        # Gradio shows the player a moment before the upload has reached the page's own record.
+        # Gradio shows the player a moment before the page knows the path of the upload.
         self.page.wait_for_timeout(700)
 
     def press(self, name):
         self.page.click(f"#sadtalker_{name}")
 
-    def progress_says(self, words):
+    def progress_says(self, text):
         self.page.wait_for_function(
-            "words => document.querySelector('#sadtalker_progress').innerText.includes(words)", arg=words
+            "text => document.querySelector('#sadtalker_progress').innerText.includes(text)", arg=text
         )
         return self.page.inner_text("#sadtalker_progress")
 
-    def film(self):
-        """Duration of the video that the page shows, in seconds, once the browser can play it."""
+    def video_duration_s(self):
+        """Wait until the browser can play the video; return its duration in seconds."""
         seconds = "(document.querySelector('#sadtalker_video video') || {}).duration"
         self.page.wait_for_function(f"{seconds} > 0")
         return self.page.evaluate(seconds)

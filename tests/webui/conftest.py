@@ -1,4 +1,4 @@
-"""A real browser on a real page; tests are skipped, with the reason, where there is none."""
+"""A real browser and servers of the page; without a browser, its tests are skipped with the reason."""
 
 import http.server
 import os
@@ -27,7 +27,7 @@ FLAGS = (
 
 @pytest.fixture(scope="session")
 def browser():
-    """Debian's or anyone's Chromium, driven by playwright; where CHROMIUM names one, nothing is skipped."""
+    """An installed Chromium, driven by playwright; if the variable CHROMIUM names one, nothing is skipped."""
     program = os.environ.get("CHROMIUM")
     if program:
         import playwright.sync_api as playwright
@@ -36,7 +36,7 @@ def browser():
         names = ("chromium", "chromium-browser", "google-chrome", "chrome")
         program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
-        pytest.skip("there is no Chromium on the path, and CHROMIUM names none")
+        pytest.skip("no Chromium is on the path, and the variable CHROMIUM names none")
     with playwright.sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=program, args=list(FLAGS))
         yield opened
@@ -44,9 +44,9 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def alone(browser, tmp_path_factory):
+def standalone(browser, tmp_path_factory):
     """``sadtalker ui``."""
-    folder = tmp_path_factory.mktemp("alone 説話")
+    folder = tmp_path_factory.mktemp("standalone 説話")
     server = serve(folder, "-m", "sadtalker_ext", "ui", "-o", folder / "videos", "--device", "cpu")
     yield server
     server.close()
@@ -54,7 +54,7 @@ def alone(browser, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory):
-    """Files to upload: a portrait, two of it side by side, one without a face, a video, voices by their length."""
+    """Files to upload: a portrait, two portraits side by side, a picture without a face, a video, voices by length."""
     folder = tmp_path_factory.mktemp("uploads")
     portrait = Image.open(demo_portrait()).convert("RGB").resize((256, 256), Image.LANCZOS)
     portrait.save(folder / "portrait.png")
@@ -63,19 +63,19 @@ def inputs(tmp_path_factory):
     both.paste(portrait, (256, 0))
     both.save(folder / "both.png")
     Image.new("RGB", (256, 256), (40, 120, 200)).save(folder / "empty.png")
-    write_video([np.full((64, 64, 3), level, np.uint8) for level in (40, 90)], folder / "dancer.mp4", VideoSpec())
+    write_video([np.full((64, 64, 3), level, np.uint8) for level in (40, 90)], folder / "reference.mp4", VideoSpec())
     for seconds in (1, 90):
         time_s = np.arange(seconds * RATE_HZ) / RATE_HZ
-        buzz = 0.3 * np.sin(2 * np.pi * 4 * time_s) ** 2 * np.sign(np.sin(2 * np.pi * 140 * time_s))
+        voice = 0.3 * np.sin(2 * np.pi * 4 * time_s) ** 2 * np.sign(np.sin(2 * np.pi * 140 * time_s))
         with wave.open(str(folder / f"voice_{seconds}.wav"), "wb") as file:
             file.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
-            file.writeframes((32767 * buzz).astype("<i2").tobytes())
+            file.writeframes((32767 * voice).astype("<i2").tobytes())
     return folder
 
 
 @pytest.fixture
 def visit(browser, inputs):
-    """Opens a page at an address, and tells of script errors at the end."""
+    """Function that opens the page at an address in a browser context of its own."""
     contexts = []
 
     def open_page(address, width=1280, theme="light"):
@@ -93,7 +93,7 @@ def visit(browser, inputs):
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory, inputs):
-    """``sadtalker ui``, with secrets in its working directory and a picture with a face among them."""
+    """``sadtalker ui`` with secret files in its working directory, one of them a picture with a face."""
     folder = tmp_path_factory.mktemp("attacked")
     (folder / "secret.txt").write_text(MARK)
     (folder / "secret.mp4").write_text(MARK)
@@ -113,7 +113,7 @@ def attacker(attacked):
 @pytest.fixture
 def bait():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bait)
-    server.asked = []
+    server.requests = []
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()

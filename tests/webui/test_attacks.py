@@ -1,4 +1,4 @@
-"""A real server is attacked by requests that name other files, other hosts and other origins."""
+"""Attacks on a real server by requests that name other files, hosts and origins."""
 
 import os
 import time
@@ -17,7 +17,7 @@ from attacks import (
 )  # fmt: skip
 
 
-def test_the_recipe(attacked, attacker):
+def test_the_published_attack(attacked, attacker):
     body = {"fn_index": 2, "data": [{"name": "/etc/passwd", "is_file": True, "data": None}]}
     before = stored(attacked)
     for index in range(40):
@@ -43,12 +43,12 @@ def test_no_event_reads_a_file_that_was_not_uploaded(attacked, attacker, name):
     assert_nothing_kept(attacked, before)
 
 
-def test_no_field_of_an_order_reads_a_file_that_was_not_uploaded(attacked, attacker, inputs):
-    """The other fields are as the page sends them, so that nothing else is wrong with the order."""
+def test_no_field_of_a_request_reads_a_file_that_was_not_uploaded(attacked, attacker, inputs):
+    """The other fields are as the page sends them, so that the request is otherwise valid."""
     portrait = attacker.upload("portrait.png", (inputs / "portrait.png").read_bytes())
-    look, _ = attacker.event("portrait", "face")
-    attacker.call(look, [picture_value(inputs, portrait), "largest"])
-    index, names = attacker.event("ticket", "portrait", "voice", "idle", "reference")
+    show_faces, _ = attacker.event("portrait", "face")
+    attacker.call(show_faces, [picture_value(inputs, portrait), "largest"])
+    index, names = attacker.event("new_job_id", "portrait", "voice", "idle", "reference")
     before = stored(attacked)
     for position in (1, 2, 4):
         for payload in payloads(str(attacked.folder / "secret.png")):
@@ -62,7 +62,7 @@ def test_no_field_of_an_order_reads_a_file_that_was_not_uploaded(attacked, attac
 
 
 def test_an_uploaded_portrait_is_read(attacker, inputs):
-    """What the tests above refuse is refused for its place alone."""
+    """The files in the tests above are refused only because of their location."""
     uploaded = attacker.upload("portrait.png", (inputs / "portrait.png").read_bytes())
     assert attacker.file(uploaded)[2] == (inputs / "portrait.png").read_bytes()
     index, _ = attacker.event("portrait", "face")
@@ -71,22 +71,22 @@ def test_an_uploaded_portrait_is_read(attacker, inputs):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
-def test_links_in_the_folder_lead_nowhere(attacked, attacker, inputs):
+def test_links_in_the_upload_folder_are_not_followed(attacked, attacker, inputs):
     uploaded = attacker.upload("a.png", (inputs / "portrait.png").read_bytes())
     folder = attacked.folder / "gradio" / os.path.basename(os.path.dirname(uploaded))
-    look, _ = attacker.event("portrait", "face")
+    show_faces, _ = attacker.event("portrait", "face")
     links = {"link.png": "secret.png", "link.txt": "secret.txt", "dir": ""}
     for name, target in links.items():
         (folder / name).symlink_to(attacked.folder / target)
     for path in (folder / name for name in ("link.png", "link.txt", "dir/secret.txt", "dir/secret.png")):
         assert attacker.file(path)[0] == 404
         for payload in payloads(str(path)):
-            answer = attacker.call(look, [payload, "largest"])
+            answer = attacker.call(show_faces, [payload, "largest"])
             assert MARK.encode() not in answer
             assert b"st-faces" not in answer
 
 
-def test_files_are_served_from_the_folder_for_uploads_only(attacked, attacker):
+def test_only_files_of_the_upload_folder_are_served(attacked, attacker):
     uploaded = attacker.upload("page.html", b"<script>1</script>")
     status, headers, _ = attacker.file(uploaded)
     assert status == 200
@@ -94,7 +94,7 @@ def test_files_are_served_from_the_folder_for_uploads_only(attacked, attacker):
     assert headers["x-content-type-options"] == "nosniff"
     inner, upload_dir = attacked.folder / "inner" / "secret.txt", os.path.dirname(uploaded)
     deep = "/".join([".."] * 12)
-    for way in ("/file=", "/file/", "//file=", "///file/", "/gradio_api/file=", "/%66ile=", "/./file="):
+    for route in ("/file=", "/file/", "//file=", "///file/", "/gradio_api/file=", "/%66ile=", "/./file="):
         for path in (
             attacked.folder / "secret.txt", attacked.folder / "secret.mp4", "secret.txt", "inner/secret.txt", inner,
             "./secret.txt", "/etc/passwd", f"{upload_dir}/{deep}/etc/passwd", f"{upload_dir}/../../secret.txt",
@@ -102,8 +102,8 @@ def test_files_are_served_from_the_folder_for_uploads_only(attacked, attacker):
             attacked.folder / "log.txt", "gradio/../secret.txt", upload_dir, ".", "", "%2e%2e/secret.txt",
             "secret.txt%00.png",
         ):  # fmt: skip
-            status, headers, content = attacker.send("GET", way + str(path))
-            assert status >= 400, (way, path)
+            status, headers, content = attacker.send("GET", route + str(path))
+            assert status >= 400, (route, path)
             assert MARK.encode() not in content
             assert b"root:" not in content
     assert attacker.send("POST", f"/file={uploaded}")[0] == 405
@@ -111,12 +111,12 @@ def test_files_are_served_from_the_folder_for_uploads_only(attacked, attacker):
     assert attacker.send("GET", f"/file={uploaded}", range="bytes=0-7")[2] == b"<script>"
 
 
-def test_the_server_asks_no_other_machine(attacked, attacker, bait):
+def test_the_server_sends_no_requests_to_other_machines(attacked, attacker, bait):
     address = f"http://127.0.0.1:{bait.server_address[1]}/bait.png"
     before = stored(attacked)
-    for way in ("/file=", "/file/", "/proxy=", "//proxy=", "/gradio_api/proxy=", "/gradio_api/file="):
+    for route in ("/file=", "/file/", "/proxy=", "//proxy=", "/gradio_api/proxy=", "/gradio_api/file="):
         for method in ("GET", "HEAD"):
-            status, headers, content = attacker.send(method, way + address)
+            status, headers, content = attacker.send(method, route + address)
             assert status >= 400
             assert "location" not in headers
             assert MARK.encode() not in content
@@ -124,7 +124,7 @@ def test_the_server_asks_no_other_machine(attacked, attacker, bait):
         for payload in payloads(address):
             assert MARK.encode() not in attacker.call(index, [payload] * len(names))
     time.sleep(0.5)
-    assert bait.asked == []
+    assert bait.requests == []
     assert stored(attacked) == before
 
 
@@ -134,7 +134,7 @@ PATHS = (
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "PUT", "DELETE"])
-def test_other_names_and_origins_are_refused_everywhere(attacker, method):
+def test_other_host_names_and_origins_are_refused_on_every_route(attacker, method):
     port = attacker.host.rpartition(":")[2]
     for path in PATHS:
         for headers in (
@@ -149,7 +149,7 @@ def test_other_names_and_origins_are_refused_everywhere(attacker, method):
             assert len(content) < 500
 
 
-def test_the_own_page_and_programs_are_answered(attacker):
+def test_the_servers_own_page_and_programs_are_answered(attacker):
     port = attacker.host.rpartition(":")[2]
     for headers in (
         {}, {"origin": f"http://{attacker.host}"},
@@ -161,7 +161,7 @@ def test_the_own_page_and_programs_are_answered(attacker):
 
 
 def test_websockets_are_refused(attacker):
-    """Of other origins by the guard, which has tests of its own; of the own page because it needs none."""
+    """Those of other origins by the request guard, which has its own tests; the page itself uses none."""
     handshake = {
         "connection": "Upgrade", "upgrade": "websocket", "sec_websocket_version": "13",
         "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ==",

@@ -1,4 +1,4 @@
-"""The tab inside a host, in a browser: pictures come from other tabs, and the video follows."""
+"""The tab inside a host, in a browser: pictures are sent from other tabs and animated."""
 
 import shutil
 from pathlib import Path
@@ -23,7 +23,7 @@ def tab(visitor, name):
     visitor.page.click(f"#tabs button:has-text('{name}') >> nth=0")
 
 
-def test_a_result_is_sent_and_becomes_a_video(host, visit):
+def test_a_result_is_sent_to_the_tab_and_animated(host, visit):
     visitor = visit(host.address)
     page = visitor.page
     page.wait_for_selector("#txt2img_gallery img")
@@ -33,12 +33,12 @@ def test_a_result_is_sent_and_becomes_a_video(host, visit):
     assert page.locator("#sadtalker_faces .st-face-box").count() == 1
     visitor.voice()
     visitor.press("generate")
-    assert abs(visitor.film() - 1.0) < 0.09
+    assert abs(visitor.video_duration_s() - 1.0) < 0.09
     assert len(list((host.folder / "data 説話" / "outputs" / "SadTalker").glob("*/*.mp4"))) == 1
     assert visitor.errors == []
 
 
-def test_png_info_sends_too(host, visit):
+def test_png_info_sends_pictures(host, visit):
     visitor = visit(host.address)
     page = visitor.page
     tab(visitor, "PNG Info")

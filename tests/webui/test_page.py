@@ -1,4 +1,4 @@
-"""The page in a browser: what a visitor does, and what is seen."""
+"""The page in a browser, used as a user would."""
 
 from browser_pages import traceback_free
 
@@ -10,11 +10,11 @@ def videos(server):
     return sorted((server.folder / "videos").glob("*/*"))
 
 
-def test_from_two_files_to_a_video_that_plays(alone, visit):
-    visitor = visit(alone.address)
+def test_from_two_files_to_a_video_that_plays(standalone, visit):
+    visitor = visit(standalone.address)
     page = visitor.page
     page.wait_for_selector("#sadtalker_gallery .st-message, #sadtalker_gallery .st-result")
-    before = len(videos(alone))
+    before = len(videos(standalone))
     visitor.portrait()
     assert "This face will speak" in page.inner_text("#sadtalker_faces")
     assert page.locator("#sadtalker_faces .st-face-box.st-chosen").count() == 1
@@ -22,39 +22,39 @@ def test_from_two_files_to_a_video_that_plays(alone, visit):
     page.check("#sadtalker_still input")
     visitor.press("generate")
     page.wait_for_selector("#sadtalker_progress [role=progressbar]")
-    assert abs(visitor.film() - 1.0) < 0.09
+    assert abs(visitor.video_duration_s() - 1.0) < 0.09
     page.evaluate("document.querySelector('#sadtalker_video video').play()")
     page.wait_for_function("document.querySelector('#sadtalker_video video').currentTime > 0.3")
     assert page.inner_text("#sadtalker_progress").startswith("Done: voice_1_")
     details = page.inner_text("#sadtalker_details")
-    assert "256 x 256 · 25 frames a second" in details
-    assert "still: True" in details
-    (film,) = videos(alone)[before:]
-    assert read_record(film).settings == Settings(still=True)
+    assert "256 x 256 · 25 frames per second" in details
+    assert "Still head: on" in details
+    (video,) = videos(standalone)[before:]
+    assert read_record(video).settings == Settings(still=True)
     assert page.locator("#sadtalker_gallery .st-result img").count() == before + 1
     assert visitor.errors == []
 
 
-def test_an_earlier_result_gives_its_settings_back(alone, visit):
-    visitor = visit(alone.address)
+def test_the_settings_of_an_earlier_result_can_be_reused(standalone, visit):
+    visitor = visit(standalone.address)
     page = visitor.page
-    if not videos(alone):
+    if not videos(standalone):
         visitor.portrait()
         visitor.voice()
         page.check("#sadtalker_still input")
         visitor.press("generate")
-        visitor.film()
+        visitor.video_duration_s()
     page.reload()
     page.click("#sadtalker_gallery .st-result >> nth=-1")
-    visitor.film()
+    visitor.video_duration_s()
     assert not page.is_checked("#sadtalker_still input")
-    visitor.press("send_back")
-    visitor.progress_says("in the fields now")
+    visitor.press("reuse_settings")
+    visitor.progress_says("The fields now show")
     assert page.is_checked("#sadtalker_still input")
 
 
-def test_two_faces_are_a_choice_and_a_box_is_another(alone, visit):
-    visitor = visit(alone.address)
+def test_a_face_is_chosen_by_button_click_or_box(standalone, visit):
+    visitor = visit(standalone.address)
     page = visitor.page
     visitor.portrait("both.png")
     assert "2 faces" in page.inner_text("#sadtalker_faces")
@@ -70,73 +70,75 @@ def test_two_faces_are_a_choice_and_a_box_is_another(alone, visit):
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 3 * box["height"] / 4, steps=4)
     page.mouse.up()
     drawn = [int(number) for number in visitor.field("face").split(",")]
-    assert all(abs(number - wanted) <= 4 for number, wanted in zip(drawn, (128, 64, 128, 128), strict=True))
+    assert all(abs(number - expected) <= 4 for number, expected in zip(drawn, (128, 64, 128, 128), strict=True))
 
 
-def test_refusals_are_sentences(alone, visit):
-    visitor = visit(alone.address)
+def test_errors_are_shown_as_sentences(standalone, visit):
+    visitor = visit(standalone.address)
     page = visitor.page
     visitor.press("generate")
     visitor.progress_says("Choose a portrait first")
     visitor.portrait("empty.png")
-    assert "No face was found: draw a box" in page.inner_text("#sadtalker_faces")
+    assert "No face was found. Draw a box" in page.inner_text("#sadtalker_faces")
     visitor.press("generate")
     visitor.progress_says("Choose a voice first")
     visitor.voice()
     visitor.press("generate")
-    told = visitor.progress_says("No face was found in the picture")
-    assert traceback_free(told)
+    shown = visitor.progress_says("No face was found in the p")
+    assert traceback_free(shown)
+    assert "/" not in shown
     assert page.locator("#sadtalker_progress [role=alert]").count() == 1
     page.fill("#sadtalker_face textarea, #sadtalker_face input", "nose")
     page.wait_for_timeout(300)
     visitor.press("generate")
-    assert "largest, an index from 0, or a box" in visitor.progress_says("The setting face is 'nose'")
+    assert "largest, an index from 0, or a box" in visitor.progress_says("The setting Face is 'nose'")
 
 
-def test_interrupt_leaves_nothing_and_the_next_video_works(alone, visit):
-    visitor = visit(alone.address)
+def test_interrupt_leaves_no_file_and_the_next_video_works(standalone, visit):
+    visitor = visit(standalone.address)
     page = visitor.page
-    before = videos(alone)
+    before = videos(standalone)
     visitor.portrait()
     visitor.voice(90)
     visitor.press("generate")
     page.wait_for_selector("#sadtalker_progress .st-preview")
     assert "left" in page.inner_text("#sadtalker_progress")
-    words = "document.querySelector('#sadtalker_progress').innerText"
-    at_once = page.evaluate(f"() => {{ document.querySelector('#sadtalker_interrupt').click(); return {words}; }}")
+    progress_text = "document.querySelector('#sadtalker_progress').innerText"
+    click = "document.querySelector('#sadtalker_interrupt').click()"
+    at_once = page.evaluate(f"() => {{ {click}; return {progress_text}; }}")
     assert "Stopping ..." in at_once
-    visitor.progress_says("nothing was kept")
+    visitor.progress_says("no file was written")
     page.wait_for_selector("#sadtalker_progress [data-busy]", state="detached")
-    assert videos(alone) == before
+    assert videos(standalone) == before
     page.reload()
     visitor.portrait()
     visitor.voice()
     visitor.press("generate")
-    visitor.film()
-    assert len(videos(alone)) == len(before) + 1
+    visitor.video_duration_s()
+    assert len(videos(standalone)) == len(before) + 1
 
 
-def test_interrupt_counts_before_the_page_knows_its_job(alone, visit):
-    visitor = visit(alone.address)
+def test_interrupt_works_before_the_request_is_answered(standalone, visit):
+    visitor = visit(standalone.address)
     page = visitor.page
-    before = videos(alone)
+    before = videos(standalone)
     visitor.portrait()
     visitor.voice(90)
     both = "['generate', 'interrupt'].forEach(name => document.querySelector('#sadtalker_' + name).click())"
     page.evaluate(f"() => {{ {both}; }}")
     visitor.progress_says("Stopped")
     page.wait_for_selector("#sadtalker_progress [data-busy]", state="detached")
-    assert videos(alone) == before
+    assert videos(standalone) == before
     page.reload()
     page.wait_for_timeout(1500)
     assert page.locator("#sadtalker_progress [data-busy]").count() == 0
 
 
-def test_interrupt_does_not_wait_for_an_order_on_its_way(alone, visit):
-    """The order is held up, as a slow line would; it names the voice, which went to the server when it was chosen."""
-    visitor = visit(alone.address)
+def test_interrupt_does_not_wait_for_a_slow_request(standalone, visit):
+    """The request is delayed, as by a slow connection; it names the voice, which was uploaded when it was chosen."""
+    visitor = visit(standalone.address)
     page = visitor.page
-    before, held = videos(alone), []
+    before, held = videos(standalone), []
     visitor.portrait()
     visitor.voice(90)
 
@@ -149,23 +151,23 @@ def test_interrupt_does_not_wait_for_an_order_on_its_way(alone, visit):
     page.route("**/run/**", hold)
     visitor.press("generate")
     visitor.press("interrupt")
-    visitor.progress_says("Stopped before it began")
-    (order,) = held
-    assert len(order.request.post_data) < 1_000_000
+    visitor.progress_says("Stopped before it started")
+    (request,) = held
+    assert len(request.request.post_data) < 1_000_000
     with page.expect_response("**/run/**"):
-        order.continue_()
+        request.continue_()
     page.wait_for_timeout(1500)
-    assert "Stopped before it began" in page.inner_text("#sadtalker_progress")
-    assert videos(alone) == before
+    assert "Stopped before it started" in page.inner_text("#sadtalker_progress")
+    assert videos(standalone) == before
     page.unroute("**/run/**")
     visitor.press("generate")
     page.wait_for_selector("#sadtalker_progress [data-busy]")
     visitor.press("interrupt")
-    visitor.progress_says("nothing was kept")
+    visitor.progress_says("no file was written")
 
 
-def test_a_portrait_without_a_voice_is_idle(alone, visit):
-    visitor = visit(alone.address)
+def test_a_silent_video_needs_no_voice(standalone, visit):
+    visitor = visit(standalone.address)
     page = visitor.page
     visitor.portrait()
     page.click("#sadtalker_idle_part .label-wrap")
@@ -173,30 +175,30 @@ def test_a_portrait_without_a_voice_is_idle(alone, visit):
     page.keyboard.press("Tab")
     page.wait_for_timeout(300)
     visitor.press("generate")
-    assert abs(visitor.film() - 2.0) < 0.09
+    assert abs(visitor.video_duration_s() - 2.0) < 0.09
     assert "Done: idle_" in visitor.progress_says("Done")
     visitor.voice()
     visitor.press("generate")
-    visitor.progress_says("remove the voice, or set the length to 0")
+    visitor.progress_says("remove the voice, or set the length")
 
 
-def test_a_reference_is_asked_for_where_it_counts(alone, visit):
-    visitor = visit(alone.address)
+def test_a_reference_is_offered_for_engines_that_support_it(standalone, visit):
+    visitor = visit(standalone.address)
     page = visitor.page
     assert page.is_hidden("#sadtalker_reference_part")
     page.click("#sadtalker_engine label:has-text('sadtalker')")
     page.wait_for_selector("#sadtalker_reference_part .label-wrap")
     page.click("#sadtalker_reference_part .label-wrap")
     assert page.is_checked("#sadtalker_reference_use label:has-text('Blinks and head') input")
-    page.set_input_files("#sadtalker_reference input[type=file]", visitor.inputs / "dancer.mp4")
-    page.wait_for_selector("#sadtalker_reference :text('dancer')")
+    page.set_input_files("#sadtalker_reference input[type=file]", visitor.inputs / "reference.mp4")
+    page.wait_for_selector("#sadtalker_reference :text('reference')")
     page.click("#sadtalker_engine label:has-text('starter')")
     page.wait_for_selector("#sadtalker_reference_part", state="hidden")
     assert visitor.errors == []
 
 
-def test_an_engine_without_its_checkpoints_says_which(alone, visit):
-    visitor = visit(alone.address)
+def test_missing_checkpoints_are_named(standalone, visit):
+    visitor = visit(standalone.address)
     page = visitor.page
     page.click("#sadtalker_engine label:has-text('sadtalker')")
     page.wait_for_selector("#sadtalker_panel td.st-bad")
@@ -210,16 +212,16 @@ def test_an_engine_without_its_checkpoints_says_which(alone, visit):
     page.wait_for_selector("#sadtalker_download", state="hidden")
 
 
-def test_a_narrow_window_shows_everything(alone, visit):
+def test_a_narrow_window_shows_everything(standalone, visit):
     for theme in ("light", "dark"):
-        visitor = visit(alone.address, width=390, theme=theme)
+        visitor = visit(standalone.address, width=390, theme=theme)
         visitor.portrait()
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 391
         assert visitor.page.is_visible("#sadtalker_generate")
 
 
-def test_a_keyboard_reaches_the_buttons(alone, visit):
-    visitor = visit(alone.address)
+def test_a_keyboard_reaches_the_buttons(standalone, visit):
+    visitor = visit(standalone.address)
     visitor.page.focus("#sadtalker_generate")
     visitor.page.keyboard.press("Enter")
     visitor.progress_says("Choose a portrait first")

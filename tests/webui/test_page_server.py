@@ -1,4 +1,4 @@
-"""Where the page listens, and the folder in which it keeps uploads."""
+"""The server of the page and its upload folder."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 
 from sadtalker_ext.errors import EngineError
-from sadtalker_ext.webui.page_server import PageServer, address_of, listen
+from sadtalker_ext.webui.page_server import PageServer, bind_socket, local_url
 
 
 async def hello(scope, receive, send):
@@ -27,7 +27,7 @@ def test_serves_until_it_is_closed():
     server.wait()
 
 
-def test_an_address_that_cannot_be_listened_on_is_a_sentence():
+def test_an_unusable_address_is_an_engine_error():
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
@@ -35,7 +35,7 @@ def test_an_address_that_cannot_be_listened_on_is_a_sentence():
         taken = [("127.0.0.1", port), ("127.0.0.1", 99999), ("127.0.0.1", -1), ("192.0.2.1", 0), ("a" * 70, 0)]
         for host, wrong in taken:
             with pytest.raises(EngineError, match="choose another --"):
-                listen(host, wrong)
+                bind_socket(host, wrong)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_an_address_that_cannot_be_listened_on_is_a_sentence():
         ("::1", "http://[::1]:80/"), ("[::1]", "http://[::1]:80/"), ("box.lan", "http://box.lan:80/"),
     ],
 )  # fmt: skip
-def test_the_address_that_is_told(host, address):
-    assert address_of(host, 80) == address
+def test_the_url_of_the_server(host, address):
+    assert local_url(host, 80) == address
 
 
 OWN_FOLDER = """
@@ -61,17 +61,17 @@ assert os.environ["GRADIO_TEMP_DIR"] == folder
 """
 
 
-def test_uploads_lie_in_a_folder_of_the_process(tmp_path):
+def test_each_process_has_its_own_upload_folder(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"}
     command = [sys.executable, "-c", OWN_FOLDER]
-    told = [
+    folders = [
         subprocess.run(
             command, env=environment | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=True
         ).stdout.split()
         for _ in range(2)
     ]
-    assert told[0][0] != told[1][0]
-    assert os.name == "nt" or {mode for _, mode in told} == {"0o700"}
+    assert folders[0][0] != folders[1][0]
+    assert os.name == "nt" or {mode for _, mode in folders} == {"0o700"}
     assert list(tmp_path.iterdir()) == []
     named = subprocess.run(
         command, env=environment | {"GRADIO_TEMP_DIR": str(tmp_path)}, capture_output=True, text=True, check=True

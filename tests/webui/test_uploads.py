@@ -1,4 +1,4 @@
-"""Values of requests become paths only of uploaded files, whatever form they have."""
+"""Values of requests resolve to uploaded files only, whatever their form."""
 
 import asyncio
 import base64
@@ -13,17 +13,17 @@ import pytest
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.pipeline.job_queue import JobQueue
 from sadtalker_ext.webui import uploads
-from sadtalker_ext.webui.actions import Actions, keep
-from sadtalker_ext.webui.compat_inputs import picture_input, sound_input, video_input
+from sadtalker_ext.webui.actions import PageActions, store_upload
+from sadtalker_ext.webui.compat_inputs import audio_input, picture_input, video_input
 from sadtalker_ext.webui.page_context import PageContext
-from sadtalker_ext.webui.uploads import check_values, inside, is_plain_path, kept_name, received_file
+from sadtalker_ext.webui.uploads import check_values, is_plain_path, received_file, relative_name, resolve_inside
 
 SECRET = "secret-0b6f"
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The folder for uploads, with one upload in it; a secret lies beside it and in the working directory."""
+    """The upload folder with one upload; a secret file is beside it, in the working directory."""
     made = tmp_path / "uploads"
     (made / "a1").mkdir(parents=True)
     (made / "a1" / "voice.wav").write_text("sound")
@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def forms(path):
-    """Every form in which Gradio hands a file over."""
+    """Yield a path in every form in which Gradio passes a file."""
     yield path
     yield [path]
     yield (path,)
@@ -90,17 +90,17 @@ def test_an_upload_is_accepted_in_every_form(folder):
     assert received_file(expected) == expected
     with tempfile.NamedTemporaryFile(dir=folder) as file:
         assert received_file(file) == Path(file.name).resolve()
-    assert kept_name(expected) == "a1/voice.wav"
+    assert relative_name(expected) == "a1/voice.wav"
     assert [received_file(nothing) for nothing in (None, "", [], ())] == [None] * 4
 
 
-def test_a_folder_reached_by_a_link_is_the_same_folder(folder, tmp_path, monkeypatch):
+def test_the_upload_folder_may_be_a_link(folder, tmp_path, monkeypatch):
     other = tmp_path / "other name"
     other.symlink_to(folder, target_is_directory=True)
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(other))
     expected = (folder / "a1" / "voice.wav").resolve()
     assert received_file(str(other / "a1" / "voice.wav")) == received_file(str(expected)) == expected
-    assert kept_name(expected) == "a1/voice.wav"
+    assert relative_name(expected) == "a1/voice.wav"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_folder_reached_by_a_link_is_the_same_folder(folder, tmp_path, monkeyp
     ],
     ids=repr,
 )  # fmt: skip
-def test_other_values_are_a_sentence(folder, given):
+def test_other_values_are_refused_with_a_sentence(folder, given):
     if given == [None]:
         assert received_file(given) is None
         return
@@ -122,7 +122,7 @@ def test_other_values_are_a_sentence(folder, given):
         received_file(given)
 
 
-def test_contents_are_kept_as_they_came(folder):
+def test_content_is_saved_unaltered(folder):
     for content, name in ((b"\x00\xffabc", "voice.wav"), (b"", "empty.mp3"), (b"x" * 100_000, "說話.mp3")):
         data = "data:audio/wav;codecs=1;base64," + base64.b64encode(content).decode()
         path = received_file({"name": name, "data": data, "is_file": False})
@@ -139,7 +139,7 @@ def test_contents_are_kept_as_they_came(folder):
     ["../../x.wav", "/etc/cron.d/x", "..", ".", "...", "", "C:\\x\\y.wav", "..\\x", ".htaccess", "a\0b", "nul",
      "CON.wav", "x" * 300 + ".wav", "說" * 300, "a/b/..", "a:b", "<img src=x>"],
 )  # fmt: skip
-def test_names_of_contents_stay_inside(folder, name):
+def test_names_of_uploads_stay_inside_the_folder(folder, name):
     path = received_file({"name": name, "data": "data:audio/wav;base64,YQ=="})
     assert path.read_bytes() == b"a"
     assert path.parent.parent == folder.resolve()
@@ -148,7 +148,7 @@ def test_names_of_contents_stay_inside(folder, name):
     assert not set(path.name) & set('<>:"/\\|?*\0')
 
 
-def test_more_folders_can_be_allowed(folder, tmp_path):
+def test_further_folders_can_be_allowed(folder, tmp_path):
     shared = tmp_path / "shared"
     shared.mkdir()
     (shared / "voice.wav").touch()
@@ -156,7 +156,7 @@ def test_more_folders_can_be_allowed(folder, tmp_path):
     with pytest.raises(MediaError):
         received_file(str(tmp_path / "secret.wav"), (shared,))
     with pytest.raises(MediaError):
-        inside("voice.wav", (folder, shared))
+        resolve_inside("voice.wav", (folder, shared))
 
 
 @pytest.mark.parametrize(
@@ -169,11 +169,11 @@ def test_more_folders_can_be_allowed(folder, tmp_path):
         ("LPT¹.x", False), ("conin$", False), ("a\x1fb", False),
     ],
 )  # fmt: skip
-def test_network_names_and_devices_of_windows(name, plain):
+def test_windows_network_paths_and_devices(name, plain):
     assert is_plain_path(name, windows=True) is plain
 
 
-def test_values_are_checked_at_any_depth(folder):
+def test_values_are_checked_at_every_depth(folder):
     upload = str(folder / "a1" / "voice.wav")
     check_values([{"path": upload}, [{"a": [{"name": upload, "is_file": True}]}], "/etc/passwd", 5, None, {"name": 1}])
     other = "/etc/passwd"
@@ -192,14 +192,14 @@ def components(folder):
 
     with gradio.Blocks(analytics_enabled=False) as blocks:
         picture_input("picture")
-        sound_input("sound")
+        audio_input("sound")
         video_input("Video", "video")
     named = {"picture", "sound", "video", "sound_microphone"}
     return [block for block in blocks.blocks.values() if getattr(block, "elem_id", None) in named]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs symbolic links and pipes")
-def test_components_take_nothing_but_uploads(folder):
+def test_components_accept_uploads_only(folder):
     import gradio
 
     found = components(folder)
@@ -216,12 +216,12 @@ def test_components_take_nothing_but_uploads(folder):
 
 
 def run(coroutine):
-    """Its result; this thread may have a running loop of the browser's driver."""
+    """Return its result; in another thread, because the browser driver may run a loop in this one."""
     with ThreadPoolExecutor() as pool:
         return pool.submit(asyncio.run, coroutine).result()
 
 
-def test_components_fetch_nothing(folder):
+def test_components_download_nothing(folder):
     import gradio
 
     for component in components(folder):
@@ -234,36 +234,36 @@ def test_components_fetch_nothing(folder):
             assert Path(run(move(upload))).samefile(upload)
 
 
-def test_handlers_answer_with_a_sentence(folder, tmp_path):
+def test_event_handlers_answer_with_a_sentence(folder, tmp_path):
     import gradio
 
-    actions = Actions(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,)))
+    actions = PageActions(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,)))
     for path in ("/etc/passwd", str(tmp_path / "secret.wav"), "http://127.0.0.1/x", "../secret.wav"):
-        assert uploads.NOT_UPLOADED in actions.look(path, "largest")
+        assert uploads.NOT_UPLOADED in actions.show_faces(path, "largest")
         upload = str(folder / "a1" / "voice.wav")
-        for wish in ((path, upload, 0, None, "eyes"), (upload, path, 0, None, "eyes"), (upload, None, 2, path, "eyes")):
-            job, told = actions.generate("", *wish)
+        for form in ((path, upload, 0, None, "eyes"), (upload, path, 0, None, "eyes"), (upload, None, 2, path, "eyes")):
+            job, shown = actions.generate("", *form)
             assert job == ""
-            assert uploads.NOT_UPLOADED in told
+            assert uploads.NOT_UPLOADED in shown
         with pytest.raises(gradio.Error):
-            keep(path)
-    assert keep(str(folder / "a1" / "voice.wav")) == "a1/voice.wav"
-    assert keep(None) == ""
+            store_upload(path)
+    assert store_upload(str(folder / "a1" / "voice.wav")) == "a1/voice.wav"
+    assert store_upload(None) == ""
 
 
 @pytest.mark.parametrize(
     "mirror", ["http://127.0.0.1:1/", "https://evil.example/", "", None, ["github"], {"a": 1}, "GitHub"]
 )
 def test_only_named_mirrors_are_downloaded_from(tmp_path, monkeypatch, mirror):
-    studio = PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,))
-    monkeypatch.setattr(studio.download, "begin", lambda *_: pytest.fail("a download began"))
-    told = Actions(studio).fetch("sadtalker", mirror)
-    assert "github, huggingface, hf-mirror; choose one" in told
+    context = PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,))
+    monkeypatch.setattr(context.download, "start", lambda *_: pytest.fail("a download started"))
+    shown = PageActions(context).start_download("sadtalker", mirror)
+    assert "github, huggingface, hf-mirror; choose one" in shown
 
 
 def test_a_named_mirror_is_downloaded_from(tmp_path, monkeypatch):
-    begun = []
-    studio = PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,))
-    monkeypatch.setattr(studio.download, "begin", lambda *words: begun.append(words[-1]))
-    Actions(studio).fetch("sadtalker", "hf-mirror")
-    assert begun == ["hf-mirror"]
+    started = []
+    context = PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,))
+    monkeypatch.setattr(context.download, "start", lambda *arguments: started.append(arguments[-1]))
+    PageActions(context).start_download("sadtalker", "hf-mirror")
+    assert started == ["hf-mirror"]

@@ -1,15 +1,15 @@
-"""Buttons that send a picture here from the other tabs of the host."""
+"""Buttons in the host's other tabs that send a picture to the SadTalker tab."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-TAB = "sadtalker"
-SOURCES = ("txt2img", "img2img", "extras")
+TAB: Final = "sadtalker"
+SOURCES: Final = ("txt2img", "img2img", "extras")
 
 
-class Sending:
-    """Watches the host's components as they are made, and puts a button beside the host's own."""
+class SendButtons:
+    """Adds a button beside the host's own send buttons while the host builds its page."""
 
     def __init__(self, infotext: Any, button: Any) -> None:  # noqa: ANN401 - the host's module and button class
         self._infotext = infotext
@@ -17,9 +17,9 @@ class Sending:
         self._galleries: dict[str, Any] = {}
         self._pnginfo: Any = None
 
-    def after_component(self, component: Any, **words: Any) -> None:  # noqa: ANN401 - the host's callback
-        """Called by the host for every component of its page."""
-        elem_id = words.get("elem_id") or ""
+    def after_component(self, component: Any, **options: Any) -> None:  # noqa: ANN401 - the host's callback
+        """Handle one component of the host's page; the host calls this for each of them."""
+        elem_id = options.get("elem_id") or ""
         for source in SOURCES:
             if elem_id == f"{source}_gallery":
                 self._galleries[source] = component
@@ -31,8 +31,8 @@ class Sending:
             self._add("pnginfo", self._pnginfo)
             self._pnginfo = None
 
-    def receive(self, picture: Any) -> None:  # noqa: ANN401 - a Gradio component
-        """The field that pictures are sent to; must be called, or the host cannot connect its buttons."""
+    def set_target(self, picture: Any) -> None:  # noqa: ANN401 - a Gradio component
+        """Set the input that receives pictures; required, because the host fails if a button has no target."""
         self._infotext.add_paste_fields(TAB, picture, [])
 
     def _add(self, source: str, picture: Any) -> None:  # noqa: ANN401

@@ -1,0 +1,114 @@
+"""The page's JavaScript and CSS: found in a checkout and in an installed wheel, an error if they are missing."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from importlib.util import find_spec
+from itertools import permutations
+
+import pytest
+from browser_pages import ROOT, serve
+
+from sadtalker_ext.errors import MissingPackageError
+from sadtalker_ext.webui import page_assets
+from sadtalker_ext.webui.page_assets import page_script, page_style
+
+BUILD_INPUTS = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "constraints.txt", "style.css")
+
+
+def test_a_checkout_serves_every_file():
+    script = page_script()
+    files = sorted(ROOT.glob("javascript/*.js"))
+    assert len(files) > 1
+    for path in files:
+        assert path.read_text("utf-8") in script
+    assert page_style() == (ROOT / "style.css").read_text("utf-8")
+
+
+@pytest.mark.parametrize("read", [page_script, page_style])
+def test_missing_assets_are_an_error_with_a_remedy(tmp_path, monkeypatch, read):
+    monkeypatch.setattr(page_assets, "PACKAGED", tmp_path / "assets")
+    monkeypatch.setattr(page_assets, "REPOSITORY", tmp_path)
+    with pytest.raises(MissingPackageError, match="missing from this installation; install sadtalker-ext again"):
+        read()
+
+
+def test_the_scripts_load_in_any_order_and_twice(browser):
+    """Hosts load every file of the folder, in an order of their own, and again after Reload UI."""
+    scripts = [path.read_text("utf-8") for path in sorted(ROOT.glob("javascript/*.js"))]
+    page = browser.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    orders = list(permutations(range(len(scripts))))[::40]
+    names = set()
+    for order in orders:
+        page.goto("about:blank")
+        for index in (*order, *order):
+            page.evaluate(f"() => {{ {scripts[index]} }}")
+        names.add(page.evaluate("Object.keys(window.sadtalkerUi).sort().join()"))
+        assert page.evaluate("window.sadtalkerUi.updaters.length") == 2
+        assert page.evaluate("typeof window.switch_to_sadtalker") == "function"
+    page.close()
+    assert errors == []
+    assert len(names) == 1
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The package installed from a wheel that was built from a copy of the sources."""
+    if find_spec("setuptools") is None:
+        pytest.skip("a wheel is built with setuptools, which is not installed")
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
+    ignore = shutil.ignore_patterns("__pycache__")
+    for folder in ("sadtalker_ext", "javascript"):
+        shutil.copytree(ROOT / folder, source / folder, ignore=ignore)
+    for name in BUILD_INPUTS:
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    offline = ["-q", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "wheel", *offline, "--no-build-isolation", "-w", source / "dist", source], check=True)
+    (wheel,) = (source / "dist").glob("*.whl")
+    subprocess.run([*pip, "install", *offline, "--target", target, wheel], check=True)
+    shutil.rmtree(source)
+    return target
+
+
+@pytest.fixture(scope="module")
+def wheel_server(installed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel server")
+    environment = {"PYTHONPATH": str(installed), "SADTALKER_INSTALLED": str(installed)}
+    check = "import os, sadtalker_ext; assert sadtalker_ext.__file__.startswith(os.environ['SADTALKER_INSTALLED'])"
+    subprocess.run([sys.executable, "-c", check], env={**os.environ, **environment}, cwd=folder, check=True)
+    arguments = ("-m", "sadtalker_ext", "ui", "-o", folder / "videos", "--device", "cpu")
+    server = serve(folder, *arguments, environment=environment)
+    yield server
+    server.close()
+
+
+def test_a_wheel_has_exactly_the_assets_of_the_repository(installed):
+    assets = installed / "sadtalker_ext" / "webui" / "assets"
+    names = {path.relative_to(assets).as_posix() for path in assets.rglob("*") if path.is_file()}
+    assert names == {"style.css", *(f"javascript/{path.name}" for path in ROOT.glob("javascript/*.js"))}
+
+
+def test_a_wheel_serves_page_script_and_style(wheel_server):
+    with urllib.request.urlopen(wheel_server.address, timeout=60) as response:
+        page = response.read().decode()
+    with urllib.request.urlopen(f"{wheel_server.address}config", timeout=60) as response:
+        config = json.load(response)
+    assert "SadTalker" in page
+    scripts = " ".join(str(entry.get("js")) for entry in config["dependencies"])
+    assert "switch_to_sadtalker" in scripts
+    assert "#tab_sadtalker .st-bar" in str(config["css"])
+
+
+def test_a_page_from_a_wheel_runs_its_script(wheel_server, visit):
+    visitor = visit(wheel_server.address)
+    visitor.portrait()
+    assert visitor.page.locator("#sadtalker_faces .st-face-box.st-chosen").count() == 1
+    display = "getComputedStyle(document.querySelector('.st-hidden')).display"
+    assert visitor.page.evaluate(display) == "none"
+    assert visitor.errors == []
