@@ -20,7 +20,7 @@ from sadtalker_ext.puppet.basis import MOUTH_SHAPES, SCALED_COLUMNS, SHAPE_INDEX
 from sadtalker_ext.puppet.imaging import CpuImaging
 
 if TYPE_CHECKING:
-    from sadtalker_ext.arrays import Float32Array, Frame
+    from sadtalker_ext.arrays import Float32Array, Float64Array, Frame
     from sadtalker_ext.audio.prosody import Prosody
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.engines.protocol import MotionEditor
@@ -59,8 +59,18 @@ class StarterEngine:
     def read_face(self, portrait: Portrait) -> Motion:
         """Prepare the portrait and return zero motion: the motion of this engine is relative to the picture."""
         self._current = self._renderer(portrait)
+        return self.neutral_motion()
+
+    def neutral_motion(self) -> Motion:
+        """Return zero motion (T = 1)."""
         zeros = np.zeros((1, 3), np.float32)
         return Motion(np.zeros((1, len(SHAPES)), np.float32), zeros, zeros)
+
+    def mouth_curves(self, motion: Motion) -> tuple[Float64Array, Float64Array]:
+        """Return opening and width of the mouth (T,); opening 1 is the jaw wide open, width 1 the mouth at rest."""
+        from sadtalker_ext.metrics.sync import mouth_opening, mouth_width
+
+        return mouth_opening(motion.expression), mouth_width(motion.expression)
 
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
         """Predict mouth, eyebrows, eyelids, gaze and head pose for the whole of ``speech``, added to ``source``."""
