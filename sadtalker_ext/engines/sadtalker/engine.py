@@ -20,10 +20,10 @@ from sadtalker_ext.engines.sadtalker import coefficients as rows
 from sadtalker_ext.engines.sadtalker.coefficients import from_motion, to_motion
 from sadtalker_ext.engines.sadtalker.framing import (
     Framing,
+    feathered_finish,
     frame_portrait,
     mode_named,
-    official_finisher,
-    paster,
+    official_finish,
 )
 from sadtalker_ext.engines.sadtalker.inference import predict_expression, predict_pose, source_tensor, to_pixels
 from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
@@ -56,13 +56,13 @@ if TYPE_CHECKING:
     Networks = tuple[OfficialNetworks, MappingNet]
 
 DEFAULT_OPTIONS: Final = SadTalkerOptions()
-SOUND_BATCH: Final = 32
-"""Frames of sound heard together; the networks' chunk of poses."""
+AUDIO_BATCH: Final = 32
+"""Frames whose audio is processed together: the chunk length of PoseVAE."""
 
 
 @dataclass(frozen=True)
-class Face:
-    """One portrait as the networks see it. coefficients: (70 or 73,) of the source."""
+class PreparedFace:
+    """A prepared portrait. coefficients: (70 or 73,) of the source."""
 
     portrait: Portrait
     framing: Framing
@@ -70,10 +70,10 @@ class Face:
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What the frames of one face share; ``finish`` makes a frame of the video from a rendered square."""
+class RenderSource:
+    """Tensors shared by all frames of a portrait. finish: converts a rendered square to a frame of the video."""
 
-    face: Face
+    face: PreparedFace
     canonical: Tensor
     keypoints: Tensor
     encoded: EncodedSource
@@ -81,15 +81,15 @@ class Scene:
 
 
 class SadTalkerEngine:
-    """Holds the networks and one prepared portrait at a time."""
+    """The networks and the portrait that was prepared last."""
 
     def __init__(
         self, runtime: Runtime, options: SadTalkerOptions = DEFAULT_OPTIONS, networks: Networks | None = None
     ) -> None:
-        """networks: taken instead of those in the checkpoints."""
+        """Load the networks from the checkpoint folders, unless ``networks`` are given."""
         if options.size_px not in PACKAGED:
             sizes = " or ".join(str(size) for size in PACKAGED)
-            raise EngineError(f"The engine sadtalker renders {sizes} pixels, not {options.size_px}")
+            raise EngineError(f"The engine {NAME} renders {sizes} pixels, not {options.size_px}")
         self.mode, self.options, self.runtime = mode_named(options.mode), options, runtime
         self.device = runtime.torch_device()
         runtime.torch_dtype(("float32",))
@@ -101,100 +101,102 @@ class SadTalkerEngine:
         self._face_recon = None if kind == PUPPET else official.face_recon().to(self.device)
         self._keypoints = official.keypoint_detector().to(self.device)
         self._generator = official.generator().to(self.device)
-        self._face: Face | None = None
-        self._scene: Scene | None = None
+        self._face: PreparedFace | None = None
+        self._source: RenderSource | None = None
         self.spec = engine_spec(self.config, official.name)
         columns = SCALED_COLUMNS if kind == PUPPET else tuple(range(rows.EXPRESSION.stop))
         editor_class = OfficialMotionEditor if options.parity else StandardMotionEditor
         self.editor: MotionEditor = editor_class(columns)
 
     def read_face(self, portrait: Portrait) -> Motion:
-        """The portrait's own 3DMM coefficients as motion (T = 1)."""
-        return to_motion(self._read(portrait).coefficients[None])
+        """Return the 3DMM coefficients of the portrait as motion (T = 1)."""
+        return to_motion(self._prepare_face(portrait).coefficients[None])
 
     @torch.inference_mode()
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
-        """Expression from ExpNet, smoothed poses from PoseVAE; the sound is heard twice and never held."""
+        """Predict the expression with ExpNet and poses with PoseVAE; the audio is streamed twice, never stored."""
         reference = torch.from_numpy(from_motion(source)[:1]).to(self.device)
         frames = speech.frames
-        lids = style.blink * blinks(style, frames)
-        known = from_motion(source)[:1, rows.EXPRESSION] if style.expression is None else style.expression
-        faces = rows.loop_to_length(known, frames)
+        lids = style.blink * lid_closure(style, frames)
+        base = from_motion(source)[:1, rows.EXPRESSION] if style.expression is None else style.expression
+        bases = rows.loop_to_length(base, frames)
         latents = torch.Generator().manual_seed(style.seed)
         expression = []
-        for start, mel in zip(range(0, frames, SOUND_BATCH), self._hear(speech), strict=True):
+        for start, mel in zip(range(0, frames, AUDIO_BATCH), self._mel_windows(speech), strict=True):
             part = slice(start, start + mel.shape[1])
             blink = torch.from_numpy(lids[part].astype(np.float32)).to(self.device)[None]
-            face = torch.from_numpy(faces[part]).to(self.device)[None]
-            expression.append(predict_expression(self._exp_net, mel, face, blink)[0].cpu())
+            base_part = torch.from_numpy(bases[part]).to(self.device)[None]
+            expression.append(predict_expression(self._exp_net, mel, base_part, blink)[0].cpu())
         pose = predict_pose(
-            self._pose_vae, self._hear(speech), reference[:, rows.POSE], int(style.pose_style),
+            self._pose_vae, self._mel_windows(speech), reference[:, rows.POSE], int(style.pose_style),
             lambda: torch.randn(1, self._pose_vae.config.latent_channels, generator=latents),
         )[0]  # fmt: skip
         smooth = rows.smooth_poses(pose.cpu().numpy())
         return to_motion(np.concatenate((torch.cat(expression).numpy(), smooth), axis=1))
 
     def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
-        """Frames of the video in order; a batch of them exists at a time."""
-        scene = self._set(self._read(portrait))
-        driving = rows.drive_coefficients(from_motion(motion), scene.face.coefficients)
+        """Yield the frames of the video in order, computed in batches."""
+        prepared = self._prepare_source(self._prepare_face(portrait))
+        driving = rows.drive_coefficients(from_motion(motion), prepared.face.coefficients)
         batch, fixed_view = self.runtime.frames_per_batch(), view_of(motion)
 
-        def squares(part: range) -> UInt8Array:
+        def render_part(part: range) -> UInt8Array:
             view = None if fixed_view is None else fixed_view[part.start : part.stop]
-            return self._squares(scene, rows.coefficient_windows(driving, part), view)
+            return self._render_squares(prepared, rows.coefficient_windows(driving, part), view)
 
-        for pixels in in_batches(len(motion), batch, squares):
+        for pixels in in_batches(len(motion), batch, render_part):
             for square in pixels:
-                yield scene.finish(square)
+                yield prepared.finish(square)
 
     def close(self) -> None:
         """Free the networks."""
-        self._face = self._scene = None
+        self._face = self._source = None
         for name in ("_mapping", "_exp_net", "_pose_vae", "_face_recon", "_keypoints", "_generator"):
             setattr(self, name, None)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _hear(self, speech: Speech) -> Iterator[Tensor]:
-        """Mel windows (1, <= 32, 1, 80, 16) of all frames."""
-        for windows in stream_windows(stream_mel(speech.blocks()), speech.frames, SOUND_BATCH):
+    def _mel_windows(self, speech: Speech) -> Iterator[Tensor]:
+        """Yield the mel windows (1, <= 32, 1, 80, 16) of all frames."""
+        for windows in stream_windows(stream_mel(speech.blocks()), speech.frames, AUDIO_BATCH):
             if self.options.parity and speech.path is None:
-                windows = np.full_like(windows, IDLE_MEL)  # noqa: PLW2901 - silence as the official code hears it
+                windows = np.full_like(windows, IDLE_MEL)  # noqa: PLW2901 - as the official code does
             yield torch.from_numpy(windows).to(self.device)[None]
 
     @torch.inference_mode()
-    def _squares(self, scene: Scene, windows: Float32Array, view_deg: Float32Array | None) -> UInt8Array:
-        """Rendered squares (B, S, S, 3) of coefficient windows (B, 70 or 73, 27), with the fixed view, if any."""
+    def _render_squares(
+        self, prepared: RenderSource, windows: Float32Array, view_deg: Float32Array | None
+    ) -> UInt8Array:
+        """Render squares (B, S, S, 3) from coefficient windows (B, 70 or 73, 27) and the fixed view, if any."""
         head = self._mapping(torch.from_numpy(windows).to(self.device))
-        driving = transform_keypoints(scene.canonical, head, view_angles(view_deg, self.device))
-        return to_pixels(self._generator.render(scene.encoded, scene.keypoints, driving))
+        driving = transform_keypoints(prepared.canonical, head, view_angles(view_deg, self.device))
+        return to_pixels(self._generator.render(prepared.encoded, prepared.keypoints, driving))
 
     @torch.inference_mode()
-    def _read(self, portrait: Portrait) -> Face:
+    def _prepare_face(self, portrait: Portrait) -> PreparedFace:
         if self._face is None or self._face.portrait is not portrait:
             framing = frame_portrait(portrait, self.mode, self.config.size_px, self.options.parity)
-            self._face = Face(portrait, framing, self._read_coefficients(portrait, framing))
+            self._face = PreparedFace(portrait, framing, self._read_coefficients(portrait, framing))
         return self._face
 
     @torch.inference_mode()
-    def _set(self, face: Face) -> Scene:
-        if self._scene is None or self._scene.face is not face:
-            self._scene = None
+    def _prepare_source(self, face: PreparedFace) -> RenderSource:
+        if self._source is None or self._source.face is not face:
+            self._source = None
             image = source_tensor(face.framing.square, self.config.size_px).to(self.device)
             canonical, encoded = self._keypoints(image), self._generator.encode_source(image)
             head = self._mapping(torch.from_numpy(rows.still_window(face.coefficients)).to(self.device))
             keypoints = transform_keypoints(canonical, head)
             if self.options.parity or self.options.seamless or not self.mode.pasted:
-                finish = official_finisher(face.framing, self.mode)
+                finish = official_finish(face.framing, self.mode)
             else:
-                rest = to_pixels(self._generator.render(encoded, keypoints, keypoints))[0]
-                finish = paster(face.framing, face.portrait.landmarks.mesh[list(FACE_OVAL), :2], rest)
-            self._scene = Scene(face, canonical, keypoints, encoded, finish)
-        return self._scene
+                neutral = to_pixels(self._generator.render(encoded, keypoints, keypoints))[0]
+                finish = feathered_finish(face.framing, face.portrait.landmarks.mesh[list(FACE_OVAL), :2], neutral)
+            self._source = RenderSource(face, canonical, keypoints, encoded, finish)
+        return self._source
 
     def _read_coefficients(self, portrait: Portrait, framing: Framing) -> Float32Array:
-        """Coefficients (70 or 73,) of the source: expression, angles, translation, and where the crop lies."""
+        """Return the source coefficients (70 or 73,): expression, angles, translation, and for 73 the crop values."""
         if self._face_recon is None:
             own = portrait_coefficients(portrait.landmarks.mesh, framing.landmarks68, self.config.size_px)
             return own[: self.mode.coefficients]
@@ -206,7 +208,7 @@ class SadTalkerEngine:
 
 
 def open_networks(options: SadTalkerOptions, folders: Sequence[Path]) -> Networks:
-    """The networks of the checkpoints in these folders, and the MappingNet that belongs to them."""
+    """Load the networks from the checkpoints in ``folders``, and the MappingNet that belongs to them."""
     official = open_official(options.size_px, folders)
     coefficients = mode_named(options.mode).coefficients
     return official, open_mapping(coefficients, official.mapping_folders, official.config.coefficients)
@@ -231,7 +233,7 @@ def engine_spec(config: PackagedConfig, name: str) -> EngineSpec:
 
 
 def view_angles(view_deg: Float32Array | None, device: torch.device) -> HeadAngles:
-    """Pitch, yaw and roll (B, 3) in degrees as the renderer takes them; a column of NaN is left to the networks."""
+    """Convert pitch, yaw and roll (B, 3) in degrees for the renderer; a column of NaN keeps the predicted angle."""
     if view_deg is None:
         return HeadAngles()
     pitch, yaw, roll = (
@@ -241,8 +243,8 @@ def view_angles(view_deg: Float32Array | None, device: torch.device) -> HeadAngl
     return HeadAngles(yaw, pitch, roll)
 
 
-def blinks(style: MotionStyle, frames: int) -> Float32Array:
-    """Lid closing (T, 1): that of a reference, repeated, or blinks of our own."""
+def lid_closure(style: MotionStyle, frames: int) -> Float32Array:
+    """Return the eyelid closure (T, 1): that of the reference, repeated, or random blinks."""
     if style.lids is not None:
         return rows.loop_to_length(style.lids[:, None], frames)
     return rows.random_blinks(frames, random.Random(style.seed))

@@ -1,10 +1,10 @@
-"""What of a picture the official renderer animates, and how its square becomes a frame of the video again."""
+"""The square of a picture that the SadTalker renderer animates, and how frames are made from rendered squares."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,20 +15,21 @@ from sadtalker_ext.geometry.landmarks import subset_68
 from sadtalker_ext.geometry.paste import Paster, feather_mask, match_colours, paste_seamless
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from sadtalker_ext.arrays import Float32Array, UInt8Array
     from sadtalker_ext.geometry.portrait import Portrait
 
-    Picture = NDArray[np.uint8]
-
-SMALLEST_BOX_PX = 16
-EVEN = 2
+MIN_BOX_PX: Final = 16
+"""Smallest side of the animated box."""
+MIN_OUTPUT_HEIGHT_PX: Final = 2
+"""The video format needs even sides of at least this length."""
 
 
 @dataclass(frozen=True)
 class Mode:
-    """extended: the square holds the border around the face too. whole: it holds the whole picture, squeezed.
-    pasted: frames are the full picture with the square put back.
+    """A mode of the official code.
+
+    extended: the square includes a border around the face. whole: it shows the whole picture, resized.
+    pasted: frames are the full picture with the square pasted back.
     """
 
     extended: bool = False
@@ -37,11 +38,11 @@ class Mode:
 
     @property
     def coefficients(self) -> int:
-        """Numbers per frame that its MappingNet reads: the pasted modes know where the crop lies."""
+        """Coefficients per frame that MappingNet reads; the pasting modes include the crop values."""
         return 73 if self.pasted else 70
 
 
-MODES = {
+MODES: Final = {
     "full": Mode(pasted=True),
     "extfull": Mode(pasted=True, extended=True),
     "crop": Mode(),
@@ -51,7 +52,7 @@ MODES = {
 
 
 def mode_named(name: str) -> Mode:
-    """A mode by its name."""
+    """Return the mode of this name; EngineError if there is none."""
     if name not in MODES:
         raise EngineError(f"There is no mode {name!r}; choose {', '.join(MODES)}")
     return MODES[name]
@@ -59,27 +60,29 @@ def mode_named(name: str) -> Mode:
 
 @dataclass(frozen=True)
 class Framing:
-    """picture: (H, W, 3) in which ``box`` lies. square: (S, S, 3), what the box shows. landmarks68: (68, 2) in it.
-    output_px: (width, height) of the video's frames. between_px: (width, height) that the official code brings a square
-    to before it pastes it; None where that detour is left out.
+    """The animated square of a portrait.
+
+    picture: (H, W, 3), contains ``box``. square: (S, S, 3), the content of the box. landmarks68: (68, 2) in the square.
+    output_px: (width, height) of the frames.
+    between_px: (width, height) to which the official code resizes a square before pasting it; None: not resized.
     """
 
-    picture: Picture
+    picture: UInt8Array
     box: Box
-    square: Picture
-    landmarks68: NDArray[np.float32]
+    square: UInt8Array
+    landmarks68: Float32Array
     output_px: tuple[int, int]
     between_px: tuple[int, int] | None = None
 
-    def aligned(self) -> tuple[Picture, AlignTransform]:
-        """The face as FaceRecon wants it, (224, 224, 3), and how it was aligned."""
+    def aligned(self) -> tuple[UInt8Array, AlignTransform]:
+        """Return the aligned face (224, 224, 3) for FaceRecon, and the transform."""
         side = len(self.square)
         transform = align_transform(flip_y(self.landmarks68, side), side, side)
         return align_picture(self.square, transform), transform
 
 
 def frame_portrait(portrait: Portrait, mode: Mode, size_px: int, official: bool = False) -> Framing:
-    """Cut the square of a portrait. ``official`` keeps the boxes and the resampling of the official code."""
+    """Crop the square of a portrait. official: use the boxes and the resampling of the official code."""
     import cv2
 
     picture, points = portrait.picture, subset_68(portrait.landmarks.mesh)
@@ -90,39 +93,39 @@ def frame_portrait(portrait: Portrait, mode: Mode, size_px: int, official: bool 
         if crop.picture_px != (width, height):
             picture = np.asarray(cv2.resize(picture, crop.picture_px), dtype=np.uint8)
             points = points * (crop.picture_px[0] / width)
-        inner = _inside(crop.inner, crop.picture_px)
+        inner = _clip_box(crop.inner, crop.picture_px)
         box = crop.outer if mode.extended else inner
-    _check(box)
+    _check_size(box)
     cut = picture[box.top : box.bottom, box.left : box.right]
     shrinks = not official and min(box.width, box.height) > size_px
     square = cv2.resize(cut, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     scale = np.array([size_px / box.width, size_px / box.height], np.float32)
     landmarks = ((points - [box.left, box.top]) * scale).astype(np.float32)
     shown = inner if official else box
-    shaped = (size_px, max(EVEN, int(size_px * shown.height / shown.width)))
+    shaped = (size_px, max(MIN_OUTPUT_HEIGHT_PX, int(size_px * shown.height / shown.width)))
     output = (picture.shape[1], picture.shape[0]) if mode.pasted else shaped
     between = shaped if official and mode.pasted else None
     return Framing(picture, box, np.asarray(square, dtype=np.uint8), landmarks, output, between)
 
 
-def paster(framing: Framing, oval: NDArray[np.float32], rest: Picture) -> Callable[[Picture], Picture]:
-    """Puts a rendered square (S, S, 3) back into the picture.
+def feathered_finish(framing: Framing, oval: Float32Array, neutral: UInt8Array) -> Callable[[UInt8Array], UInt8Array]:
+    """Return a function that pastes a rendered square (S, S, 3) into the picture with a soft edge.
 
-    oval: (N, 2) face oval in pixels of the framing's picture. rest: the square as rendered without any motion; its
-    colours are brought to those of the portrait once, for all frames.
+    oval: (N, 2) face oval in pixels of the framing's picture.
+    neutral: square rendered without motion (S, S, 3); its colours are matched to the portrait once, for all frames.
     """
     import cv2
 
     mask = feather_mask(framing.box, framing.output_px, oval)
-    weights = np.asarray(cv2.resize(mask, rest.shape[1::-1]), dtype=np.float32)
-    return Paster(framing.picture, framing.box, mask, match_colours(rest, framing.square, weights)).paste
+    weights = np.asarray(cv2.resize(mask, neutral.shape[1::-1]), dtype=np.float32)
+    return Paster(framing.picture, framing.box, mask, match_colours(neutral, framing.square, weights)).paste
 
 
-def official_finisher(framing: Framing, mode: Mode) -> Callable[[Picture], Picture]:
-    """As the official code does it: cropped squares get their shape back, others a Poisson solve per frame."""
+def official_finish(framing: Framing, mode: Mode) -> Callable[[UInt8Array], UInt8Array]:
+    """Return the official finish: cropped squares are resized to their shape, others are pasted by Poisson blending."""
     import cv2
 
-    def resized(square: Picture, size: tuple[int, int] | None) -> Picture:
+    def resized(square: UInt8Array, size: tuple[int, int] | None) -> UInt8Array:
         return square if size is None else np.asarray(cv2.resize(square, size), dtype=np.uint8)
 
     if mode.pasted:
@@ -130,13 +133,13 @@ def official_finisher(framing: Framing, mode: Mode) -> Callable[[Picture], Pictu
     return lambda square: resized(square, framing.output_px)
 
 
-def _inside(box: Box, size: tuple[int, int]) -> Box:
+def _clip_box(box: Box, size: tuple[int, int]) -> Box:
     return Box(box.left, box.top, min(box.right, size[0]), min(box.bottom, size[1]))
 
 
-def _check(box: Box) -> None:
-    if min(box.width, box.height) < SMALLEST_BOX_PX:
+def _check_size(box: Box) -> None:
+    if min(box.width, box.height) < MIN_BOX_PX:
         raise FaceError(
-            f"The face is {box.width} x {box.height} pixels, too little to animate; use a larger picture or another "
-            "face"
+            f"The face is {box.width} x {box.height} pixels, which is too small to animate; use a larger picture or "
+            "another face"
         )

@@ -1,6 +1,6 @@
-"""The engine sadtalker with stand-ins that compute next to nothing: what is left is the cost of everything else.
+"""The SadTalker engine with stub networks, to measure the cost of everything else.
 
-For measuring only: the face is shown as it is, a little to the side in each frame.
+The stub renderer shows the portrait shifted by a few pixels in each frame.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sadtalker_ext.runtime import Runtime
     from sadtalker_ext.weights.official import OfficialNetworks
 
-STEPS: Final = (0, 1, 2, 1)
-"""Pixels to the side of consecutive frames, over and over: an encoder must not find a still picture."""
+SHIFTS_PX: Final = (0, 1, 2, 1)
+"""Horizontal shift in pixels of consecutive frames, repeated, so that the video encoder gets a moving picture."""
 KEYPOINTS: Final = 15
 
 
@@ -69,19 +69,19 @@ class _Generator(nn.Module):
         self._shown = 0
 
     def encode_source(self, picture: Tensor) -> Tensor:
-        return torch.cat([picture.roll(shift, dims=3) for shift in STEPS])
+        return torch.cat([picture.roll(shift, dims=3) for shift in SHIFTS_PX])
 
     def render(self, pictures: Tensor, source: Tensor, driving: Tensor) -> Tensor:
-        start, self._shown = self._shown % len(STEPS), self._shown + len(driving)
-        if start + len(driving) <= len(STEPS):
+        start, self._shown = self._shown % len(SHIFTS_PX), self._shown + len(driving)
+        if start + len(driving) <= len(SHIFTS_PX):
             return pictures[start : start + len(driving)]
-        return pictures[[(start + index) % len(STEPS) for index in range(len(driving))]]
+        return pictures[[(start + index) % len(SHIFTS_PX) for index in range(len(driving))]]
 
 
 class _StubNetworks:
-    """In the place of :class:`~sadtalker_ext.weights.official.OfficialNetworks`."""
+    """Replaces :class:`~sadtalker_ext.weights.official.OfficialNetworks`."""
 
-    name = "rehearsal"
+    name = "stub"
     exp_net, pose_vae, face_recon = _Expression, _Poses, _Recon
     keypoint_detector, generator = _Keypoints, _Generator
 
@@ -91,6 +91,6 @@ class _StubNetworks:
 
 
 def stub_engine(runtime: Runtime, options: SadTalkerOptions) -> SadTalkerEngine:
-    """An engine that needs no checkpoints and shows the portrait."""
-    stand_ins: Any = _StubNetworks(options.size_px)
-    return SadTalkerEngine(runtime, options, (cast("OfficialNetworks", stand_ins), cast("MappingNet", _Mapping())))
+    """Return an engine that needs no checkpoints and shows the portrait."""
+    stubs: Any = _StubNetworks(options.size_px)
+    return SadTalkerEngine(runtime, options, (cast("OfficialNetworks", stubs), cast("MappingNet", _Mapping())))

@@ -236,7 +236,7 @@ def test_a_view_replaces_the_angles_that_the_networks_predict(open_small, monkey
         lambda encoded, source, driving: shown.append(driving) or encoded.expand(len(driving), -1, -1, -1),
     )  # fmt: skip
     list(engine.render(face, source, ViewedMotion(motion.expression, motion.rotation, motion.translation, view)))
-    scene = engine._scene
+    scene = engine._source
     driving = sadtalker.rows.drive_coefficients(from_motion(motion), scene.face.coefficients)
     head = engine._mapping(torch.from_numpy(sadtalker.rows.coefficient_windows(driving, range(5))))
     turned = HeadAngles(yaw_deg=torch.from_numpy(view[:, 1]), roll_deg=torch.from_numpy(view[:, 2]))
@@ -282,7 +282,7 @@ def test_what_cannot_be_asked_is_refused(open_small):
 def test_mode_decides_how_many_coefficients_are_read(open_small):
     for mode, entry in MODES.items():
         engine = open_small(mode=mode)
-        face = engine._read(portrait())
+        face = engine._prepare_face(portrait())
         assert len(face.coefficients) == entry.coefficients
 
 
@@ -304,9 +304,9 @@ def test_poisson_cloning_is_an_option_without_parity(open_small, mode, box):
 
 
 def engine_square(engine, face, source):
-    scene = engine._set(engine._read(face))
+    scene = engine._prepare_source(engine._prepare_face(face))
     driving = sadtalker.rows.drive_coefficients(from_motion(source), scene.face.coefficients)
-    return engine._squares(scene, sadtalker.rows.coefficient_windows(driving, range(1)), None)[0]
+    return engine._render_squares(scene, sadtalker.rows.coefficient_windows(driving, range(1)), None)[0]
 
 
 def test_lids_of_a_reference_take_the_place_of_blinks(open_small):
