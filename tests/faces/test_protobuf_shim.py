@@ -1,4 +1,4 @@
-"""MediaPipe's process beside other protobufs; with protobuf 7 itself ``.ci/faces`` runs the tests of faces."""
+"""MediaPipe's process beside other protobufs; with protobuf 7 itself ``.ci/browser`` runs the tests of faces."""
 
 from __future__ import annotations
 
