@@ -1,8 +1,8 @@
-"""Run by stable-diffusion-webui at every start: adds the packages that are missing, and changes none that is there.
+"""Install missing packages; stable-diffusion-webui runs this file at every start.
 
-Standard library only, and little of it while nothing is missing, because this runs at every start. Every installed
-package is held at its version by a constraints file, so pip can add but not replace; where that is impossible it
-refuses, one line says so, and the webui starts all the same.
+It never changes an installed package: a constraints file pins each at its version, so pip can only add packages. If pip
+cannot do that, one line reports the error and the webui starts anyway. Only the standard library is imported, and
+little of it if nothing is missing, so that the start stays fast.
 """
 
 from __future__ import annotations
@@ -11,51 +11,55 @@ import importlib.util
 import os
 import sys
 
-NEEDED = {"imageio_ffmpeg": "imageio-ffmpeg", "mediapipe": "mediapipe==0.10.9"}
-"""What no webui brings, by the name it is imported by. torch, numpy and the like are the webui's own."""
+REQUIREMENTS = {"imageio_ffmpeg": "imageio-ffmpeg", "mediapipe": "mediapipe==0.10.9"}
+"""Requirements by import name: the packages that no webui includes. torch, numpy and others come from the webui."""
 NEWER_MEDIAPIPE = "mediapipe>=0.10.13,<0.10.22"
-"""For Python 3.12, or where protobuf is 4 already: 0.10.9 is for older ones, and brings far less with it."""
-PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-PLAIN_VERSION = r"[0-9][A-Za-z0-9.!+_-]*"
+"""For Python 3.12 or protobuf 4, which 0.10.9 does not support; 0.10.9 has fewer dependencies."""
+PACKAGE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+PACKAGE_VERSION = r"[0-9][A-Za-z0-9.!+_-]*"
 TIMEOUT_S = 900
-SKIPPING = {"--skip-install", "--skip-prepare-environment"}
+SKIP_FLAGS = {"--skip-install", "--skip-prepare-environment"}
 NEWEST_PROTOBUF = 4
-"""Major version beside which pip still installs a MediaPipe that has face models."""
-APART = os.path.join(os.path.dirname(os.path.realpath(__file__)), "packages-apart")
-"""For a MediaPipe that cannot stand among the host's packages; only the face worker looks here."""
-FACE_MODELS = os.path.join("python", "solutions")
-BROUGHT_ALONG = {"absl": "absl-py", "flatbuffers": "flatbuffers", "attr": "attrs"}
-"""What it needs besides what every host has."""
+"""Newest major version with which pip installs a MediaPipe that has face models."""
+PRIVATE_FOLDER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "packages-apart")
+"""Folder for a MediaPipe that conflicts with the webui's packages; only the face worker imports from here."""
+FACE_MODEL_FOLDER = os.path.join("python", "solutions")
+MEDIAPIPE_DEPENDENCIES = {"absl": "absl-py", "flatbuffers": "flatbuffers", "attr": "attrs"}
+"""Requirements by import name: dependencies of MediaPipe that not every webui includes."""
 
 
 def missing() -> list[str]:
-    """Requirements of packages that are not installed and can be, among the host's."""
-    names = [name for name in NEEDED if not installed(name)]
+    """Return the requirements of missing packages that can be installed among the webui's packages."""
+    names = [name for name in REQUIREMENTS if not installed(name)]
     if "mediapipe" in names and protobuf_major() > NEWEST_PROTOBUF:
         names.remove("mediapipe")
-    return [suitable_mediapipe() if name == "mediapipe" else NEEDED[name] for name in names]
+    return [mediapipe_requirement() if name == "mediapipe" else REQUIREMENTS[name] for name in names]
 
 
-def missing_apart() -> list[str]:
-    """Requirements for :data:`APART`: where the host's MediaPipe has no face models, or its protobuf allows none."""
+def missing_private() -> list[str]:
+    """Return the requirements for :data:`PRIVATE_FOLDER`.
+
+    They are needed if the webui's MediaPipe has no face models, or no MediaPipe with face models supports its protobuf.
+    """
     spec = importlib.util.find_spec("mediapipe")
     if spec is None and protobuf_major() <= NEWEST_PROTOBUF:
         return []
     folders = [] if spec is None else spec.submodule_search_locations or []
-    for folder in (*folders, os.path.join(APART, "mediapipe")):
-        if os.path.isdir(os.path.join(folder, FACE_MODELS)):
+    for folder in (*folders, os.path.join(PRIVATE_FOLDER, "mediapipe")):
+        if os.path.isdir(os.path.join(folder, FACE_MODEL_FOLDER)):
             return []
-    return [suitable_mediapipe(), *(package for name, package in BROUGHT_ALONG.items() if not installed(name))]
+    dependencies = [package for name, package in MEDIAPIPE_DEPENDENCIES.items() if not installed(name)]
+    return [mediapipe_requirement(), *dependencies]
 
 
-def suitable_mediapipe() -> str:
-    """The old one, unless this Python or this protobuf wants a newer."""
+def mediapipe_requirement() -> str:
+    """Return the requirement of the MediaPipe for this Python and protobuf."""
     newer = sys.version_info >= (3, 12) or protobuf_major() == NEWEST_PROTOBUF
-    return NEWER_MEDIAPIPE if newer else NEEDED["mediapipe"]
+    return NEWER_MEDIAPIPE if newer else REQUIREMENTS["mediapipe"]
 
 
 def protobuf_major() -> int:
-    """Of the host's protobuf; 3 where there is none."""
+    """Return the major version of the installed protobuf; 3 if there is none."""
     import importlib.metadata
 
     try:
@@ -66,56 +70,56 @@ def protobuf_major() -> int:
 
 
 def installed(name: str) -> bool:
-    """Whether a package of that name is there, in any version: what is there is never changed."""
+    """Whether a package of this name is installed, in any version."""
     found = importlib.util.find_spec(name)
     return found is not None and found.origin is not None
 
 
 def constraints() -> list[str]:
-    """A line ``name==version`` for every installed package; the first of a name counts, as it does for Python."""
+    """Return ``name==version`` for every installed package; of duplicates the first, which Python imports."""
     import importlib.metadata
     import re
 
-    held: dict[str, str] = {}
+    pinned: dict[str, str] = {}
     for found in importlib.metadata.distributions():
         name, version = found.metadata["Name"] or "", found.metadata["Version"] or ""
         key = re.sub(r"[-_.]+", "-", name).lower()
-        if re.fullmatch(PLAIN_NAME, name) and re.fullmatch(PLAIN_VERSION, version):
-            held.setdefault(key, f"{name}=={version}")
-    return sorted(held.values())
+        if re.fullmatch(PACKAGE_NAME, name) and re.fullmatch(PACKAGE_VERSION, version):
+            pinned.setdefault(key, f"{name}=={version}")
+    return sorted(pinned.values())
 
 
 def pip_install(requirements: list[str]) -> str:
-    """Add the packages in one call of pip; the reason in pip's own words where it fails, empty where it works."""
+    """Install the packages in one call of pip; return pip's error message, empty on success."""
     import tempfile
     from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder:
-        held = Path(folder, "installed.txt")
-        held.write_text("\n".join(constraints()) + "\n", encoding="utf-8")
-        return pip("--constraint", str(held), *requirements)
+        constraints_file = Path(folder, "installed.txt")
+        constraints_file.write_text("\n".join(constraints()) + "\n", encoding="utf-8")
+        return pip("--constraint", str(constraints_file), *requirements)
 
 
-def pip_install_apart(requirements: list[str]) -> str:
-    """The same into :data:`APART`, which is there whole or as it was before."""
+def pip_install_private(requirements: list[str]) -> str:
+    """Install the packages into :data:`PRIVATE_FOLDER`, which stays as it was on an error; return the error message."""
     import shutil
 
-    part = APART + ".part"
+    part = PRIVATE_FOLDER + ".part"
     shutil.rmtree(part, ignore_errors=True)
     reason = pip("--no-deps", "--target", part, *requirements)
     if reason:
         shutil.rmtree(part, ignore_errors=True)
         return reason
-    shutil.rmtree(APART, ignore_errors=True)
+    shutil.rmtree(PRIVATE_FOLDER, ignore_errors=True)
     try:
-        os.replace(part, APART)
+        os.replace(part, PRIVATE_FOLDER)
     except OSError as e:
         return str(e)
     return ""
 
 
 def pip(*arguments: str) -> str:
-    """One call of pip install; the reason where it fails."""
+    """Run pip install; return the error message, empty on success."""
     import subprocess
 
     command = [
@@ -130,15 +134,16 @@ def pip(*arguments: str) -> str:
         return str(e)
     if done.returncode == 0:
         return ""
-    told = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-1:]
-    return told[0] if told else f"pip ended with {done.returncode}"
+    lines = done.stderr.splitlines()
+    errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+    return errors[0] if errors else f"pip failed with exit status {done.returncode}"
 
 
 def main() -> None:
-    """Install what is missing, if installing is allowed."""
-    if SKIPPING & set(os.environ.get("COMMANDLINE_ARGS", "").split()):
+    """Install the missing packages unless the webui's flags forbid it."""
+    if SKIP_FLAGS & set(os.environ.get("COMMANDLINE_ARGS", "").split()):
         return
-    steps = ((missing(), pip_install, ""), (missing_apart(), pip_install_apart, " in its own folder"))
+    steps = ((missing(), pip_install, ""), (missing_private(), pip_install_private, " in its own folder"))
     for requirements, install, where in steps:
         if not requirements:
             continue

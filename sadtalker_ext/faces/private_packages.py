@@ -11,7 +11,7 @@ import importlib.util
 from pathlib import Path
 from typing import Final
 
-APART: Final = Path(__file__).resolve().parents[2] / "packages-apart"
+PRIVATE_FOLDER: Final = Path(__file__).resolve().parents[2] / "packages-apart"
 """Known to ``install.py`` by the same name."""
 
 
@@ -29,9 +29,9 @@ def host_has_face_models() -> bool:
 
 def private_has_face_models() -> bool:
     """Whether there is one in the folder apart."""
-    return has_face_models(APART / "mediapipe")
+    return has_face_models(PRIVATE_FOLDER / "mediapipe")
 
 
 def private_path() -> list[str]:
     """What the face worker searches before anything else: the folder apart, if it is wanted and there."""
-    return [str(APART)] if private_has_face_models() and not host_has_face_models() else []
+    return [str(PRIVATE_FOLDER)] if private_has_face_models() and not host_has_face_models() else []

@@ -26,6 +26,6 @@ def test_it_is_searched_where_only_it_has_face_models(
     spec = ModuleSpec("mediapipe", None, is_package=True)
     spec.submodule_search_locations = [str(host)]
     monkeypatch.setattr(importlib.util, "find_spec", {"mediapipe": spec, "imageio_ffmpeg": spec}.get)
-    monkeypatch.setattr(packages_apart, "APART", apart)
+    monkeypatch.setattr(packages_apart, "PRIVATE_FOLDER", apart)
     assert packages_apart.private_path() == ([str(apart)] if apart_models and not host_models else [])
     assert bool(missing_packages()) is not (host_models or apart_models)

@@ -216,13 +216,13 @@ def test_a_host_that_manages_memory_itself_unloads_its_models(host, job_request,
 def test_the_engine_stays_open_unless_the_option_is_off(host, job_request):
     queue = extension_of(host).queue
     queue.submit(job_request(0.4)).finished.wait(180)
-    kept = queue.engines._engine
+    kept = queue.engines._open
     assert kept is not None
     queue.submit(job_request(0.4)).finished.wait(180)
-    assert queue.engines._engine is kept
+    assert queue.engines._open is kept
     host.shared.opts.sadtalker_keep_engine = False
     queue.submit(job_request(0.4)).finished.wait(180)
-    assert queue.engines._engine is None
+    assert queue.engines._open is None
 
 
 def test_routes_are_added_once_and_require_the_hosts_login(host):
