@@ -22,7 +22,7 @@ from sadtalker_ext.pipeline.file_names import display_name
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.job import JobRequest
 from sadtalker_ext.settings import Settings
-from sadtalker_ext.video.image_formats import refuse_documents
+from sadtalker_ext.video.image_formats import reject_documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,7 +88,7 @@ def _build_job_request(fields: Mapping[str, Any], scratch: Path, options: ApiOpt
     settings = read_settings(fields.get("settings"))
     inputs, names = read_inputs(fields, scratch, options)
     try:
-        refuse_documents(inputs.portrait)
+        reject_documents(inputs.portrait, "portrait")
     except MediaError as e:
         raise HTTPException(422, e.describe(names)) from e
     stem = inputs.portrait.stem

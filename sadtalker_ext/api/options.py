@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import HTTPException
 
-from sadtalker_ext.system.request_guard import AllowedHosts, refusal
+from sadtalker_ext.system.request_guard import AllowedHosts, rejection_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def read_logins(text: str) -> dict[str, str]:
 
 def check_sender(request: Request, allowed: AllowedHosts) -> None:
     """Raise 403 for a request sent by a page of another site, or for a host name that is not this server's."""
-    reason = refusal(request.scope, allowed)
+    reason = rejection_reason(request.scope, allowed)
     if reason:
         raise HTTPException(403, reason)
 

@@ -241,7 +241,7 @@ def _write(stream: FrameStream, path: Path, task: Task) -> tuple[int, int]:
     from sadtalker_ext.video.write import VideoSpec, write_video
 
     spec = VideoSpec(
-        rate_hz=stream.rate_hz, frame_count=stream.frame_count, sound=task.inputs.voice,
+        rate_hz=stream.rate_hz, frame_count=stream.frame_count, audio=task.inputs.voice,
         quality=task.settings.quality, metadata=Record(task.settings).tags(),
     )  # fmt: skip
     with task.stopwatch.stage("frames"):

@@ -1,12 +1,12 @@
-"""A contact sheet: many small frames on one picture, to see a whole video at a glance."""
+"""Contact sheet: one picture with many small frames of a video."""
 
 from __future__ import annotations
 
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sadtalker_ext.errors import MediaError
+from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.system.atomic_output import write_failure, write_file
 
 if TYPE_CHECKING:
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.pipeline.progress import Progress
 
-COLUMNS = 10
-TILE_PX = 128
+COLUMNS: Final = 10
+TILE_PX: Final = 128
 
 
 class ContactSheet:
-    """Collects every ``every``-th frame as the work reports it, shrunk to tiles of at most 128 pixels.
+    """Collects every ``every``-th frame of the progress reports, scaled down to tiles of at most 128 pixels.
 
-    part: left, top, right, bottom of what is shown, as parts of the frame's width and height.
+    part: left, top, right and bottom of the region that is shown, as shares of the frame's width and height.
     """
 
     def __init__(self, every: int, part: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)) -> None:
@@ -30,7 +30,7 @@ class ContactSheet:
         self._tiles: list[Image] = []
 
     def report(self, progress: Progress) -> None:
-        """Take the frame if it is one of those wanted; the first is."""
+        """Add the frame of a report if it is due; the first one is."""
         from PIL import Image
 
         if progress.frame is not None and (progress.done - 1) % self._every == 0:
@@ -42,7 +42,7 @@ class ContactSheet:
             self._tiles.append(tile)
 
     def write(self, path: Path) -> None:
-        """Write the sheet, in rows of ten, as the picture format that the name ends in."""
+        """Write the contact sheet with ten tiles per row; the suffix of the name selects the picture format."""
         from PIL import Image
 
         width, height = self._tiles[0].size
@@ -54,12 +54,14 @@ class ContactSheet:
 
 
 def save_picture(picture: Image, path: Path) -> None:
-    """Write a picture, whole or not at all; an ending that Pillow does not know is a MediaError."""
+    """Write a picture completely or not at all; MediaError for a suffix that Pillow cannot write."""
     from PIL import Image
 
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:
-        raise MediaError(f"The picture {path} has an unknown ending: choose a name like {path.stem or 'faces'}.png")
+        raise MediaError(
+            "The ", FileRef("picture", path), f" has an unknown suffix; use a name like {path.stem or 'faces'}.png"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, lambda part: picture.save(part, kind), failures=(OSError, ValueError))

@@ -75,8 +75,8 @@ def read_lip_clips(path: Path) -> dict[str, LipClip]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(
-            "The ", FileRef("lips file", path), f" cannot be read ({reason}); it must be JSON of name -> fps, openness, "
-            "width",
+            "The ", FileRef("lips file", path), f" cannot be read ({reason}); it must be JSON of name -> fps, "
+            "openness, width",
         ) from error  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def picture_metrics(path: Path, reference: Path | None = None) -> list[Metric]:
     from sadtalker_ext.video.read import probe, read_frames
 
     rate_hz = probe(path).rate_hz
-    others: Iterator[Frame | None] = iter(()) if reference is None else read_frames(reference, rate_hz)
+    others: Iterator[Frame | None] = iter(()) if reference is None else read_frames(reference, rate_hz, "reference")
     rows: list[tuple[float, float, float]] = []
     for index, (frame, other) in enumerate(zip_longest(read_frames(path), others)):
         if frame is None:

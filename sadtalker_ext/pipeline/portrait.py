@@ -83,7 +83,7 @@ def _read_portrait(path: str | Path, face: str, limit_px: int) -> PreparedPortra
     from sadtalker_ext.video.picture import read_picture
 
     start_worker()
-    picture = read_picture(path, limit_px)
+    picture = read_picture(path, limit_px, "portrait")
     choice = choose_face(picture.pixels, face, _scale(picture))
     try:
         person = segment_person(picture.pixels, choice.landmarks.box)
@@ -100,7 +100,7 @@ def list_faces(path: str | Path, limit_px: int) -> tuple[Picture, list[Landmarks
     from sadtalker_ext.video.picture import read_picture
 
     start_worker()
-    picture = read_picture(path, limit_px)
+    picture = read_picture(path, limit_px, "portrait")
     return picture, find_faces(picture.pixels)
 
 

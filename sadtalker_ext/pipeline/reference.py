@@ -77,7 +77,7 @@ def read_reference(
     from sadtalker_ext.faces.find import track_faces
     from sadtalker_ext.video.read import read_frames
 
-    frames, tracked = tee(watch(read_frames(path, FRAME_RATE_HZ)))
+    frames, tracked = tee(watch(read_frames(path, FRAME_RATE_HZ, "reference")))
     detected = zip(frames, track_faces(tracked), strict=True)
     if engine.editor.reads_frames(use):
         return engine.editor.reference(use, read_motion(detected, path, engine))

@@ -1,32 +1,32 @@
-"""The record inside every result: the settings that made it, the program's version, and that a machine made it."""
+"""The record stored in every result: its settings, the program version, and the label AI-generated."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import sadtalker_ext
-from sadtalker_ext.errors import MediaError
+from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROGRAM = "sadtalker-ext"
-AI_GENERATED = "AI-generated"
-"""Stands in the description tag of every result, in these words."""
+PROGRAM: Final = "sadtalker-ext"
+AI_GENERATED: Final = "AI-generated"
+"""Label in the description tag of every result."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """settings: that made the video. version: of the program that made it."""
+    """Settings of a video, and the version of the program that made it."""
 
     settings: Settings
     version: str = sadtalker_ext.__version__
 
     def tags(self) -> dict[str, str]:
-        """The mp4 tags that hold this record; all of them survive ffmpeg's remuxing."""
+        """Return the record as mp4 tags, which ffmpeg keeps when it remuxes the file."""
         body = {"program": PROGRAM, "version": self.version, AI_GENERATED: True, "settings": self.settings.to_mapping()}
         return {
             "comment": json.dumps(body),
@@ -35,7 +35,7 @@ class Record:
 
 
 def read_record(path: Path) -> Record:
-    """The record of a video that this program made; any other file is a MediaError."""
+    """Return the record of a video made by this program; MediaError for any other file."""
     from sadtalker_ext.video.metadata import read_metadata
 
     comment = read_metadata(path).get("comment", "")
@@ -43,5 +43,7 @@ def read_record(path: Path) -> Record:
         body = json.loads(comment)
         settings, version = body["settings"], str(body["version"])
     except (ValueError, TypeError, KeyError) as e:
-        raise MediaError(f"The file {path} holds no settings; name a result of this program, as it wrote it") from e
+        raise MediaError(
+            "The ", FileRef("video", path), " contains no settings; choose an unchanged result of this program"
+        ) from e
     return Record(Settings.from_mapping(settings), version)

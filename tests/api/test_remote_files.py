@@ -64,7 +64,11 @@ def site(monkeypatch):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     check = remote_files.public_address
-    monkeypatch.setattr(remote_files, "public_address", lambda host, port: "127.0.0.1" if host == "site" else check(host, port))
+
+    def accept_site(host, port):
+        return "127.0.0.1" if host == "site" else check(host, port)
+
+    monkeypatch.setattr(remote_files, "public_address", accept_site)
     yield f"http://site:{server.server_address[1]}"
     server.shutdown()
     server.server_close()

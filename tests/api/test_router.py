@@ -193,7 +193,7 @@ def test_portrait_without_a_voice_makes_an_idle_clip(serve, portrait_file, tmp_p
     assert (view["state"], view["error"], view["result"]["frames"]) == ("done", "", 20)
     video = tmp_path / "video.mp4"
     video.write_bytes(service.client.get(f"{JOBS}/{view['id']}/video").content)
-    assert not probe(video).sound
+    assert not probe(video).audio
 
 
 @pytest.mark.parametrize("use", ["", "pose"])
@@ -229,7 +229,8 @@ def test_engine_without_reference_support_refuses_a_reference(serve, portrait_fi
 def test_limits(serve, portrait_file, voice_file, make_voice):
     service = serve(limits=Limits(waiting=1, voice_s=1.0))
     long_voice = make_voice(3)
-    assert "longer than the allowed 1 s" in service.wait(service.upload(portrait_file, long_voice).json()["id"])["error"]
+    job = service.upload(portrait_file, long_voice).json()
+    assert "longer than the allowed 1 s" in service.wait(job["id"])["error"]
     idle = {"portrait": as_base64(portrait_file), "idle_s": 3}
     assert "longer than the allowed 1 s" in service.wait(service.client.post(JOBS, json=idle).json()["id"])["error"]
     service = serve(limits=Limits(waiting=0))
@@ -237,7 +238,8 @@ def test_limits(serve, portrait_file, voice_file, make_voice):
     assert "waiting" in detail(response, 503)
     assert response.headers["retry-after"]
     service = serve(limits=Limits(job_s=0.0))
-    assert "longer than the allowed 0 s" in service.wait(service.upload(portrait_file, voice_file).json()["id"])["error"]
+    job = service.upload(portrait_file, voice_file).json()
+    assert "longer than the allowed 0 s" in service.wait(job["id"])["error"]
     assert service.temporary_files() == []
 
 
@@ -306,7 +308,8 @@ def test_documents_are_refused_before_a_job_is_created(serve, voice_file, tmp_pa
     drawing.write_bytes(content)
     message = detail(service.upload(drawing, voice_file), 422)
     assert message == f"The portrait me.png is {kind}, which cannot be used as a picture: save it as PNG or JPEG"
-    message = detail(service.client.post(JOBS, json={"portrait": as_base64(drawing), "voice": as_base64(voice_file)}), 422)
+    body = {"portrait": as_base64(drawing), "voice": as_base64(voice_file)}
+    message = detail(service.client.post(JOBS, json=body), 422)
     assert message.startswith(f"The portrait sent as base64 is {kind}")
     assert service.queue.jobs() == []
 

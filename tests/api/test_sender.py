@@ -15,7 +15,8 @@ ATTACKER = "http://attacker.example"
 def test_other_origins_and_host_names_are_refused(serve, path, method):
     client = serve().client
     for headers in (
-        {"Origin": ATTACKER}, {"Origin": "null"}, {"Host": "attacker.example"}, {"Host": "attacker.example", "Origin": ATTACKER},
+        {"Origin": ATTACKER}, {"Origin": "null"}, {"Host": "attacker.example"},
+        {"Host": "attacker.example", "Origin": ATTACKER},
         {"Origin": ATTACKER, "Access-Control-Request-Method": "POST"},
     ):  # fmt: skip
         response = client.request(method, path, headers=headers)

@@ -1,4 +1,4 @@
-"""Which input is a portrait and which a voice, what results are called, and going on after a bad one."""
+"""Batches: portraits and voices among the inputs, names of results, and failures."""
 
 from pathlib import Path
 
@@ -39,13 +39,13 @@ def names(paths):
         (["p", "c.png", "v", "z.wav"], ["a.jpg", "b.PNG", "c.png"], ["one.wav", "two.mp4", "z.wav"]),
     ],
 )
-def test_inputs_are_sorted(files, inputs, portraits, voices):
+def test_inputs_are_sorted_into_portraits_and_voices(files, inputs, portraits, voices):
     found = batch.sort_inputs([files / name if (files / name).exists() else Path(name) for name in inputs])
     assert (names(found[0]), names(found[1])) == (portraits, voices)
 
 
 @pytest.mark.parametrize(
-    ("inputs", "words"),
+    ("inputs", "message"),
     [
         (["a.png"], "A portrait and a voice are needed"),
         (["a.png", "b.wav", "c.png", "d.wav"], "c.png comes after a voice"),
@@ -53,12 +53,12 @@ def test_inputs_are_sorted(files, inputs, portraits, voices):
         (["a.png", "empty"], "contains no audio files or videos"),
     ],
 )
-def test_inputs_that_make_no_sense_are_refused(files, inputs, words):
-    with pytest.raises(MediaError, match=words):
+def test_invalid_inputs_are_refused(files, inputs, message):
+    with pytest.raises(MediaError, match=message):
         batch.sort_inputs([files / name if (files / name).exists() else Path(name) for name in inputs])
 
 
-def test_names_are_unique_and_replace_nothing(tmp_path):
+def test_output_names_are_unique_and_replace_nothing(tmp_path):
     (tmp_path / "a_x.mp4").write_bytes(b"earlier")
     portraits, voices = [Path("1/a.png"), Path("2/a.jpg")], [Path("x.wav"), Path("y" * 300 + ".wav")]
     jobs = batch.plan([Inputs(portrait, voice) for portrait in portraits for voice in voices], tmp_path)
@@ -70,7 +70,7 @@ def test_names_are_unique_and_replace_nothing(tmp_path):
     ]  # fmt: skip
 
 
-def test_idle_clips_take_one_portrait_or_a_folder(files, tmp_path):
+def test_idle_clips_accept_one_portrait_or_a_folder(files, tmp_path):
     assert names(batch.idle_portraits([files / "p"])) == ["a.jpg", "b.PNG"]
     (job,) = batch.plan([Inputs(portrait, idle_s=3) for portrait in batch.idle_portraits([Path("a.png")])], tmp_path)
     assert (job.output.name, job.name) == ("a_idle.mp4", "a.png idle for 3 s")
@@ -78,21 +78,21 @@ def test_idle_clips_take_one_portrait_or_a_folder(files, tmp_path):
         batch.idle_portraits([Path("a.png"), Path("b.wav")])
 
 
-def test_goes_on_after_a_bad_one_and_stops_at_a_cancel(monkeypatch, tmp_path):
-    def pretend(inputs, *_, engine):
+def test_batch_continues_after_a_failure_and_stops_when_cancelled(monkeypatch, tmp_path):
+    def make_video(inputs, *_, engine):
         portrait = inputs.portrait
-        error = {"bad": FaceError("no face"), "stop": Cancelled("stopped"), "defect": ZeroDivisionError()}
+        error = {"bad": FaceError("no face"), "stop": Cancelled("stopped"), "bug": ZeroDivisionError()}
         if portrait.stem in error:
             raise error[portrait.stem]
         return portrait.stem
 
-    monkeypatch.setattr(batch, "make_video", pretend)
-    made = batch.plan([Inputs(Path(f"{name}.png"), Path("v.wav")) for name in ("good", "bad", "fine")], tmp_path)
-    outcomes = list(batch.run(made, Settings(), Runtime(), Watcher()))
+    monkeypatch.setattr(batch, "make_video", make_video)
+    jobs = batch.plan([Inputs(Path(f"{name}.png"), Path("v.wav")) for name in ("good", "bad", "fine")], tmp_path)
+    outcomes = list(batch.run(jobs, Settings(), Runtime(), Watcher()))
     assert [(outcome.result, str(outcome.error)) for outcome in outcomes] == [
         ("good", "None"), (None, "no face"), ("fine", "None"),
     ]  # fmt: skip
-    for name, error in (("stop", Cancelled), ("defect", ZeroDivisionError)):
+    for name, error in (("stop", Cancelled), ("bug", ZeroDivisionError)):
         jobs = batch.plan([Inputs(Path(f"{name}.png"), Path("v.wav"))], tmp_path)
         with pytest.raises(error):
             list(batch.run(jobs, Settings(), Runtime(), Watcher()))

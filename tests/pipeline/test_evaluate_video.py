@@ -1,19 +1,22 @@
-"""Evaluation: known head and lips are read back from landmarks, quiet sounds are quiet, files are refused by name."""
+"""Evaluation: known head motion and lips are measured from landmarks; invalid lips files are refused."""
 
 import json
 import wave
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from sadtalker_ext.errors import FaceError, MediaError
-from sadtalker_ext.pipeline.evaluate_engine import write_quiet_sounds
+from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle
+from sadtalker_ext.errors import EngineError, FaceError, MediaError
+from sadtalker_ext.pipeline.evaluate_engine import prediction_metrics, write_non_speech
 from sadtalker_ext.pipeline.evaluate_video import (
     LipClip,
     choose_clip,
-    lip_figures,
-    motion_figures,
+    lip_metrics,
+    measure_track,
+    motion_metrics,
     read_lip_clips,
 )
 
@@ -24,48 +27,48 @@ def curves(rate_hz: float, lag_s: float = 0.0, duration_s: float = 12.0):
     return opening, 0.6 + 0.05 * np.sin(5 * times)
 
 
-def by_name(figures):
-    return {figure.name: figure.value for figure in figures}
+def by_name(metrics):
+    return {metric.name: metric.value for metric in metrics}
 
 
 @pytest.mark.parametrize("lag_s", [-0.08, 0.0, 0.1])
-def test_lips_that_are_the_speakers_agree_at_their_lag(lag_s: float):
+def test_delayed_copy_of_the_lips_agrees_at_its_lag(lag_s: float):
     clip = LipClip(29.97, *curves(29.97))
-    found = by_name(lip_figures(*curves(25.0, lag_s), 25.0, clip))
+    found = by_name(lip_metrics(*curves(25.0, lag_s), 25.0, clip))
     assert found["opening_r"] > 0.97
     assert found["opening_lag"] == pytest.approx(1000 * lag_s, abs=15)
     assert found["width_r"] > 0.97
     assert found["closures"] > 95
 
 
-def test_unmeasured_frames_are_bridged_and_other_lips_disagree():
+def test_gaps_are_interpolated_and_unrelated_lips_disagree():
     opening, width = curves(25.0)
-    holes = opening.copy()
-    holes[50:55] = np.nan
-    assert by_name(lip_figures(opening, width, 25.0, LipClip(25.0, holes, width)))["opening_r"] > 0.95
+    with_gap = opening.copy()
+    with_gap[50:55] = np.nan
+    assert by_name(lip_metrics(opening, width, 25.0, LipClip(25.0, with_gap, width)))["opening_r"] > 0.95
     noise = np.random.default_rng(0).random(300)
-    assert abs(by_name(lip_figures(noise, noise, 25.0, LipClip(25.0, opening, width)))["opening_r"]) < 0.3
+    assert abs(by_name(lip_metrics(noise, noise, 25.0, LipClip(25.0, opening, width)))["opening_r"]) < 0.3
 
 
-def test_motion_figures_do_not_depend_on_the_frame_rate():
+def test_motion_metrics_do_not_depend_on_the_frame_rate():
     def swing(rate_hz):
         times = np.arange(int(20 * rate_hz)) / rate_hz
         return np.deg2rad(3) * np.stack([np.sin(2 * times), np.sin(3 * times), np.sin(times)], axis=1)
 
-    slow, fast = (by_name(motion_figures(swing(hz).astype(np.float32), hz, None)) for hz in (25.0, 50.0))
+    slow, fast = (by_name(motion_metrics(swing(hz).astype(np.float32), hz, None)) for hz in (25.0, 50.0))
     assert slow["head_diversity"] == pytest.approx(3 / np.sqrt(2), rel=0.05)
     assert fast["head_diversity"] == pytest.approx(slow["head_diversity"], rel=0.02)
     assert fast["head_jitter"] == pytest.approx(slow["head_jitter"], rel=0.1)
     assert slow["head_beats"] is None
 
 
-def test_lips_files(tmp_path: Path):
+def test_lips_files_are_read_or_refused(tmp_path: Path):
     path = tmp_path / "lips.json"
     path.write_text(json.dumps({"anna": {"fps": 25, "openness": [0.1, None, 0.2], "width": [1, 1, 1]}}))
     clips = read_lip_clips(path)
     assert clips["anna"].rate_hz == 25
     assert np.isnan(clips["anna"].opening[1])
-    with pytest.raises(MediaError, match="no clip 'bert'; it has anna"):
+    with pytest.raises(MediaError, match="no clip 'bert'; choose from anna"):
         choose_clip(clips, "bert")
     for content in ("[1, 2]", "{", '{"anna": {"fps": 25}}'):
         path.write_text(content)
@@ -73,32 +76,29 @@ def test_lips_files(tmp_path: Path):
             read_lip_clips(path)
 
 
-def test_a_video_without_a_face_is_refused():
-    from sadtalker_ext.pipeline.evaluate_video import follow_face
-
-    with pytest.raises(FaceError, match=r"0 of 3 frames of clip\.mp4"):
-        follow_face([None, None, None], 25.0, "clip.mp4")
+def test_video_without_a_face_is_refused():
+    with pytest.raises(FaceError, match=r"only 0 of 3 frames of the video clip\.mp4"):
+        measure_track([None, None, None], 25.0, Path("clip.mp4"))
 
 
-def test_a_turned_and_opened_face_is_read_back():
+def test_known_rotation_is_measured():
     from sadtalker_ext.geometry.landmarks import Landmarks
     from sadtalker_ext.geometry.mean_face import mean_face_mesh
     from sadtalker_ext.geometry.rotation import euler_to_matrix
-    from sadtalker_ext.pipeline.evaluate_video import follow_face
 
     mesh = mean_face_mesh()
     mesh = (200 * (mesh - mesh.mean(axis=0)) / np.ptp(mesh[:, 1])).astype(np.float32)
     angles = np.deg2rad([[0, 0, 0], [4, 0, 0], [0, -6, 0], [0, 0, 5]])
     found = [Landmarks.from_mesh((mesh @ euler_to_matrix(a).T + 300).astype(np.float32), "test") for a in angles]
-    track = follow_face([found[0], None, *found[1:]], 25.0, "x")
+    track = measure_track([found[0], None, *found[1:]], 25.0, Path("clip.mp4"))
     np.testing.assert_allclose(track.rotation[[0, 2, 3, 4]], angles, atol=np.deg2rad(0.3))
-    assert track.seen == 0.8
+    assert track.detected_share == 0.8
     assert np.ptp(track.opening) < 0.01
 
 
-def test_quiet_sounds_hold_what_they_say(tmp_path: Path):
+def test_clips_without_speech(tmp_path: Path):
     loudness = {}
-    for name, path in write_quiet_sounds(tmp_path).items():
+    for name, path in write_non_speech(tmp_path).items():
         with wave.open(str(path)) as file:
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
             assert file.getframerate() == 16000
@@ -107,3 +107,9 @@ def test_quiet_sounds_hold_what_they_say(tmp_path: Path):
     assert loudness["silence"] == 0
     assert loudness["noise"] > 0.05
     assert 0.02 < loudness["music"] < 0.5
+
+
+def test_engine_without_mouth_measures_is_refused():
+    engine = SimpleNamespace(spec=EngineSpec("other", "Other", 256, ("0",)))
+    with pytest.raises(EngineError, match="engine other cannot be measured before it is rendered"):
+        prediction_metrics(engine, Path("voice.wav"), MotionStyle(), None)

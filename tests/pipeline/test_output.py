@@ -1,4 +1,4 @@
-"""Outputs are refused before the work, and folders made for a failed one are gone again."""
+"""Outputs that cannot be written are refused before the work; folders created for a failed one are removed."""
 
 import os
 import re
@@ -13,33 +13,33 @@ from sadtalker_ext.pipeline.output import check_output, dated_output, free_name,
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
-        ("folder", "is a folder: name a file in it"),
-        ("video.avi", "does not end in .mp4: name it video.mp4"),
-        ("video", "does not end in .mp4: name it video.mp4"),
-        ("source.mp4", "is an input itself"),
+        ("folder", "is a folder"),
+        ("video.avi", "does not end in .mp4"),
+        ("video", "does not end in .mp4"),
+        ("source.mp4", "input"),
         ("file.txt/video.mp4", "Not a directory"),
         ("x" * 300 + ".mp4", "File name too long"),
     ],
 )
-def test_refused_in_one_sentence(tmp_path, name, words):
+def test_output_that_cannot_be_written_is_refused(tmp_path, name, message):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file.txt").write_text("text")
     (tmp_path / "source.mp4").write_bytes(b"video")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(MediaError, match=re.escape(words)):
+    with pytest.raises(MediaError, match=re.escape(message)):
         check_output(tmp_path / name, (tmp_path / "other.png", tmp_path / "source.mp4"))
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder nobody may write to is known on Linux only")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that is read-only for every user")
 def test_unwritable_folder_is_refused():
     with pytest.raises(MediaError, match="cannot be written"):
         check_output(Path("/proc/self/video.mp4"), ())
 
 
-def test_an_existing_result_and_a_missing_folder_are_fine(tmp_path):
+def test_existing_results_and_missing_folders_are_accepted(tmp_path):
     (tmp_path / "old.MP4").write_bytes(b"old")
     check_output(tmp_path / "old.MP4", ())
     check_output(tmp_path / "new" / "folder" / "video.mp4", ())
@@ -47,7 +47,7 @@ def test_an_existing_result_and_a_missing_folder_are_fine(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_folders_stay_after_success_and_go_after_failure(tmp_path):
+def test_created_folders_are_removed_after_a_failure(tmp_path):
     with output_folder(tmp_path / "a" / "b" / "video.mp4"):
         assert (tmp_path / "a" / "b").is_dir()
     assert (tmp_path / "a" / "b").is_dir()
@@ -63,13 +63,13 @@ def test_free_names_never_repeat(tmp_path):
     assert free_name(tmp_path, "z", taken) == tmp_path / "z.mp4"
 
 
-POSIX = pytest.mark.skipif(os.name == "nt", reason="uses links and devices of POSIX")
+POSIX = pytest.mark.skipif(os.name == "nt", reason="needs symbolic links and devices")
 
 
 @pytest.mark.parametrize("folder", ["", "new/folder/"])
 @pytest.mark.parametrize("letter", ["x", "\u4e2d", "\U0001f600"])
-def test_names_are_counted_in_bytes_before_the_work(tmp_path, folder, letter):
-    """255 bytes at most, whatever the letters; a folder of that name in the current place is another thing."""
+def test_file_names_are_limited_in_bytes(tmp_path, folder, letter):
+    """The limit is 255 bytes for any characters, also in folders that do not exist yet."""
     size = len(letter.encode())
     check_output(tmp_path / folder / f"{letter * (251 // size)}.mp4", ())
     with pytest.raises(MediaError, match="File name too long"):
@@ -78,27 +78,27 @@ def test_names_are_counted_in_bytes_before_the_work(tmp_path, folder, letter):
         check_output(tmp_path / "new" / (letter * (255 // size + 1)) / "a.mp4", ())
 
 
-def test_a_missing_folder_is_not_confused_with_another_file(tmp_path):
+def test_folder_named_like_the_output_does_not_matter_elsewhere(tmp_path):
     (tmp_path / "a.mp4").mkdir()
     check_output(tmp_path / "new" / "a.mp4", ())
 
 
 @POSIX
-def test_links_are_followed_and_devices_refused_before_the_work(tmp_path):
+def test_links_are_followed_and_devices_refused(tmp_path):
     (tmp_path / "other").mkdir()
-    links = {"good": "other/real.mp4", "lost": "missing/real.mp4", "circle": "circle.mp4", "null": "/dev/null"}
-    for name, place in links.items():
-        (tmp_path / f"{name}.mp4").symlink_to(place)
+    links = {"good": "other/real.mp4", "broken": "missing/real.mp4", "loop": "loop.mp4", "null": "/dev/null"}
+    for name, target in links.items():
+        (tmp_path / f"{name}.mp4").symlink_to(target)
     check_output(tmp_path / "good.mp4", ())
-    for name, words in [("lost", "cannot be written"), ("circle", "cannot be written"), ("null", "a device or pipe")]:
-        with pytest.raises(MediaError, match=words) as caught:
+    for name, message in [("broken", "cannot be written"), ("loop", "cannot be written"), ("null", "a device or pipe")]:
+        with pytest.raises(MediaError, match=message) as caught:
             check_output(tmp_path / f"{name}.mp4", ())
         assert f"{name}.mp4" in str(caught.value)
     assert list((tmp_path / "other").iterdir()) == []
 
 
 @pytest.mark.parametrize("letter", ["x", "\u4e2d", "\U0001f600"])
-def test_names_made_of_two_long_names_fit(tmp_path, letter):
+def test_names_of_two_long_stems_fit(tmp_path, letter):
     inputs = [Inputs(Path(letter * 200 + ".png"), Path(letter * 200 + ".wav"))] * 3
     jobs = plan(inputs, tmp_path)
     assert len({job.output for job in jobs}) == 3

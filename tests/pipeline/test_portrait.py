@@ -1,4 +1,4 @@
-"""From files to portraits."""
+"""Portraits from picture files."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from sadtalker_ext.pipeline.portrait import draw_faces, list_faces, read_portrai
 
 
 @dataclass
-class Wishes:
+class FaceSettings:
     face: str = "largest"
     resolution_limit: int = 2048
 
@@ -28,8 +28,8 @@ def photograph(tmp_path_factory):
     return path
 
 
-def test_photograph_becomes_a_portrait(photograph):
-    prepared = read_portrait(photograph, Wishes())
+def test_photograph_is_read_as_a_portrait(photograph):
+    prepared = read_portrait(photograph, FaceSettings())
     assert prepared.portrait.picture.shape == (512, 512, 3)
     assert prepared.portrait.person.shape == (512, 512)
     assert prepared.portrait.person[120, 225] > 0.95
@@ -37,23 +37,23 @@ def test_photograph_becomes_a_portrait(photograph):
     assert prepared.scale == 1.0
 
 
-def test_boxes_are_in_pixels_of_the_file_however_small_we_work(photograph, tmp_path):
+def test_boxes_are_in_pixels_of_the_file_at_any_working_size(photograph, tmp_path):
     large = tmp_path / "large.png"
     Image.open(photograph).resize((1024, 1024), Image.Resampling.BICUBIC).save(large)
     box = "340,110,220,270"
-    prepared = read_portrait(large, Wishes(face=box, resolution_limit=512))
+    prepared = read_portrait(large, FaceSettings(face=box, resolution_limit=512))
     assert prepared.scale == 0.5
     assert prepared.portrait.landmarks.provider == "mediapipe"
     assert prepared.portrait.landmarks.box.x == pytest.approx(180, abs=6)
     with pytest.raises(FaceError, match="1024 x 1024"):
-        read_portrait(large, Wishes(face="1500,10,100,100", resolution_limit=512))
+        read_portrait(large, FaceSettings(face="1500,10,100,100", resolution_limit=512))
 
 
-def test_text_named_png_is_a_media_error(tmp_path):
-    path = tmp_path / "letter.png"
-    path.write_text("Dear Sir, " * 50)
+def test_text_file_is_a_media_error(tmp_path):
+    path = tmp_path / "notes.png"
+    path.write_text("notes " * 50)
     with pytest.raises(MediaError):
-        read_portrait(path, Wishes())
+        read_portrait(path, FaceSettings())
 
 
 def test_faces_are_listed_and_drawn(photograph):
@@ -68,7 +68,7 @@ def test_faces_are_listed_and_drawn(photograph):
     assert not changed[inner].any()
 
 
-def test_numbers_differ_and_stay_in_the_picture():
+def test_numbers_differ_and_stay_inside_the_picture():
     picture = np.zeros((200, 300, 3), np.uint8)
     boxes = [FaceBox(-30, -40, 100, 120), FaceBox(250, 150, 90, 90)]
     faces = [Landmarks.from_mesh(place_in_box(box), "box") for box in boxes]

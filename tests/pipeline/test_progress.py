@@ -1,4 +1,4 @@
-"""Watched frames: order, progress, cancellation."""
+"""Watcher: order of frames, progress reports and cancellation."""
 
 import numpy as np
 import pytest
@@ -8,20 +8,20 @@ from sadtalker_ext.pipeline import progress
 from sadtalker_ext.pipeline.progress import Watcher
 
 
-def count_up(made):
+def count_up(rendered):
     for index in range(5):
-        made.append(index)
+        rendered.append(index)
         yield np.full((2, 2, 3), index, np.uint8)
 
 
-def test_frames_pass_one_at_a_time_and_are_reported_when_taken():
-    made, reports = [], []
-    watched = Watcher(reports.append).watch(count_up(made), "frames", 5)
+def test_frames_are_passed_on_one_at_a_time_and_then_reported():
+    rendered, reports = [], []
+    watched = Watcher(reports.append).watch(count_up(rendered), "frames", 5)
     assert next(watched)[0, 0, 0] == 0
-    assert made == [0]
+    assert rendered == [0]
     assert [report.done for report in reports] == [0]
     assert next(watched)[0, 0, 0] == 1
-    assert made == [0, 1]
+    assert rendered == [0, 1]
     assert [report.done for report in reports] == [0, 1]
     assert reports[1].frame[0, 0, 0] == 0
     assert [frame[0, 0, 0] for frame in watched] == [2, 3, 4]
@@ -38,10 +38,10 @@ def test_speed_and_time_left(monkeypatch):
     assert [report.left_s for report in reports[1:]] == pytest.approx([2.0, 1.5, 1.0, 0.5, 0.0])
 
 
-def test_cancel_stops_before_the_next_frame_is_made():
-    made, reports = [], []
-    watched = Watcher(reports.append, lambda: len(made) == 2).watch(count_up(made), "frames", 5)
+def test_cancellation_stops_before_the_next_frame():
+    rendered, reports = [], []
+    watched = Watcher(reports.append, lambda: len(rendered) == 2).watch(count_up(rendered), "frames", 5)
     with pytest.raises(Cancelled):
         list(watched)
-    assert made == [0, 1]
+    assert rendered == [0, 1]
     assert reports[-1].done == 1

@@ -1,4 +1,4 @@
-"""Taking after a video: eyes, pose, everything."""
+"""Motion of a reference video: eyes, pose, or all face motion."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def face(yaw=0.0, closed=0.0, x=0.0):
     return Landmarks.from_mesh((turned + np.array([x, 0.0, 0.0])).astype(np.float32), "box")
 
 
-def seen(faces):
+def detected(faces):
     return [(FRAME, one) for one in faces]
 
 
@@ -38,21 +38,21 @@ def motion(frames, value=0.5):
     return Motion(*(np.full((frames, width), value, np.float32) for width in (64, 3, 3)))
 
 
-def test_lids_are_read_against_the_faces_own_open_eye():
-    reference = track_reference(seen([face(closed=c) for c in (0, 0, 0, 1, 0, 0)]), "eyes", CLIP)
+def test_lids_are_measured_against_the_open_eye_of_the_same_face():
+    reference = track_reference(detected([face(closed=c) for c in (0, 0, 0, 1, 0, 0)]), "eyes", CLIP)
     assert reference.lids[3] > 0.9
     assert np.delete(reference.lids, 3).max() < 0.1
 
 
-def test_eyes_alone_leave_the_motion_and_come_with_the_style():
-    reference = track_reference(seen([face(), face(yaw=0.3)]), "eyes", CLIP)
+def test_use_eyes_changes_the_style_and_not_the_motion():
+    reference = track_reference(detected([face(), face(yaw=0.3)]), "eyes", CLIP)
     assert reference.apply(motion(5), motion(1)) is not None
     assert np.array_equal(reference.apply(motion(5), motion(1)).rotation, motion(5).rotation)
     assert np.array_equal(reference.style(MotionStyle()).lids, reference.lids)
 
 
-def test_pose_replaces_the_head_from_where_the_portrait_is_and_repeats():
-    reference = track_reference(seen([face(), face(yaw=0.2), face(yaw=0.2, x=20)]), "pose", CLIP)
+def test_use_pose_replaces_the_head_motion_and_repeats():
+    reference = track_reference(detected([face(), face(yaw=0.2), face(yaw=0.2, x=20)]), "pose", CLIP)
     moved = reference.apply(motion(7), motion(1, 0.1))
     assert moved.rotation[0] == pytest.approx([0.1, 0.1, 0.1], abs=1e-3)
     assert moved.rotation[1, 1] == pytest.approx(0.3, abs=0.03)
@@ -62,7 +62,7 @@ def test_pose_replaces_the_head_from_where_the_portrait_is_and_repeats():
     assert reference.style(MotionStyle()).lids is None
 
 
-def test_everything_is_what_the_engine_reads():
+def test_use_all_copies_what_the_engine_reads():
     class Reader:
         def __init__(self):
             self.count = 0
@@ -71,32 +71,32 @@ def test_everything_is_what_the_engine_reads():
             self.count += 1
             return motion(1, self.count)
 
-    reference = CopiedReference(read_motion(seen([face(), None, face()]), CLIP, Reader()))
+    reference = CopiedReference(read_motion(detected([face(), None, face()]), CLIP, Reader()))
     assert reference.apply(motion(4), motion(1)).expression[:, 0].tolist() == [1, 1, 2, 1]
 
 
-def test_frames_before_the_first_face_are_bridged():
-    reference = track_reference(seen([None, face(yaw=0.1), face(yaw=0.3), face(yaw=0.3)]), "eyes+pose", CLIP)
+def test_frames_before_the_first_face_repeat_its_values():
+    reference = track_reference(detected([None, face(yaw=0.1), face(yaw=0.3), face(yaw=0.3)]), "eyes+pose", CLIP)
     assert len(reference.lids) == 4
     assert reference.rotation[0, 1] == pytest.approx(reference.rotation[1, 1])
 
 
-def test_too_few_faces_are_refused():
+def test_too_few_detected_faces_are_refused():
     with pytest.raises(FaceError, match="only 1 of 3 frames of the reference clip"):
-        track_reference(seen([None, face(), None]), "pose", CLIP)
+        track_reference(detected([None, face(), None]), "pose", CLIP)
 
 
 def official(use, coefficients):
-    """The reference that parity takes from an engine which reads these coefficients (N, 70)."""
+    """Return the reference with parity, for an engine that reads these coefficients (N, 70)."""
 
     class Reader:
         def __init__(self):
-            self.waiting = iter(coefficients)
+            self.coefficients = iter(coefficients)
 
         def read_face(self, _):
-            return to_motion(next(self.waiting)[None])
+            return to_motion(next(self.coefficients)[None])
 
-    return OfficialMotionEditor(()).reference(use, read_motion(seen([face()] * len(coefficients)), CLIP, Reader()))
+    return OfficialMotionEditor(()).reference(use, read_motion(detected([face()] * len(coefficients)), CLIP, Reader()))
 
 
 @pytest.fixture
@@ -105,30 +105,30 @@ def coefficients():
     return draw.normal(size=(7, 70)).astype(np.float32), draw.normal(size=(3, 70)).astype(np.float32)
 
 
-def test_the_official_pose_comes_on_top_of_the_predicted_one(coefficients):
+def test_official_pose_is_added_to_the_predicted_one(coefficients):
     """pose += refpose - refpose[0], the reference repeated."""
-    predicted, seen_in_it = coefficients
-    reference = official("pose", seen_in_it)
-    made = from_motion(reference.apply(to_motion(predicted), to_motion(predicted[:1])))
-    looped = np.concatenate([seen_in_it, seen_in_it, seen_in_it[:1]])
-    np.testing.assert_allclose(made[:, 64:], predicted[:, 64:] + looped[:, 64:] - seen_in_it[0, 64:], atol=1e-5)
-    np.testing.assert_allclose(made[:, :64], predicted[:, :64], atol=1e-6)
+    predicted, observed = coefficients
+    reference = official("pose", observed)
+    result = from_motion(reference.apply(to_motion(predicted), to_motion(predicted[:1])))
+    looped = np.concatenate([observed, observed, observed[:1]])
+    np.testing.assert_allclose(result[:, 64:], predicted[:, 64:] + looped[:, 64:] - observed[0, 64:], atol=1e-5)
+    np.testing.assert_allclose(result[:, :64], predicted[:, :64], atol=1e-6)
     assert reference.style(MotionStyle()) == MotionStyle()
     assert reference.style(MotionStyle()).expression is None
 
 
-def test_the_official_eyes_are_the_whole_expression_and_no_blink(coefficients):
-    predicted, seen_in_it = coefficients
-    reference = official("eyes", seen_in_it)
+def test_official_eyes_copy_the_whole_expression_and_disable_blinks(coefficients):
+    predicted, observed = coefficients
+    reference = official("eyes", observed)
     style = reference.style(MotionStyle(seed=4))
-    np.testing.assert_array_equal(style.expression, seen_in_it[:, :64])
+    np.testing.assert_array_equal(style.expression, observed[:, :64])
     assert not style.lids.any()
     assert style.seed == 4
     motion = to_motion(predicted)
     assert reference.apply(motion, motion[:1]) is motion
 
 
-def test_everything_is_the_same_with_parity(coefficients):
-    predicted, seen_in_it = coefficients
-    made = official("all", seen_in_it).apply(to_motion(predicted), to_motion(predicted[:1]))
-    np.testing.assert_allclose(from_motion(made), seen_in_it[[0, 1, 2, 0, 1, 2, 0]], atol=1e-6)
+def test_use_all_is_the_same_with_parity(coefficients):
+    predicted, observed = coefficients
+    result = official("all", observed).apply(to_motion(predicted), to_motion(predicted[:1]))
+    np.testing.assert_allclose(from_motion(result), observed[[0, 1, 2, 0, 1, 2, 0]], atol=1e-6)

@@ -32,7 +32,7 @@ def open_restorer_file(name: str, setting: str, registered: Sequence[str], runti
         )
     path = find_restorer(name, folders)
     if path is None:
-        raise SettingsError(_not_found(name, setting, registered, folders))
+        raise _not_found(name, setting, registered, folders)
     from sadtalker_ext.pipeline.restoration.networks import open_picture_network
     from sadtalker_ext.pipeline.restoration.video import FaceRestorer, FrameUpscaler
 
@@ -40,16 +40,16 @@ def open_restorer_file(name: str, setting: str, registered: Sequence[str], runti
     if network.faces != (setting == "restore"):
         other = "restore" if network.faces else "upscale"
         raise WeightsError(
-            f"{path.name} is a {network.name} network, not a {KINDS[setting]}; use it for the setting {other}"
+            f"{path.name} has the architecture {network.name}, which does not fit the setting {setting}; use it for "
+            f"the setting {other}"
         )
     return FaceRestorer(network) if network.faces else FrameUpscaler(network, network.scale)
 
 
-def _not_found(name: str, setting: str, registered: Sequence[str], folders: Sequence[Path]) -> str:
+def _not_found(name: str, setting: str, registered: Sequence[str], folders: Sequence[Path]) -> SettingsError:
     names = [*registered, *(path.name for path in restorer_files(folders))]
     available = f"available: {', '.join(names)}" if names else "none is available"
-    places = ", ".join(str(folder) for folder in folders)
-    return (
-        f"There is no {KINDS[setting]} named {name!r} ({available}). Choose none, or put its file (.pth, .safetensors) "
-        f"into one of these folders: {places}"
+    return SettingsError(
+        f"There is no {KINDS[setting]} named {name!r} ({available}); choose none, or put its file (.pth, .safetensors) "
+        "into a checkpoint folder"
     )

@@ -78,9 +78,7 @@ def open_restorers(settings: Settings, runtime: Runtime, open_file: FileOpener) 
     return restorers
 
 
-def _open(
-    name: str, setting: str, registered: dict[str, Opener], runtime: Runtime, open_file: FileOpener
-) -> Restorer:
+def _open(name: str, setting: str, registered: dict[str, Opener], runtime: Runtime, open_file: FileOpener) -> Restorer:
     if name in registered:
         return registered[name]()
     return open_file(name, setting, sorted(registered), runtime)

@@ -1,4 +1,4 @@
-"""Faces restored and frames enlarged by networks that know single pictures, made steady for video."""
+"""Face restorers and upscalers for video, built on networks for single pictures, without flicker."""
 
 from __future__ import annotations
 
@@ -16,162 +16,169 @@ from sadtalker_ext.geometry.tiles import split_into_tiles
 from sadtalker_ext.runtime import is_out_of_memory
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from sadtalker_ext.arrays import Frame
+    from sadtalker_ext.arrays import Float32Array, Frame
     from sadtalker_ext.geometry.portrait import Portrait
 
-    Floats = NDArray[np.float32]
-    Compute = Callable[[Frame], Floats]
-    Look = Callable[[Frame], Landmarks | None]
+    Network = Callable[[Frame], Float32Array]
+    FindFace = Callable[[Frame], Landmarks | None]
 
 LOG: Final = logging.getLogger(__name__)
-STEADY_PART: Final = 0.12
-"""Share of a new frame's restoration that is taken where the face does not change; the rest is what was there."""
-QUIET_LEVELS: Final = 2.0
-CHANGE_LEVELS: Final = 8.0
-"""Change of the face, in levels, up to which it is noise, and from which the new restoration is taken entirely."""
+STILL_WEIGHT: Final = 0.12
+"""Weight of the restoration of a new frame where the face does not change; the rest is the smoothed earlier one."""
+NOISE_LEVELS: Final = 2.0
+"""Change of the face up to which it counts as noise, in levels of 0 to 255."""
+MOTION_LEVELS: Final = 8.0
+"""Change of the face from which the new restoration is used entirely, in levels of 0 to 255."""
 CHANGE_BLUR_PX: Final = 5.0
+"""Sigma of the Gaussian that smooths the change of the face."""
 TILE_PX: Final = 384
-SMALLEST_TILE_PX: Final = 48
+MIN_TILE_PX: Final = 48
 MARGIN_PX: Final = 16
-"""Of a tile's surroundings that an upscaler sees and whose result is thrown away."""
-LARGEST_SIDE_PX: Final = 8192
-SAME_SHAPE: Final = 0.01
+"""Surroundings of a tile that an upscaler reads; their result is discarded."""
+MAX_SIDE_PX: Final = 8192
+SAME_ASPECT: Final = 0.01
+"""Largest relative difference of the aspect ratios of a frame and the picture that it shows."""
 SAME_LEVELS: Final = 16.0
-"""A frame that shows the whole picture differs from it by less, in the mean over coarse blocks."""
-NO_MEMORY: Final = "There is not enough memory to {what} the frames: use {flag} none, or the CPU"
+"""Largest mean difference between a frame and the picture that it shows, in levels of 0 to 255."""
+COMPARED_PX: Final = 16
+"""Side of the thumbnails that are compared."""
+NO_MEMORY: Final = "There is not enough memory to {what} the frames; set {setting} to none, or use the CPU"
 
 
-class SteadyChange:
-    """What a restorer adds to the face, low-passed in time where the face itself is still, fresh where it moves."""
+class ChangeSmoother:
+    """Low-pass filter over time of the change that a restorer makes; it has no effect where the face moves."""
 
     def __init__(self) -> None:
-        self._seen: Floats | None = None
-        self._change: Floats | None = None
+        self._square: Float32Array | None = None
+        self._change: Float32Array | None = None
 
-    def smooth(self, square: Frame, restored: Floats) -> Floats:
-        """The change (512, 512, 3), in levels, of the next frame's square (512, 512, 3)."""
+    def smooth(self, square: Frame, restored: Float32Array) -> Float32Array:
+        """Return the change for the next frame (512, 512, 3), in levels of 0 to 255.
+
+        square: (512, 512, 3), the face before restoration. restored: (512, 512, 3), after it, in levels.
+        """
         import cv2
 
-        seen = square.astype(np.float32)
-        change = restored - seen
-        if self._seen is not None and self._change is not None:
-            moved = np.abs(seen - self._seen).max(axis=-1)
-            moved = (cv2.GaussianBlur(moved, (0, 0), CHANGE_BLUR_PX) - QUIET_LEVELS) / (CHANGE_LEVELS - QUIET_LEVELS)
-            part = np.clip(moved, STEADY_PART, 1)[..., None].astype(np.float32)
-            change = self._change + part * (change - self._change)
-        self._seen, self._change = seen, np.asarray(change, np.float32)
+        current = square.astype(np.float32)
+        change = restored - current
+        if self._square is not None and self._change is not None:
+            motion = np.abs(current - self._square).max(axis=-1)
+            motion = (cv2.GaussianBlur(motion, (0, 0), CHANGE_BLUR_PX) - NOISE_LEVELS) / (MOTION_LEVELS - NOISE_LEVELS)
+            weight = np.clip(motion, STILL_WEIGHT, 1)[..., None].astype(np.float32)
+            change = self._change + weight * (change - self._change)
+        self._square, self._change = current, np.asarray(change, np.float32)
         return self._change
 
 
 class FaceRestorer:
-    """Restores the talking face of every frame.
+    """Restores the face in every frame.
 
-    network: a face square (512, 512, 3) in levels -> the restored one, float, in levels.
-    follow: makes what finds the face in one frame after the other, given where it is at first.
+    network: returns the restored face (512, 512, 3), float32 in levels of 0 to 255, for a face square (512, 512, 3).
+    make_tracker: returns a function that finds the face in one frame after another; its argument is the landmarks in
+        the first frame, if they are known.
     """
 
-    def __init__(self, network: Compute, follow: Callable[[Landmarks | None], Look] | None = None) -> None:
-        self._network, self._follow = network, follow or _follow
+    def __init__(self, network: Network, make_tracker: Callable[[Landmarks | None], FindFace] | None = None) -> None:
+        self._network, self._make_tracker = network, make_tracker or _make_tracker
 
     def restore(self, frames: Iterator[Frame], portrait: Portrait) -> Iterator[Frame]:
-        """The frames, one for one and of the same size; one is held at a time."""
-        tracker, change = SquareTracker(FRAME_RATE_HZ), SteadyChange()
-        look: Look | None = None
-        mesh: Floats | None = None
+        """Yield one frame of the same size per input frame; one frame is kept at a time."""
+        square_tracker, smoother = SquareTracker(FRAME_RATE_HZ), ChangeSmoother()
+        find_face: FindFace | None = None
+        mesh: Float32Array | None = None
         for frame in frames:
-            if look is None:
+            if find_face is None:
                 start = landmarks_in(frame, portrait)
-                look = self._follow(start)
+                find_face = self._make_tracker(start)
                 mesh = None if start is None else start.mesh
-            if face := look(frame):
+            if face := find_face(frame):
                 mesh = face.mesh
             if mesh is None:
-                raise FaceError("No face is seen in the first frame, so there is none to restore: use --restore none")
-            transform, outline = tracker.update(mesh)
+                raise FaceError("No face was found in the first frame to restore; set restore to none")
+            transform, outline = square_tracker.update(mesh)
             square = cut_square(frame, transform)
-            restored = square + change.smooth(square, _restored(self._network, square))
+            restored = square + smoother.smooth(square, _run(self._network, square))
             yield paste_square(frame, restored, square, square_mask(outline, transform), transform)
 
 
 class FrameUpscaler:
-    """Makes every frame larger. Tiles of a frame that show what they showed before are not computed again.
+    """Enlarges every frame; tiles that have not changed since the last frame are not computed again.
 
-    network: (H, W, 3) in levels -> (scale * H, scale * W, 3), float, in levels.
+    network: returns a picture (scale * H, scale * W, 3), float32 in levels of 0 to 255, for one of (H, W, 3).
     """
 
-    def __init__(self, network: Compute, scale: int) -> None:
+    def __init__(self, network: Network, scale: int) -> None:
         self._network, self._scale, self._side = network, scale, TILE_PX
 
     def restore(self, frames: Iterator[Frame], portrait: Portrait) -> Iterator[Frame]:
-        """The frames, one for one, every one ``scale`` times as large; one and the one before it are held."""
-        shown: Frame | None = None
+        """Yield one frame per input frame, ``scale`` times as large; two frames are kept at a time."""
+        previous: Frame | None = None
         enlarged: Frame | None = None
         for frame in frames:
             height, width = frame.shape[:2]
-            if max(height, width) * self._scale > LARGEST_SIDE_PX:
+            if max(height, width) * self._scale > MAX_SIDE_PX:
                 raise MediaError(
-                    f"Frames of {width} x {height} pixels, {self._scale} times as large, are more than "
-                    f"{LARGEST_SIDE_PX} on a side: lower --resolution-limit or use --upscale none"
+                    f"The upscaled frames would have {width * self._scale} x {height * self._scale} pixels, but at "
+                    f"most {MAX_SIDE_PX} on a side are supported; lower the resolution limit, or set upscale to none"
                 )
-            enlarged = self._enlarge(frame, shown, enlarged)
-            shown = frame
+            enlarged = self._enlarge(frame, previous, enlarged)
+            previous = frame
             yield enlarged
 
-    def _enlarge(self, frame: Frame, shown: Frame | None = None, before: Frame | None = None) -> Frame:
-        """One frame (H, W, 3) larger; ``before`` is what became of ``shown``, the frame before it."""
+    def _enlarge(self, frame: Frame, previous: Frame | None = None, enlarged: Frame | None = None) -> Frame:
+        """Return a frame (H, W, 3) enlarged; ``enlarged`` is the result for the frame ``previous``."""
         height, width = frame.shape[:2]
-        if before is None or shown is None or shown.shape != frame.shape:
-            shown = None
+        if enlarged is None or previous is None or previous.shape != frame.shape:
+            previous = None
             result: Frame = np.empty((height * self._scale, width * self._scale, 3), np.uint8)
         else:
-            result = before.copy()
+            result = enlarged.copy()
         for tile in split_into_tiles(height, width, self._side, MARGIN_PX):
             part, larger = frame[tile.source], tile.scaled(self._scale)
-            if shown is None or not np.array_equal(part, shown[tile.source]):
+            if previous is None or not np.array_equal(part, previous[tile.source]):
                 result[larger.target] = self._compute(part)[larger.inner]
         return result
 
     def _compute(self, part: Frame) -> Frame:
-        """A tile with its surroundings enlarged; in smaller ones from now on where memory does not suffice."""
+        """Return a tile enlarged; if memory runs out, this and all later tiles are made smaller."""
         try:
             return np.rint(np.clip(self._network(part), 0, 255)).astype(np.uint8)
         except (RuntimeError, MemoryError) as e:
             longest = max(part.shape[:2])
             if not is_out_of_memory(e):
                 raise
-            if longest <= SMALLEST_TILE_PX + 2 * MARGIN_PX:
-                raise EngineError(NO_MEMORY.format(what="enlarge", flag="--upscale")) from e
-        self._side = max(SMALLEST_TILE_PX, longest // 2)
-        LOG.warning("memory ran out; going on with tiles of %d pixels", self._side)
+            if longest <= MIN_TILE_PX + 2 * MARGIN_PX:
+                raise EngineError(NO_MEMORY.format(what="upscale", setting="upscale")) from e
+        self._side = max(MIN_TILE_PX, longest // 2)
+        LOG.warning("out of memory; continuing with tiles of %d pixels", self._side)
         return self._enlarge(part)
 
 
 def landmarks_in(frame: Frame, portrait: Portrait) -> Landmarks | None:
-    """The portrait's landmarks in pixels of the first frame, None where the frame does not show the same picture."""
+    """Return the landmarks of the portrait in pixels of the first frame; None if it shows a different picture."""
     import cv2
 
     picture = portrait.picture
     scale = frame.shape[1] / picture.shape[1]
-    if abs(frame.shape[0] / (picture.shape[0] * scale) - 1) > SAME_SHAPE:
+    if abs(frame.shape[0] / (picture.shape[0] * scale) - 1) > SAME_ASPECT:
         return None
-    thumbs = [cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA) for image in (frame, picture)]
-    if np.abs(thumbs[0].astype(np.float32) - thumbs[1]).mean() > SAME_LEVELS:
+    size = (COMPARED_PX, COMPARED_PX)
+    thumbnails = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (frame, picture)]
+    if np.abs(thumbnails[0].astype(np.float32) - thumbnails[1]).mean() > SAME_LEVELS:
         return None
     return Landmarks.from_mesh(portrait.landmarks.mesh * np.float32(scale), portrait.landmarks.provider)
 
 
-def _follow(start: Landmarks | None) -> Look:
+def _make_tracker(start: Landmarks | None) -> FindFace:
     from sadtalker_ext.faces.find import FaceFollower
 
     return FaceFollower(start).look
 
 
-def _restored(network: Compute, square: Frame) -> Floats:
+def _run(network: Network, square: Frame) -> Float32Array:
     try:
         return network(square)
     except (RuntimeError, MemoryError) as e:
         if not is_out_of_memory(e):
             raise
-        raise EngineError(NO_MEMORY.format(what="restore", flag="--restore")) from e
+        raise EngineError(NO_MEMORY.format(what="restore", setting="restore")) from e

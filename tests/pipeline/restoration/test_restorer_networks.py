@@ -1,4 +1,4 @@
-"""Files of restorers and upscalers: found, read safely, opened by spandrel where that works, refused in a sentence."""
+"""Files of restorers and upscalers: found, read without executing code, opened with spandrel, or refused."""
 
 import pickle
 import sys
@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from sadtalker_ext.errors import MissingPackageError, SettingsError, WeightsError
-from sadtalker_ext.pipeline.restoration import networks as restorers
-from sadtalker_ext.pipeline.restoration.files import open_file
+from sadtalker_ext.pipeline.restoration import networks
+from sadtalker_ext.pipeline.restoration.files import open_restorer_file
 from sadtalker_ext.pipeline.restoration.networks import open_picture_network
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.weights.random_weights import random_state
@@ -20,17 +20,17 @@ from sadtalker_ext.weights.restorer_files import find_restorer, read_restorer, r
 CPU = Runtime(device="cpu")
 
 
-def reason_against_spandrel():
-    """Why spandrel cannot be used in this environment; empty where it can."""
+def spandrel_problem():
+    """Return why spandrel cannot be imported; empty if it can."""
     try:
-        restorers._import_spandrel()
+        networks._import_spandrel()
     except MissingPackageError as e:
         return str(e)
     return ""
 
 
-WHY_NOT = reason_against_spandrel()
-needs_spandrel = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "spandrel is here")
+SPANDREL_PROBLEM = spandrel_problem()
+needs_spandrel = pytest.mark.skipif(bool(SPANDREL_PROBLEM), reason=SPANDREL_PROBLEM or "spandrel can be used")
 
 
 class UnsupportedError(Exception):
@@ -38,12 +38,12 @@ class UnsupportedError(Exception):
 
 
 class Architecture:
-    """A stand-in for one of spandrel's: doubles pictures, or takes faces as they are."""
+    """Stub for a model of spandrel that repeats each pixel."""
 
     def __init__(self, name, purpose, scale=1, channels=3):
         self.architecture, self.purpose, self.scale = types.SimpleNamespace(name=name), purpose, scale
         self.input_channels = self.output_channels = channels
-        self.asked = []
+        self.calls = []
 
     def eval(self):
         return self
@@ -52,16 +52,16 @@ class Architecture:
         return self
 
     def __call__(self, given):
-        self.asked.append(given)
+        self.calls.append(given)
         return given.repeat_interleave(self.scale, dim=2).repeat_interleave(self.scale, dim=3)
 
     def model(self, given, **options):
-        self.asked.append((given, options))
+        self.calls.append((given, options))
         return given * 0.5, None
 
 
 class Registry:
-    """Knows networks by one of their keys."""
+    """Stub for the registry of spandrel that recognises a network by one of its keys."""
 
     def __init__(self, known):
         self.known = known
@@ -70,28 +70,28 @@ class Registry:
         return self
 
     def load(self, state):
-        for key, made in self.known.items():
+        for key, model in self.known.items():
             if key in state:
                 if "broken" in state:
                     raise RuntimeError("Error(s) in loading state_dict for Net:\n\tMissing key(s): body.0")
-                return made
+                return model
         raise UnsupportedError
 
 
 @pytest.fixture
 def known(monkeypatch):
-    """spandrel replaced by one that knows a few keys."""
-    networks = {
+    """Replace spandrel by a stub that knows a few networks; returns them by key."""
+    models = {
         "face": Architecture("RestoreFormer", "FaceSR"),
         "toRGB": Architecture("GFPGAN", "FaceSR"),
         "codes": Architecture("CodeFormer", "FaceSR"),
         "body": Architecture("ESRGAN", "SR", scale=2),
         "grey": Architecture("Grey", "SR", channels=1),
     }
-    fake = types.SimpleNamespace(MAIN_REGISTRY=Registry(networks), UnsupportedModelError=UnsupportedError)
-    monkeypatch.setattr(restorers, "_import_spandrel", lambda: fake)
+    fake = types.SimpleNamespace(MAIN_REGISTRY=Registry(models), UnsupportedModelError=UnsupportedError)
+    monkeypatch.setattr(networks, "_import_spandrel", lambda: fake)
     monkeypatch.setitem(sys.modules, "spandrel_extra_arches", None)
-    return networks
+    return models
 
 
 def save(path, *keys, wrap="params_ema"):
@@ -107,7 +107,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_files_are_found_with_and_without_their_ending_in_any_case(folder):
+def test_files_are_found_with_and_without_suffix_in_any_case(folder):
     path = save(folder / "GFPGANv1.4.pth", "toRGB")
     (folder / "mapping_00109-model.pth.tar").write_bytes(b"1")
     (folder / "mapping_00109-model.safetensors").write_bytes(b"1")
@@ -123,12 +123,12 @@ def test_state_dicts_are_unwrapped(folder, wrap):
     assert set(read_restorer(save(folder / "a.pth", "toRGB", "b", wrap=wrap))) == {"toRGB", "b"}
 
 
-def test_the_smoothed_weights_are_taken(folder):
+def test_averaged_weights_are_preferred(folder):
     torch.save({"params": {"a": torch.zeros(1)}, "params_ema": {"a": torch.ones(1)}}, folder / "a.pth")
     assert read_restorer(folder / "a.pth")["a"].item() == 1
 
 
-def test_safetensors_are_read(folder):
+def test_safetensors_files_are_read(folder):
     save_file({"body": torch.ones(3)}, folder / "x4.safetensors")
     assert read_restorer(folder / "x4.safetensors")["body"].sum() == 3
 
@@ -158,13 +158,13 @@ def test_nothing_in_a_file_is_executed(folder):
         (b"version https://git-lfs.github.com/spec/v1", "holds more than tensors, or is damaged|large file"),
     ],
 )
-def test_files_that_are_none_are_refused(folder, content, words):
+def test_files_that_are_not_checkpoints_are_refused(folder, content, words):
     (folder / "a.pth").write_bytes(content)
     with pytest.raises(WeightsError, match=words):
         read_restorer(folder / "a.pth")
 
 
-def test_a_file_cut_short_is_refused(folder):
+def test_truncated_file_is_refused(folder):
     path = folder / "a.pth"
     torch.save({"params": {"a": torch.zeros(20000)}}, path)
     path.write_bytes(path.read_bytes()[:30000])
@@ -172,7 +172,7 @@ def test_a_file_cut_short_is_refused(folder):
         read_restorer(path)
 
 
-def test_a_file_without_a_state_dict_is_refused(folder):
+def test_file_without_a_state_dict_is_refused(folder):
     torch.save({"epoch": 3, "best": [1.0]}, folder / "a.pth")
     with pytest.raises(WeightsError, match="holds no state dict of a network"):
         read_restorer(folder / "a.pth")
@@ -181,9 +181,9 @@ def test_a_file_without_a_state_dict_is_refused(folder):
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        (("nobody",), "is no face restorer or upscaler that spandrel knows"),
-        (("body", "broken"), "does not fit the network it seems to be of .*Missing key"),
-        (("grey",), "holds Grey, which does not turn colour pictures into such"),
+        (("unknown",), "is not a face restorer or upscaler that spandrel supports"),
+        (("body", "broken"), "does not fit the architecture that it appears to have .*Missing key"),
+        (("grey",), "has the architecture Grey, which does not map colour pictures"),
     ],
 )
 def test_files_that_spandrel_cannot_use_are_refused(folder, known, keys, words):
@@ -192,14 +192,14 @@ def test_files_that_spandrel_cannot_use_are_refused(folder, known, keys, words):
         open_picture_network(path, CPU)
 
 
-def test_pictures_go_in_as_levels_and_come_out_as_levels(folder, known):
+def test_network_call_scales_levels_to_0_and_1_and_back(folder, known):
     network = open_picture_network(save(folder / "a.pth", "body"), CPU)
     assert (network.name, network.scale, network.faces) == ("ESRGAN", 2, False)
     picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3) * 5
     out = network(picture)
     assert out.dtype == np.float32
     assert np.allclose(out, picture.repeat(2, axis=0).repeat(2, axis=1), atol=1e-3)
-    (given,) = known["body"].asked
+    (given,) = known["body"].calls
     assert (given.shape, float(given.max())) == ((1, 3, 4, 4), pytest.approx(picture.max() / 255))
 
 
@@ -207,49 +207,49 @@ def test_pictures_go_in_as_levels_and_come_out_as_levels(folder, known):
     ("key", "options"),
     [("toRGB", {"return_rgb": False, "randomize_noise": False}), ("codes", {"weight": 1.0, "adain": True})],
 )
-def test_some_networks_see_minus_one_to_one(folder, known, key, options):
-    """The stand-in halves what it sees about 0: about grey, in levels."""
+def test_gfpgan_and_codeformer_get_values_from_minus_one_to_one(folder, known, key, options):
+    """The stub halves its input, which moves white halfway to grey."""
     network = open_picture_network(save(folder / "a.pth", key), CPU)
     out = network(np.full((4, 4, 3), 255, np.uint8))
     assert np.allclose(out, 255 * 0.75)
-    ((given, asked),) = known[key].asked
+    ((given, used),) = known[key].calls
     assert given.min() == 1
-    assert asked == options
+    assert used == options
 
 
-def test_the_setting_says_what_kind_of_file_it_is_for(folder, known):
+def test_file_must_match_the_setting_that_names_it(folder, known):
     save(folder / "face.pth", "face")
     save(folder / "x2.pth", "body")
     runtime = Runtime(device="cpu", folders=(folder,))
-    assert type(open_file("face", "restore", [], runtime)).__name__ == "FaceRestorer"
-    assert type(open_file("x2", "upscale", [], runtime)).__name__ == "FrameUpscaler"
-    with pytest.raises(WeightsError, match=r"x2\.pth is a ESRGAN network, no face restorer: use --upscale x2"):
-        open_file("x2", "restore", [], runtime)
-    with pytest.raises(WeightsError, match=r"face\.pth is a RestoreFormer network, no upscaler: use --restore face"):
-        open_file("face", "upscale", [], runtime)
-    with pytest.raises(SettingsError, match=r"no upscaler named 'y'; there are Host's, face\.pth, x2\.pth; use none"):
-        open_file("y", "upscale", ["Host's"], runtime)
+    assert type(open_restorer_file("face", "restore", [], runtime)).__name__ == "FaceRestorer"
+    assert type(open_restorer_file("x2", "upscale", [], runtime)).__name__ == "FrameUpscaler"
+    with pytest.raises(WeightsError, match="architecture ESRGAN, .* use it for the setting upscale"):
+        open_restorer_file("x2", "restore", [], runtime)
+    with pytest.raises(WeightsError, match="RestoreFormer, .* use it for the setting restore"):
+        open_restorer_file("face", "upscale", [], runtime)
+    with pytest.raises(SettingsError, match=r"no upscaler named 'y' \(available: Host's, face\.pth, x2\.pth\)"):
+        open_restorer_file("y", "upscale", ["Host's"], runtime)
 
 
-def test_a_missing_or_broken_package_is_one_sentence(folder, monkeypatch):
+def test_missing_or_broken_package_is_reported(folder, monkeypatch):
     path = save(folder / "a.pth", "body")
     monkeypatch.setitem(sys.modules, "spandrel", None)
-    with pytest.raises(MissingPackageError, match=r"need the package spandrel: pip install .*\[restore\]"):
+    with pytest.raises(MissingPackageError, match=r"need the package spandrel; run: pip install .*\[restore\]"):
         open_picture_network(path, CPU)
     monkeypatch.delitem(sys.modules, "spandrel")
     (folder / "spandrel.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     monkeypatch.syspath_prepend(folder)
-    with pytest.raises(MissingPackageError, match=r"nms does not exist.*of one release"):
+    with pytest.raises(MissingPackageError, match=r"nms does not exist.*install matching releases"):
         open_picture_network(path, CPU)
-    (folder / "spandrel.py").write_text("import a_package_that_is_not_there")
+    (folder / "spandrel.py").write_text("import a_missing_package")
     sys.modules.pop("spandrel", None)
-    with pytest.raises(MissingPackageError, match="needs a_package_that_is_not_there"):
+    with pytest.raises(MissingPackageError, match="needs a_missing_package"):
         open_picture_network(path, CPU)
 
 
 @needs_spandrel
-def test_an_upscaler_of_spandrel_is_opened_from_its_own_keys(folder):
-    """A small RRDB network saved as Real-ESRGAN's files are; the same numbers as spandrel's own call."""
+def test_spandrel_upscaler_is_recognised_by_its_keys(folder):
+    """A small RRDB network, saved like the files of Real-ESRGAN, gives the same result as a direct call of spandrel."""
     from spandrel import ImageModelDescriptor, ModelLoader
     from spandrel.architectures.ESRGAN import ESRGAN
 
@@ -259,16 +259,16 @@ def test_an_upscaler_of_spandrel_is_opened_from_its_own_keys(folder):
     network = open_picture_network(folder / "x2.pth", CPU)
     assert (network.scale, network.faces) == (2, False)
     picture = np.random.default_rng(0).integers(0, 256, (13, 18, 3), np.uint8)
-    theirs = ModelLoader().load_from_state_dict({key: value.clone() for key, value in state.items()})
-    assert isinstance(theirs, ImageModelDescriptor)
-    expected = theirs(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)[0].permute(1, 2, 0).numpy() * 255
+    model = ModelLoader().load_from_state_dict({key: value.clone() for key, value in state.items()})
+    assert isinstance(model, ImageModelDescriptor)
+    expected = model(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)[0].permute(1, 2, 0).numpy() * 255
     assert network(picture).shape == (26, 36, 3)
     assert np.allclose(network(picture), expected, atol=1e-2)
 
 
 @needs_spandrel
-def test_a_face_restorer_of_spandrel_is_opened_and_repeats_itself(folder):
-    """A whole GFPGAN with random weights: opened by its keys, the same picture twice, each time the same result."""
+def test_spandrel_face_restorer_is_deterministic(folder):
+    """A complete GFPGAN with random weights is recognised by its keys and gives the same result twice."""
     from spandrel.architectures.GFPGAN import GFPGAN
 
     torch.save({"params_ema": random_state("gfpgan.", GFPGAN())}, folder / "GFPGANv1.4.pth")

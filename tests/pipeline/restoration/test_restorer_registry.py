@@ -1,4 +1,4 @@
-"""Restorers and upscalers by name: order, strength, unknown names."""
+"""Registered restorers and upscalers: order, strength and unknown names."""
 
 import numpy as np
 import pytest
@@ -11,15 +11,14 @@ from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 
 
-def count_up(made):
+def count_up():
     for index in range(5):
-        made.append(index)
         yield np.full((2, 2, 3), index, np.uint8)
 
 
 @pytest.fixture
 def registries(monkeypatch, tmp_path):
-    """Nothing registered, and no files but those in the folder given."""
+    """Empty registries, and a runtime whose only checkpoint folder is empty."""
     monkeypatch.setattr(registry, "_RESTORERS", {})
     monkeypatch.setattr(registry, "_UPSCALERS", {})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -27,18 +26,18 @@ def registries(monkeypatch, tmp_path):
 
 
 class Doubling:
-    """A restorer that makes twice as bright, or an upscaler that makes twice as large."""
+    """A restorer that doubles the brightness, or an upscaler that doubles the size."""
 
-    def __init__(self, larger=False):
-        self.larger = larger
+    def __init__(self, enlarge=False):
+        self.enlarge = enlarge
 
     def restore(self, frames, portrait):
         for frame in frames:
-            yield frame.repeat(2, axis=0).repeat(2, axis=1) if self.larger else frame * 2
+            yield frame.repeat(2, axis=0).repeat(2, axis=1) if self.enlarge else frame * 2
 
 
-def finish(settings, runtime):
-    frames = count_up([])
+def restore_all(settings, runtime):
+    frames = count_up()
     for restorer in open_restorers(settings, runtime, open_restorer_file):
         frames = restorer.restore(frames, None)
     return list(frames)
@@ -46,13 +45,13 @@ def finish(settings, runtime):
 
 def test_nothing_is_restored_by_default_and_unknown_names_are_refused(registries):
     assert open_restorers(Settings(), registries, open_restorer_file) == []
-    with pytest.raises(SettingsError, match=r"no face restorer named 'GFPGAN' \(none is available\)\. Choose none"):
+    with pytest.raises(SettingsError, match=r"no face restorer named 'GFPGAN' \(none is available\); choose none"):
         open_restorers(Settings(restore="GFPGAN"), registries, open_restorer_file)
-    with pytest.raises(SettingsError, match=r"no upscaler named 'ESRGAN' \(none is available\)\. Choose none"):
+    with pytest.raises(SettingsError, match=r"no upscaler named 'ESRGAN' \(none is available\); choose none"):
         open_restorers(Settings(upscale="ESRGAN"), registries, open_restorer_file)
 
 
-def test_a_registered_restorer_is_opened_when_asked_for(registries):
+def test_registered_restorer_is_opened_when_it_is_needed(registries):
     opened = []
     register_restorer("Sharp", lambda: opened.append(1) or "restorer")
     assert opened == []
@@ -61,22 +60,22 @@ def test_a_registered_restorer_is_opened_when_asked_for(registries):
         open_restorers(Settings(restore="Other"), registries, open_restorer_file)
 
 
-def test_only_the_wished_part_of_a_restorer_is_shown(registries):
+def test_restored_face_is_blended_by_its_strength(registries):
     register_restorer("bright", Doubling)
     for part, expected in ((1.0, [0, 2, 4, 6, 8]), (0.5, [0, 2, 3, 4, 6]), (0.25, [0, 1, 2, 4, 5])):
-        frames = finish(Settings(restore="bright", restore_strength=part), registries)
+        frames = restore_all(Settings(restore="bright", restore_strength=part), registries)
         assert [frame[0, 0, 0] for frame in frames] == expected
     assert open_restorers(Settings(restore="bright", restore_strength=0), registries, open_restorer_file) == []
 
 
 def test_frames_are_enlarged_before_the_face_is_restored(registries):
     register_restorer("bright", Doubling)
-    register_upscaler("large", lambda: Doubling(larger=True))
-    frames = finish(Settings(restore="bright", upscale="large"), registries)
+    register_upscaler("large", lambda: Doubling(enlarge=True))
+    frames = restore_all(Settings(restore="bright", upscale="large"), registries)
     assert [frame.shape for frame in frames] == [(4, 4, 3)] * 5
     assert [frame[0, 0, 0] for frame in frames] == [0, 2, 4, 6, 8]
 
 
-def test_names_lead_to_no_folders(registries):
+def test_names_with_folders_are_refused(registries):
     with pytest.raises(SettingsError, match="accepts a file name without folders"):
         open_restorers(Settings(restore="../secret.pth"), registries, open_restorer_file)
