@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Final
 
-REMEDY: Final = "Restart without --skip-install, or install it as described in the README."
+REMEDY: Final = "Install it as described in the README, then restart."
 
 
 def missing_packages() -> list[str]:

@@ -61,7 +61,7 @@ def fetch(entry: Checkpoint, folder: Path, options: FetchOptions = FetchOptions(
             part.replace(target)
     except OSError as e:
         reason = e.strerror or e
-        raise WeightsError(f"{target} cannot be written ({reason}); choose another folder with --folder") from e
+        raise WeightsError(f"{target} cannot be written ({reason}); choose another folder") from e
     return target
 
 
@@ -94,7 +94,7 @@ def _check_space(entry: Checkpoint, folder: Path, part: Path) -> None:
     if free < needed:
         raise WeightsError(
             f"{folder} has {free / 1e6:,.0f} MB free, {entry.name} needs {needed / 1e6:,.0f} MB; free some space or "
-            "choose another folder with --folder"
+            "choose another folder"
         )
 
 
@@ -116,7 +116,7 @@ def _download(url: str, part: Path, entry: Checkpoint, options: FetchOptions) ->
             cause = str(getattr(e, "reason", e)) or type(e).__name__
     raise WeightsError(
         f"{entry.name} could not be fetched from {url}: {cause}; try again (the download resumes), try another "
-        f"--mirror, or put the file into {part.parent} yourself"
+        f"mirror, or put the file into {part.parent} yourself"
     )
 
 

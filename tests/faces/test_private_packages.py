@@ -7,7 +7,7 @@ from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING
 
 import pytest
-from sadtalker_ext.pipeline.engine_states import missing_packages
+from sadtalker_ext.pipeline.environment import missing_packages
 
 from sadtalker_ext.faces import private_packages as packages_apart
 

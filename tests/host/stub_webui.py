@@ -31,12 +31,12 @@ class State:
         self.job, self.job_count, self.job_no = "", 0, 0
         self.sampling_step = self.sampling_steps = 0
         self.interrupted, self.textinfo = False, None
-        self.begun = []
+        self.started = []
 
     def begin(self, job="(unknown)"):
         self.job, self.job_count, self.job_no = job, -1, 0
         self.sampling_step, self.interrupted, self.textinfo = 0, False, None
-        self.begun.append(job)
+        self.started.append(job)
 
     def end(self):
         self.job, self.job_count = "", 0

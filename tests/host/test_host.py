@@ -150,7 +150,7 @@ def test_a_job_waits_for_the_hosts_queue(host, job_request):
         assert job.state == "waiting"
     assert job.finished.wait(180)
     assert (job.state, job.error) == ("done", "")
-    assert host.shared.state.begun == [job.id]
+    assert host.shared.state.started == [job.id]
     assert (host.shared.state.job, host.progress.pending_tasks) == ("", {})
     assert host.progress.finished_tasks == [job.id]
     assert not host.call_queue.queue_lock.locked()

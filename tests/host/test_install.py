@@ -61,7 +61,8 @@ class Host:
         )
 
     def pip_calls(self):
-        return [json.loads(line) for line in self.calls_file.read_text().splitlines()] if self.calls_file.exists() else []
+        lines = self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
+        return [json.loads(line) for line in lines]
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_wrong_bytes_are_refused_and_deleted(server, tmp_path):
 
 def test_http_errors_name_url_status_and_remedy(server, tmp_path):
     server.status = 404
-    with pytest.raises(WeightsError, match=r"127.0.0.1.*404.*--mirror"):
+    with pytest.raises(WeightsError, match=r"127.0.0.1.*404.*another mirror"):
         fetch(ENTRY, tmp_path, options(server))
     assert len(server.ranges) == 1
 
