@@ -44,6 +44,17 @@ PLAYLISTS = {
 """By kind; ``{secret}`` stands for the path of a real file. A reader that follows them finds what they name."""
 
 
+TESTS = Path(__file__).parent
+SLOW_FILES = frozenset((TESTS / "slow_tests.txt").read_text("utf-8").split())
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of the files listed in slow_tests.txt; ``pytest -m "not slow"`` runs the others."""
+    for item in items:
+        if item.path.relative_to(TESTS).as_posix() in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def private_folder(tmp_path_factory):
     """A sound of three seconds as WAV and as segments of HLS and DASH."""
