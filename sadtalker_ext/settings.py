@@ -75,8 +75,8 @@ class Settings:
         choices=("full", "extfull", "crop", "extcrop", "resize"), engines=_SADTALKER,
     )  # fmt: skip
     size: str = setting(
-        "256", "Render size", "Side of the rendered square in pixels. A model trained with sadtalker train, in the first "
-        "checkpoint folder, renders at the size it was trained for.",
+        "256", "Render size", "Side of the rendered square in pixels. A model trained with sadtalker train, in the "
+        "first checkpoint folder, renders at the size it was trained for.",
         choices=("256", "512"), engines=_SADTALKER,
     )  # fmt: skip
     parity: bool = setting(

@@ -6,8 +6,8 @@ evaluation of eye-blink parameters as a drowsiness measure", and VanderWerf et a
 close in 60 to 110 ms and open more slowly, 150 to 400 ms in total. Timing: Nakano and Kitazawa (2010), "Eyeblink
 entrainment at breakpoints of speech": speakers blink at the end of phrases and in pauses. Eyebrows: Flecha-Garcia
 (2010), "Eyebrow raises in dialogue and their relation to discourse structure, utterance function and pitch accents":
-they rise just before some accents. Gaze: Lee, Badler and Badler (2002), "Eyes Alive": small saccades every one or two seconds, large
-ones are rare.
+they rise just before some accents. Gaze: Lee, Badler and Badler (2002), "Eyes Alive": small saccades every one or two
+seconds, large ones are rare.
 """
 
 from __future__ import annotations
