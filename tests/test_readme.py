@@ -86,7 +86,7 @@ def test_python_examples_use_what_there_is(source):
 
 
 def test_limits_are_the_limits():
-    assert f"from {picture.SMALLEST_PX} to {picture.LARGEST_PX} pixels" in README
+    assert f"from {picture.MIN_SIDE_PX} to {picture.MAX_SIDE_PX} pixels" in README
     assert f"exceeds {Settings().resolution_limit} pixels is scaled down" in README
     assert f"from {MIN_CLIP_S} seconds to {MAX_CLIP_S / 3600:.0f} hours" in README
 

@@ -1,4 +1,4 @@
-"""``sadtalker animate``: portraits and voices become videos."""
+"""Command ``sadtalker animate``: makes videos from portraits and voices."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 import sys
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sadtalker_ext.cli.progress import ProgressLine, clock
-from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, runtime_of, settings_of
-from sadtalker_ext.errors import MediaError
+from sadtalker_ext.cli.progress import ProgressLine, format_duration
+from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
+from sadtalker_ext.errors import FileRef, MediaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sadtalker_ext.pipeline.batch import BatchJob, Outcome
     from sadtalker_ext.pipeline.inputs import Inputs
 
-OUTPUT_FOLDER = Path("outputs")
-EXAMPLES = """examples:
+OUTPUT_FOLDER: Final = Path("outputs")
+EXAMPLES: Final = """examples:
   sadtalker animate me.jpg voice.mp3
   sadtalker animate me.jpg voice.mp3 -o talking.mp4 --still --expression-scale 1.3
   sadtalker animate me.jpg voice.mp3 --yaw -10,10,0
@@ -33,19 +33,21 @@ EXAMPLES = """examples:
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the command and its flags."""
+    """Add the command and its flags to the parser."""
     parser = commands.add_parser(
-        "animate", help="make a portrait speak", allow_abbrev=False, epilog=EXAMPLES,
+        "animate", help="make videos from portraits and voices", allow_abbrev=False, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Make portraits speak. Several portraits and voices, or folders of them, make every pair.",
+        description="Make portraits speak. For several portraits and voices, or folders of them, one video is made for "
+        "each combination.",
     )  # fmt: skip
     parser.add_argument(
         "inputs", nargs="+", metavar="PORTRAIT... VOICE...", type=Path,
-        help="a picture (or a video, whose first frame is used), then a sound or a video with sound",
+        help="portraits (pictures, or videos whose first frame is used), then voices (audio files, or videos with "
+        "sound); a folder stands for its files",
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", default=None,
-        help="the mp4 file to write; for several videos the folder they go to (default: the folder outputs)",
+        help="output file (.mp4); for several videos the output folder (default: outputs)",
     )  # fmt: skip
     add_input_flags(parser)
     add_output_flags(parser)
@@ -55,30 +57,30 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def add_input_flags(parser: argparse.ArgumentParser) -> None:
-    """``--idle``, ``--reference`` and ``--reference-use``."""
+    """Add ``--idle``, ``--reference`` and ``--reference-use``."""
     parser.add_argument(
         "--idle", type=float, metavar="SECONDS", default=None,
-        help="no voice: the portrait blinks and moves a little for so long; the video has no sound",
+        help="duration of an idle clip without voice and sound, in which the portrait blinks and moves",
     )  # fmt: skip
     parser.add_argument(
         "--reference", type=Path, metavar="VIDEO", default=None,
-        help="take after the face in this video (engine sadtalker); a shorter one is repeated",
+        help="optional reference video whose face motion is copied (engine sadtalker); a short one is repeated",
     )  # fmt: skip
     parser.add_argument(
         "--reference-use", metavar="eyes|pose|eyes+pose|all", default="",
-        help="what to take from it: blinks, head movement, both, or everything. Default: eyes+pose",
+        help="what is copied from the reference: blinks, head motion, both, or all face motion (default: eyes+pose)",
     )  # fmt: skip
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
-    """``--json`` and ``--quiet``."""
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    """Add ``--json`` and ``--quiet``."""
+    parser.add_argument("--json", action="store_true", help="print the result as a JSON object")
+    parser.add_argument("--quiet", action="store_true", help="do not show progress")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make one video, or all pairs; 2 if any of them failed."""
-    settings, runtime = settings_of(options), runtime_of(options)
+    """Make one video, or one for each combination of inputs; return 2 if any of them failed."""
+    settings, runtime = read_settings(options), read_runtime(options)
     from sadtalker_ext.pipeline import batch
     from sadtalker_ext.pipeline.animate import make_video
     from sadtalker_ext.pipeline.progress import Watcher
@@ -87,39 +89,40 @@ def run(options: argparse.Namespace) -> int:
     with ProgressLine(quiet=options.quiet) as line:
         watcher = Watcher(line.report)
         if not single:
-            return report_batch(told(batch.run(jobs, settings, runtime, watcher), len(jobs), line), options.json)
+            outcomes = log_outcomes(batch.run(jobs, settings, runtime, watcher), len(jobs), line)
+            return print_batch(outcomes, as_json=options.json)
         result = make_video(jobs[0].inputs, jobs[0].output, settings, runtime, watcher)
-    show_result(result, as_json=options.json)
+    print_result(result, as_json=options.json)
     return 0
 
 
-def told(outcomes: Iterator[Outcome], total: int, line: ProgressLine) -> list[Outcome]:
-    """All outcomes, each told on stderr as soon as it is there."""
+def log_outcomes(outcomes: Iterator[Outcome], total: int, line: ProgressLine) -> list[Outcome]:
+    """Return all outcomes; each is written to stderr as soon as it is available."""
     done = []
     for outcome in outcomes:
         line.close()
         done.append(outcome)
-        became = f"made {outcome.job.output}" if outcome.error is None else f"failed: {outcome.error}"
-        sys.stderr.write(f"{len(done)}/{total} {outcome.job.name}: {became}\n")
+        summary = f"made {outcome.job.output}" if outcome.error is None else f"failed: {outcome.error}"
+        sys.stderr.write(f"{len(done)}/{total} {outcome.job.name}: {summary}\n")
     return done
 
 
 def plan_jobs(options: argparse.Namespace) -> tuple[list[BatchJob], bool]:
-    """The videos to make, and whether it is a single one that was asked for by its files."""
+    """Return the videos to make, and whether it is a single one whose files were given by name."""
     from sadtalker_ext.pipeline import batch
     from sadtalker_ext.video.write import SUFFIX
 
-    wanted, output = read_inputs(options), options.output
-    single = len(wanted) == 1 and not any(path.is_dir() for path in options.inputs)
+    combinations, output = list_inputs(options), options.output
+    single = len(combinations) == 1 and not any(path.is_dir() for path in options.inputs)
     if single and output is not None and not output.is_dir():
-        return [batch.BatchJob(wanted[0], output)], single
+        return [batch.BatchJob(combinations[0], output)], single
     if output is not None and output.suffix.lower() == SUFFIX and not output.is_dir():
-        raise MediaError(f"The output {output} is one file, but several videos are asked for; name a folder")
-    return batch.plan(wanted, output or OUTPUT_FOLDER), single
+        raise MediaError("The ", FileRef("output", output), " is one file, but several videos are made; name a folder")
+    return batch.plan(combinations, output or OUTPUT_FOLDER), single
 
 
-def read_inputs(options: argparse.Namespace) -> list[Inputs]:
-    """What each video is made from."""
+def list_inputs(options: argparse.Namespace) -> list[Inputs]:
+    """Return the inputs of each video."""
     from sadtalker_ext.pipeline import batch
     from sadtalker_ext.pipeline.inputs import Inputs
 
@@ -134,8 +137,8 @@ def read_inputs(options: argparse.Namespace) -> list[Inputs]:
     ]
 
 
-def show_result(result: Result, *, as_json: bool) -> None:
-    """Say what was made: a JSON object for machines, a few lines for people."""
+def print_result(result: Result, *, as_json: bool) -> None:
+    """Print the result of one video as a JSON object or as text."""
     if as_json:
         print(json.dumps(result.to_mapping()))
         return
@@ -143,16 +146,16 @@ def show_result(result: Result, *, as_json: bool) -> None:
         print(f"note: {note}")
     stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in result.stage_s.items())
     width, height = result.size
-    print(f"{result.path}: {clock(result.duration_s)}, {result.frames} frames of {width}x{height}")
+    print(f"{result.path}: {format_duration(result.duration_s)}, {result.frames} frames of {width}x{height}")
     print(f"stages: {stages}; first frame after {result.first_frame_s:.2f} s")
-    print(f"took {result.total_s:.2f} s, {result.realtime_factor:.2f} x real time")
+    print(f"total: {result.total_s:.2f} s, {result.realtime_factor:.2f} x real time")
 
 
-def report_batch(outcomes: Sequence[Outcome], as_json: bool) -> int:
-    """Say what was made and what was not; the exit code."""
+def print_batch(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
+    """Print the results and failures of a batch as a JSON object or as text; return the exit code."""
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if as_json:
-        print(json.dumps({"results": [_as_json(outcome) for outcome in outcomes], "failed": len(failed)}))
+        print(json.dumps({"results": [_to_mapping(outcome) for outcome in outcomes], "failed": len(failed)}))
     else:
         print(f"{len(outcomes) - len(failed)} of {len(outcomes)} videos made")
         for outcome in failed:
@@ -160,10 +163,9 @@ def report_batch(outcomes: Sequence[Outcome], as_json: bool) -> int:
     return 2 if failed else 0
 
 
-def _as_json(outcome: Outcome) -> dict[str, object]:
-    made_from = outcome.job.inputs
-    voice = None if made_from.voice is None else str(made_from.voice)
-    inputs: dict[str, object] = {"portrait": str(made_from.portrait), "voice": voice}
+def _to_mapping(outcome: Outcome) -> dict[str, object]:
+    portrait, voice = outcome.job.inputs.portrait, outcome.job.inputs.voice
+    inputs: dict[str, object] = {"portrait": str(portrait), "voice": None if voice is None else str(voice)}
     if outcome.result is not None:
         return inputs | outcome.result.to_mapping()
     return inputs | {"error": str(outcome.error), "kind": type(outcome.error).__name__}

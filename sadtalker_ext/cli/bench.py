@@ -1,4 +1,4 @@
-"""``sadtalker bench``: speed, memory and the time to the first frame, each measured from outside a fresh program."""
+"""Command ``sadtalker bench``: speed, memory and start-up time, each measured from outside a new process."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sadtalker_ext.cli.demo import demo_portrait, demo_voice
-from sadtalker_ext.cli.process_memory import ALL, OWN, tree_memory_mb
-from sadtalker_ext.constants import FRAME_RATE_HZ
+from sadtalker_ext.cli.process_memory import ALL, ANONYMOUS, tree_memory_mb
+from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from sadtalker_ext.errors import EngineError
 
-SPEED_VOICE_S = 30.0
-SHORT_VOICE_S = 10.0
+SPEED_VOICE_S: Final = 30.0
+SHORT_VOICE_S: Final = 10.0
 LONG_VOICE_S = 600.0
-REHEARSAL_S = 20.0
-REHEARSED_FRAMES = (100, 1500)
-SAMPLE_EVERY_S = 0.05
-MEGABYTE = 1e6
+STUB_VOICE_S: Final = 20.0
+STUB_FRAMES: Final = (100, 1500)
+"""Lengths of the two videos whose memory is compared, with stub networks."""
+POLL_S: Final = 0.05
+"""Time between two memory readings; a fifth of it until the first frame, whose time is measured as well."""
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One figure, its unit, and the bar it is held against on two CPU cores (a floor unless ``at_most``)."""
+class Measurement:
+    """A measured value and its bar on two CPU cores: a minimum, or a maximum if ``at_most``."""
 
     name: str
     value: float | None
@@ -39,8 +41,8 @@ class Measure:
     at_most: bool = False
 
     @property
-    def met(self) -> bool | None:
-        """Whether the figure keeps to its bar; None where it could not be measured."""
+    def passed(self) -> bool | None:
+        """Whether the value meets its bar; None if it could not be measured."""
         if self.value is None:
             return None
         return self.value <= self.bar if self.at_most else self.value >= self.bar
@@ -48,129 +50,136 @@ class Measure:
 
 @dataclass(frozen=True)
 class Run:
-    """One finished program: its result, wall seconds to the first frame and to the end, peak memory of its tree.
+    """A finished process: its result, seconds to the first frame and to the end, peak memory with its children.
 
-    peak_own_mb: the same without mapped files, which cost less while other programs have them mapped, too.
+    peak_anonymous_mb: without mapped files, which count less while other processes map them as well.
     """
 
     result: dict[str, float]
     first_frame_s: float
     wall_s: float
     peak_mb: float | None
-    peak_own_mb: float | None = None
+    peak_anonymous_mb: float | None = None
 
     @property
     def frames_per_s(self) -> float:
-        """Frames of video per second from start of the work to the finished file."""
+        """Frames of the video per second of work, from opening the engine to the finished file."""
         return self.result["frames"] / self.result["total_s"]
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the command and its flags."""
+    """Add the command and its flags to the parser."""
     parser = commands.add_parser(
-        "bench", help="measure speed, memory and start-up", allow_abbrev=False,
-        description="Measure on this machine. Without names everything is measured, which takes some minutes.",
+        "bench", help="measure speed, memory and start-up time", allow_abbrev=False,
+        description="Measure speed, memory and start-up time on this machine; all measurements take several minutes.",
     )  # fmt: skip
-    parser.add_argument("what", nargs="*", metavar="NAME", help=f"any of {', '.join(MEASURES)}")
-    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"measurements to run, from {', '.join(MEASUREMENTS)} (default: all)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the results as a JSON object")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure what was asked for and print a table."""
-    for name in options.what:
-        if name not in MEASURES:
-            raise EngineError(f"There is no measurement named {name}; there are {', '.join(MEASURES)}")
-    measures = []
+    """Run the measurements and print their results."""
+    for name in options.names:
+        if name not in MEASUREMENTS:
+            raise EngineError(f"There is no measurement named {name}; choose from {', '.join(MEASUREMENTS)}")
+    results = []
     with tempfile.TemporaryDirectory(prefix="sadtalker-bench-") as folder:
-        for name in options.what or MEASURES:
+        for name in options.names or MEASUREMENTS:
             sys.stderr.write(f"measuring {name} ...\n")
-            measures += MEASURES[name](Path(folder))
+            results += MEASUREMENTS[name](Path(folder))
     if options.json:
-        print(json.dumps({m.name: {"value": m.value, "unit": m.unit, "bar": m.bar, "met": m.met} for m in measures}))
+        print(json.dumps({m.name: {"value": m.value, "unit": m.unit, "bar": m.bar, "met": m.passed} for m in results}))
     else:
-        print("\n".join(table(measures)))
+        print("\n".join(format_table(results)))
     return 0
 
 
-def speed(folder: Path, side_px: int, bar: float) -> list[Measure]:
-    """Frames per second of the whole chain from files to mp4, half a minute of voice."""
-    done = measure(portrait(folder, side_px), voice(folder, SPEED_VOICE_S), folder)
-    steady = done.result["frames"] / done.result["stage_s"]["frames"]  # type: ignore[index] # the one nested value
+def measure_speed(folder: Path, side_px: int, bar: float) -> list[Measurement]:
+    """Measure frames per second from the input files to the mp4 file, for half a minute of voice."""
+    done = run_animate(write_portrait(folder, side_px), write_voice(folder, SPEED_VOICE_S), folder)
+    frames_only = done.result["frames"] / done.result["stage_s"]["frames"]  # type: ignore[index] # the one nested value
     return [
-        Measure(f"whole chain at {side_px}x{side_px}", done.frames_per_s, "frames/s", bar),
-        Measure(f"render and encode alone at {side_px}x{side_px}", steady, "frames/s", bar),
+        Measurement(f"end to end at {side_px}x{side_px}", done.frames_per_s, "frames/s", bar),
+        Measurement(f"render and encode at {side_px}x{side_px}", frames_only, "frames/s", bar),
     ]
 
 
-def memory(folder: Path) -> list[Measure]:
-    """Megabytes that ten minutes of voice cost more than ten seconds, program and helpers together."""
-    peaks = [measure(portrait(folder, 512), voice(folder, length), folder).peak_mb for length in (10.0, LONG_VOICE_S)]
-    more = None if peaks[0] is None or peaks[1] is None else peaks[1] - peaks[0]
+def measure_memory(folder: Path) -> list[Measurement]:
+    """Measure how much more memory ten minutes of voice need than ten seconds, including child processes."""
+    portrait, voices = write_portrait(folder, 512), (SHORT_VOICE_S, LONG_VOICE_S)
+    peaks = [run_animate(portrait, write_voice(folder, length_s), folder).peak_mb for length_s in voices]
     return [
-        Measure("peak memory of a 10-second clip", peaks[0], "MB", 2000.0, at_most=True),
-        Measure("more for a 10-minute clip", more, "MB", 30.0, at_most=True),
+        Measurement("peak memory of a 10-second clip", peaks[0], "MB", 2000.0, at_most=True),
+        Measurement("additional memory of a 10-minute clip", _difference(peaks), "MB", 30.0, at_most=True),
     ]
 
 
-def first_frame(folder: Path) -> list[Measure]:
-    """Seconds from starting the program to its first frame; the second start, so that files come from memory."""
-    runs = [measure(portrait(folder, 512), voice(folder, SHORT_VOICE_S), folder) for _ in range(2)]
-    return [Measure("first frame after start", runs[1].first_frame_s, "s", 4.0, at_most=True)]
+def measure_first_frame(folder: Path) -> list[Measurement]:
+    """Measure seconds from the start of the process to its first frame; the second start, with files in the cache."""
+    portrait, voice = write_portrait(folder, 512), write_voice(folder, SHORT_VOICE_S)
+    runs = [run_animate(portrait, voice, folder) for _ in range(2)]
+    return [Measurement("first frame after start", runs[1].first_frame_s, "s", 4.0, at_most=True)]
 
 
-def pipeline(folder: Path) -> list[Measure]:
-    """Milliseconds a frame that the engine sadtalker costs besides its networks, face put back at 1024 x 1024."""
-    done = rehearse(folder, 1024, REHEARSAL_S).result
+def measure_pipeline(folder: Path) -> list[Measurement]:
+    """Measure milliseconds per frame of the engine sadtalker without its networks, pasting at 1024 x 1024."""
+    done = run_with_stubs(folder, 1024, STUB_VOICE_S).result
     wall_s = done["stage_s"]["frames"]  # type: ignore[index] # the one nested value
-    milliseconds = {name: 1000 * seconds / done["frames"] for name, seconds in
-                    (("wall", wall_s), ("own", done["own_cpu_s"]), ("ffmpeg", done["ffmpeg_cpu_s"]))}  # fmt: skip
+    wall, program, ffmpeg = (
+        1000 * seconds / done["frames"] for seconds in (wall_s, done["own_cpu_s"], done["ffmpeg_cpu_s"])
+    )
     return [
-        Measure("all but the networks at 1024x1024", milliseconds["wall"], "ms/frame", 12.0, at_most=True),
-        Measure("of that, processor time of our own", milliseconds["own"], "ms/frame", 12.0, at_most=True),
-        Measure("of that, processor time of ffmpeg", milliseconds["ffmpeg"], "ms/frame", 24.0, at_most=True),
+        Measurement("pipeline without networks at 1024x1024", wall, "ms/frame", 12.0, at_most=True),
+        Measurement("CPU time of the program", program, "ms/frame", 12.0, at_most=True),
+        Measurement("CPU time of ffmpeg", ffmpeg, "ms/frame", 24.0, at_most=True),
     ]
 
 
-def pipeline_memory(folder: Path) -> list[Measure]:
-    """Megabytes that 1500 frames of the engine sadtalker cost more than 100, networks aside."""
-    peaks = [rehearse(folder, 512, frames / FRAME_RATE_HZ).peak_own_mb for frames in REHEARSED_FRAMES]
-    more = None if peaks[0] is None or peaks[1] is None else peaks[1] - peaks[0]
-    return [Measure("more for 1500 frames than for 100", more, "MB", 30.0, at_most=True)]
+def measure_pipeline_memory(folder: Path) -> list[Measurement]:
+    """Measure how much more memory 1500 frames of the engine sadtalker need than 100, without its networks."""
+    peaks = [run_with_stubs(folder, 512, frames / FRAME_RATE_HZ).peak_anonymous_mb for frames in STUB_FRAMES]
+    return [Measurement("additional memory of 1500 frames over 100", _difference(peaks), "MB", 30.0, at_most=True)]
 
 
-MEASURES: dict[str, Callable[[Path], list[Measure]]] = {
-    "first-frame": first_frame,
-    "speed-512": lambda folder: speed(folder, 512, 50.0),
-    "speed-1024": lambda folder: speed(folder, 1024, 20.0),
-    "memory": memory,
-    "pipeline": pipeline,
-    "pipeline-memory": pipeline_memory,
+def _difference(peaks: list[float | None]) -> float | None:
+    return None if peaks[0] is None or peaks[1] is None else peaks[1] - peaks[0]
+
+
+MEASUREMENTS: Final[dict[str, Callable[[Path], list[Measurement]]]] = {
+    "first-frame": measure_first_frame,
+    "speed-512": lambda folder: measure_speed(folder, 512, 50.0),
+    "speed-1024": lambda folder: measure_speed(folder, 1024, 20.0),
+    "memory": measure_memory,
+    "pipeline": measure_pipeline,
+    "pipeline-memory": measure_pipeline_memory,
 }
 
 
-def measure(picture: Path, sound: Path, folder: Path) -> Run:
-    """Run ``sadtalker animate`` as a person would, and watch it from outside."""
+def run_animate(portrait: Path, voice: Path, folder: Path) -> Run:
+    """Run ``sadtalker animate`` as a user does, and measure it from outside."""
     output = folder / "bench.mp4"
-    return watch(["sadtalker_ext", "animate", str(picture), str(sound), "-o", str(output), "--json"], folder)
+    return run_measured(["sadtalker_ext", "animate", str(portrait), str(voice), "-o", str(output), "--json"], folder)
 
 
-def rehearse(folder: Path, side_px: int, voice_s: float) -> Run:
-    """The same with the engine sadtalker and stand-ins for its networks."""
-    files = portrait(folder, side_px), voice(folder, voice_s), folder / "bench.mp4"
-    return watch(["sadtalker_ext.cli.bench_pipeline", *map(str, files)], folder)
+def run_with_stubs(folder: Path, side_px: int, voice_s: float) -> Run:
+    """Run the engine sadtalker with stub networks, and measure it from outside."""
+    files = write_portrait(folder, side_px), write_voice(folder, voice_s), folder / "bench.mp4"
+    return run_measured(["sadtalker_ext.cli.bench_pipeline", *map(str, files)], folder)
 
 
-def watch(module: list[str], folder: Path) -> Run:
-    """Run a module with its arguments that prints a result as JSON, and watch it from outside."""
+def run_measured(module: list[str], folder: Path) -> Run:
+    """Run a module with arguments that prints its result as JSON, and measure the process from outside."""
     command, log = [sys.executable, "-m", *module], folder / "bench.log"
     with log.open("w") as stderr, (folder / "bench.json").open("w+") as stdout:
         began_s = time.perf_counter()
         child = subprocess.Popen(command, stdout=stdout, stderr=stderr)
-        first_s, peaks = 0.0, dict.fromkeys((ALL, OWN))
+        first_s, peaks = 0.0, dict.fromkeys((ALL, ANONYMOUS))
         try:
             while child.poll() is None:
-                time.sleep(SAMPLE_EVERY_S if first_s else SAMPLE_EVERY_S / 5)
+                time.sleep(POLL_S if first_s else POLL_S / 5)
                 if not first_s and re.search(r" 1/\d+ ", log.read_text()):
                     first_s = time.perf_counter() - began_s
                 for kind, peak in peaks.items():
@@ -180,14 +189,14 @@ def watch(module: list[str], folder: Path) -> Run:
             child.wait()
         wall_s = time.perf_counter() - began_s
         stdout.seek(0)
-        words = stdout.read()
+        output = stdout.read()
     if child.returncode != 0:
-        raise EngineError(f"The measured program failed: {log.read_text().strip().splitlines()[-1]}")
-    return Run(json.loads(words), first_s, wall_s, *peaks.values())
+        raise EngineError(f"The measured process failed: {log.read_text().strip().splitlines()[-1]}")
+    return Run(json.loads(output), first_s, wall_s, *peaks.values())
 
 
-def portrait(folder: Path, side_px: int) -> Path:
-    """The demo's photograph at this size."""
+def write_portrait(folder: Path, side_px: int) -> Path:
+    """Write the demo portrait at this size and return its path."""
     from PIL import Image
 
     from sadtalker_ext.video.image_formats import open_image
@@ -198,26 +207,26 @@ def portrait(folder: Path, side_px: int) -> Path:
     return path
 
 
-def voice(folder: Path, length_s: float) -> Path:
-    """The demo's voice, over and over, for this long."""
-    from sadtalker_ext.audio.speech import SAMPLE_RATE_HZ, open_speech
+def write_voice(folder: Path, length_s: float) -> Path:
+    """Write the demo voice, repeated to this length, and return its path."""
+    from sadtalker_ext.audio.speech import open_speech
 
     path = folder / f"voice_{length_s:g}.wav"
     if not path.exists():
-        pulses = (open_speech(demo_voice()).samples() * 32767).astype("<i2").tobytes()
-        wanted = 2 * round(length_s * SAMPLE_RATE_HZ)
+        pcm = (open_speech(demo_voice()).samples() * 32767).astype("<i2").tobytes()
+        total = 2 * round(length_s * SAMPLE_RATE_HZ)
         with wave.open(str(path), "wb") as file:
             file.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
-            for start in range(0, wanted, len(pulses)):
-                file.writeframes(pulses[: wanted - start])
+            for start in range(0, total, len(pcm)):
+                file.writeframes(pcm[: total - start])
     return path
 
 
-def table(measures: list[Measure]) -> list[str]:
-    """One line for each figure, with its bar and whether it was met."""
-    words = {True: "met", False: "MISSED", None: "not measured on this system"}
+def format_table(results: list[Measurement]) -> list[str]:
+    """Return one line per measurement with its value, its bar, and whether the bar is met."""
+    verdicts = {True: "met", False: "MISSED", None: "not measured on this system"}
     lines = []
-    for m in measures:
-        value = "-" if m.value is None else f"{m.value:.2f}"
-        lines.append(f"{m.name:<42} {value:>9} {m.unit:<9} {'<=' if m.at_most else '>='} {m.bar:<7g} {words[m.met]}")
+    for m in results:
+        value, sign = "-" if m.value is None else f"{m.value:.2f}", "<=" if m.at_most else ">="
+        lines.append(f"{m.name:<42} {value:>9} {m.unit:<9} {sign} {m.bar:<7g} {verdicts[m.passed]}")
     return lines

@@ -1,7 +1,7 @@
-"""One video by stand-ins for the networks, in a program of its own: ``python -m sadtalker_ext.cli.bench_pipeline``.
+"""Makes one video with stub networks, in a process of its own: ``python -m sadtalker_ext.cli.bench_pipeline``.
 
-Arguments: portrait, voice, output. Prints the result as JSON, and the processor time of this program and of ffmpeg
-while the frames were made.
+Arguments: portrait, voice, output. Prints the result as JSON, with the CPU time of this process and of ffmpeg while
+frames were made.
 """
 
 from __future__ import annotations
@@ -16,25 +16,28 @@ if TYPE_CHECKING:
     from sadtalker_ext.pipeline.progress import Progress
 
 
-class Clock:
-    """Processor seconds of this program since the frames began, and of all that it has waited for."""
+class CpuClock:
+    """CPU time of this process since the first frame was started, and of the child processes that have ended."""
 
     def __init__(self) -> None:
         self._began_s = 0.0
 
     def report(self, progress: Progress) -> None:
-        """Begin with the stage of the frames."""
+        """Start the clock when the stage of the frames begins."""
         if progress.stage == "frames" and progress.done == 0:
-            self._began_s = _own_s()
+            self._began_s = _process_cpu_s()
 
     def seconds(self) -> dict[str, float]:
-        """own_cpu_s and ffmpeg_cpu_s; the face worker, which lives on, counts for neither."""
+        """Return own_cpu_s and ffmpeg_cpu_s; the face worker, which has not ended, counts for neither."""
         times = os.times()
-        return {"own_cpu_s": _own_s() - self._began_s, "ffmpeg_cpu_s": times.children_user + times.children_system}
+        return {
+            "own_cpu_s": _process_cpu_s() - self._began_s,
+            "ffmpeg_cpu_s": times.children_user + times.children_system,
+        }
 
 
 def main(portrait: str, voice: str, output: str) -> None:
-    """Make the video and tell."""
+    """Make the video and print the result."""
     import torch
 
     from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
@@ -46,17 +49,17 @@ def main(portrait: str, voice: str, output: str) -> None:
     from sadtalker_ext.runtime import Runtime
     from sadtalker_ext.settings import Settings
 
-    torch.set_num_threads(1)  # without networks its threads would only spin on the cores that ffmpeg wants
+    torch.set_num_threads(1)  # without networks, more threads would only spin on the cores that ffmpeg needs
 
-    clock, runtime, settings = Clock(), Runtime(device="cpu"), Settings(engine="sadtalker")
-    chosen = SadTalkerOptions.from_settings(settings)
-    with OpenEngine(stub_engine(runtime, chosen), settings.engine, chosen) as engine:
+    clock, runtime, settings = CpuClock(), Runtime(device="cpu"), Settings(engine="sadtalker")
+    engine_options = SadTalkerOptions.from_settings(settings)
+    with OpenEngine(stub_engine(runtime, engine_options), settings.engine, engine_options) as engine:
         inputs = Inputs(Path(portrait), Path(voice))
         result = make_video(inputs, output, settings, runtime, Watcher(clock.report), engine=engine)
     print(json.dumps(result.to_mapping() | clock.seconds()))
 
 
-def _own_s() -> float:
+def _process_cpu_s() -> float:
     times = os.times()
     return times.user + times.system
 

@@ -1,31 +1,36 @@
-"""``sadtalker demo``: a real photograph speaks, with nothing but what is installed."""
+"""Command ``sadtalker demo``: makes a video from a photograph and a voice that are installed with the package."""
 
 from __future__ import annotations
 
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
-from sadtalker_ext.cli.animate import add_output_flags, show_result
+from sadtalker_ext.cli.animate import add_output_flags, print_result
 from sadtalker_ext.cli.progress import ProgressLine
-from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, runtime_of, settings_of
+from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
 from sadtalker_ext.errors import MissingPackageError
 
-OUTPUT = Path("outputs") / "demo.mp4"
-SHEET_EVERY = 5
-SHEET_PART = (0.2, 0.0, 0.68, 0.48)
-"""The head and shoulders of the demo's photograph."""
+OUTPUT: Final = Path("outputs") / "demo.mp4"
+SHEET_EVERY: Final = 5
+HEAD_AND_SHOULDERS: Final = (0.2, 0.0, 0.68, 0.48)
+"""Part of the demo photograph that the contact sheet shows: left, top, right, bottom as shares of its size."""
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the command and its flags."""
+    """Add the command and its flags to the parser."""
     parser = commands.add_parser(
-        "demo", help="watch a photograph speak", allow_abbrev=False,
-        description="Make the astronaut portrait of scikit-image speak with the voice that comes with this package.",
+        "demo", help="make a video from the demo portrait and voice", allow_abbrev=False,
+        description="Make a video from the astronaut portrait of scikit-image and the voice that ships with this "
+        "package.",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, default=OUTPUT, help=f"the mp4 file to write (default: {OUTPUT})")
-    parser.add_argument("--sheet", type=Path, metavar="PICTURE", help="also write frames side by side on one picture")
-    parser.add_argument("--sheet-every", type=int, default=SHEET_EVERY, metavar="N", help="every N-th frame of it")
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT, help=f"output file, .mp4 (default: {OUTPUT})")
+    parser.add_argument("--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet of the video")
+    parser.add_argument(
+        "--sheet-every", type=int, default=SHEET_EVERY, metavar="N",
+        help=f"show every N-th frame on the contact sheet (default: {SHEET_EVERY})",
+    )  # fmt: skip
     add_output_flags(parser)
     add_settings(parser)
     add_runtime(parser)
@@ -33,13 +38,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the demo and say where it is and how long it took."""
-    settings, runtime = settings_of(options), runtime_of(options)
+    """Make the demo video and print where it is and how long it took."""
+    settings, runtime = read_settings(options), read_runtime(options)
     from sadtalker_ext.pipeline.animate import animate
     from sadtalker_ext.pipeline.contact_sheet import ContactSheet
     from sadtalker_ext.pipeline.progress import Progress, Watcher
 
-    sheet = ContactSheet(max(1, options.sheet_every), SHEET_PART) if options.sheet else None
+    sheet = ContactSheet(max(1, options.sheet_every), HEAD_AND_SHOULDERS) if options.sheet else None
     with ProgressLine(quiet=options.quiet) as line:
 
         def report(progress: Progress) -> None:
@@ -50,22 +55,25 @@ def run(options: argparse.Namespace) -> int:
         result = animate(demo_portrait(), demo_voice(), options.output, settings, runtime, Watcher(report))
     if sheet:
         sheet.write(options.sheet)
-    show_result(result, as_json=options.json)
+    print_result(result, as_json=options.json)
     return 0
 
 
 def demo_portrait() -> Path:
-    """The photograph of Eileen Collins (NASA, public domain) in scikit-image's own files, 512 x 512."""
+    """Return the photograph of Eileen Collins (NASA, public domain), 512 x 512, from the files of scikit-image."""
     spec = find_spec("skimage")
     folders = spec.submodule_search_locations if spec else None
     path = Path(next(iter(folders or ["skimage"]))) / "data" / "astronaut.png"
     if not path.is_file():
-        raise MissingPackageError("The demo's photograph comes with scikit-image: pip install scikit-image")
+        raise MissingPackageError(
+            "The demo photograph is a file of the package scikit-image, which is not installed; run: pip install "
+            "scikit-image"
+        )
     return path
 
 
 def demo_voice() -> Path:
-    """The spoken clip that ships with this package; assets/README.md says how it was made."""
+    """Return the spoken clip that ships with this package; assets/README.md describes how it was made."""
     import sadtalker_ext
 
     return Path(sadtalker_ext.__file__).parent / "assets" / "demo_voice.flac"

@@ -1,4 +1,4 @@
-"""The program ``sadtalker``: finds the command, runs it, and turns errors into one sentence and an exit code."""
+"""The program ``sadtalker``: runs a command and converts errors to a message and an exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import sadtalker_ext
 from sadtalker_ext.cli import animate, bench, demo, evaluate, faces, serve, show, train, ui, weights
@@ -18,19 +18,18 @@ from sadtalker_ext.errors import Cancelled, SadTalkerError
 if TYPE_CHECKING:
     from types import FrameType
 
-OK = 0
-REFUSED = 2
-"""Something was asked that cannot be done; stderr says what."""
-STOPPED = 130
-"""Ended by Ctrl-C or SIGTERM; nothing is left behind."""
+REFUSED: Final = 2
+"""Exit code of a command that failed with a SadTalkerError; stderr has its message."""
+STOPPED: Final = 130
+"""Exit code after Ctrl-C or SIGTERM."""
 
-COMMANDS = (animate, demo, show, faces, evaluate, bench, serve, weights, ui, train)
+COMMANDS: Final = (animate, demo, show, faces, evaluate, bench, serve, weights, ui, train)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line; builds without importing anything heavy."""
+    """Return the parser of all commands; heavy packages are not imported."""
     parser = argparse.ArgumentParser(
-        prog="sadtalker", description="One portrait and a voice become a talking video.", allow_abbrev=False
+        prog="sadtalker", description="Make talking videos from a portrait and a voice.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"sadtalker {sadtalker_ext.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -39,14 +38,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code; nothing but argparse's own refusals raises SystemExit."""
-    options = build_parser().parse_args(join_negative(sys.argv[1:] if words is None else words))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; only argparse raises SystemExit, for invalid arguments."""
+    options = build_parser().parse_args(join_negative(sys.argv[1:] if arguments is None else arguments))
     try:
         with terminate_like_interrupt():
             code: int = options.run(options)
     except (KeyboardInterrupt, Cancelled):
-        sys.stderr.write("\nsadtalker: stopped; nothing was kept\n")
+        sys.stderr.write("\nsadtalker: stopped; no partial output was kept\n")
         return STOPPED
     except SadTalkerError as error:
         if getattr(options, "json", False):
@@ -58,22 +57,22 @@ def main(words: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def terminate_like_interrupt() -> Iterator[None]:
-    """While inside, SIGTERM unwinds the work as Ctrl-C does, so that nothing half-written is left."""
+    """Within the block, SIGTERM raises KeyboardInterrupt like Ctrl-C, so that partial output is removed."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: whoever owns that decides what SIGTERM means
+        previous = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread, which alone may set signal handlers
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def entry_point() -> None:
-    """The console script."""
+    """Run the command line of this process and exit."""
     sys.exit(main())

@@ -1,22 +1,25 @@
-"""How much memory a program and its helpers use now, where the system tells (Linux)."""
+"""Memory use of a process and its children, on Linux."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
-PROC = Path("/proc")
-
-
-ALL, OWN = "Pss", "Pss_Anon"
-"""All memory, and what the programs have filled themselves, without the files that are mapped."""
+PROC: Final = Path("/proc")
+ALL: Final = "Pss"
+"""All memory."""
+ANONYMOUS: Final = "Pss_Anon"
+"""Memory that the processes allocated themselves, without mapped files."""
 
 
 def tree_memory_mb(process_id: int, kind: str = ALL) -> float | None:
-    """Megabytes of a process and all that it started; None where /proc is not there or it has ended.
+    """Return the memory of a process and all its descendants in MiB; None without /proc or if it has ended.
 
-    Pages that several of them share count once (proportional set size): a child between fork and exec shares all of its
-    parent's, and counting those twice would report memory that nobody uses. Files count less while strangers have them
-    mapped, too; kind :data:`OWN` leaves files out, so that two runs can be compared on a machine that others use.
+    kind: :data:`ALL` or :data:`ANONYMOUS`. Mapped files count less while unrelated processes map them as well; without
+    them, two runs can be compared on a machine that others use.
+
+    Pages that several processes share count once (proportional set size): a child between fork and exec shares all
+    pages of its parent, and counting them twice would report memory that is not used.
     """
     kilobytes = _share_kb(process_id, kind)
     if kilobytes is None:

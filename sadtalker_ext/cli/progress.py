@@ -1,22 +1,24 @@
-"""Progress for people: one line that redraws itself on a terminal, plain lines in a log."""
+"""Progress on stderr: one line that is redrawn on a terminal, separate lines in a log."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
     from sadtalker_ext.pipeline.progress import Progress
 
-BAR_WIDTH = 28
-REDRAW_S = 0.1
-LOG_EVERY_S = 10.0
+BAR_WIDTH: Final = 28
+REDRAW_S: Final = 0.1
+"""Shortest time between two updates on a terminal."""
+LOG_INTERVAL_S: Final = 10.0
+"""Time between two lines in a log."""
 
 
 class ProgressLine:
-    """Writes progress to stderr; used in a ``with`` block, whose end leaves a line that is being redrawn."""
+    """Writes progress reports to stderr; a context manager that finishes the line at the end."""
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -33,25 +35,25 @@ class ProgressLine:
         self.close()
 
     def report(self, progress: Progress) -> None:
-        """Show ``progress``: on a terminal at most ten times a second.
+        """Show ``progress``, on a terminal at most ten times a second.
 
-        A log gets a line for each stage, for the first and the last frame, and every ten seconds between them.
+        A log gets one line for each stage, for the first and the last frame, and every ten seconds in between.
         """
         now_s = time.monotonic()
-        fresh = progress.stage != self._stage
-        telling = fresh or (progress.done in (1, progress.total) and progress.total > 0)
-        pause_s = REDRAW_S if self._terminal else LOG_EVERY_S
-        if self._quiet or (not telling and now_s - self._last_s < pause_s):
+        new_stage = progress.stage != self._stage
+        important = new_stage or (progress.done in (1, progress.total) and progress.total > 0)
+        interval_s = REDRAW_S if self._terminal else LOG_INTERVAL_S
+        if self._quiet or (not important and now_s - self._last_s < interval_s):
             return
         self._stage, self._last_s = progress.stage, now_s
         if self._terminal:
-            self._redraw(describe(progress))
-        elif fresh or progress.total:
-            self._stream.write(describe(progress) + "\n")
+            self._redraw(format_progress(progress))
+        elif new_stage or progress.total:
+            self._stream.write(format_progress(progress) + "\n")
             self._stream.flush()
 
     def close(self) -> None:
-        """Leave the line, if one is being redrawn, so that the next words start on their own."""
+        """Finish the line that is being redrawn, if any, so that further output starts on a new one."""
         if self._open:
             self._stream.write("\n")
             self._stream.flush()
@@ -64,18 +66,18 @@ class ProgressLine:
         self._open = True
 
 
-def describe(progress: Progress) -> str:
-    """One line: stage, bar, frames, frames per second, time left."""
+def format_progress(progress: Progress) -> str:
+    """Return one line with stage, bar, frames, frames per second and time left."""
     if not progress.done:
         return f"{progress.stage} ..."
     filled = BAR_WIDTH * progress.done // progress.total
     bar = "#" * filled + "." * (BAR_WIDTH - filled)
-    speed = f"{progress.frames_per_s:.1f} frames/s"
-    return f"{progress.stage} [{bar}] {progress.done}/{progress.total}  {speed}  {clock(progress.left_s)} left"
+    speed, left = f"{progress.frames_per_s:.1f} frames/s", format_duration(progress.left_s)
+    return f"{progress.stage} [{bar}] {progress.done}/{progress.total}  {speed}  {left} left"
 
 
-def clock(seconds: float) -> str:
-    """A length of time as m:ss, or h:mm:ss from an hour on."""
+def format_duration(seconds: float) -> str:
+    """Return a duration as m:ss, or as h:mm:ss from one hour on."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

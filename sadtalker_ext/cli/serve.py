@@ -1,4 +1,4 @@
-"""``sadtalker serve``: the REST interface alone."""
+"""Command ``sadtalker serve``: the REST API as a server of its own."""
 
 from __future__ import annotations
 
@@ -6,93 +6,118 @@ import argparse
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sadtalker_ext.cli.setting_flags import add_runtime, runtime_of
+from sadtalker_ext.cli.setting_flags import add_runtime, read_runtime
+from sadtalker_ext.constants import MAX_CLIP_S
 from sadtalker_ext.errors import MissingPackageError, SettingsError
+from sadtalker_ext.pipeline.job import Host
 
-PORT = 7870
-EXAMPLE = """example:
+if TYPE_CHECKING:
+    from sadtalker_ext.runtime import Runtime
+    from sadtalker_ext.settings import Settings
+
+PORT: Final = 7870
+MAX_UPLOAD_MB: Final = 200
+MAX_MINUTES: Final = MAX_CLIP_S / 60.0
+MAX_WAITING: Final = 50
+EXAMPLE: Final = """example:
   sadtalker serve
   curl -F portrait=@me.jpg -F voice=@voice.mp3 http://127.0.0.1:7870/sadtalker/v1/jobs
 """
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the command and its flags."""
+    """Add the command and its flags to the parser."""
     parser = commands.add_parser(
-        "serve", help="answer REST requests", allow_abbrev=False, epilog=EXAMPLE,
+        "serve", help="start the REST API server", allow_abbrev=False, epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Serve the REST interface under /sadtalker/v1; /docs describes it.",
+        description="Serve the REST API under /sadtalker/v1; its documentation is at /docs.",
     )  # fmt: skip
     add_address(parser, PORT)
-    parser.add_argument("-o", "--output", type=Path, help="keep the videos in this folder (default: for a day only)")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="output folder of the videos (default: temporary, deleted after a day)"
+    )
     parser.add_argument(
         "--allow-folder", type=Path, action="append", default=[], metavar="DIR",
-        help="let requests name files in this folder of the server; may be given several times",
+        help="folder of the server whose files requests may name by path; can be repeated",
     )  # fmt: skip
-    parser.add_argument("--allow-urls", action="store_true", help="fetch files from public addresses in requests")
-    parser.add_argument("--auth", default="", metavar="NAME:PASSWORD", help="ask for this login; several with commas")
-    parser.add_argument("--max-upload-mb", type=int, default=200, metavar="N", help="largest request (default: 200)")
-    parser.add_argument("--max-minutes", type=float, default=120.0, metavar="N", help="longest voice (default: 120)")
-    parser.add_argument("--max-waiting", type=int, default=50, metavar="N", help="longest queue (default: 50)")
+    parser.add_argument("--allow-urls", action="store_true", help="download files from public addresses in requests")
+    parser.add_argument(
+        "--auth", default="", metavar="NAME:PASSWORD", help="login that clients must send; several with commas"
+    )
+    limits = (
+        ("--max-upload-mb", int, MAX_UPLOAD_MB, "maximum size of a request in MB"),
+        ("--max-minutes", float, MAX_MINUTES, "maximum duration of a voice in minutes"),
+        ("--max-waiting", int, MAX_WAITING, "maximum number of waiting jobs"),
+    )
+    for flag, kind, default, text in limits:
+        parser.add_argument(flag, type=kind, default=default, metavar="N", help=f"{text} (default: {default:g})")
     add_runtime(parser)
     parser.set_defaults(run=run)
 
 
 def add_address(parser: argparse.ArgumentParser, port: int) -> None:
-    """``--host``, ``--port`` and ``--allow-host``."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one")
+    """Add ``--host``, ``--port`` and ``--allow-host``."""
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all (default: 127.0.0.1)"
+    )
     parser.add_argument("--port", type=int, default=port, help=f"port to listen on (default: {port})")
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME",
-        help="also answer browsers that call this server NAME, such as a reverse proxy's name or *.example.org; may be "
-        "given several times (default: localhost, and the IP addresses that it listens on)",
+        help="additional host name of this server, such as that of a reverse proxy, or *.example.org; can be repeated "
+        "(default: localhost and the IP addresses that it listens on)",
     )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    doors_module, service = face("api.doors", "api"), face("api.service", "api")
+    api_options, app = import_front_end("api.options", "api"), import_front_end("api.app", "api")
     from sadtalker_ext.pipeline.job import Limits
     from sadtalker_ext.pipeline.job_queue import JobQueue
     from sadtalker_ext.pipeline.output import dated_output
     from sadtalker_ext.system.request_guard import AllowedHosts
     from sadtalker_ext.weights.files import search_folders
 
-    logins = doors_module.read_logins(options.auth)
+    logins = api_options.read_logins(options.auth)
     if options.auth and not logins:
-        raise SettingsError("The login must be NAME:PASSWORD; give --auth me:secret")
+        raise SettingsError("The login must have the form NAME:PASSWORD; use for example --auth me:secret")
     folder = options.output
-    doors = doors_module.ApiOptions(
-        folders=tuple(options.allow_folder), urls=options.allow_urls, upload_bytes=options.max_upload_mb * 1_000_000,
+    served = api_options.ApiOptions(
+        folders=tuple(options.allow_folder), urls=options.allow_urls,
+        upload_bytes=options.max_upload_mb * api_options.MEGABYTE,
         output=(lambda stem: dated_output(folder, stem)) if folder else None, logins=logins,
         checkpoints=search_folders(), allowed=AllowedHosts(bound=options.host, names=tuple(options.allow_host)),
     )  # fmt: skip
     limits = Limits(waiting=options.max_waiting, voice_s=options.max_minutes * 60.0)
-    sys.stderr.write(f"SadTalker answers at http://{options.host}:{options.port}/sadtalker/v1, described at /docs\n")
-    service.serve(JobQueue(standalone_host(options), limits), doors, options.host, options.port)
+    queue = JobQueue(StandaloneHost(read_runtime(options)), limits)
+    address = f"http://{options.host}:{options.port}"
+    sys.stderr.write(f"The REST API is at {address}/sadtalker/v1, its documentation at {address}/docs\n")
+    app.serve(queue, served, options.host, options.port)
     return 0
 
 
-def standalone_host(options: argparse.Namespace) -> Any:  # noqa: ANN401 - a Host, whose module is not imported for --help
-    """A machine of our own that computes as the flags say."""
-    from sadtalker_ext.pipeline.job import Host
+class StandaloneHost(Host):
+    """Runs the jobs of a server of this package with the runtime of its command line."""
 
-    class StandaloneHost(Host):
-        def runtime(self, settings: object) -> Any:  # noqa: ANN401
-            return runtime_of(options)
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
-    return StandaloneHost()
+    def runtime(self, settings: Settings) -> Runtime:
+        """Return the device and folders for a job."""
+        return self._runtime
 
 
-def face(name: str, extra: str) -> Any:  # noqa: ANN401 - a module
-    """Another face of the program, started by its name: faces do not import each other."""
+def import_front_end(name: str, extra: str) -> Any:  # noqa: ANN401 - a module
+    """Return a module of another front end, which is imported by name because front ends do not import each other.
+
+    extra: name of the extra in pyproject.toml that installs its packages, for the error message.
+    """
     try:
         return import_module(f"sadtalker_ext.{name}")
     except ImportError as e:
         if (e.name or "").startswith("sadtalker_ext"):
             raise
         raise MissingPackageError(
-            f'The package {e.name} is missing: pip install -c constraints.txt -e ".[{extra}]"'
+            f'The package {e.name} is not installed; run: pip install -c constraints.txt -e ".[{extra}]"'
         ) from e

@@ -1,4 +1,4 @@
-"""Command-line flags generated from Settings, and Settings read from flags."""
+"""Command-line flags generated from Settings and Runtime, and the records read from parsed flags."""
 
 from __future__ import annotations
 
@@ -16,89 +16,98 @@ from sadtalker_ext.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-
 FILE_SETTINGS: Final = ("restore", "upscale")
-"""Settings that name a file; on the command line its folder may stand before it."""
+"""Settings that name a file; on the command line the name may include its folder."""
 
 
 def flag_of(name: str) -> str:
-    """The flag of a setting: ``frame_rate`` is ``--frame-rate``."""
+    """Return the flag of a setting: ``--frame-rate`` for ``frame_rate``."""
     return "--" + name.replace("_", "-")
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """One flag for every knob, and ``--settings-from``; a flag that is not given leaves no trace."""
+    """Add one flag per setting, and ``--settings-from``; settings without a flag are absent from the result."""
     group = parser.add_argument_group("settings")
     group.add_argument(
         "--settings-from", metavar="FILE", type=Path, default=None,
-        help="start from the settings inside an earlier result (mp4) or in a JSON file; flags change them",
+        help="read the settings stored in an earlier result (mp4) or in a JSON file; other flags override them",
     )  # fmt: skip
-    for described in setting_specs():
-        add_setting(group, described)
+    for spec in setting_specs():
+        add_setting(group, spec)
 
 
-def add_setting(group: argparse._ArgumentGroup, described: SettingSpec) -> None:
-    """The flag of one knob. Values stay text here: Settings checks them, so every face says the same."""
-    flag, default = flag_of(described.name), described.default
-    text = f"{described.help} Default: {default if default != '' else 'empty'}".replace("%", "%%")
+def add_setting(group: argparse._ArgumentGroup, spec: SettingSpec) -> None:
+    """Add the flag of one setting; its value stays text, so that Settings checks it as for every front end."""
+    flag, default = flag_of(spec.name), spec.default
+    text = (spec.help[0].lower() + spec.help[1:]).replace("%", "%%")
     if isinstance(default, bool):
-        group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=described.help)
+        group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
         return
-    low_high = f"{described.low:g}..{described.high:.10g}" if described.low is not None and described.high else ""
-    metavar = "|".join(described.choices) or ("DEGREES" if described.parse is parse_angles else low_high)
-    group.add_argument(flag, default=argparse.SUPPRESS, metavar=metavar or described.name.upper(), help=text)
+    bounds = f"{spec.low:g}..{spec.high:.10g}" if spec.low is not None and spec.high else ""
+    metavar = "|".join(spec.choices) or ("DEGREES" if spec.parse is parse_angles else bounds) or spec.name.upper()
+    text += f" Default: {default if default != '' else 'empty'}"
+    group.add_argument(flag, default=argparse.SUPPRESS, metavar=metavar, help=text)
 
 
 def add_runtime(parser: argparse.ArgumentParser) -> None:
-    """Flags for how the result is computed; none of them changes it."""
+    """Add the flags of Runtime, which select how the result is computed but do not change it."""
     group = parser.add_argument_group("machine")
-    group.add_argument("--device", default=AUTO, help="cpu, cuda, cuda:1, mps; auto takes the best that is there")
-    group.add_argument("--dtype", default=AUTO, help="float32, or float16 where the engine offers it")
-    group.add_argument("--batch-size", type=int, default=0, metavar="N", help="frames computed at once; 0 is automatic")
+    group.add_argument(
+        "--device", default=AUTO, help="cpu, cuda, cuda:1 or mps; auto selects the best available (default: auto)"
+    )
+    group.add_argument(
+        "--dtype", default=AUTO, help="float32, or float16 if the engine supports it (default: auto, float32)"
+    )
+    group.add_argument(
+        "--batch-size", type=int, default=0, metavar="N", help="number of frames computed together (default: automatic)"
+    )
     group.add_argument(
         "--folder", type=Path, action="append", default=[],
-        help="look here first for checkpoints, restorers and upscalers; may be given several times",
+        help="folder searched first for checkpoints, restorers and upscalers; can be repeated",
     )  # fmt: skip
-    group.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads; 0 is one per core")
+    group.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="number of CPU threads (default: one per core)"
+    )
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings that the flags ask for, on top of those of ``--settings-from``."""
+def read_settings(options: argparse.Namespace) -> Settings:
+    """Return the settings of the flags, based on those of ``--settings-from``."""
     given = vars(options)
-    base = read_settings(options.settings_from).to_mapping() if options.settings_from else {}
-    flags = {described.name: given[described.name] for described in Settings.specs() if described.name in given}
-    files = {name: path.name for name, path in _files(options).items()}
+    base = read_settings_file(options.settings_from).to_mapping() if options.settings_from else {}
+    flags = {spec.name: given[spec.name] for spec in Settings.specs() if spec.name in given}
+    files = {name: path.name for name, path in _setting_files(options).items()}
     return Settings.from_mapping({**base, **flags, **files})
 
 
-def runtime_of(options: argparse.Namespace) -> Runtime:
-    """The runtime that the flags ask for; the folders of files that settings name are searched, too."""
-    folders = (*(path.parent for path in _files(options).values()), *options.folder)
+def read_runtime(options: argparse.Namespace) -> Runtime:
+    """Return the runtime of the flags; its folders include those of files that settings name."""
+    folders = (*(path.parent for path in _setting_files(options).values()), *options.folder)
     return Runtime(options.device, options.dtype, max(0, options.batch_size), max(0, options.threads), folders)
 
 
-def _files(options: argparse.Namespace) -> dict[str, Path]:
-    """Settings given as a path: they keep the file's name, so that no result tells of this machine's folders."""
+def _setting_files(options: argparse.Namespace) -> dict[str, Path]:
+    """Return the settings given as a path with a folder; only the file name is stored in the result."""
     given = {name: Path(getattr(options, name)) for name in FILE_SETTINGS if hasattr(options, name)}
     return {name: path.expanduser() for name, path in given.items() if len(path.parts) > 1}
 
 
-def read_settings(path: Path) -> Settings:
-    """The settings inside a video that this program made, or in a JSON file."""
+def read_settings_file(path: Path) -> Settings:
+    """Return the settings stored in a video made by this program, or in a JSON file."""
     if path.suffix.lower() == ".json":
         try:
             return Settings.from_json(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError) as e:
-            raise SettingsError(f"The settings file {path} cannot be read: {e}") from e
+            reason = getattr(e, "strerror", None) or e
+            raise SettingsError(f"The settings file {path} cannot be read ({reason}); choose another file") from e
     from sadtalker_ext.pipeline.result_metadata import read_record
 
     return read_record(path).settings
 
 
-def flags_of(changes: Mapping[str, object]) -> list[str]:
-    """The flags that give these settings again."""
+def format_flags(settings: Mapping[str, object]) -> list[str]:
+    """Return the flags for settings by name and value."""
     flags = []
-    for name, value in changes.items():
+    for name, value in settings.items():
         if isinstance(value, bool):
             flags.append(flag_of(name) if value else flag_of("no_" + name))
         else:
@@ -106,13 +115,13 @@ def flags_of(changes: Mapping[str, object]) -> list[str]:
     return flags
 
 
-def join_negative(words: Sequence[str]) -> list[str]:
-    """Words with ``--yaw -10,10`` written as ``--yaw=-10,10``, which argparse would take for two flags."""
+def join_negative(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with ``--yaw -10,10`` joined to ``--yaw=-10,10``; argparse would read two flags."""
     joined: list[str] = []
-    angles = {flag_of(described.name) for described in Settings.specs() if described.parse is parse_angles}
-    for word in words:
-        if joined and joined[-1] in angles and re.match(r"-[\d.]", word):
-            joined[-1] += f"={word}"
+    angles = {flag_of(spec.name) for spec in Settings.specs() if spec.parse is parse_angles}
+    for argument in arguments:
+        if joined and joined[-1] in angles and re.match(r"-[\d.]", argument):
+            joined[-1] += f"={argument}"
         else:
-            joined.append(word)
+            joined.append(argument)
     return joined

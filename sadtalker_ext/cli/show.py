@@ -1,4 +1,4 @@
-"""``sadtalker show``: the settings inside a result, in a form that can be fed in again."""
+"""Command ``sadtalker show``: prints the settings stored in a result."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import json
 import shlex
 from pathlib import Path
 
-from sadtalker_ext.cli.setting_flags import flags_of
+from sadtalker_ext.cli.setting_flags import format_flags
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the command and its flags."""
+    """Add the command and its flags to the parser."""
     parser = commands.add_parser(
-        "show", help="print the settings inside a result", allow_abbrev=False,
-        description="Print the settings that made a video, as JSON that --settings-from takes back.",
+        "show", help="print the settings stored in a video", allow_abbrev=False,
+        description="Print the settings that a video was made with, as JSON that the flag --settings-from accepts.",
     )  # fmt: skip
-    parser.add_argument("video", type=Path, metavar="RESULT", help="an mp4 file that this program made")
-    parser.add_argument("--flags", action="store_true", help="print them as command-line flags instead")
+    parser.add_argument("video", type=Path, metavar="RESULT", help="an mp4 file made by this program")
+    parser.add_argument("--flags", action="store_true", help="print command-line flags instead of JSON")
     parser.set_defaults(run=run, json=False)
 
 
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
 
     settings = read_record(options.video).settings
     if options.flags:
-        print(shlex.join(flags_of(settings.changes())))
+        print(shlex.join(format_flags(settings.changes())))
     else:
         print(json.dumps(settings.to_mapping(), indent=2))
     return 0

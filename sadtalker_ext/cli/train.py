@@ -11,7 +11,10 @@ RECIPE_MODULES = (train_data, train_renderer, train_sadtalker, train_starter)
 
 def add_command(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
     """Add ``train`` with all recipes to the commands of the program."""
-    train = commands.add_parser("train", help="create training data and train networks", allow_abbrev=False)
+    train = commands.add_parser(
+        "train", help="create training data and train networks", allow_abbrev=False,
+        description="Create training data and train the networks of both engines.",
+    )  # fmt: skip
     recipes = train.add_subparsers(dest="recipe", metavar="RECIPE", required=True)
     for module in RECIPE_MODULES:
         module.add_recipes(recipes)

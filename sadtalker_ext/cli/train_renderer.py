@@ -22,8 +22,9 @@ DATA_HELP = "data set of train practice or train prepare"
 def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
     """Add ``renderer`` and ``mapping_net`` to the commands of ``train``."""
     renderer = recipes.add_parser(
-        "renderer", help="sadtalker: keypoints, dense motion and generator, from clips", epilog=ACCELERATE
-    )
+        "renderer", help="sadtalker: keypoints, dense motion and generator, from clips", epilog=ACCELERATE,
+        description="Train the keypoint detector, the dense motion network and the generator on clips.",
+    )  # fmt: skip
     renderer.add_argument(
         "--gradient-checkpointing", "--recompute", action="store_true", dest="gradient_checkpointing",
         help="gradient checkpointing: less memory, slower, identical results",
@@ -34,12 +35,14 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public 
     )  # fmt: skip
     renderer.set_defaults(run=_renderer)
     mapping = recipes.add_parser(
-        "mapping_net", help="sadtalker: coefficients to keypoints of the renderer", epilog=ACCELERATE
-    )
+        "mapping_net", help="sadtalker: coefficients to keypoints of the renderer", epilog=ACCELERATE,
+        description="Train the network that maps face coefficients to the keypoint motion of a trained renderer.",
+    )  # fmt: skip
     mapping.add_argument("--renderer", type=Path, required=True, metavar="DIR", help="run folder of a trained renderer")
     mapping.add_argument(
         "--coefficients", type=int, choices=(70, 73), default=70,
-        help="73 for the modes full and extfull, which use the crop; 70 for the other modes (default)",
+        help="number of coefficients: 73 for the modes full and extfull, which use the crop; 70 for the "
+        "other modes (default)",
     )  # fmt: skip
     mapping.add_argument(
         "--guided", action="store_true", help="set if a renderer of --config full was trained with --guided"

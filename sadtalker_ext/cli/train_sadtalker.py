@@ -22,10 +22,16 @@ from sadtalker_ext.cli.train_renderer import CONFIGS, DATA_HELP, PERCEPTUAL, cre
 
 def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
     """Add ``exp_net``, ``pose_vae``, ``all`` and ``export`` to the commands of ``train``."""
-    exp_net = recipes.add_parser("exp_net", help="sadtalker: speech to expression, from clips", epilog=ACCELERATE)
+    exp_net = recipes.add_parser(
+        "exp_net", help="sadtalker: speech to expression, from clips", epilog=ACCELERATE,
+        description="Train the network that predicts expression coefficients from speech, on clips.",
+    )  # fmt: skip
     _add_loss_files(exp_net)
     exp_net.set_defaults(run=_exp_net)
-    pose_vae = recipes.add_parser("pose_vae", help="sadtalker: speech to head motion, from clips", epilog=ACCELERATE)
+    pose_vae = recipes.add_parser(
+        "pose_vae", help="sadtalker: speech to head motion, from clips", epilog=ACCELERATE,
+        description="Train the network that generates head motion from speech, on clips.",
+    )  # fmt: skip
     pose_vae.set_defaults(run=_pose_vae)
     for parser in (exp_net, pose_vae):
         parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=DATA_HELP)

@@ -19,7 +19,10 @@ from sadtalker_ext.cli.train_flags import (
 
 def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
     """Add the commands of the starter engine to those of ``train``."""
-    corpus = recipes.add_parser("corpus", help="starter: synthesise and augment speech with phone labels")
+    corpus = recipes.add_parser(
+        "corpus", help="starter: synthesise and augment speech with phone labels",
+        description="Synthesise speech with phone labels, augment it, and compute its features.",
+    )  # fmt: skip
     corpus.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for shards and features")
     corpus.add_argument("--hours", type=float, default=12.0, help="hours of speech before augmentation (default 12)")
     corpus.add_argument("--rounds", type=int, default=2, help="number of augmented versions of the speech (default 2)")
@@ -30,15 +33,19 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public 
     corpus.add_argument("--processes", type=int, default=1, help="number of parallel processes (default 1)")
     corpus.set_defaults(run=_corpus)
     expression = recipes.add_parser(
-        "speech_to_expression", help="starter: speech to lip shapes, from a corpus", epilog=ACCELERATE
-    )
+        "speech_to_expression", help="starter: speech to lip shapes, from a corpus", epilog=ACCELERATE,
+        description="Train the network that predicts lip shapes from speech, on the output of train corpus.",
+    )  # fmt: skip
     expression.add_argument("--data", type=Path, required=True, metavar="DIR", help="output folder of train corpus")
     expression.add_argument("--all-voices", action="store_true", help="train on the held-out voices as well")
     expression.add_argument(
         "--start-from", type=Path, metavar="FILE", help="file with the initial weights (default: random weights)"
     )
     expression.set_defaults(run=_speech_to_expression)
-    pose_cvae = recipes.add_parser("pose_cvae", help="starter: speech prosody to head motion", epilog=ACCELERATE)
+    pose_cvae = recipes.add_parser(
+        "pose_cvae", help="starter: speech prosody to head motion", epilog=ACCELERATE,
+        description="Train the network that generates head motion from the prosody of speech.",
+    )  # fmt: skip
     pose_cvae.set_defaults(run=_pose_cvae)
     for parser in (expression, pose_cvae):
         add_run_flags(parser)

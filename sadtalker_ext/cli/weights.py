@@ -28,18 +28,19 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )  # fmt: skip
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = _add_action(actions, "list", "list the checkpoints with size, license and location", run_list)
-    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.add_argument("--json", action="store_true", help="print the result as JSON")
     fetching = _add_action(actions, "fetch", "download checkpoints; interrupted downloads are resumed", run_fetch)
     fetching.add_argument("names", nargs="*", metavar="NAME", help="file names (default: those that every mode needs)")
     fetching.add_argument("--mirror", default="github", help="github, huggingface, hf-mirror, or a URL")
     fetching.add_argument("--yes", action="store_true", help="do not ask before downloading")
     checking = _add_action(actions, "check", "check that the files are present, complete and valid", run_check)
     checking.add_argument("--quick", action="store_true", help="skip the comparison of hashes")
-    checking.add_argument("--json", action="store_true", help="print JSON")
+    checking.add_argument("--json", action="store_true", help="print the result as JSON")
     _add_action(actions, "convert", "convert mapping pickles to safetensors files in the same folder", run_convert)
     making = actions.add_parser(
         "make-random", aliases=["make-seeded"], allow_abbrev=False,
         help="write checkpoints with reproducible random weights, for tests and benchmarks",
+        description="Write checkpoints with reproducible random weights, for tests and benchmarks.",
     )  # fmt: skip
     making.add_argument("target", type=Path, metavar="DIR", help="output folder (must be empty)")
     making.set_defaults(run=run_make_random)

@@ -72,7 +72,7 @@ def prediction_metrics(engine: Engine, voice: Path, style: MotionStyle, clip: Li
             f"The motion predicted by the engine {engine.spec.name} cannot be measured before it is rendered; measure "
             "a rendered video"
         )
-    speech = open_speech(voice)
+    speech = open_speech(voice, "voice")
     began_s = time.perf_counter()
     motion = engine.predict_motion(speech, engine.neutral_motion(), style)
     spent_s = time.perf_counter() - began_s

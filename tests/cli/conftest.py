@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a way to run it, a real portrait and short voices."""
+"""Fixtures of the command line tests: a runner, a real portrait and short voices."""
 
 import wave
 
@@ -8,26 +8,25 @@ from PIL import Image
 
 from sadtalker_ext.cli.demo import demo_portrait
 from sadtalker_ext.cli.main import main
-
-RATE_HZ = 16000
+from sadtalker_ext.constants import SAMPLE_RATE_HZ
 
 
 class Program:
-    """Runs command lines in this process, in a folder of their own."""
+    """Runs command lines in this process, in a folder of the test."""
 
     def __init__(self, folder, capsys):
         self.folder = folder
         self._capsys = capsys
 
-    def __call__(self, *words):
-        code = main([str(word) for word in words])
+    def __call__(self, *arguments):
+        code = main([str(argument) for argument in arguments])
         self.out, self.err = self._capsys.readouterr()
         return code
 
-    def refused(self, *words):
-        """Run a line that must be refused: exit code 2, one sentence, no file made or changed. Returns the sentence."""
+    def refused(self, *arguments):
+        """Return the error message of a command line that fails with exit code 2 and does not change any file."""
         before = self.files()
-        code = self(*words, "--quiet") if words[0] == "animate" else self(*words)
+        code = self(*arguments, "--quiet") if arguments[0] == "animate" else self(*arguments)
         assert (code, self.out) == (2, "")
         lines = self.err.splitlines()
         assert len(lines) == 1, self.err
@@ -47,15 +46,15 @@ def program(tmp_path, capsys, monkeypatch):
 
 @pytest.fixture
 def make_voice(tmp_path):
-    """Writes a buzz whose loudness rises and falls four times a second, and returns its path."""
+    """Write a buzz with four syllables per second, and return its path."""
 
     def make(name, seconds, loudness=0.3):
-        time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
-        buzz = loudness * np.sin(2 * np.pi * 4 * time_s) ** 2 * np.sign(np.sin(2 * np.pi * 140 * time_s))
+        time_s = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+        samples = loudness * np.sin(2 * np.pi * 4 * time_s) ** 2 * np.sign(np.sin(2 * np.pi * 140 * time_s))
         path = tmp_path / name
         with wave.open(str(path), "wb") as file:
-            file.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
-            file.writeframes((32767 * buzz).astype("<i2").tobytes())
+            file.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
+            file.writeframes((32767 * samples).astype("<i2").tobytes())
         return path
 
     return make
@@ -68,7 +67,7 @@ def voice(make_voice):
 
 @pytest.fixture
 def portrait(tmp_path):
-    """The demo's photograph at half its size, so that a frame takes little time."""
+    """The demo portrait at half its size, which renders faster."""
     path = tmp_path / "portrait.png"
     Image.open(demo_portrait()).convert("RGB").resize((256, 256), Image.LANCZOS).save(path)
     return path

@@ -1,4 +1,4 @@
-"""Every bad input: one clear sentence, exit code 2, and no file is left."""
+"""Invalid inputs give one clear message and exit code 2, and leave no file."""
 
 import sys
 from pathlib import Path
@@ -18,44 +18,44 @@ def noise(tmp_path):
     return path
 
 
-def damaged(path, content):
+def write_bytes(path, content):
     path.write_bytes(content)
     return path
 
 
 def test_missing_files(program, portrait, voice):
-    assert "nobody.png does not exist" in program.refused("animate", "nobody.png", voice)
-    assert "nothing.wav does not exist" in program.refused("animate", portrait, "nothing.wav")
+    assert "missing.png does not exist" in program.refused("animate", "missing.png", voice)
+    assert "missing.wav does not exist" in program.refused("animate", portrait, "missing.wav")
 
 
 def test_empty_files(program, portrait, voice, tmp_path):
-    empty = damaged(tmp_path / "empty.png", b"")
+    empty = write_bytes(tmp_path / "empty.png", b"")
     assert "empty.png is empty" in program.refused("animate", empty, voice)
-    empty = damaged(tmp_path / "empty.wav", b"")
+    empty = write_bytes(tmp_path / "empty.wav", b"")
     assert "empty.wav is empty" in program.refused("animate", portrait, empty)
 
 
-def test_text_named_as_something_else(program, portrait, voice, tmp_path):
-    text = damaged(tmp_path / "notes.png", b"These are notes, and no picture.\n" * 20)
+def test_text_files_with_other_suffixes(program, portrait, voice, tmp_path):
+    text = write_bytes(tmp_path / "notes.png", b"These are notes, not a picture.\n" * 20)
     assert "notes.png is no picture" in program.refused("animate", text, voice)
-    text = damaged(tmp_path / "notes.mp3", b"These are notes, and no sound.\n" * 20)
+    text = write_bytes(tmp_path / "notes.mp3", b"These are notes, not audio.\n" * 20)
     assert "notes.mp3 cannot be read" in program.refused("animate", portrait, text)
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "kind"),
     [(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"), (b"%PDF-1.7\n", "a PDF document"),
      (b"%!PS-Adobe-3.0 EPSF-3.0\n", "an EPS drawing"), (b"\xd7\xcd\xc6\x9a" + bytes(40), "a Windows metafile (WMF)")],
 )  # fmt: skip
-def test_drawings_and_documents_named_as_a_picture(program, voice, tmp_path, content, words):
-    drawing = damaged(tmp_path / "photo.png", content)
-    for line in (("animate", drawing, voice), ("faces", drawing)):
-        told = f"photo.png is {words}, which cannot be used as a picture: save it as PNG or JPEG"
-        assert told in program.refused(*line)
+def test_documents_with_the_suffix_of_a_picture(program, voice, tmp_path, content, kind):
+    document = write_bytes(tmp_path / "photo.png", content)
+    for arguments in (("animate", document, voice), ("faces", document)):
+        message = f"photo.png is {kind}, which cannot be used as a picture: save it as PNG or JPEG"
+        assert message in program.refused(*arguments)
 
 
-def test_cut_off_picture(program, portrait, voice, tmp_path):
-    cut = damaged(tmp_path / "cut.png", portrait.read_bytes()[:5000])
+def test_truncated_picture(program, portrait, voice, tmp_path):
+    cut = write_bytes(tmp_path / "cut.png", portrait.read_bytes()[:5000])
     assert "cut.png is damaged or incomplete" in program.refused("animate", cut, voice)
 
 
@@ -76,26 +76,26 @@ def test_silent_voice(program, portrait, make_voice):
 
 
 def test_picture_too_small_or_too_large(program, voice, tmp_path):
-    for side_px, words in ((63, "less than 64 px"), (8193, "more than 8192 px")):
+    for side_px, message in ((63, "less than 64 px"), (8193, "more than 8192 px")):
         path = tmp_path / f"{side_px}.png"
         Image.new("L", (side_px, 70)).save(path)
-        assert words in program.refused("animate", path, voice)
+        assert message in program.refused("animate", path, voice)
 
 
-def test_no_face(program, noise, voice):
-    sentence = program.refused("animate", noise, voice)
-    assert "No face was found" in sentence
-    assert "box around it by hand as face=x,y,width,height" in sentence
+def test_picture_without_a_face(program, noise, voice):
+    message = program.refused("animate", noise, voice)
+    assert "No face was found" in message
+    assert "box around it by hand as face=x,y,width,height" in message
     assert "No face was found" in program.refused("faces", noise)
 
 
-def test_face_too_small(program, portrait, voice, tmp_path):
+def test_face_that_is_too_small(program, portrait, voice, tmp_path):
     canvas = Image.new("RGB", (600, 600), (120, 130, 140))
     canvas.paste(Image.open(portrait).resize((40, 40), Image.LANCZOS), (300, 300))
     canvas.save(tmp_path / "far.png")
     assert "No face was found" in program.refused("animate", tmp_path / "far.png", voice)
-    sentence = program.refused("animate", tmp_path / "far.png", voice, "--face", "310,300,12,16")
-    assert "310,300,12,16 is too small, at least 24 pixels" in sentence
+    message = program.refused("animate", tmp_path / "far.png", voice, "--face", "310,300,12,16")
+    assert "310,300,12,16 is too small, at least 24 pixels" in message
 
 
 def test_face_cut_by_the_border(program, portrait, voice, tmp_path):
@@ -104,17 +104,17 @@ def test_face_cut_by_the_border(program, portrait, voice, tmp_path):
     assert "No face was found" in program.refused("animate", tmp_path / "half.png", voice)
 
 
-def test_face_that_is_not_there(program, portrait, voice):
-    sentence = program.refused("animate", portrait, voice, "--face", "7")
-    assert "There is no face 7 in the picture, only 1 face (0 at" in sentence
-    sentence = program.refused("animate", portrait, voice, "--face", "5000,10,100,100")
-    assert "lies outside the picture of 256 x 256 px" in sentence
+def test_face_that_does_not_exist(program, portrait, voice):
+    message = program.refused("animate", portrait, voice, "--face", "7")
+    assert "There is no face 7 in the picture, only 1 face (0 at" in message
+    message = program.refused("animate", portrait, voice, "--face", "5000,10,100,100")
+    assert "lies outside the picture of 256 x 256 px" in message
 
 
-def test_folders_without_anything(program, portrait, voice, tmp_path):
-    (tmp_path / "nothing").mkdir()
-    assert "holds no pictures" in program.refused("animate", tmp_path / "nothing", voice)
-    assert "holds no sounds" in program.refused("animate", portrait, tmp_path / "nothing")
+def test_empty_folders(program, portrait, voice, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "contains no pictures" in program.refused("animate", tmp_path / "empty", voice)
+    assert "contains no audio files or videos" in program.refused("animate", portrait, tmp_path / "empty")
 
 
 def test_one_file_for_several_videos(program, portrait, voice):
@@ -122,84 +122,84 @@ def test_one_file_for_several_videos(program, portrait, voice):
 
 
 @pytest.mark.parametrize(
-    ("output", "words"),
+    ("output", "message"),
     [
         ("video.avi", "does not end in .mp4"),
         ("voice.wav/video.mp4", "Not a directory"),
         ("portrait.mp4", "is an input itself"),
     ],
 )
-def test_output_that_cannot_be(program, portrait, voice, output, words):
+def test_invalid_output(program, portrait, voice, output, message):
     if output == "portrait.mp4":
         portrait = portrait.rename(portrait.with_suffix(".mp4"))
-    assert words in program.refused("animate", portrait, voice, "-o", output)
+    assert message in program.refused("animate", portrait, voice, "-o", output)
 
 
 @LINUX
-def test_output_in_a_folder_that_takes_no_files(program, portrait, voice):
+def test_output_in_a_read_only_folder(program, portrait, voice):
     place = "/proc/self/video.mp4"
     assert f"{place} cannot be written" in program.refused("animate", portrait, voice, "-o", place)
 
 
 @LINUX
 def test_full_disk(program, portrait, voice, monkeypatch):
-    """The growing file is a device that is always full."""
+    """The output is written to a device that is always full."""
     monkeypatch.setattr("sadtalker_ext.video.write.file_argument", lambda _: "file:/dev/full")
     assert "is full" in program.refused("animate", portrait, voice, "-o", "video.mp4")
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "message"),
     [
-        (["portrait.png", "voice.wav", "--idle", "3"], "no voice; leave out voice.wav"),
+        (["portrait.png", "voice.wav", "--idle", "3"], "no voice; omit voice.wav"),
         (["portrait.png", "--idle", "0.1"], "ask for 0.2 s to 7200 s"),
         (["portrait.png"], "A portrait and a voice are needed"),
         (["portrait.png", "--idle", "3", "--reference", "no.mp4"], "The reference no.mp4 does not exist"),
-        (["portrait.png", "--idle", "3", "--reference", "voice.wav"], "The engine starter cannot take eyes+pose"),
-        (["portrait.png", "voice.wav", "--reference-use", "pose"], "no reference to take pose from"),
-        (["portrait.png", "voice.wav", "--reference", "a.mp4", "--reference-use", "nose"], "used for eyes, pose"),
-        (["portrait.png", "voice.wav", "--paste", "seamless"], "The engine starter cannot honour paste"),
+        (["portrait.png", "--idle", "3", "--reference", "voice.wav"], "The engine starter cannot copy eyes+pose"),
+        (["portrait.png", "voice.wav", "--reference-use", "pose"], "no reference video to copy pose from"),
+        (["portrait.png", "voice.wav", "--reference", "a.mp4", "--reference-use", "nose"], "accepts one of eyes, pose"),
+        (["portrait.png", "voice.wav", "--paste", "seamless"], "The engine starter does not support the setting paste"),
     ],
 )
-def test_idle_and_references_that_cannot_be(program, portrait, voice, words, sentence):
-    assert sentence in program.refused("animate", *words)
+def test_invalid_idle_clips_and_references(program, portrait, voice, arguments, message):
+    assert message in program.refused("animate", *arguments)
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("flags", "message"),
     [
-        (["--expression-scale", "9"], "takes a number from 0 to 2"),
+        (["--expression-scale", "9"], "accepts a number from 0 to 2"),
         (["--yaw", "-99"], "-60 to 60 degrees"),
         (["--yaw", "left"], "-60 to 60 degrees"),
         (["--seed", "-1"], "0 to 4294967295"),
         (["--face", "nose"], "largest, an index from 0, or a box"),
-        (["--engine", "other"], "one of starter"),
-        (["--pose-style", "angry"], "no pose style 'angry'; it has 0"),
-        (["--restore", "GFPGAN"], "no face restorer named 'GFPGAN'; none is available"),
-        (["--settings-from", "nothing.mp4"], "nothing.mp4 does not exist"),
-        (["--settings-from", "nothing.json"], "nothing.json cannot be read"),
-        (["--settings-from", "voice.wav"], "holds no settings"),
+        (["--engine", "other"], "no engine 'other'; choose starter"),
+        (["--pose-style", "angry"], "no pose style 'angry'; choose one of: 0"),
+        (["--restore", "GFPGAN"], "no face restorer named 'GFPGAN' (none is available)"),
+        (["--settings-from", "missing.mp4"], "missing.mp4 does not exist"),
+        (["--settings-from", "missing.json"], "missing.json cannot be read"),
+        (["--settings-from", "voice.wav"], "contains no settings"),
     ],
 )
-def test_settings_that_cannot_be(program, portrait, voice, flags, words):
-    assert words in program.refused("animate", portrait, voice, *flags)
+def test_invalid_settings(program, portrait, voice, flags, message):
+    assert message in program.refused("animate", portrait, voice, *flags)
 
 
-def test_show_and_faces_refuse_other_files(program, voice, noise):
-    assert "holds no settings" in program.refused("show", voice)
-    assert "does not exist" in program.refused("show", "nothing.mp4")
-    assert "does not exist" in program.refused("faces", "nothing.png")
+def test_show_and_faces_refuse_invalid_files(program, voice, noise):
+    assert "contains no settings" in program.refused("show", voice)
+    assert "does not exist" in program.refused("show", "missing.mp4")
+    assert "does not exist" in program.refused("faces", "missing.png")
     assert Path("noise.png").exists()
 
 
-def test_bench_names_what_there_is(program):
-    assert "there are first-frame, speed-512" in program.refused("bench", "colour")
+def test_bench_lists_the_measurements(program):
+    assert "choose from first-frame, speed-512" in program.refused("bench", "colour")
 
 
-def test_refusal_for_machines(program, portrait, voice):
+def test_errors_are_printed_as_json(program, portrait, voice):
     import json
 
     assert program("animate", portrait, voice, "--seed", "x", "--json") == 2
-    told = json.loads(program.out)
-    assert told["kind"] == "SettingsError"
-    assert f"sadtalker: {told['error']}\n" == program.err
+    error = json.loads(program.out)
+    assert error["kind"] == "SettingsError"
+    assert f"sadtalker: {error['error']}\n" == program.err

@@ -1,4 +1,4 @@
-"""The bench measures programs from outside; its figures are compared with what is known another way."""
+"""Command ``sadtalker bench``: processes are measured from outside and compared with independent values."""
 
 import json
 import os
@@ -16,90 +16,90 @@ from sadtalker_ext.errors import EngineError
 from sadtalker_ext.video.read import read_frames
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-HELPER = "import sys; held = bytearray(b'x') * {size}; print(flush=True); sys.stdin.read()"
+CHILD = "import sys; data = bytearray(b'x') * {size}; print(flush=True); sys.stdin.read()"
 PARENT = """
 import subprocess, sys
-held = bytearray(b'x') * {size}
-child = subprocess.Popen([sys.executable, '-c', {helper!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+data = bytearray(b'x') * {size}
+child = subprocess.Popen([sys.executable, '-c', {child!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 child.stdout.readline()
 print(flush=True)
 sys.stdin.read()
 """
 
 
-def memory_of_two(size, helper_size):
-    """Of a program that holds ``size`` bytes and has a helper that holds ``helper_size``; both end with their input."""
-    source = PARENT.format(size=size, helper=HELPER.format(size=helper_size))
+def memory_of_two(size, child_size):
+    """Return the memory of a process with ``size`` bytes and a child with ``child_size`` bytes, in MiB."""
+    source = PARENT.format(size=size, child=CHILD.format(size=child_size))
     with subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         return tree_memory_mb(process.pid)
 
 
 @LINUX
-def test_memory_of_a_program_and_its_helpers():
+def test_memory_of_a_process_and_its_children():
     more = memory_of_two(60_000_000, 40_000_000) - memory_of_two(1, 1)
     assert more == pytest.approx(100_000_000 / 2**20, abs=8)
 
 
-def test_memory_of_nobody_is_unknown():
+def test_memory_of_an_ended_process_is_unknown():
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     assert tree_memory_mb(process.pid) is None
 
 
-def test_a_program_is_measured_from_outside(tmp_path, portrait, voice):
+def test_process_is_measured_from_outside(tmp_path, portrait, voice):
     began_s = time.perf_counter()
-    run = bench.measure(portrait, voice, tmp_path)
+    run = bench.run_animate(portrait, voice, tmp_path)
     spent_s = time.perf_counter() - began_s
     assert run.result["frames"] == 10
     assert run.result["first_frame_s"] - 0.3 < run.first_frame_s < run.wall_s <= spent_s
     assert run.frames_per_s == pytest.approx(10 / run.result["total_s"])
-    assert run.peak_mb is None or (50 < run.peak_mb < 5000 and 50 < run.peak_own_mb < 5000)
+    assert run.peak_mb is None or (50 < run.peak_mb < 5000 and 50 < run.peak_anonymous_mb < 5000)
 
 
-def test_a_failing_program_is_told(tmp_path):
-    with pytest.raises(EngineError, match=r"nobody\.png does not exist"):
-        bench.measure(tmp_path / "nobody.png", tmp_path / "nobody.wav", tmp_path)
+def test_failure_of_the_process_is_reported(tmp_path):
+    with pytest.raises(EngineError, match=r"missing\.png does not exist"):
+        bench.run_animate(tmp_path / "missing.png", tmp_path / "missing.wav", tmp_path)
 
 
-def test_all_figures_are_printed(program, monkeypatch):
+def test_all_measurements_are_printed(program, monkeypatch):
     voices = []
 
-    def pretend(picture, sound, folder):
-        voices.append(sound.name)
+    def run_animate(portrait, voice, folder):
+        voices.append(voice.name)
         result = {"frames": 750, "total_s": 10.0, "stage_s": {"frames": 8.0}}
         return bench.Run(result, 3.0 + len(voices), 11.0, 400.0 + len(voices))
 
-    def rehearsed(folder, side_px, voice_s):
+    def run_with_stubs(folder, side_px, voice_s):
         seconds = {"own_cpu_s": 1.5, "ffmpeg_cpu_s": 5.0, "stage_s": {"frames": 4.0}}
         return bench.Run({"frames": 500} | seconds, 1.0, 9.0, 800.0, 300.0 + voice_s)
 
-    monkeypatch.setattr(bench, "measure", pretend)
-    monkeypatch.setattr(bench, "rehearse", rehearsed)
+    monkeypatch.setattr(bench, "run_animate", run_animate)
+    monkeypatch.setattr(bench, "run_with_stubs", run_with_stubs)
     monkeypatch.setattr(bench, "LONG_VOICE_S", 20.0)
     assert program("bench", "--json") == 0
-    figures = {name: figure["value"] for name, figure in json.loads(program.out).items()}
-    assert figures == {
+    values = {name: result["value"] for name, result in json.loads(program.out).items()}
+    assert values == {
         "first frame after start": 5.0,
-        "whole chain at 512x512": 75.0,
-        "render and encode alone at 512x512": 93.75,
-        "whole chain at 1024x1024": 75.0,
-        "render and encode alone at 1024x1024": 93.75,
+        "end to end at 512x512": 75.0,
+        "render and encode at 512x512": 93.75,
+        "end to end at 1024x1024": 75.0,
+        "render and encode at 1024x1024": 93.75,
         "peak memory of a 10-second clip": 405.0,
-        "more for a 10-minute clip": 1.0,
-        "all but the networks at 1024x1024": 8.0,
-        "of that, processor time of our own": 3.0,
-        "of that, processor time of ffmpeg": 10.0,
-        "more for 1500 frames than for 100": 56.0,
+        "additional memory of a 10-minute clip": 1.0,
+        "pipeline without networks at 1024x1024": 8.0,
+        "CPU time of the program": 3.0,
+        "CPU time of ffmpeg": 10.0,
+        "additional memory of 1500 frames over 100": 56.0,
     }
     assert voices == ["voice_10.wav", "voice_10.wav", "voice_30.wav", "voice_30.wav", "voice_10.wav", "voice_20.wav"]
     assert program("bench", "speed-512") == 0
     assert program.out.splitlines()[0].split()[-4:] == ["frames/s", ">=", "50", "met"]
 
 
-def test_a_rehearsal_makes_a_whole_video_without_checkpoints(tmp_path):
-    """The face put back into the portrait: its size, its frames, and processor time that somebody has spent."""
-    done = bench.rehearse(tmp_path, 256, 0.48)
+def test_stub_networks_make_a_complete_video_without_checkpoints(tmp_path):
+    """The face is pasted back into the portrait, and CPU time is reported."""
+    done = bench.run_with_stubs(tmp_path, 256, 0.48)
     assert (done.result["frames"], done.result["width"], done.result["height"]) == (12, 256, 256)
     assert 0 < done.result["own_cpu_s"] < done.wall_s * os.cpu_count()
     assert 0 < done.result["ffmpeg_cpu_s"] < done.wall_s * os.cpu_count()
@@ -109,21 +109,21 @@ def test_a_rehearsal_makes_a_whole_video_without_checkpoints(tmp_path):
     assert np.abs(np.diff(frames, axis=0)).max() > 20
 
 
-def test_voice_has_the_length_asked_for(tmp_path):
+def test_voice_has_the_requested_length(tmp_path):
     import wave
 
     for length_s in (3.0, 25.5):
-        with wave.open(os.fspath(bench.voice(tmp_path, length_s))) as file:
+        with wave.open(os.fspath(bench.write_voice(tmp_path, length_s))) as file:
             assert file.getnframes() / file.getframerate() == pytest.approx(length_s, abs=1e-3)
 
 
-def test_table_says_what_was_met():
-    rows = bench.table(
+def test_table_shows_which_bars_are_met():
+    rows = bench.format_table(
         [
-            bench.Measure("a", 60.0, "frames/s", 50.0),
-            bench.Measure("b", 40.0, "frames/s", 50.0),
-            bench.Measure("c", 3.0, "s", 4.0, at_most=True),
-            bench.Measure("d", None, "MB", 30.0, at_most=True),
+            bench.Measurement("a", 60.0, "frames/s", 50.0),
+            bench.Measurement("b", 40.0, "frames/s", 50.0),
+            bench.Measurement("c", 3.0, "s", 4.0, at_most=True),
+            bench.Measurement("d", None, "MB", 30.0, at_most=True),
         ]
     )
     assert [row.split()[-1] for row in rows] == ["met", "MISSED", "met", "system"]

@@ -1,4 +1,4 @@
-"""The command line from end to end, with the real engine on a real photograph."""
+"""The command line end to end, with the starter engine and a photograph."""
 
 import json
 import os
@@ -19,11 +19,11 @@ from sadtalker_ext.settings import Settings
 from sadtalker_ext.video.read import probe, read_frames
 
 
-def test_animate_writes_a_video_and_says_so(program, portrait, voice, tmp_path):
+def test_animate_writes_a_video_and_prints_the_result(program, portrait, voice, tmp_path):
     assert program("animate", portrait, voice, "-o", "new/talking.mp4", "--seed", "3", "--still") == 0
     info = probe(tmp_path / "new" / "talking.mp4")
     assert (info.width_px, info.height_px, info.rate_hz, info.codec) == (256, 256, 25.0, "h264")
-    assert info.sound.codec == "aac"
+    assert info.audio.codec == "aac"
     assert sum(1 for _ in read_frames(tmp_path / "new" / "talking.mp4")) == 10
     assert "talking.mp4: 0:00, 10 frames of 256x256" in program.out
     assert "x real time" in program.out
@@ -31,7 +31,7 @@ def test_animate_writes_a_video_and_says_so(program, portrait, voice, tmp_path):
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["talking.mp4"]
 
 
-def test_an_idle_portrait_moves_without_sound(program, portrait, tmp_path):
+def test_idle_portrait_moves_without_sound(program, portrait, tmp_path):
     assert program("animate", portrait, "--idle", "4", "-o", "idle.mp4", "--json", "--quiet") == 0
     assert json.loads(program.out)["frames"] == 100
     assert not probe(tmp_path / "idle.mp4").has_audio
@@ -39,7 +39,7 @@ def test_an_idle_portrait_moves_without_sound(program, portrait, tmp_path):
     assert np.abs(frames - frames[0]).mean(axis=(1, 2, 3)).max() > 0.4
 
 
-def test_json_for_machines(program, portrait, voice, tmp_path):
+def test_animate_prints_json(program, portrait, voice, tmp_path):
     assert program("animate", portrait, voice, "--json", "--quiet", "--frame-rate", "10") == 0
     result = json.loads(program.out)
     assert program.err == ""
@@ -50,7 +50,7 @@ def test_json_for_machines(program, portrait, voice, tmp_path):
     assert probe(tmp_path / result["path"]).rate_hz == 10
 
 
-def test_show_gives_settings_that_can_be_fed_in_again(program, portrait, voice):
+def test_settings_of_show_can_be_used_again(program, portrait, voice):
     flags = ["--yaw", "-5,5", "--expression-scale", "0.5", "--quality", "small"]
     assert program("animate", portrait, voice, "-o", "a.mp4", "--quiet", *flags) == 0
     assert program("show", "a.mp4") == 0
@@ -63,16 +63,16 @@ def test_show_gives_settings_that_can_be_fed_in_again(program, portrait, voice):
     assert Settings.from_json(program.out) == Settings(yaw="-5,5", expression_scale=0.5)
 
 
-def test_same_seed_same_frames_and_the_seed_matters(program, portrait, voice, tmp_path):
-    pictures = {}
-    for name, words in (("a", []), ("b", ["--threads", "1"]), ("c", ["--yaw", "4"])):
-        assert program("animate", portrait, voice, "-o", f"{name}.mp4", "--quiet", *words) == 0
-        pictures[name] = np.stack(list(read_frames(tmp_path / f"{name}.mp4")))
-    np.testing.assert_array_equal(pictures["a"], pictures["b"])
-    assert np.abs(pictures["a"].astype(int) - pictures["c"]).max() > 10
+def test_threads_do_not_change_the_frames_and_settings_do(program, portrait, voice, tmp_path):
+    videos = {}
+    for name, flags in (("a", []), ("b", ["--threads", "1"]), ("c", ["--yaw", "4"])):
+        assert program("animate", portrait, voice, "-o", f"{name}.mp4", "--quiet", *flags) == 0
+        videos[name] = np.stack(list(read_frames(tmp_path / f"{name}.mp4")))
+    np.testing.assert_array_equal(videos["a"], videos["b"])
+    assert np.abs(videos["a"].astype(int) - videos["c"]).max() > 10
 
 
-def test_a_file_says_that_a_machine_made_it(program, portrait, voice):
+def test_result_is_labelled_as_ai_generated(program, portrait, voice):
     from sadtalker_ext.video.metadata import read_metadata
 
     assert program("animate", portrait, voice, "-o", "a.mp4", "--quiet") == 0
@@ -81,25 +81,25 @@ def test_a_file_says_that_a_machine_made_it(program, portrait, voice):
     assert json.loads(tags["comment"])["version"] == sadtalker_ext.__version__
 
 
-def test_batch_goes_on_and_reports(program, portrait, voice, tmp_path):
+def test_batch_continues_and_reports_failures(program, portrait, voice, tmp_path):
     (tmp_path / "p").mkdir()
     portrait.rename(tmp_path / "p" / "a.png")
-    (tmp_path / "p" / "bad.png").write_text("no picture")
+    (tmp_path / "p" / "bad.png").write_text("not a picture")
     (tmp_path / "p" / "c.png").write_bytes((tmp_path / "p" / "a.png").read_bytes())
     assert program("animate", "p", voice, "-o", "results", "--quiet") == 2
     assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["a_voice.mp4", "c_voice.mp4"]
     assert "2 of 3 videos made" in program.out
     assert "failed: p" in program.out
-    assert "bad.png is no picture" in program.out
+    assert "bad.png is not a picture" in program.out
     assert program("animate", "p", voice, "-o", "results", "--quiet", "--json") == 2
-    told = json.loads(program.out)
-    assert told["failed"] == 1
-    assert [result.get("kind", "made") for result in told["results"]] == ["made", "MediaError", "made"]
+    output = json.loads(program.out)
+    assert output["failed"] == 1
+    assert [result.get("kind", "made") for result in output["results"]] == ["made", "MediaError", "made"]
     assert (tmp_path / "results" / "a_voice_2.mp4").exists()
 
 
 def test_demo(program, tmp_path, voice, portrait, monkeypatch):
-    """With the clip cut short; the real one is ten seconds long."""
+    """With a short voice; that of the demo is ten seconds long."""
     monkeypatch.setattr(demo, "demo_voice", lambda: voice)
     monkeypatch.setattr(demo, "demo_portrait", lambda: portrait)
     assert program("demo", "--sheet", "sheet.png", "--sheet-every", "3") == 0
@@ -110,14 +110,14 @@ def test_demo(program, tmp_path, voice, portrait, monkeypatch):
     assert Image.open(tmp_path / "sheet.png").size == (4 * 123, 123)
 
 
-def test_demo_ships_what_it_needs():
+def test_demo_inputs_are_installed():
     assert demo.demo_voice().is_file()
     assert Image.open(demo.demo_portrait()).size == (512, 512)
 
 
 @pytest.fixture
 def pair(portrait, tmp_path):
-    """Two faces, the larger on the left."""
+    """A picture with two faces, the larger one on the left."""
     both = Image.new("RGB", (512, 256))
     both.paste(Image.open(portrait), (0, 0))
     both.paste(Image.open(portrait).resize((200, 200), Image.LANCZOS), (280, 40))
@@ -125,7 +125,7 @@ def pair(portrait, tmp_path):
     return both
 
 
-def test_several_faces_the_largest_speaks_unless_chosen(program, pair, voice, tmp_path):
+def test_largest_face_speaks_unless_another_is_chosen(program, pair, voice, tmp_path):
     moved = {}
     for face, note in (("largest", "2 faces (0 at"), ("1", ""), ("350,66,36,43", "")):
         assert program("animate", "pair.png", voice, "-o", "a.mp4", "--quiet", "--face", face) == 0
@@ -139,11 +139,11 @@ def test_several_faces_the_largest_speaks_unless_chosen(program, pair, voice, tm
         assert not moved[face][:256].any()
 
 
-def test_faces(program, pair, tmp_path):
+def test_faces_are_listed_and_drawn(program, pair, tmp_path):
     assert program("faces", "pair.png", "--draw", "drawn/faces.png", "--json") == 0
-    told = json.loads(program.out)
-    assert (told["width"], told["height"]) == (512, 256)
-    first, second = told["faces"]
+    output = json.loads(program.out)
+    assert (output["width"], output["height"]) == (512, 256)
+    first, second = output["faces"]
     assert (first["index"], second["index"]) == (0, 1)
     assert first["x"] < 256 < second["x"]
     assert first["height"] > second["height"]
@@ -155,39 +155,43 @@ def test_faces(program, pair, tmp_path):
     assert program.out.count("--face ") == 4
 
 
-HEEDING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
-"""Starts another program that heeds Ctrl-C; a shell makes what runs in the background deaf to it."""
+DEFAULT_SIGNALS = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Runs another program with the default handler of SIGINT, which shells disable for background processes."""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
-@pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_leaves_nothing(portrait, make_voice, tmp_path, wish):
-    words = ["animate", portrait, make_voice("long.wav", 120), "-o", "new/a.mp4"]
-    command = [sys.executable, "-c", HEEDING, sys.executable, "-m", "sadtalker_ext", *words]
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_no_file(portrait, make_voice, tmp_path, number):
+    arguments = ["animate", portrait, make_voice("long.wav", 120), "-o", "new/a.mp4"]
+    command = [sys.executable, "-c", DEFAULT_SIGNALS, sys.executable, "-m", "sadtalker_ext", *arguments]
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     before = []
     while " 1/3000 " not in (before or [""])[-1]:
         before.append(child.stderr.readline())
         assert before[-1], "".join(before)
     assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".part"]
-    child.send_signal(wish)
-    _, told = child.communicate(timeout=300)
+    child.send_signal(number)
+    _, output = child.communicate(timeout=300)
     assert child.returncode == 130
-    assert all(int(done) < 1000 for done in re.findall(r" (\d+)/3000 ", told)), told
-    assert told.strip().splitlines()[-1] == "sadtalker: stopped; nothing was kept"
-    assert "Traceback" not in told
+    assert all(int(done) < 1000 for done in re.findall(r" (\d+)/3000 ", output)), output
+    assert output.strip().splitlines()[-1] == "sadtalker: stopped; no partial output was kept"
+    assert "Traceback" not in output
     assert not (tmp_path / "new").exists()
 
 
-def test_a_defect_of_ours_keeps_its_traceback(monkeypatch, portrait, voice):
+def test_bug_keeps_its_traceback(monkeypatch, portrait, voice):
     from sadtalker_ext.pipeline import animate
 
-    monkeypatch.setattr(animate, "gather", lambda _: 1 // 0)
+    monkeypatch.setattr(animate, "prepare_inputs", lambda _: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         main(["animate", str(portrait), str(voice)])
 
 
-def test_version_and_module_are_the_program():
+def test_version_of_the_module():
     command = [sys.executable, "-m", "sadtalker_ext", "--version"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stdout == f"sadtalker {sadtalker_ext.__version__}\n"
@@ -212,10 +216,10 @@ def test_help_loads_little():
     assert len(foreign) < 30, sorted(foreign)
 
 
-def test_help_names_every_command_and_knob(capsys):
+def test_help_lists_every_setting(capsys):
     parser = build_parser()
     with pytest.raises(SystemExit):
         parser.parse_args(["animate", "--help"])
-    told = capsys.readouterr().out
-    for knob in Settings.specs():
-        assert f"--{knob.name.replace('_', '-')}" in told
+    output = capsys.readouterr().out
+    for spec in Settings.specs():
+        assert f"--{spec.name.replace('_', '-')}" in output

@@ -151,7 +151,7 @@ def test_cancellation_ends_reading_of_the_voice(engine, files):
 
     def predict(speech, source, style):
         try:
-            for block in speech.attended(speech.attend).blocks():
+            for block in speech.with_check(speech.check).blocks():
                 blocks.append(len(block))
         finally:
             ended.set()

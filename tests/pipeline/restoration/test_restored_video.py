@@ -238,8 +238,8 @@ def test_tiles_become_smaller_when_memory_runs_out(portrait):
 
     with pytest.raises(EngineError, match="not enough memory to upscale the frames; set upscale to none"):
         list(FrameUpscaler(no_memory, 2).restore(iter([portrait.picture]), portrait))
+    restorer = FaceRestorer(no_memory, lambda _: lambda _: portrait.landmarks)
     with pytest.raises(EngineError, match="not enough memory to restore the frames; set restore to none"):
-        restorer = FaceRestorer(no_memory, lambda _: lambda _: portrait.landmarks)
         list(restorer.restore(iter([portrait.picture]), portrait))
 
 

@@ -223,9 +223,9 @@ def test_file_must_match_the_setting_that_names_it(folder, known):
     runtime = Runtime(device="cpu", folders=(folder,))
     assert type(open_restorer_file("face", "restore", [], runtime)).__name__ == "FaceRestorer"
     assert type(open_restorer_file("x2", "upscale", [], runtime)).__name__ == "FrameUpscaler"
-    with pytest.raises(WeightsError, match="architecture ESRGAN, .* use it for the setting upscale"):
+    with pytest.raises(WeightsError, match=r"architecture ESRGAN, .* use it for the setting upscale"):
         open_restorer_file("x2", "restore", [], runtime)
-    with pytest.raises(WeightsError, match="RestoreFormer, .* use it for the setting restore"):
+    with pytest.raises(WeightsError, match=r"RestoreFormer, .* use it for the setting restore"):
         open_restorer_file("face", "upscale", [], runtime)
     with pytest.raises(SettingsError, match=r"no upscaler named 'y' \(available: Host's, face\.pth, x2\.pth\)"):
         open_restorer_file("y", "upscale", ["Host's"], runtime)
