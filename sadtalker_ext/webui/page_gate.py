@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.system.request_guard import READING, App, Message, Receive, Scope, Send, refuse
+from sadtalker_ext.system.request_guard import SAFE_METHODS, App, Message, Receive, Scope, Send, reject
 from sadtalker_ext.webui.uploads import resolve_inside, upload_folder
 
 _FILE_ROUTE: Final = re.compile(r"/+((?:gradio_api/+)?)file[=/](.*)", re.DOTALL)
@@ -33,7 +33,7 @@ class PageGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. WebSockets are closed: Gradio 3 uses them for its queue, which the page does not use."""
         if scope["type"] == "websocket":
-            await refuse(scope, send, 403, "The page does not use WebSockets.")
+            await reject(scope, send, 403, "The page does not use WebSockets.")
             return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -43,16 +43,16 @@ class PageGate:
             try:
                 path = resolve_inside(found[2], (upload_folder(),))
             except MediaError as e:
-                await refuse(scope, send, 404, str(e))
+                await reject(scope, send, 404, str(e))
                 return
-            if scope["method"] not in READING:
-                await refuse(scope, send, 405, "Files can only be read.")
+            if scope["method"] not in SAFE_METHODS:
+                await reject(scope, send, 405, "Files can only be read.")
                 return
             file_route = f"/{found[1]}file={path}"
             scope = {**scope, "path": file_route, "raw_path": file_route.encode()}
             headers += _FILE_HEADERS
         elif _UNUSED_ROUTE.match(scope["path"]):
-            await refuse(scope, send, 404, "There is nothing at this address.")
+            await reject(scope, send, 404, "There is nothing at this address.")
             return
 
         async def send_restricted(message: Message) -> None:

@@ -101,7 +101,7 @@ def test_dns_rebinding_reads_and_starts_nothing(attacked, attacker, browser, bai
     for path in ("", "config", f"file={attacked.folder}/secret.txt"):
         answer = page.goto(f"{EVIL}:{port}/{path}")
         assert answer.status == 403
-        assert "does not answer for the host name" in page.inner_text("body")
+        assert "does not accept the host name" in page.inner_text("body")
     (line,) = page.evaluate(
         """async (body) => {
             const headers = {"content-type": "application/json"};

@@ -10,13 +10,21 @@ from types import SimpleNamespace
 
 import pytest
 
-from sadtalker_ext.errors import MediaError
+from sadtalker_ext.errors import FileRef, MediaError
+from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.job_queue import JobQueue
 from sadtalker_ext.webui import uploads
 from sadtalker_ext.webui.actions import PageActions, store_upload
 from sadtalker_ext.webui.compat_inputs import audio_input, picture_input, video_input
 from sadtalker_ext.webui.page_context import PageContext
-from sadtalker_ext.webui.uploads import check_values, is_plain_path, received_file, relative_name, resolve_inside
+from sadtalker_ext.webui.uploads import (
+    check_values,
+    display_names,
+    is_plain_path,
+    received_file,
+    relative_name,
+    resolve_inside,
+)
 
 SECRET = "secret-0b6f"
 
@@ -146,6 +154,14 @@ def test_names_of_uploads_stay_inside_the_folder(folder, name):
     assert len(path.name.encode()) <= uploads.LONGEST_NAME_BYTES
     assert not path.name.startswith(".")
     assert not set(path.name) & set('<>:"/\\|?*\0')
+
+
+def test_messages_show_names_that_the_user_knows():
+    portrait, voice, reference = Path("/t/hello.png"), Path("/t/tmpab12.wav"), Path("/t/file.mp4")
+    names = display_names(Inputs(portrait, voice, None, reference))
+    assert names == {portrait: "hello.png", voice: "", reference: ""}
+    error = MediaError("The ", FileRef("voice", voice), " and the ", FileRef("portrait", portrait), " do not match")
+    assert error.describe(names) == "The voice and the portrait hello.png do not match"
 
 
 def test_further_folders_can_be_allowed(folder, tmp_path):
