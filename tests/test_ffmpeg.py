@@ -22,27 +22,27 @@ from sadtalker_ext.video.write import VideoSpec, write_video
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the stand-in for ffmpeg is a shell script")
 
 
-def test_the_program_runs_and_is_not_the_systems():
+def test_program_runs_and_is_not_the_system_ffmpeg():
     said = subprocess.run([ffmpeg.ffmpeg_program(), "-version"], check=True, capture_output=True, text=True).stdout
     assert said.startswith("ffmpeg version")
     assert "imageio_ffmpeg" in ffmpeg.ffmpeg_program()
 
 
-def test_a_missing_package_is_named(monkeypatch):
+def test_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(MissingPackageError, match="pip install imageio-ffmpeg"):
         ffmpeg.ffmpeg_program.__wrapped__()
 
 
-def test_the_complaint_is_told_without_addresses_and_consequences():
+def test_last_message_omits_addresses_and_follow_up_errors():
     lines = [
         "[in#0 @ 0x5601b2a62d80] Error opening input: Invalid data found when processing input",
         "Error opening input file file:/tmp/t.wav.",
         "Error opening input files: Invalid data found when processing input",
     ]
-    assert ffmpeg.last_words(lines) == "Error opening input: Invalid data found when processing input"
-    assert ffmpeg.last_words([]) == "no reason given"
-    assert ffmpeg.last_words(["Conversion failed!"]) == "Conversion failed!"
+    assert ffmpeg.last_message(lines) == "Error opening input: Invalid data found when processing input"
+    assert ffmpeg.last_message([]) == "no reason given"
+    assert ffmpeg.last_message(["Conversion failed!"]) == "Conversion failed!"
 
 
 def test_leaving_the_block_ends_the_process():
@@ -52,13 +52,13 @@ def test_leaving_the_block_ends_the_process():
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
+def test_named_pipe_is_rejected(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
-    with pytest.raises(MediaError, match="no ordinary file"):
+    with pytest.raises(MediaError, match="not a regular file"):
         ffmpeg.require_file(tmp_path / "pipe.wav", "sound")
 
 
-def test_a_name_with_a_nul_character_is_refused():
+def test_name_with_a_nul_character_is_rejected():
     with pytest.raises(MediaError, match="sound"):
         ffmpeg.require_file("a\0b", "sound")
 
@@ -71,7 +71,7 @@ def tone(tmp_path):
 
 @pytest.fixture
 def stuck(tmp_path, monkeypatch):
-    """ffmpeg is a program that waits for ever, as for a disk that does not answer."""
+    """Replace ffmpeg by a program that never ends, as if a disk did not respond."""
     program = tmp_path / "stuck"
     program.write_text("#!/bin/sh\nexec sleep 600\n", "utf-8")
     program.chmod(0o755)
@@ -100,7 +100,7 @@ WAITS = {
 
 @POSIX
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-def test_nothing_waits_for_ever(tone, stuck, monkeypatch, wait):
+def test_every_wait_has_a_limit(tone, stuck, monkeypatch, wait):
     monkeypatch.setattr(ffmpeg, "PROBE_LIMIT_S", 0.5)
     monkeypatch.setattr(ffmpeg, "STALL_LIMIT_S", 0.5)
     began_s = time.monotonic()
@@ -114,7 +114,7 @@ def test_nothing_waits_for_ever(tone, stuck, monkeypatch, wait):
 
 @POSIX
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-def test_a_cancel_is_seen_within_a_second_while_ffmpeg_is_waited_for(tone, stuck, wait):
+def test_cancelling_ends_a_wait_within_a_second(tone, stuck, wait):
     cancelled = threading.Event()
     watcher = Watcher(cancelled=cancelled.is_set)
     timer = threading.Timer(0.4, cancelled.set)
@@ -127,7 +127,7 @@ def test_a_cancel_is_seen_within_a_second_while_ffmpeg_is_waited_for(tone, stuck
 
 
 @POSIX
-def test_a_cancelled_stage_ends_what_it_reads(tone, stuck):
+def test_cancelled_stage_ends_its_reader(tone, stuck):
     cancelled, ended = threading.Event(), threading.Event()
 
     def read():
@@ -147,7 +147,7 @@ def test_a_cancelled_stage_ends_what_it_reads(tone, stuck):
 
 
 @POSIX
-def test_a_check_that_says_why_is_passed_on(tone, stuck):
+def test_exception_of_the_check_is_passed_on(tone, stuck):
     def late():
         raise MediaError("The work took longer than allowed")
 
@@ -159,7 +159,7 @@ def test_a_check_that_says_why_is_passed_on(tone, stuck):
 
 
 @POSIX
-def test_a_slow_read_that_makes_progress_is_not_cut(tmp_path, monkeypatch):
+def test_slow_read_with_progress_is_not_stopped(tmp_path, monkeypatch):
     program = tmp_path / "slow"
     program.write_text("#!/bin/sh\nfor i in 1 2 3 4 5 6; do sleep 0.4; printf x; done\n", "utf-8")
     program.chmod(0o755)
@@ -170,7 +170,7 @@ def test_a_slow_read_that_makes_progress_is_not_cut(tmp_path, monkeypatch):
         assert process.finish() == 0
 
 
-def test_a_reader_that_takes_its_time_is_not_a_stall(tone, monkeypatch):
+def test_slow_consumer_is_not_a_stall(tone, monkeypatch):
     monkeypatch.setattr(ffmpeg, "STALL_LIMIT_S", 0.5)
     blocks = open_speech(tone).blocks(seconds=0.5)
     first = next(blocks)
@@ -179,7 +179,7 @@ def test_a_reader_that_takes_its_time_is_not_a_stall(tone, monkeypatch):
 
 
 @POSIX
-def test_a_growing_output_is_progress(tmp_path, monkeypatch):
+def test_growing_output_is_progress(tmp_path, monkeypatch):
     """The last pass over a long video takes no frames for minutes."""
     program, output = tmp_path / "slow", tmp_path / "out"
     program.write_text(f"#!/bin/sh\ncat\nfor i in 1 2 3 4 5; do sleep 0.4; echo x >>{output}; done\n", "utf-8")
@@ -202,8 +202,18 @@ def test_endless_messages_take_little_memory(tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setattr(ffmpeg, "ffmpeg_program", lambda: str(program))
     tracemalloc.start()
-    text = ffmpeg.describe(Path("a.wav"))
+    text = ffmpeg.read_header(Path("a.wav"), "audio file")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert text.endswith("message")
     assert peak < 20_000_000
+
+
+@POSIX
+def test_stall_shows_the_display_name_instead_of_the_path(tone, stuck, monkeypatch):
+    monkeypatch.setattr(ffmpeg, "PROBE_LIMIT_S", 0.5)
+    with pytest.raises(MediaError) as caught:
+        probe(tone, "reference")
+    message = caught.value.describe({tone: "me.mp4"})
+    assert message.startswith("Reading the header of the reference me.mp4 made no progress")
+    assert str(tone.parent) not in message

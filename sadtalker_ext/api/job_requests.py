@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from sadtalker_ext.api.remote_files import fetch_url
+from sadtalker_ext.api.sender_names import SenderNames
 from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S
 from sadtalker_ext.errors import MediaError, SadTalkerError, SettingsError
 from sadtalker_ext.pipeline.file_names import display_name
@@ -93,8 +94,10 @@ def _build_job_request(fields: Mapping[str, Any], scratch: Path, options: ApiOpt
         raise HTTPException(422, e.describe(names)) from e
     stem = inputs.portrait.stem
     output = options.output(stem) if options.output else Path(tempfile.gettempdir(), f"{PREFIX}{uuid4().hex}.mp4")
-    names |= {output: output.name if options.output else "", output.parent: ""}
-    return JobRequest(inputs, output, settings, scratch, temporary=options.output is None, names=names)
+    if options.output is None:
+        names[output] = ""
+    sender_names = SenderNames(names)
+    return JobRequest(inputs, output, settings, scratch, temporary=options.output is None, names=sender_names)
 
 
 def read_inputs(fields: Mapping[str, Any], scratch: Path, options: ApiOptions) -> tuple[Inputs, dict[Path, str]]:

@@ -1,1 +1,1 @@
-"""Sound in: any file to a mono wave, mel features, frame windows."""
+"""Decoding of speech, mel spectrograms, and pitch and prosody at the frame rate of the video."""

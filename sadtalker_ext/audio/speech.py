@@ -1,151 +1,148 @@
-"""Speech: any file with sound in it, decoded on the fly to the mono 16 kHz wave that the networks hear.
+"""Speech: the audio of any file, decoded in blocks to mono 16 kHz samples, the input of the networks.
 
-Only the length is measured when a file is opened; samples are decoded when they are asked for, so an hour of
-sound costs no more memory than a second. The file itself stays the source of the sound in the result.
+Opening a file only measures its length; samples are decoded on demand, so an hour of audio takes no more memory than a
+second. The audio of the result is copied from the file itself.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sadtalker_ext.errors import MediaError
+from sadtalker_ext.arrays import Samples
+from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.ffmpeg import Ffmpeg, container_error, file_input, read_blocks, require_media
 
-Samples = NDArray[np.float32]
-
-SAMPLE_RATE_HZ = 16000
-FRAME_RATE_HZ = 25
-SHORTEST_S = 0.2
-LONGEST_S = 7200.0
-COUNTING_BYTES = 1 << 18
-"""Read at a time when a file is measured: four seconds of float samples."""
+COUNTING_BLOCK_BYTES = 1 << 18
+"""Block size for measuring a file: four seconds of float samples."""
 DEFAULT_BLOCK_S = 20.0
-ATTENDED_BLOCK_S = 1.0
-"""Length of blocks where somebody may want to stop between them."""
+CHECKED_BLOCK_S = 1.0
+"""Block length if a check runs between blocks, so that cancelling takes effect quickly."""
 
 
-def _nobody() -> None: ...
+def _no_check() -> None: ...
 
 
 @dataclass(frozen=True)
 class Speech:
-    """A sound to speak: its length, and its samples when asked for.
+    """The speech of one clip: its length, and its samples on demand.
 
-    path: the file, whose own quality the result keeps; None for silence.
-    sample_count: length in mono samples at 16 kHz, as decoded, not as some header claims.
-    peak: the largest magnitude among them; 1 is full scale.
-    attend: called before each block is handed out; what it raises ends whatever reads the blocks.
+    path: audio or video file; None for silence.
+    sample_count: number of decoded mono samples at 16 kHz, whatever the header states.
+    peak: largest magnitude of the samples; 1 is full scale.
+    check: called before each block is yielded; its exceptions are passed on to the reader of the blocks.
     """
 
     path: Path | None
     sample_count: int
     peak: float = 0.0
-    attend: Callable[[], None] = field(default=_nobody, compare=False)
+    check: Callable[[], None] = field(default=_no_check, compare=False)
 
     @property
     def duration_s(self) -> float:
-        """Length in seconds."""
+        """Duration in seconds."""
         return self.sample_count / SAMPLE_RATE_HZ
 
     @property
     def frames(self) -> int:
-        """Video frames at 25 Hz that cover it: the last one begins before the sound ends, so they agree within one."""
-        return max(1, math.ceil(self.sample_count * FRAME_RATE_HZ / SAMPLE_RATE_HZ))
+        """Number of video frames at 25 Hz; the last frame starts before the end of the audio."""
+        return max(1, -(-self.sample_count // SAMPLES_PER_FRAME))
 
     def blocks(self, seconds: float = DEFAULT_BLOCK_S, overlap_s: float = 0.0) -> Generator[Samples, None, None]:
-        """Mono float32 blocks at 16 kHz in [-1, 1], decoded as they are asked for.
+        """Yield mono float32 blocks at 16 kHz in [-1, 1], decoded on demand.
 
-        Each block covers ``seconds`` and begins with the last ``overlap_s`` of the one before; only the first, which
-        has none before it, and the last are shorter.
-        Closing the iterator ends the decoder. With ``attend`` blocks are at most :data:`ATTENDED_BLOCK_S` longer than
-        the overlap.
+        Each block is ``seconds`` long and starts with the last ``overlap_s`` of the previous block; only the first
+        block, which has no previous one, and the last block are shorter. Closing the iterator ends the decoder. With
+        ``check`` blocks are at most :data:`CHECKED_BLOCK_S` longer than the overlap.
         """
-        if self.attend is not _nobody:
-            seconds = min(seconds, overlap_s + ATTENDED_BLOCK_S)
+        if self.check is not _no_check:
+            seconds = min(seconds, overlap_s + CHECKED_BLOCK_S)
         size, overlap = round(seconds * SAMPLE_RATE_HZ), round(overlap_s * SAMPLE_RATE_HZ)
         if not 0 <= overlap < size:
             raise ValueError(f"the overlap of {overlap_s} s must be shorter than the block of {seconds} s")
-        fresh = _silent_blocks(self.sample_count, size) if self.path is None else _decode(self.path, size - overlap)
-        return self._attended(_overlapped(fresh, overlap) if overlap else fresh)
+        blocks = _silent_blocks(self.sample_count, size) if self.path is None else _decode(self.path, size - overlap)
+        return self._checked(_overlap_blocks(blocks, overlap) if overlap else blocks)
 
-    def attended(self, attend: Callable[[], None]) -> Speech:
-        """The same sound, whose readers are stopped by what ``attend`` raises, within a block."""
-        return replace(self, attend=attend)
+    def with_check(self, check: Callable[[], None]) -> Speech:
+        """Return the same speech with ``check``, whose exceptions stop readers within a block."""
+        return replace(self, check=check)
 
-    def _attended(self, blocks: Generator[Samples, None, None]) -> Generator[Samples, None, None]:
+    def _checked(self, blocks: Generator[Samples, None, None]) -> Generator[Samples, None, None]:
         with closing(blocks):
             for block in blocks:
-                self.attend()
+                self.check()
                 yield block
 
     def samples(self) -> Samples:
-        """The whole wave, (sample_count,) float32 at 16 kHz: 230 MB for an hour, so prefer ``blocks``."""
+        """Return all samples (sample_count,) float32 at 16 kHz: 230 MB for an hour, so prefer :meth:`blocks`."""
         return np.concatenate([np.zeros(0, np.float32), *self.blocks()])
 
 
-def open_speech(path: str | Path) -> Speech:
-    """Measure any file ffmpeg reads, also the sound of a video: 0.2 s to 2 h, any rate and number of channels.
+def open_speech(path: str | Path, role: str = "audio file") -> Speech:
+    """Open the audio of any file that ffmpeg reads, including videos: 0.2 s to 2 h, any rate and number of channels.
 
-    One quick decoding pass counts the samples, notes the peak and holds none. MediaError in one sentence otherwise.
+    One fast decoding pass counts the samples and finds the peak without keeping samples. MediaError if the file cannot
+    be used; ``role`` is the name of the file in the message.
     """
-    file = require_media(path, "sound")
-    longest = round(LONGEST_S * SAMPLE_RATE_HZ)
+    file = require_media(path, role)
+    ref = FileRef(role, file)
+    limit = round(MAX_CLIP_S * SAMPLE_RATE_HZ)
     count, peak = 0, 0.0
-    for data in _decoded_bytes(file, COUNTING_BYTES):
+    for data in _decode_bytes(ref, COUNTING_BLOCK_BYTES):
         samples = np.frombuffer(data, "<f4", count=len(data) // 4)
         count, peak = count + len(samples), max(peak, float(np.abs(samples).max(initial=0.0)))
-        if count > longest:
-            raise MediaError(f"The sound {file} is longer than {LONGEST_S / 3600:.0f} hours: cut it into parts")
+        if count > limit:
+            raise MediaError("The ", ref, f" is longer than {MAX_CLIP_S / 3600:.0f} hours: cut it into parts")
     if count == 0:
-        raise MediaError(f"The sound {file} holds no samples: export it again, for example as WAV")
-    if count < SHORTEST_S * SAMPLE_RATE_HZ:
+        raise MediaError("The ", ref, " contains no samples: export it again, for example as WAV")
+    if count < MIN_CLIP_S * SAMPLE_RATE_HZ:
         length = count / SAMPLE_RATE_HZ
-        raise MediaError(f"The sound {file} lasts {length:.3f} s: give at least {SHORTEST_S} s of speech")
+        raise MediaError("The ", ref, f" lasts {length:.3f} s: choose at least {MIN_CLIP_S} s of speech")
     return Speech(file, count, peak)
 
 
 def silence(duration_s: float) -> Speech:
-    """Speech that says nothing, for an idle portrait: 0.2 s to 2 h of zeros."""
-    if not SHORTEST_S <= duration_s <= LONGEST_S:
-        raise MediaError(f"A silent clip cannot last {duration_s:g} s: ask for {SHORTEST_S} s to {LONGEST_S:.0f} s")
+    """Return silent speech for an idle clip: 0.2 s to 2 h of zeros."""
+    if not MIN_CLIP_S <= duration_s <= MAX_CLIP_S:
+        raise MediaError(f"An idle clip cannot last {duration_s:g} s: choose {MIN_CLIP_S} s to {MAX_CLIP_S:.0f} s")
     return Speech(None, round(duration_s * SAMPLE_RATE_HZ))
 
 
 def _decode(path: Path, size: int) -> Generator[Samples, None, None]:
-    for data in _decoded_bytes(path, size * 4):
+    for data in _decode_bytes(FileRef("audio file", path), size * 4):
         yield np.frombuffer(data, "<f4", count=len(data) // 4).astype(np.float32, copy=False)
 
 
-def _decoded_bytes(path: Path, size: int) -> Generator[bytes, None, None]:
-    """Mono float32 little-endian samples at 16 kHz, ``size`` bytes at a time; MediaError if ffmpeg fails."""
-    with Ffmpeg(["-v", "error", *_decoding(path)], f"Reading the sound {path}") as process:
+def _decode_bytes(file: FileRef, size: int) -> Generator[bytes, None, None]:
+    """Yield mono float32 little-endian samples at 16 kHz, ``size`` bytes at a time; MediaError if ffmpeg fails."""
+    with Ffmpeg(["-v", "error", *_decoder_arguments(file.path)], ("Reading the ", file)) as process:
         yield from read_blocks(process.stdout, size)
         if process.finish() != 0:
-            raise container_error(path) if process.refused_container() else _unreadable(path, process.words())
+            if process.refused_container():
+                raise container_error(file.path, file.role)
+            raise _decoding_error(file, process.last_message())
 
 
-def _decoding(path: Path) -> list[str]:
-    """Arguments that decode the first sound stream.
+def _decoder_arguments(path: Path) -> list[str]:
+    """Return the arguments that decode the first audio stream.
 
-    Time stamps are set aside: the sound is its samples, one after the other, here and in the result's sound track.
-    ``rematrix_maxval`` makes the mono mix an average for float files too, which ffmpeg would else add up louder;
+    Timestamps are ignored here and in the audio track of the result: audio is one sample after the other.
+    ``rematrix_maxval`` makes the mono mix an average for float files too, which ffmpeg would otherwise sum;
     ``filter_size`` brings the mel features within 0.01 of librosa's resampler (soxr_hq).
     """
     mono = f"asetpts=N/SR/TB,aresample={SAMPLE_RATE_HZ}:rematrix_maxval=1.0:filter_size=64,aformat=channel_layouts=mono"
     return ["-vn", *file_input(path), "-map", "0:a:0", "-af", mono, "-c:a", "pcm_f32le", "-f", "f32le", "-"]
 
 
-def _unreadable(path: Path, words: str) -> MediaError:
-    if "matches no streams" in words or "does not contain any stream" in words:
-        return MediaError(f"The file {path} has no sound in it: give a sound file, or a video with a sound track")
-    return MediaError(f"The sound {path} cannot be read (ffmpeg: {words}): export it again, for example as WAV or MP3")
+def _decoding_error(file: FileRef, message: str) -> MediaError:
+    if "matches no streams" in message or "does not contain any stream" in message:
+        return MediaError("The ", file, " has no audio: choose an audio file or a video with audio")
+    return MediaError("The ", file, f" cannot be read (ffmpeg: {message}): export it again, for example as WAV or MP3")
 
 
 def _silent_blocks(count: int, size: int) -> Generator[Samples, None, None]:
@@ -153,10 +150,10 @@ def _silent_blocks(count: int, size: int) -> Generator[Samples, None, None]:
         yield np.zeros(min(size, count - start), np.float32)
 
 
-def _overlapped(fresh: Generator[Samples, None, None], overlap: int) -> Generator[Samples, None, None]:
-    """Put the tail of what came before in front of each block."""
+def _overlap_blocks(blocks: Generator[Samples, None, None], overlap: int) -> Generator[Samples, None, None]:
+    """Prepend the last ``overlap`` samples before each block to it."""
     tail = np.zeros(0, np.float32)
-    for block in fresh:
+    for block in blocks:
         joined = np.concatenate([tail, block]) if len(tail) else block
         tail = joined[-overlap:]
         yield joined

@@ -139,9 +139,9 @@ def motion_metrics(rotation: Float32Array, rate_hz: float, speech: Speech | None
     at_25 = _resample(rotation, rate_hz, FRAME_RATE_HZ)
     alignment = None
     if speech is not None:
-        from sadtalker_ext.audio.prosody import read_prosody
+        from sadtalker_ext.audio.prosody import measure_prosody
 
-        beats = motion.speech_beats(read_prosody(speech.blocks(), len(at_25)).emphasis)
+        beats = motion.speech_beats(measure_prosody(speech.blocks(), len(at_25)).emphasis)
         alignment = motion.beat_alignment(beats, motion.kinematic_beats(at_25))
     return [
         Metric("head_diversity", motion.diversity_deg(at_25), "deg", "higher", "standard deviation of the head angles"),

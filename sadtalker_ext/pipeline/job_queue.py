@@ -222,7 +222,7 @@ def _check_length(inputs: Inputs, limit_s: float) -> None:
 
     if limit_s >= Limits.voice_s:
         return
-    if inputs.voice is not None and open_speech(inputs.voice).duration_s > limit_s:
+    if inputs.voice is not None and open_speech(inputs.voice, "voice").duration_s > limit_s:
         raise MediaError(
             "The ", FileRef("voice", inputs.voice), f" is longer than the allowed {limit_s:.0f} s; use a shorter one"
         )

@@ -102,7 +102,7 @@ def load_speech(inputs: Inputs) -> Speech:
 
     if inputs.voice is None:
         return silence(inputs.idle_s or 0.0)
-    speech = open_speech(inputs.voice)
+    speech = open_speech(inputs.voice, "voice")
     if speech.peak < SILENT_PEAK:
         raise MediaError("The ", FileRef("voice", inputs.voice), " is silent; choose another file")
     return speech
@@ -129,7 +129,7 @@ def predict(task: Task, prepared: PreparedInputs, timing: VideoTiming) -> Source
     def compute() -> SourceAndMotion:
         engine = prepared.engine
         source = engine.read_face(prepared.portrait)
-        motion = engine.predict_motion(prepared.speech.attended(task.watcher.check), source, prepared.style)
+        motion = engine.predict_motion(prepared.speech.with_check(task.watcher.check), source, prepared.style)
         if prepared.reference is not None:
             motion = prepared.reference.apply(motion, source)
         return SourceAndMotion(source, engine.editor.edit(motion, source, task.settings, timing))

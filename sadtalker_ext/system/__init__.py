@@ -1,1 +1,1 @@
-"""Access to the operating system: child processes, input and output files, and the guard of HTTP requests."""
+"""Child processes, input and output files, and checks of HTTP requests."""

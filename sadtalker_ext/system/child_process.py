@@ -1,12 +1,12 @@
-"""Child processes that end with this process, however it ends: also after ``kill -9``.
+"""Child processes that end with this process, even after ``kill -9``.
 
 POSIX: a shell starts the program and a watcher. The watcher reads from a pipe, the lifeline, whose only writer is this
 process; when the kernel closes the writer, ``read`` returns and the watcher kills the program. ``PR_SET_PDEATHSIG`` is
-not used: Linux alone has it, it must be set between fork and exec (``preexec_fn`` is unsafe with threads), and it fires
-when the thread that forked ends, while frames are often read by another thread. The end of standard input does not
-suffice either: a program that waits for a disk, or encodes a long sound, does not look at its pipes.
+not used: it exists only on Linux, must be set between fork and exec (``preexec_fn`` is unsafe with threads), and fires
+when the forking thread ends, while frames are often read by another thread. Closing standard input is not enough
+either: a program that waits for a disk or encodes long audio does not read its pipes.
 
-The shell's script is constant. The program and its arguments are positional parameters and are never parsed.
+The shell script is constant. The program and its arguments are positional parameters and are never parsed.
 
 Windows: every child belongs to a job object that kills its processes when its last handle is closed.
 """
@@ -25,7 +25,7 @@ from functools import lru_cache
 from typing import IO
 
 KILL_S = 5.0
-"""Seconds that a killed process may take to end; one that waits for a broken disk may take longer."""
+"""Time that a killed process may take to end; it may take longer while it waits for a broken disk."""
 _NO_WINDOW = int(getattr(subprocess, "CREATE_NO_WINDOW", 0))
 
 _SUPERVISE = """
@@ -37,19 +37,19 @@ wait "$child"; code=$?
 kill -9 "$watcher"; wait "$watcher"
 exit "$code"
 """
-"""File descriptor 3 is the lifeline, 4 the program's standard input. Afterwards only the program holds its pipes, so
-that their ends are seen; the shell waits for both children, so that no zombie is left to a container's first process.
+"""File descriptor 3 is the lifeline, 4 the standard input of the program. Afterwards only the program holds its pipes,
+so that their ends are noticed; the shell waits for both children, so that no zombies remain in a container.
 """
 _LIFELINE_IS_STDIN = "exec 3<&0 4</dev/null" + _SUPERVISE
 _LIFELINE_IS_STDOUT = "exec 3<&1 4<&0 </dev/null >/dev/null" + _SUPERVISE
-"""Only descriptors 0 to 2 can be chosen without ``preexec_fn``, so the lifeline takes the one that is free."""
+"""Only descriptors 0 to 2 can be set without ``preexec_fn``, so the lifeline uses the one that is free."""
 
 
 class ChildProcess:
-    """A running program that ends with this process. Call :meth:`close` at the end.
+    """A running program that ends with this process; call :meth:`close` at the end.
 
-    With ``feed`` its standard input is a pipe and its output is dropped; without it its output is a pipe and its input
-    is empty. Its standard error is a pipe.
+    With ``feed`` standard input is a pipe and standard output is discarded; without it standard output is a pipe and
+    standard input is empty. Standard error is a pipe.
     """
 
     def __init__(self, command: Sequence[str], *, feed: bool) -> None:
@@ -73,33 +73,33 @@ class ChildProcess:
 
     @property
     def stdin(self) -> IO[bytes] | None:
-        """The writing end of the input pipe, with ``feed``."""
+        """Writing end of the input pipe; None without ``feed``."""
         return self._popen.stdin
 
     @property
     def stdout(self) -> IO[bytes] | None:
-        """The reading end of the output pipe, without ``feed``."""
+        """Reading end of the output pipe; None with ``feed``."""
         return self._popen.stdout
 
     @property
     def stderr(self) -> IO[bytes]:
-        """The reading end of the error pipe."""
+        """Reading end of the error pipe."""
         assert self._popen.stderr is not None  # noqa: S101 - always a pipe
         return self._popen.stderr
 
     def running(self) -> bool:
-        """Whether the program has not ended."""
+        """Return whether the program still runs."""
         return self._popen.poll() is None
 
     def wait(self, timeout_s: float | None = None) -> int | None:
-        """The exit code, or None if the program still runs after ``timeout_s``."""
+        """Return the exit code, or None if the program still runs after ``timeout_s``."""
         try:
             return self._popen.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
 
     def kill(self) -> None:
-        """Kill the program without waiting for its end; may be called from any thread."""
+        """Kill the program without waiting; may be called from any thread."""
         with self._lock:
             if self._lifeline is None:
                 if self._popen.poll() is None:
@@ -120,7 +120,7 @@ class ChildProcess:
                     pipe.close()
 
     def _kill_group(self) -> None:
-        """The last resort if the watcher was killed: the shell leads a process group of its own."""
+        """Kill the process group of the shell, in case the watcher was killed."""
         if sys.platform != "win32" and self._lifeline is not None:
             with contextlib.suppress(OSError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
@@ -128,7 +128,7 @@ class ChildProcess:
 
 
 def _start(command: Sequence[str], feed: bool, spare: int) -> subprocess.Popen[bytes]:
-    """Start ``command`` with ``spare`` as the one of standard input and output that the program does not use."""
+    """Start ``command``; ``spare`` replaces the one of standard input and output that the program does not use."""
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE if feed else spare,
@@ -141,7 +141,10 @@ def _start(command: Sequence[str], feed: bool, spare: int) -> subprocess.Popen[b
 
 @lru_cache(maxsize=1)
 def _shell() -> str | None:
-    """A POSIX shell; None on Windows, and in containers without any, where children may outlive a ``kill -9``."""
+    """Return the path of a POSIX shell.
+
+    None on Windows, and in containers without a shell, where children may outlive a ``kill -9`` of this process.
+    """
     return None if sys.platform == "win32" else shutil.which("sh", path="/bin:/usr/bin") or shutil.which("sh")
 
 

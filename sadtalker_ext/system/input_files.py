@@ -1,11 +1,11 @@
-"""Files from outside: which are opened, the demuxers that ffmpeg may use for them, and how they are named to it.
+"""Checks of input files, the demuxers that ffmpeg may use for them, and the arguments that name them.
 
 ffmpeg chooses a demuxer by a file's content, and some demuxers open other files or addresses that the content or the
 name gives: hls, dash, concat, imf, sdp, rtsp, rtp, webm_dash_manifest, vobsub, image2 (patterns), avisynth,
 vapoursynth, lavfi. They are not listed here, nor is svg_pipe, whose library may load pictures, nor demuxers of
-subtitles, text art and game files. Of those listed, mov follows external references with ``enable_drefs`` only, which
-is off by default, and avi opens embedded subtitles in memory, with the same list. ``-protocol_whitelist file`` keeps
-addresses out in any case. Names that a build of ffmpeg does not know do no harm.
+subtitles, text art and game files. Of the listed ones, mov follows external references with ``enable_drefs`` only,
+which is off by default, and avi opens embedded subtitles in memory, with the same list. ``-protocol_whitelist file``
+keeps addresses out in any case. ffmpeg ignores names that its build does not know.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from sadtalker_ext.errors import ContainerError, MediaError
+from sadtalker_ext.errors import ContainerError, FileRef, MediaError
 
 _CONTAINERS: Final = (
     "3gp asf asf_o avi dhav dv flv gxf ivf kux live_flv m4a matroska mov mp4 mpeg mpegts mxf nsv nut ogg rm webm wtv"
@@ -36,28 +36,28 @@ _PICTURES: Final = (
     "tiff_pipe vbn_pipe webp_pipe xbm_pipe xpm_pipe xwd_pipe"
 )
 FILE_DEMUXERS: Final = tuple(sorted(f"{_CONTAINERS} {_SOUNDS} {_PICTURE_STREAMS} {_PICTURES}".split()))
-"""For ``-format_whitelist``."""
+"""Demuxers for ``-format_whitelist``."""
 
 _PATTERN: Final = re.compile(r"[%*?\[\]{}]")
-_DEMUXERS_OF_PATTERNS: Final = {
+_DEMUXERS_BY_EXTENSION: Final = {
     ".dpx": "dpx_pipe",
     ".exr": "exr_pipe",
     ".hdr": "hdr_pipe",
     ".jxl": "jpegxl_pipe",
     ".qoi": "qoi_pipe",
 }
-"""Pictures that Pillow does not open, by ending. ffmpeg takes names with certain characters for patterns (image2)."""
-_DEMUXERS_OF_STARTS: Final = {
+"""Demuxers of pictures that Pillow does not open; otherwise ffmpeg reads characters such as % in names as patterns."""
+_DEMUXERS_BY_SIGNATURE: Final = {
     ".jpg": (b"\xff\xd8\xff", "jpeg_pipe"),
     ".jpeg": (b"\xff\xd8\xff", "jpeg_pipe"),
     ".pam": (b"P7\n", "pam_pipe"),
 }
-"""Pictures that ffmpeg reads by image2 if it may choose: ending, first bytes, and the demuxer without patterns."""
-_WITHOUT_START: Final = (".tga", ".wbmp")
-"""Pictures that only their ending tells; image2 with patterns switched off reads them."""
+"""Pictures for which ffmpeg chooses image2: extension, first bytes, and the demuxer without patterns."""
+_WITHOUT_SIGNATURE: Final = (".tga", ".wbmp")
+"""Pictures that only their extension identifies; they are read by image2 without patterns."""
 
 HEAD_BYTES: Final = 1 << 16
-"""As much of a file shows whether it is a playlist."""
+"""Bytes at the start of a file that are searched for playlists."""
 _PLAYLIST_STARTS: Final = (
     b"#extm3u", b"#ext-x-", b"ffconcat version", b"[playlist]", b"[reference]", b"rtsptext", b"smptext", b"rtsp://",
     b"http://", b"https://", b"mms://",
@@ -69,20 +69,20 @@ _SESSION: Final = re.compile(rb"v=0\s*[\r\n].*^(?:c=in ip|m=)", re.DOTALL | re.M
 
 
 def picture_arguments(path: Path) -> list[str]:
-    """The arguments that name the demuxer of a picture which ffmpeg would read by image2; empty for other files."""
-    ending = path.suffix.lower()
-    if ending in _WITHOUT_START:
+    """Return the demuxer arguments of a picture that ffmpeg would read by image2; empty for other files."""
+    extension = path.suffix.lower()
+    if extension in _WITHOUT_SIGNATURE:
         return ["-format_whitelist", "image2", "-f", "image2", "-pattern_type", "none"]
-    start, demuxer = _DEMUXERS_OF_STARTS.get(ending, (b"", ""))
-    if demuxer and _head(path, len(start)) == start:
+    start, demuxer = _DEMUXERS_BY_SIGNATURE.get(extension, (b"", ""))
+    if demuxer and _read_head(path, len(start)) == start:
         return ["-f", demuxer]
-    if ending in _DEMUXERS_OF_PATTERNS and _PATTERN.search(path.name):
-        return ["-f", _DEMUXERS_OF_PATTERNS[ending]]
+    if extension in _DEMUXERS_BY_EXTENSION and _PATTERN.search(path.name):
+        return ["-f", _DEMUXERS_BY_EXTENSION[extension]]
     return []
 
 
-def _head(path: Path, size: int) -> bytes:
-    """The first bytes of a file; none where it cannot be opened."""
+def _read_head(path: Path, size: int) -> bytes:
+    """Return the first bytes of a file; empty if it cannot be opened."""
     try:
         with path.open("rb") as opened:
             return opened.read(size)
@@ -91,10 +91,10 @@ def _head(path: Path, size: int) -> bytes:
 
 
 def is_playlist(head: bytes) -> bool:
-    """Whether a file that begins with ``head`` names other files or addresses instead of holding sound or pictures.
+    """Return whether a file that begins with ``head`` is a playlist that names other files or addresses.
 
-    Knows HLS, DASH, concat, PLS, ASX, XSPF, SMIL, SDP and IMF. It makes a clear message possible; what is not known
-    here is kept out by :data:`FILE_DEMUXERS`.
+    Detects HLS, DASH, concat, PLS, ASX, XSPF, SMIL, SDP and IMF, for a clear message. :data:`FILE_DEMUXERS` keeps out
+    all others.
     """
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith(b"<"):
@@ -103,61 +103,70 @@ def is_playlist(head: bytes) -> bool:
 
 
 def file_argument(path: Path) -> str:
-    """``path`` as ffmpeg must be told it: a plain file, whatever colons, dashes or percent signs its name has."""
+    """Return ``path`` as a ``file:`` URL, so that ffmpeg does not interpret colons, dashes or percent signs."""
     return f"file:{path.absolute()}"
 
 
 def file_input(path: Path) -> list[str]:
-    """The arguments that make ``path`` an input: one file, read by a demuxer that opens no other."""
+    """Return the arguments for the input ``path``, read by a demuxer that opens no other file."""
     allowed = ["-protocol_whitelist", "file", "-format_whitelist", ",".join(FILE_DEMUXERS)]
     return [*allowed, *picture_arguments(path), "-i", file_argument(path)]
 
 
-def require_media(path: str | Path, what: str) -> Path:
-    """Like :func:`require_file`, for a file that ffmpeg is to read; ContainerError if it is a playlist."""
-    file = require_file(path, what)
+def require_media(path: str | Path, role: str) -> Path:
+    """Return ``path`` like :func:`require_file`, for ffmpeg input; ContainerError if it is a playlist."""
+    file = require_file(path, role)
     try:
         with file.open("rb") as opened:
             head = opened.read(HEAD_BYTES)
     except OSError as e:
-        raise MediaError(f"The {what} {file} cannot be opened ({reason(e)}): check its name and permissions") from e
+        raise _open_error(FileRef(role, file), e) from e
     if is_playlist(head):
-        raise container_error(file)
+        raise container_error(file, role)
     return file
 
 
-def container_error(path: Path) -> ContainerError:
-    """The refusal of a file that could make ffmpeg read other files, or that no allowed demuxer reads."""
+def container_error(path: Path, role: str) -> ContainerError:
+    """Return the error for a file that could make ffmpeg read other files, or that no allowed demuxer reads."""
     return ContainerError(
-        f"The file {path} is no sound, picture or video itself: playlists, stream descriptions and other files that "
-        "name further files are not read; give the file with the sound or picture in it, for example WAV, PNG or MP4"
-    )
+        "The ", FileRef(role, path), " is not an audio, picture or video file: playlists, stream descriptions and "
+        "other files that name further files are not read; choose the file with the audio or picture itself, for "
+        "example WAV, PNG or MP4",
+    )  # fmt: skip
 
 
-def require_file(path: str | Path, what: str) -> Path:
-    """``path`` if it is a readable, non-empty file; ``what`` ("sound", "picture", "video") is named in the error."""
+def _open_error(file: FileRef, cause: OSError | ValueError) -> MediaError:
+    return MediaError("The ", file, f" cannot be opened ({reason(cause)}): check its name and permissions")
+
+
+def require_file(path: str | Path, role: str) -> Path:
+    """Return ``path`` if it is a readable, non-empty regular file; otherwise raise MediaError.
+
+    role: name of the file in the message, such as "voice", "portrait" or "video".
+    """
     file = Path(path)
+    ref = FileRef(role, file)
     try:
         if file.is_dir():
-            raise MediaError(f"The {what} {file} is a folder: name one file inside it")
+            raise MediaError("The ", ref, " is a folder: choose a file in it")
         if not file.exists():
-            raise MediaError(f"The {what} {file} does not exist: check its name and folder")
+            raise MediaError("The ", ref, " does not exist: check its name and folder")
         if not file.is_file() or _is_descriptor(file):
-            raise MediaError(f"The {what} {file} is no ordinary file: save it to one first")  # it is read twice
+            raise MediaError("The ", ref, " is not a regular file: save it to one first")  # files are read twice
         with file.open("rb") as opened:
             if not opened.read(1):
-                raise MediaError(f"The {what} {file} is empty (0 bytes): export or download it again")
+                raise MediaError("The ", ref, " is empty (0 bytes): export or download it again")
     except (OSError, ValueError) as e:
-        raise MediaError(f"The {what} {file} cannot be opened ({reason(e)}): check its name and permissions") from e
+        raise _open_error(ref, e) from e
     return file
 
 
 def _is_descriptor(path: Path) -> bool:
-    """Whether the name, or what it links to, stands for an open file of whoever asks, such as /dev/stdin.
+    """Return whether the path, or a link in it, names an open file of the calling process, such as /dev/stdin.
 
-    ffmpeg would open its own.
+    ffmpeg would open its own file of that number.
     """
-    for _ in range(40):  # as many links as Linux follows
+    for _ in range(40):  # the limit of Linux
         folder = os.path.realpath(path.parent)
         if folder == "/dev" or folder.startswith(("/proc/", "/dev/fd")):
             return True
@@ -168,5 +177,5 @@ def _is_descriptor(path: Path) -> bool:
 
 
 def reason(error: OSError | ValueError) -> str:
-    """The system's words for why a path will not do."""
+    """Return the system's message about a path."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

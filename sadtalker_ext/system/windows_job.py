@@ -1,7 +1,7 @@
 """The Windows job object that ends child processes together with this process.
 
 Source: Microsoft, "Job Objects" and JOBOBJECT_EXTENDED_LIMIT_INFORMATION (winnt.h). The handle is never closed by this
-process; Windows closes it when the process ends, however it ends, and kills the processes of the job.
+process; Windows closes it when the process ends for any reason and kills the processes of the job.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if sys.platform == "win32":
 
     @lru_cache(maxsize=1)
     def _job() -> tuple[ctypes.WinDLL, int]:
-        """kernel32 and the job of this process; OSError if Windows makes none."""
+        """Return kernel32 and the job of this process; OSError if Windows cannot create it."""
         kernel = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel.CreateJobObjectW.restype = ctypes.c_void_p
         kernel.CreateJobObjectW.argtypes = (ctypes.c_void_p, ctypes.c_wchar_p)
@@ -66,7 +66,7 @@ if sys.platform == "win32":
         return kernel, job
 
     def bind_to_job(child: subprocess.Popen[bytes]) -> None:
-        """Let ``child`` end with this process; a process that Windows keeps out of the job is left as it is."""
+        """Let ``child`` end with this process; log a message if Windows does not allow it."""
         try:
             kernel, job = _job()
             if not kernel.AssignProcessToJobObject(job, int(child._handle)):  # type: ignore[attr-defined]

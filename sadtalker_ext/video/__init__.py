@@ -1,1 +1,1 @@
-"""Pictures and videos in, one H.264 file out."""
+"""Reading of pictures and videos, and writing of MP4 files."""

@@ -1,8 +1,8 @@
-"""Which files are opened with Pillow, and which are refused by their content before any decoder sees them.
+"""Allow-list of picture formats, and rejection of documents by their content before any decoder reads them.
 
-Pillow has readers for some forty formats. Some of them start other programs (EPS runs Ghostscript), some are for
-scientific data, and few are maintained well. Only the formats of photographs are opened here, through one function.
-Documents and drawings are recognised by their first bytes, whatever the file is called, and refused in one sentence.
+Pillow has readers for some forty formats. Some start other programs (EPS runs Ghostscript), some are for scientific
+data, and few are well maintained. Only photographic formats are opened here, through one function. Documents and
+drawings are recognised by their first bytes, whatever the file name, and rejected.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from sadtalker_ext.errors import MediaError
+from sadtalker_ext.errors import FileRef, MediaError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 OPENED: Final = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF", "TGA")
-"""Pillow's names of the formats that are opened, tried in this order; TGA, which has no signature, is the last."""
+"""Pillow's names of the allowed formats, tried in this order; TGA has no signature and comes last."""
 HEAD_BYTES: Final = 1 << 16
+"""Bytes at the start of a file that are searched for signatures."""
 TEXT_BYTES: Final = 4096
+"""Bytes at the start of a file that decide whether it is text."""
 LEADING_BYTES: Final = 1024
-"""PDF and PostScript may begin after this many other bytes."""
+"""PDF and PostScript signatures may be preceded by up to this many bytes."""
 
 _SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\xc5\xd0\xd3\xc6", "an EPS drawing"),
@@ -68,20 +70,20 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"P7 332", "a thumbnail of the program xv"),
     (2048, b"PCD_", "a Photo CD picture"),
 )
-"""Place in the file, bytes there, and the format in words."""
+"""Offset in the file, bytes there, and a description of the format."""
 _IPTC_RECORDS: Final = (*range(1, 10), 240)
 _NETPBM: Final = tuple(f"P{kind}{space}".encode() for kind in "123456fFy" for space in " \t\r\n")
 RASTER: Final = (
     b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"RIFF", b"\xff\x4f\xff\x51",
     b"\0\0\0\x0cjP  ", *_NETPBM,
 )  # fmt: skip
-"""Beginnings of the formats that are opened, in which PDF or PostScript in the first bytes means nothing."""
+"""Signatures of allowed formats; PDF or PostScript signatures after them are ignored."""
 
 
 def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = OPENED) -> Image:
-    """Open a picture of one of ``formats``; the only call of ``PIL.Image.open`` in this package.
+    """Open a picture in one of ``formats`` without decoding it; the only call of ``PIL.Image.open`` in this package.
 
-    Nothing is decoded yet. Raises what Pillow raises, UnidentifiedImageError for all other formats.
+    Raises Pillow's errors; UnidentifiedImageError for all other formats.
     """
     from PIL import Image
 
@@ -91,7 +93,7 @@ def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = OPENED) -> I
 
 @lru_cache(maxsize=1)
 def _prepare_pillow() -> None:
-    """Load Pillow's readers, and drop their warnings: damage and large sizes are told as errors."""
+    """Load Pillow's readers and ignore their warnings: damaged and large files raise errors."""
     from PIL import Image
 
     Image.init()
@@ -100,58 +102,73 @@ def _prepare_pillow() -> None:
 
 
 @lru_cache(maxsize=1)
-def opened_endings() -> frozenset[str]:
-    """Endings, with their dot and in lower case, of the formats that Pillow opens here."""
+def supported_extensions() -> frozenset[str]:
+    """Return the file extensions, with dot and in lower case, of the formats that Pillow opens here."""
     from PIL import Image
 
     _prepare_pillow()
-    return frozenset(ending.lower() for ending, name in Image.registered_extensions().items() if name in OPENED)
+    return frozenset(extension.lower() for extension, name in Image.registered_extensions().items() if name in OPENED)
 
 
-def refuse_documents(file: Path) -> None:
-    """MediaError for a file whose first bytes say that it is a drawing, a document or a data file."""
-    words = format_in_words(_head(file))
-    if words:
-        raise MediaError(f"{file} is {words}, which cannot be used as a picture: save it as PNG or JPEG")
+def reject_documents(file: Path, role: str = "picture") -> None:
+    """Raise MediaError if the first bytes of ``file`` are those of a drawing, a document or a data file.
+
+    role: name of the file in the message.
+    """
+    found = describe_document(_read_head(file, role))
+    if found:
+        raise MediaError(
+            "The ", FileRef(role, file), f" is {found}, which cannot be used as a picture: save it as PNG or JPEG"
+        )
 
 
-def refuse_text(file: Path) -> None:
-    """MediaError for any other text, such as a playlist that names other files."""
-    if _is_text(_head(file)):
-        raise MediaError(unknown_picture(str(file)))
+def reject_text(file: Path, role: str = "picture") -> None:
+    """Raise MediaError for any other text file, such as a playlist that names other files."""
+    if _is_text(_read_head(file, role)):
+        raise MediaError(
+            "The ", FileRef(role, file), " is a text file, not a picture or video that can be read; playlists and "
+            "stream descriptions, which name other files, are not read: save it as PNG or JPEG",
+        )  # fmt: skip
 
 
-def _head(file: Path) -> bytes:
+def _read_head(file: Path, role: str) -> bytes:
     try:
         with file.open("rb") as opened:
             return opened.read(HEAD_BYTES)
     except OSError as e:
-        raise MediaError(f"The picture {file} cannot be opened ({e.strerror}): check its name and permissions") from e
+        raise MediaError(
+            "The ", FileRef(role, file), f" cannot be opened ({e.strerror}): check its name and permissions"
+        ) from e
 
 
-def unknown_picture(name: str) -> str:
-    """The sentence about a file that is neither a picture nor a video."""
-    return f"{name} is no picture or video that can be read, whatever its name says: save it as PNG or JPEG"
+def unknown_format_error(file: Path, role: str) -> MediaError:
+    """Return the error for a file that is neither a picture nor a video."""
+    return MediaError(
+        "The ",
+        FileRef(role, file),
+        " is not a picture or video that can be read, despite its name: save it as PNG or JPEG",
+    )
 
 
-def format_in_words(head: bytes) -> str:
-    """The format of a document, drawing or data file from its first 64 KiB; empty for pictures, videos and others."""
+def describe_document(head: bytes) -> str:
+    """Return the format of a document, drawing or data file from its first 64 KiB; empty for all other files."""
     if head.startswith(b"\x1f\x8b"):
-        return _compressed(head)
+        return _describe_gzip(head)
     if head.startswith(RASTER) and head[8:11] != b"CDR":
         return ""
-    words = _page_description(head)
-    if words:
-        return words
-    for place, signature, told in _SIGNATURES:
-        if head.startswith(signature, place):
-            return told
+    page = _describe_page(head)
+    if page:
+        return page
+    for offset, signature, description in _SIGNATURES:
+        if head.startswith(signature, offset):
+            return description
     if head[:1] == b"\x1c" and len(head) > 4 and head[1] in _IPTC_RECORDS:
         return "an IPTC record"
-    return _markup(head)
+    return _describe_markup(head)
 
 
-def _page_description(head: bytes) -> str:
+def _describe_page(head: bytes) -> str:
+    """Return the format of PDF, PostScript and Illustrator files."""
     start = head[:LEADING_BYTES]
     if b"%PDF-" in start:
         return "an Illustrator drawing" if b"Adobe Illustrator" in head else "a PDF document"
@@ -162,8 +179,8 @@ def _page_description(head: bytes) -> str:
     return ""
 
 
-def _markup(head: bytes) -> str:
-    """SVG and web pages, in any encoding of Unicode."""
+def _describe_markup(head: bytes) -> str:
+    """Return the format of SVG files and web pages in any Unicode encoding."""
     if not _is_text(head):
         return ""
     text = head.replace(b"\0", b"").lower()
@@ -172,18 +189,18 @@ def _markup(head: bytes) -> str:
     return "an SVG drawing" if b"<svg" in text or b":svg" in text or b"<!doctype svg" in text else ""
 
 
-def _compressed(head: bytes) -> str:
-    """Drawings are also stored compressed by gzip (.svgz, .emz, .wmz)."""
+def _describe_gzip(head: bytes) -> str:
+    """Return the format of a gzip file: some drawings are stored compressed (.svgz, .emz, .wmz)."""
     try:
         inner = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
     except zlib.error:
         inner = b""
-    words = "" if inner.startswith(b"\x1f\x8b") else format_in_words(inner)
-    return words or "a compressed file (gzip)"
+    found = "" if inner.startswith(b"\x1f\x8b") else describe_document(inner)
+    return found or "a compressed file (gzip)"
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether the beginning reads as text: playlists, markup, source code. No picture or video does."""
+    """Return whether the file is text, such as a playlist, markup or source code; pictures and videos never are."""
     start = head[:TEXT_BYTES]
     if start.startswith((b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<", b"\0\0\0<", b"\0\0\xfe\xff")):  # UTF-16, UTF-32
         start = start[2:].replace(b"\0", b"")

@@ -152,7 +152,7 @@ def test_portrait_that_is_not_a_picture_fails(serve, voice_file):
     service = serve()
     view = service.wait(service.upload(voice_file, voice_file).json()["id"])
     assert view["state"] == "failed"
-    assert "no picture" in view["error"]
+    assert "not a picture" in view["error"]
     assert service.temporary_files() == []
 
 
@@ -176,7 +176,7 @@ def test_errors_show_the_file_names_of_the_sender(serve, portrait_file, tmp_path
     message = error(service.client.post(JOBS, json={"portrait": portrait, "voice": {"path": str(silent)}}))
     assert message.startswith(f"The voice {silent} is silent")
     message = error(service.upload(text, silent))
-    assert message.startswith("The portrait notes.txt is no picture")
+    assert message.startswith("The portrait notes.txt is a text file, not a picture")
     message = error(service.upload(portrait_file, text))
     assert message.startswith("The voice notes.txt cannot be read")
     assert str(service.scratch) not in message

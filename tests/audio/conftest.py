@@ -7,8 +7,8 @@ import soundfile
 
 
 @pytest.fixture
-def make_sound(tmp_path: Path) -> Callable[..., Path]:
-    """A sound file of tones in ``tmp_path``: one tone for each channel, 0.2 high."""
+def make_audio(tmp_path: Path) -> Callable[..., Path]:
+    """Write an audio file with one tone of amplitude 0.2 per channel in ``tmp_path``."""
 
     def make(name: str, seconds: float, rate_hz: int = 16000, channels: int = 1) -> Path:
         times_s = np.arange(round(seconds * rate_hz)) / rate_hz

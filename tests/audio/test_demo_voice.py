@@ -6,7 +6,7 @@ from sadtalker_ext.audio.mel import mel_spectrogram
 from sadtalker_ext.audio.speech import open_speech
 
 
-def test_the_demo_voice_ships_is_small_and_speaks():
+def test_demo_voice_is_small_and_contains_speech():
     with as_file(files("sadtalker_ext.assets") / "demo_voice.flac") as path:
         assert path.stat().st_size < 300_000
         speech = open_speech(path)

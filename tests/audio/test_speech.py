@@ -1,3 +1,5 @@
+"""Speech: formats, resampling, blocks, limits and error messages."""
+
 import subprocess
 import tracemalloc
 from contextlib import closing
@@ -22,8 +24,8 @@ def convert(source, target, *arguments):
 
 @pytest.mark.parametrize("rate_hz", [8000, 11025, 22050, 44100, 48000, 96000, 192000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_any_rate_and_channels_sound_as_resampled_by_soxr(make_sound, rate_hz, channels):
-    path = make_sound("tone.wav", 1.37, rate_hz, channels)
+def test_resampling_matches_soxr_for_any_rate_and_channels(make_audio, rate_hz, channels):
+    path = make_audio("tone.wav", 1.37, rate_hz, channels)
     speech = open_speech(path)
     samples = speech.samples()
     wave, _ = soundfile.read(path, always_2d=True)
@@ -36,15 +38,15 @@ def test_any_rate_and_channels_sound_as_resampled_by_soxr(make_sound, rate_hz, c
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
-def test_mono_is_the_mean_of_the_channels_whatever_the_sample_format(tmp_path, subtype):
+def test_mono_is_the_mean_of_the_channels_in_any_sample_format(tmp_path, subtype):
     wave = np.random.default_rng(0).normal(0, 0.2, (8000, 2)).clip(-1, 1)
     soundfile.write(tmp_path / "two.wav", wave, 16000, subtype=subtype)
     assert np.abs(open_speech(tmp_path / "two.wav").samples() - wave.mean(axis=1)).max() < 1e-4
 
 
 @pytest.mark.parametrize("channels", [3, 4, 6, 8])
-def test_surround_sound_is_heard(make_sound, channels):
-    speech = open_speech(make_sound("many.wav", 0.5, 44100, channels))
+def test_surround_sound_is_mixed(make_audio, channels):
+    speech = open_speech(make_audio("many.wav", 0.5, 44100, channels))
     assert speech.sample_count == pytest.approx(8000, abs=1)
     assert np.abs(speech.samples()).max() > 0.02
 
@@ -54,46 +56,46 @@ def test_surround_sound_is_heard(make_sound, channels):
     [("a.mp3", []), ("a.M4A", ["-f", "ipod"]), ("a.ogg", []), ("a.opus", []), ("a.flac", []), ("a.aac", []),
      ("a.mp4", ["-f", "mp4"]), ("a.mkv", [])],
 )  # fmt: skip
-def test_formats(make_sound, tmp_path, name, arguments):
-    path = convert(make_sound("tone.wav", 2.0, 44100, 2), tmp_path / name, *arguments)
+def test_formats(make_audio, tmp_path, name, arguments):
+    path = convert(make_audio("tone.wav", 2.0, 44100, 2), tmp_path / name, *arguments)
     assert open_speech(path).duration_s == pytest.approx(2.0, abs=0.06)
 
 
-def test_sound_of_a_video(make_sound, tmp_path):
-    path = convert(make_sound("tone.wav", 1.0), tmp_path / "v.mp4", "-f", "lavfi", "-i", "color=s=64x64:d=1")
+def test_audio_of_a_video(make_audio, tmp_path):
+    path = convert(make_audio("tone.wav", 1.0), tmp_path / "v.mp4", "-f", "lavfi", "-i", "color=s=64x64:d=1")
     assert open_speech(path).duration_s == pytest.approx(1.0, abs=0.05)
 
 
-def test_a_name_that_looks_like_options_protocols_and_patterns(make_sound, tmp_path):
+def test_file_name_that_looks_like_options_protocols_and_patterns(make_audio, tmp_path):
     odd = tmp_path / "-i http: %03d 日本語 'x' #1.wav"
-    make_sound("tone.wav", 0.5).rename(odd)
+    make_audio("tone.wav", 0.5).rename(odd)
     assert open_speech(odd).sample_count == 8000
 
 
-def test_length_is_that_of_the_samples_not_of_the_header(make_sound):
-    path = make_sound("cut.wav", 4.0)
+def test_length_is_counted_in_samples_not_read_from_the_header(make_audio):
+    path = make_audio("cut.wav", 4.0)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert open_speech(path).duration_s == pytest.approx(2.0, abs=0.01)
 
 
 @pytest.mark.parametrize(("samples", "frames"), [(3200, 5), (16000, 25), (16001, 26), (16639, 26), (16640, 26)])
-def test_frames_cover_the_sound_within_one_frame(tmp_path, samples, frames):
+def test_frames_cover_the_audio_within_one_frame(tmp_path, samples, frames):
     soundfile.write(tmp_path / "n.wav", np.zeros(samples), 16000)
     speech = open_speech(tmp_path / "n.wav")
     assert speech.frames == frames
     assert 0 <= speech.frames / 25 - speech.duration_s < 0.04
 
 
-def test_blocks_are_the_whole_in_parts(make_sound):
-    speech = open_speech(make_sound("tone.wav", 3.3, 44100))
+def test_blocks_are_consecutive_parts(make_audio):
+    speech = open_speech(make_audio("tone.wav", 3.3, 44100))
     blocks = list(speech.blocks(seconds=1.0))
     assert [len(block) for block in blocks] == [16000, 16000, 16000, 4800]
     assert np.array_equal(np.concatenate(blocks), speech.samples())
 
 
-def test_blocks_overlap_as_asked(make_sound):
-    speech = open_speech(make_sound("tone.wav", 3.3))
+def test_blocks_overlap(make_audio):
+    speech = open_speech(make_audio("tone.wav", 3.3))
     blocks = list(speech.blocks(seconds=1.0, overlap_s=0.25))
     for before, after in pairwise(blocks):
         assert np.array_equal(before[-4000:], after[:4000])
@@ -101,13 +103,13 @@ def test_blocks_overlap_as_asked(make_sound):
     assert np.array_equal(np.concatenate([blocks[0], *(b[4000:] for b in blocks[1:])]), speech.samples())
 
 
-def test_an_overlap_as_long_as_the_block_is_refused(make_sound):
+def test_overlap_as_long_as_the_block_is_rejected(make_audio):
     with pytest.raises(ValueError, match="overlap"):
-        open_speech(make_sound("tone.wav", 1.0)).blocks(seconds=1.0, overlap_s=1.0)
+        open_speech(make_audio("tone.wav", 1.0)).blocks(seconds=1.0, overlap_s=1.0)
 
 
-def test_closing_the_iterator_ends_the_decoder(make_sound, monkeypatch):
-    speech = open_speech(make_sound("long.wav", 200.0))
+def test_closing_the_iterator_ends_the_decoder(make_audio, monkeypatch):
+    speech = open_speech(make_audio("long.wav", 200.0))
     started = []
 
     def popen(*arguments, **options):
@@ -121,9 +123,9 @@ def test_closing_the_iterator_ends_the_decoder(make_sound, monkeypatch):
     assert started[0].returncode not in (None, 0)
 
 
-def test_memory_does_not_grow_with_the_length(make_sound):
+def test_memory_does_not_grow_with_the_length(make_audio):
     def peak_bytes(seconds):
-        path = make_sound(f"{seconds}.wav", seconds, 8000)
+        path = make_audio(f"{seconds}.wav", seconds, 8000)
         tracemalloc.start()
         speech = open_speech(path)
         count = sum(len(block) for block in speech.blocks())
@@ -143,7 +145,7 @@ def test_silence():
         silence(0.0)
 
 
-def refusal(path):
+def error_of(path):
     with pytest.raises(MediaError) as caught:
         open_speech(path)
     message = str(caught.value)
@@ -153,34 +155,44 @@ def refusal(path):
     return message
 
 
-def test_refusals_of_what_is_no_sound(tmp_path):
-    assert "does not exist" in refusal(tmp_path / "none.wav")
-    assert "is a folder" in refusal(tmp_path)
+def test_files_without_audio_are_rejected(tmp_path):
+    assert "does not exist" in error_of(tmp_path / "none.wav")
+    assert "is a folder" in error_of(tmp_path)
     empty, text, noise = tmp_path / "empty.wav", tmp_path / "text.wav", tmp_path / "noise.mp3"
     empty.touch()
-    text.write_text("not a sound\n" * 50)
+    text.write_text("not audio\n" * 50)
     noise.write_bytes(np.random.default_rng(0).bytes(5000))
-    assert "is empty" in refusal(empty)
-    assert "Invalid data found" in refusal(text)
-    assert "cannot be read" in refusal(noise)
+    assert "is empty" in error_of(empty)
+    assert "Invalid data found" in error_of(text)
+    assert "cannot be read" in error_of(noise)
 
 
-def test_refusal_of_a_video_without_sound(tmp_path):
+def test_video_without_audio_is_rejected(tmp_path):
     silent = tmp_path / "silent.mp4"
     subprocess.run([ffmpeg_program(), "-v", "error", "-f", "lavfi", "-i", "color=s=64x64:d=1", silent], check=True)
-    assert "no sound in it" in refusal(silent)
+    assert "has no audio" in error_of(silent)
 
 
-def test_refusal_of_a_truncated_file(make_sound, tmp_path):
-    path = convert(make_sound("tone.wav", 2.0), tmp_path / "cut.m4a")
+def test_truncated_file_is_rejected(make_audio, tmp_path):
+    path = convert(make_audio("tone.wav", 2.0), tmp_path / "cut.m4a")
     path.write_bytes(path.read_bytes()[:2000])
-    assert "moov atom not found" in refusal(path)
+    assert "moov atom not found" in error_of(path)
 
 
-def test_refusals_of_lengths(make_sound, tmp_path, monkeypatch):
-    assert "at least 0.2 s" in refusal(make_sound("short.wav", 0.19))
-    assert open_speech(make_sound("just.wav", 0.2)).frames == 5
+def test_too_short_and_too_long_files_are_rejected(make_audio, tmp_path, monkeypatch):
+    assert "at least 0.2 s" in error_of(make_audio("short.wav", 0.19))
+    assert open_speech(make_audio("just.wav", 0.2)).frames == 5
     soundfile.write(tmp_path / "nothing.wav", np.zeros(0), 16000)
-    assert "no samples" in refusal(tmp_path / "nothing.wav")
-    monkeypatch.setattr("sadtalker_ext.audio.speech.LONGEST_S", 3.0)
-    assert "cut it into parts" in refusal(make_sound("long.wav", 60.0))
+    assert "no samples" in error_of(tmp_path / "nothing.wav")
+    monkeypatch.setattr("sadtalker_ext.audio.speech.MAX_CLIP_S", 3.0)
+    assert "cut it into parts" in error_of(make_audio("long.wav", 60.0))
+
+
+def test_errors_show_the_display_name_instead_of_the_path(tmp_path):
+    path = tmp_path / "3f.wav"
+    path.write_text("not audio\n" * 50)
+    with pytest.raises(MediaError) as caught:
+        open_speech(path, "voice")
+    message = caught.value.describe({path: "me.wav"})
+    assert message.startswith("The voice me.wav cannot be read")
+    assert str(tmp_path) not in message

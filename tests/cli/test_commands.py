@@ -90,7 +90,7 @@ def test_batch_continues_and_reports_failures(program, portrait, voice, tmp_path
     assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["a_voice.mp4", "c_voice.mp4"]
     assert "2 of 3 videos made" in program.out
     assert "failed: p" in program.out
-    assert "bad.png is not a picture" in program.out
+    assert "bad.png is a text file, not a picture" in program.out
     assert program("animate", "p", voice, "-o", "results", "--quiet", "--json") == 2
     output = json.loads(program.out)
     assert output["failed"] == 1

@@ -149,7 +149,7 @@ write_text(Path(sys.argv[1]), "other")
 
 def leftover(folder, machine="", start="", age_s=0.0, digits="0" * 12):
     """A file named as a writer of this or another machine would, unlocked, last changed so long ago."""
-    tags = f"{machine or atomic_output.machine_tag()}-{start or atomic_output.start_tag()}"
+    tags = f"{machine or atomic_output.machine_tag()}-{start or atomic_output.boot_tag()}"
     path = folder / f".sadtalker-{tags}-{digits}.part"
     path.write_bytes(b"half")
     os.utime(path, (time.time() - age_s,) * 2)

@@ -177,3 +177,12 @@ def test_descriptors_are_closed(tmp_path):
         with pytest.raises(ValueError, match="no"), AtomicOutput(tmp_path / "a.txt"):
             raise ValueError("no")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_errors_show_the_display_name_instead_of_the_path(tmp_path):
+    target = tmp_path / "missing" / "o.txt"
+    with pytest.raises(MediaError) as caught:
+        write_text(target, "text")
+    message = caught.value.describe({target: "me.txt"})
+    assert message.startswith("The output me.txt cannot be written")
+    assert str(tmp_path) not in message

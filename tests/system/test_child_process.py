@@ -49,7 +49,7 @@ def frames():
     while True:
         yield np.zeros((64, 64, 3), np.uint8)
         time.sleep(0.01)
-write_video(frames(), sys.argv[1] + ".mp4", VideoSpec(frame_count=180000, sound=Path(sys.argv[1])))
+write_video(frames(), sys.argv[1] + ".mp4", VideoSpec(frame_count=180000, audio=Path(sys.argv[1])))
 """
 STUCK = """
 import sys, time

@@ -1,4 +1,4 @@
-"""Which files are opened, and that a file can never make ffmpeg open another one."""
+"""Input files: which are accepted, and that no file makes ffmpeg open another one."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from PIL import Image
 
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.errors import ContainerError, MediaError
-from sadtalker_ext.ffmpeg import describe, ffmpeg_program, file_input
+from sadtalker_ext.ffmpeg import ffmpeg_program, file_input, read_header
 from sadtalker_ext.system.input_files import FILE_DEMUXERS, is_playlist, picture_arguments, require_file
 from sadtalker_ext.training.corpus.recordings import Recording, _read_samples
 from sadtalker_ext.video.metadata import read_metadata
@@ -39,7 +39,7 @@ def first_frame(path):
 
 def write_with(path):
     frames = (np.zeros((64, 64, 3), np.uint8) for _ in range(25))
-    return write_video(frames, path.with_name("result.mp4"), VideoSpec(frame_count=25, sound=path))
+    return write_video(frames, path.with_name("result.mp4"), VideoSpec(frame_count=25, audio=path))
 
 
 READERS = {
@@ -55,7 +55,7 @@ READERS = {
 
 @pytest.mark.parametrize("ending", ["wav", "mp4", "mkv", "png", "m3u8"])
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
-def test_playlists_are_refused_whatever_their_name(playlist, reader, ending):
+def test_playlists_are_rejected_under_any_name(playlist, reader, ending):
     path = playlist(f"innocent.{ending}")
     began_s = time.monotonic()
     with pytest.raises(MediaError) as caught:
@@ -68,12 +68,12 @@ def test_playlists_are_refused_whatever_their_name(playlist, reader, ending):
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name, "private"]
 
 
-def test_the_refusal_says_what_to_give_instead(playlist):
+def test_error_explains_what_to_choose_instead(playlist):
     with pytest.raises(MediaError) as caught:
         open_speech(playlist("voice.wav"))
     assert isinstance(caught.value, ContainerError)
     assert "playlists, stream descriptions" in str(caught.value)
-    assert "give the file with the sound" in str(caught.value)
+    assert "choose the file with the audio" in str(caught.value)
 
 
 def test_the_allow_list_holds_nothing_that_opens_other_files():
@@ -91,7 +91,7 @@ def test_every_input_has_both_lists():
     assert arguments[-2:] == ["-i", f"file:{Path('a.wav').absolute()}"]
 
 
-def test_no_other_module_opens_inputs_by_itself():
+def test_no_other_module_builds_input_arguments():
     """Inputs come from ``file_input``; the exceptions are pipes of this program's own data."""
     package = Path(__file__).parents[2] / "sadtalker_ext"
     found = {file.name for file in package.rglob("*.py") if '"-i"' in file.read_text("utf-8")}
@@ -186,13 +186,13 @@ def test_only_regular_files_are_read(tmp_path, reader, kind, monkeypatch):
     else:
         path = Path(kind)
     began_s = time.monotonic()
-    with pytest.raises(MediaError, match=r"no ordinary file|is a folder|cannot be opened|does not exist"):
+    with pytest.raises(MediaError, match=r"not a regular file|is a folder|cannot be opened|does not exist"):
         reader(path)
     assert time.monotonic() - began_s < 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs /dev/stdin")
-def test_standard_input_from_a_file_is_refused_as_well(secret):
+def test_standard_input_from_a_file_is_rejected_too(secret):
     source = "import sys\nfrom sadtalker_ext.audio.speech import open_speech\nopen_speech(sys.argv[1])"
     for name in ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
         if os.path.exists(name):
@@ -201,7 +201,7 @@ def test_standard_input_from_a_file_is_refused_as_well(secret):
                     [sys.executable, "-c", source, name], stdin=opened, capture_output=True, text=True, timeout=20,
                     check=False,
                 )  # fmt: skip
-            assert "no ordinary file" in run.stderr
+            assert "not a regular file" in run.stderr
 
 
 def test_a_link_to_a_file_is_read(secret, tmp_path):
@@ -216,7 +216,7 @@ def test_a_link_to_a_file_is_read(secret, tmp_path):
     [b"RIFF\x24\x00\x00\x00WAVEfmt ", b"ID3\x04", b"\x89PNG\r\n\x1a\n", b"", b"OggS", b"\x1aE\xdf\xa3", b"v=0",
      b"<svg>", b"hello http://example.com", b"\xff\xd8\xff"],
 )  # fmt: skip
-def test_other_files_are_not_taken_for_playlists(head):
+def test_other_files_are_not_playlists(head):
     assert not is_playlist(head)
 
 
@@ -239,12 +239,21 @@ def test_pictures_are_read_by_ffmpeg_as_well(tmp_path, name):
     assert abs(frame.reshape(-1, 3).mean(axis=0) - (0, 255, 0)).max() < 5
 
 
-def test_what_is_said_about_a_recording_names_it(tmp_path):
+def test_error_about_a_recording_names_it(tmp_path):
     path = tmp_path / "noise.wav"
     path.write_bytes(np.random.default_rng(0).bytes(3000))
-    with pytest.raises(MediaError, match=r"noise\.wav cannot be read .*: export it again"):
+    with pytest.raises(MediaError, match=r"noise\.wav cannot be read .*; convert it to WAV"):
         _read_samples(Recording(path).path)
 
 
-def test_a_description_holds_the_streams(secret):
-    assert "Audio: pcm_s16le" in describe(secret)
+def test_header_contains_the_streams(secret):
+    assert "Audio: pcm_s16le" in read_header(secret, "audio file")
+
+
+def test_errors_show_the_display_name_instead_of_the_path(tmp_path, playlist):
+    for path in (tmp_path / "none.wav", playlist("voice.wav")):
+        with pytest.raises(MediaError) as caught:
+            probe(path, "voice")
+        message = caught.value.describe({path: "me.wav"})
+        assert message.startswith("The voice me.wav ")
+        assert str(tmp_path) not in message

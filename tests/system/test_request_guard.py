@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sadtalker_ext.system.request_guard import AllowedHosts, RequestGuard, is_loopback, refusal
+from sadtalker_ext.system.request_guard import AllowedHosts, RequestGuard, is_loopback, rejection_reason
 
 LOCAL = AllowedHosts()
 EVERYWHERE = AllowedHosts(bound="0.0.0.0")
@@ -27,7 +27,7 @@ def scope(host="127.0.0.1:7860", origin=None, method="POST", kind="http", **more
     ["127.0.0.1:7860", "127.0.0.1", "localhost", "LOCALHOST:7860", "localhost.:7860", "[::1]:7860", "127.8.9.10:80"],
 )
 def test_names_of_this_machine_are_answered(host):
-    assert refusal(scope(host), LOCAL) == ""
+    assert rejection_reason(scope(host), LOCAL) == ""
 
 
 HOSTILE = (
@@ -40,31 +40,31 @@ HOSTILE = (
 
 @pytest.mark.parametrize("host", HOSTILE)
 def test_other_names_are_refused(host):
-    reason = refusal(scope(host), LOCAL)
+    reason = rejection_reason(scope(host), LOCAL)
     assert reason.endswith(".")
-    assert "--allow-host" in reason
+    assert "allowed host names" in reason
 
 
 def test_a_request_names_one_host():
     for headers in ([], [(b"host", b"localhost"), (b"Host", b"evil.example")]):
-        assert "exactly one Host" in refusal({"type": "http", "method": "GET", "headers": headers}, LOCAL)
+        assert "exactly one Host" in rejection_reason({"type": "http", "method": "GET", "headers": headers}, LOCAL)
 
 
 def test_listening_on_every_address_answers_for_addresses_only():
     for host in ("192.168.1.5:7860", "[2001:db8::1]:7860", "10.0.0.1", "localhost"):
-        assert refusal(scope(host, f"http://{host}"), EVERYWHERE) == ""
-    assert refusal(scope("mybox:7860"), EVERYWHERE)
-    assert refusal(scope("evil.example"), EVERYWHERE)
-    assert refusal(scope("192.168.1.5:7860", "http://192.168.1.6:7860"), EVERYWHERE)
+        assert rejection_reason(scope(host, f"http://{host}"), EVERYWHERE) == ""
+    assert rejection_reason(scope("mybox:7860"), EVERYWHERE)
+    assert rejection_reason(scope("evil.example"), EVERYWHERE)
+    assert rejection_reason(scope("192.168.1.5:7860", "http://192.168.1.6:7860"), EVERYWHERE)
 
 
 @pytest.mark.parametrize(
     ("bound", "host"), [("192.168.1.5", "192.168.1.5:7860"), ("MyBox.lan", "mybox.lan"), ("::1", "[::1]:7860")]
 )
 def test_the_address_listened_on_is_answered(bound, host):
-    assert refusal(scope(host), AllowedHosts(bound=bound)) == ""
-    assert refusal(scope("localhost"), AllowedHosts(bound=bound)) == ""
-    assert refusal(scope("evil.example"), AllowedHosts(bound=bound))
+    assert rejection_reason(scope(host), AllowedHosts(bound=bound)) == ""
+    assert rejection_reason(scope("localhost"), AllowedHosts(bound=bound)) == ""
+    assert rejection_reason(scope("evil.example"), AllowedHosts(bound=bound))
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
@@ -78,21 +78,21 @@ def test_the_address_listened_on_is_answered(bound, host):
     ],
 )  # fmt: skip
 def test_pages_of_other_origins_are_refused(kind, origin):
-    assert "other sites" in refusal(scope(origin=origin, kind=kind), LOCAL)
+    assert "other sites" in rejection_reason(scope(origin=origin, kind=kind), LOCAL)
 
 
 def test_two_origins_must_both_be_allowed():
     request = scope(origin="http://127.0.0.1:7860")
-    assert refusal(request, LOCAL) == ""
+    assert rejection_reason(request, LOCAL) == ""
     request["headers"].append((b"Origin", b"http://evil.example"))
-    assert refusal(request, LOCAL)
+    assert rejection_reason(request, LOCAL)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_every_method_is_checked(method):
-    assert refusal(scope(origin="http://evil.example", method=method), LOCAL)
-    assert refusal(scope(origin="null", method=method), LOCAL)
-    assert refusal(scope(method=method), LOCAL) == ""
+    assert rejection_reason(scope(origin="http://evil.example", method=method), LOCAL)
+    assert rejection_reason(scope(origin="null", method=method), LOCAL)
+    assert rejection_reason(scope(method=method), LOCAL) == ""
 
 
 @pytest.mark.parametrize(
@@ -105,40 +105,40 @@ def test_every_method_is_checked(method):
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_the_own_page_is_answered(host, origin, kind):
-    assert refusal(scope(host, origin, kind=kind), LOCAL) == ""
+    assert rejection_reason(scope(host, origin, kind=kind), LOCAL) == ""
 
 
 def test_a_proxy_is_named_once_for_host_and_origin():
     for host in ("page.example.org", "page.example.org:443", "a.tunnel.example", "127.0.0.1:7860"):
-        assert refusal(scope(host, "https://page.example.org"), PROXIED) == ""
-    assert refusal(scope("localhost:7860", "https://app.example.org:8443"), PROXIED) == ""
+        assert rejection_reason(scope(host, "https://page.example.org"), PROXIED) == ""
+    assert rejection_reason(scope("localhost:7860", "https://app.example.org:8443"), PROXIED) == ""
     for host, origin in (
         ("tunnel.example", None), ("eviltunnel.example", None), ("127.0.0.1:7860", "https://page.example.org:81"),
         ("page.example.org", "https://evil.example"), ("127.0.0.1:7860", "https://app.example.org"),
         ("app.example.org", None),
     ):  # fmt: skip
-        assert refusal(scope(host, origin), PROXIED)
+        assert rejection_reason(scope(host, origin), PROXIED)
 
 
 def test_what_the_browser_says_counts_without_an_origin():
     for site in ("cross-site", "same-site", "Cross-Site"):
-        assert refusal(scope(sec_fetch_site=site), LOCAL)
-        assert refusal(scope(sec_fetch_site=site, method="GET"), LOCAL) == ""
+        assert rejection_reason(scope(sec_fetch_site=site), LOCAL)
+        assert rejection_reason(scope(sec_fetch_site=site, method="GET"), LOCAL) == ""
     for site in ("same-origin", "none"):
-        assert refusal(scope(sec_fetch_site=site), LOCAL) == ""
+        assert rejection_reason(scope(sec_fetch_site=site), LOCAL) == ""
 
 
 def test_a_server_for_every_host_still_checks_the_origin():
     allowed = AllowedHosts(any_host=True)
-    assert refusal(scope("anything.example", "http://anything.example"), allowed) == ""
-    assert refusal(scope("anything.example", "http://evil.example"), allowed)
+    assert rejection_reason(scope("anything.example", "http://anything.example"), allowed) == ""
+    assert rejection_reason(scope("anything.example", "http://evil.example"), allowed)
 
 
 def test_origins_by_pattern_and_every_origin():
     pattern = AllowedHosts(origin_pattern=r"https://[a-z]+\.example\.org")
-    assert refusal(scope(origin="https://app.example.org"), pattern) == ""
-    assert refusal(scope(origin="https://app.example.org.evil.example"), pattern)
-    assert refusal(scope(origin="http://evil.example"), AllowedHosts(origins=("*",))) == ""
+    assert rejection_reason(scope(origin="https://app.example.org"), pattern) == ""
+    assert rejection_reason(scope(origin="https://app.example.org.evil.example"), pattern)
+    assert rejection_reason(scope(origin="http://evil.example"), AllowedHosts(origins=("*",))) == ""
 
 
 def test_loopback():

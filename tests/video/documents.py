@@ -24,7 +24,7 @@ DOCUMENTS = {
     "svg_utf16_plain": (SVG.decode().encode("utf-16-le"), "an SVG drawing"),
     "svg_utf32": (SVG.decode().encode("utf-32"), "an SVG drawing"),
     "svg_prefixed": (b'<s:svg xmlns:s="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
-    "svg_late": (b"<!--" + b"x" * 200_000 + b"-->" + SVG, "no picture or video that can be read"),
+    "svg_late": (b"<!--" + b"x" * 200_000 + b"-->" + SVG, "not a picture or video that can be read"),
     "svgz": (gzip.compress(SVG), "an SVG drawing"),
     "pdf": (PDF, "a PDF document"),
     "pdf_late": (b"\0\x01junk" * 50 + PDF, "a PDF document"),
@@ -60,9 +60,9 @@ DOCUMENTS = {
     "pcd": (b"\xff" * 2048 + b"PCD_IPI" + bytes(100), "a Photo CD picture"),
     "html": (b"<!DOCTYPE html>\n<html><body>" + SVG + b"</body></html>", "a web page"),
     "gz": (gzip.compress(bytes(1000)), "a compressed file"),
-    "playlist": (b"#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/a.ts\n", "no picture or video that can be read"),
-    "concat": (b"ffconcat version 1.0\nfile /etc/hostname\n", "no picture or video that can be read"),
-    "xpm": (b'/* XPM */\nstatic char *x[] = {\n"1 1 1 1",\n"a c #000000",\n"a"};\n', "no picture or video"),
+    "playlist": (b"#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/a.ts\n", "not a picture or video that can be read"),
+    "concat": (b"ffconcat version 1.0\nfile /etc/hostname\n", "not a picture or video that can be read"),
+    "xpm": (b'/* XPM */\nstatic char *x[] = {\n"1 1 1 1",\n"a c #000000",\n"a"};\n', "not a picture or video"),
 }
 
 LIMIT_PX = 2048

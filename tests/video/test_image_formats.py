@@ -16,7 +16,7 @@ import sadtalker_ext
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.ffmpeg import ffmpeg_program
 from sadtalker_ext.pipeline.batch import PICTURES
-from sadtalker_ext.video.image_formats import OPENED, format_in_words, open_image, refuse_documents
+from sadtalker_ext.video.image_formats import OPENED, describe_document, open_image, reject_documents
 from sadtalker_ext.video.picture import read_picture
 
 PACKAGE = Path(sadtalker_ext.__file__).parent
@@ -195,7 +195,7 @@ def test_videos_are_no_documents(tmp_path, ending):
     size = "176x144" if ending == "3gp" else "96x80"
     source = ["-f", "lavfi", "-i", f"testsrc=s={size}:d=0.4:r=25"]
     subprocess.run([ffmpeg_program(), "-v", "error", *source, path], check=True)
-    assert read_picture(path, LIMIT_PX).notes == (f"a.{ending} is a video: its first frame is the portrait.",)
+    assert read_picture(path, LIMIT_PX).notes == ("The picture is a video; its first frame is used.",)
 
 
 def test_photographs_with_documents_in_their_words_are_pictures(tmp_path):
@@ -211,11 +211,11 @@ def test_random_beginnings_of_files_are_judged_without_errors():
     starts = [content[:40] for content, _ in DOCUMENTS.values()]
     for number in range(500):
         start = starts[number % len(starts)][: int(random.integers(0, 40))]
-        assert isinstance(format_in_words(start + random.bytes(int(random.integers(0, 300)))), str)
+        assert isinstance(describe_document(start + random.bytes(int(random.integers(0, 300)))), str)
 
 
 def test_an_empty_or_missing_file_is_no_document(tmp_path):
     (tmp_path / "empty").touch()
-    refuse_documents(tmp_path / "empty")
+    reject_documents(tmp_path / "empty")
     with pytest.raises(MediaError, match="missing cannot be opened"):
-        refuse_documents(tmp_path / "missing")
+        reject_documents(tmp_path / "missing")

@@ -102,7 +102,7 @@ def test_formats_that_pillow_decodes_in_python_have_a_lower_limit(tmp_path, monk
     content = b"255 " * 30_000 if head.startswith(b"P3") else bytes(30_000)
     (tmp_path / "a.ppm").write_bytes(head + content)
     assert read_picture(tmp_path / "a.ppm", LIMIT_PX).original_size_px == (100, 100)
-    monkeypatch.setattr(image_limits, "LARGEST_SLOW_BYTES", 10_000)
+    monkeypatch.setattr(image_limits, "MAX_SLOW_BYTES", 10_000)
     assert "in its format" in refusal(tmp_path / "a.ppm")
 
 
@@ -132,7 +132,7 @@ def test_many_frames_and_pages_cost_nothing(tmp_path):
         begun_s = time.monotonic()
         read = read_picture(tmp_path / name, LIMIT_PX)
         assert time.monotonic() - begun_s < QUICK_S
-        assert read.notes == (f"{name} holds several pictures: the first is the portrait.",)
+        assert read.notes == ("The picture contains several images; the first is used.",)
 
 
 def test_a_directory_that_leads_to_itself(tmp_path):

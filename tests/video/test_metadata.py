@@ -45,5 +45,5 @@ def test_what_a_video_cannot_hold_is_refused(tags, message):
 
 def test_a_file_that_is_no_video_is_refused(tmp_path):
     (tmp_path / "a.mp4").write_text("no video")
-    with pytest.raises(MediaError, match=r"a\.mp4 is no video"):
+    with pytest.raises(MediaError, match=r"a\.mp4 cannot be read as a video"):
         read_metadata(tmp_path / "a.mp4")

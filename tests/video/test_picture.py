@@ -177,7 +177,7 @@ def test_a_video_gives_its_first_frame_and_says_so(tmp_path, shown):
     picture = read_picture(path, LIMIT_PX)
     assert picture.pixels.shape == (shown[1], shown[0], 3)
     assert np.abs(picture.pixels.astype(int) - (255, 0, 0)).max() < 8
-    assert picture.notes == ("clip.mp4 is a video: its first frame is the portrait.",)
+    assert picture.notes == ("The picture is a video; its first frame is used.",)
 
 
 def refusal(path):
@@ -195,11 +195,11 @@ def test_refusals_of_what_is_no_picture(tmp_path):
     (tmp_path / "empty.png").touch()
     assert "is empty" in refusal(tmp_path / "empty.png")
     (tmp_path / "text.png").write_text("this is a text\n")
-    assert "no picture or video" in refusal(tmp_path / "text.png")
+    assert "not a picture or video" in refusal(tmp_path / "text.png")
     (tmp_path / "text.txt").write_text("this is a text\n" * 100)
-    assert "no picture or video" in refusal(tmp_path / "text.txt")
+    assert "not a picture or video" in refusal(tmp_path / "text.txt")
     subprocess.run([ffmpeg_program(), "-v", "error", "-f", "lavfi", "-i", "sine=d=1", tmp_path / "a.mp3"], check=True)
-    assert "no picture or video" in refusal(tmp_path / "a.mp3")
+    assert "not a picture or video" in refusal(tmp_path / "a.mp3")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "a.gif"])
@@ -231,3 +231,14 @@ def test_decompression_bombs_are_refused_unread(tmp_path):
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     (tmp_path / "bomb.png").write_bytes(data)
     assert "8192 px" in refusal(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("content", [b"", b"%PDF-1.7\n", b"plain text", b"\x89PNG\r\n\x1a\n broken"])
+def test_errors_show_the_display_name_instead_of_the_path(tmp_path, content):
+    path = tmp_path / "3f.png"
+    path.write_bytes(content)
+    with pytest.raises(MediaError) as caught:
+        read_picture(path, 512, "portrait")
+    message = caught.value.describe({path: "me.png"})
+    assert message.startswith("The portrait me.png ")
+    assert str(tmp_path) not in message

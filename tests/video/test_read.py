@@ -19,7 +19,7 @@ def test_probe(make_media):
     assert info.rate_hz == pytest.approx(30000 / 1001, abs=1e-9)
     assert info.duration_s == pytest.approx(2.0, abs=0.05)
     assert info.has_audio
-    assert (info.sound.codec, info.sound.rate_hz, info.sound.channels) == ("aac", 22050, 1)
+    assert (info.audio.codec, info.audio.rate_hz, info.audio.channels) == ("aac", 22050, 1)
 
 
 @pytest.mark.parametrize(("rate", "rate_hz"), [("25", 25), ("12.5", 12.5), ("24000/1001", 24000 / 1001), ("60", 60)])
@@ -38,7 +38,7 @@ def test_a_cover_picture_is_no_video(make_media, tmp_path):
     arguments = ["-i", sound, "-i", cover, "-map", "0", "-map", "1", "-c", "copy", tmp_path / "both.mp3"]
     subprocess.run([ffmpeg_program(), "-v", "error", *arguments], check=True)
     assert not probe(tmp_path / "both.mp3").has_video
-    with pytest.raises(MediaError, match="no moving pictures"):
+    with pytest.raises(MediaError, match="has no video stream"):
         read_frames(tmp_path / "both.mp3")
 
 
@@ -100,5 +100,12 @@ def test_refusals(tmp_path, make_media):
         probe(tmp_path / "text.mp4")
     with pytest.raises(MediaError, match="does not exist"):
         probe(tmp_path / "none.mp4")
-    with pytest.raises(MediaError, match="no moving pictures"):
+    with pytest.raises(MediaError, match="has no video stream"):
         read_frames(make_media("a.mp3", "sine=d=1"))
+
+
+def test_errors_show_the_display_name_instead_of_the_path(make_media, tmp_path):
+    path = make_media("3f.mp3", "sine=d=1")
+    with pytest.raises(MediaError) as caught:
+        next(read_frames(path, role="reference"))
+    assert caught.value.describe({path: "me.mp4"}) == "The reference me.mp4 has no video stream: choose a video"

@@ -48,11 +48,11 @@ def nothing_left(folder, *expected):
 @pytest.mark.parametrize("frames", [5, 60, 83])
 def test_sound_ends_with_the_picture_and_keeps_its_rate(make_media, tmp_path, rate_hz, channels, frames):
     sound = make_media("s.wav", f"sine=440:r={rate_hz}:d=2.4", arguments=("-ac", str(channels)))
-    spec = VideoSpec(frame_count=frames, sound=sound)
+    spec = VideoSpec(frame_count=frames, audio=sound)
     report = write_video(still(frames), tmp_path / "out.mp4", spec)
     info = probe(report.path)
-    assert (info.sound.codec, info.sound.channels) == ("aac", channels)
-    assert info.sound.rate_hz == (rate_hz if rate_hz <= 96000 else 48000)
+    assert (info.audio.codec, info.audio.channels) == ("aac", channels)
+    assert info.audio.rate_hz == (rate_hz if rate_hz <= 96000 else 48000)
     assert report.frames == frames
     picture_s, sound_s = stream_lengths_s(report.path)
     assert picture_s == frames / 25 == report.duration_s
@@ -62,7 +62,7 @@ def test_sound_ends_with_the_picture_and_keeps_its_rate(make_media, tmp_path, ra
 @pytest.mark.parametrize("rate_hz", [24, 30000 / 1001, 50])
 def test_other_frame_rates(make_media, tmp_path, rate_hz):
     sound = make_media("s.wav", "sine=440:r=44100:d=2")
-    report = write_video(still(41), tmp_path / "o.mp4", VideoSpec(rate_hz=rate_hz, frame_count=41, sound=sound))
+    report = write_video(still(41), tmp_path / "o.mp4", VideoSpec(rate_hz=rate_hz, frame_count=41, audio=sound))
     assert probe(report.path).rate_hz == pytest.approx(rate_hz, abs=1e-6)
     picture_s, sound_s = stream_lengths_s(report.path)
     assert picture_s == pytest.approx(41 / rate_hz)
@@ -71,7 +71,7 @@ def test_other_frame_rates(make_media, tmp_path, rate_hz):
 
 def test_the_sound_is_the_original_not_its_16_khz_version(make_media, tmp_path):
     sound = make_media("s.wav", "sine=13000:r=48000:d=1")
-    path = write_video(still(25), tmp_path / "o.mp4", VideoSpec(frame_count=25, sound=sound)).path
+    path = write_video(still(25), tmp_path / "o.mp4", VideoSpec(frame_count=25, audio=sound)).path
     decode = [ffmpeg_program(), "-v", "error", "-i", path, "-f", "f32le", "-ac", "1", "-"]
     wave = np.frombuffer(subprocess.run(decode, check=True, capture_output=True).stdout, np.float32)
     spectrum = np.abs(np.fft.rfft(wave[4800:43200]))
@@ -82,7 +82,7 @@ def test_the_sound_is_the_original_not_its_16_khz_version(make_media, tmp_path):
 def test_the_sound_of_a_late_stream_starts_at_once_like_the_speech_that_was_heard(make_media, tmp_path):
     late = make_media("late.mkv", "color=s=64x64:d=2", "sine=d=1", arguments=("-filter:a", "asetpts=PTS+0.7/TB"))
     frames = open_speech(late).frames
-    path = write_video(still(frames), tmp_path / "o.mp4", VideoSpec(frame_count=frames, sound=late)).path
+    path = write_video(still(frames), tmp_path / "o.mp4", VideoSpec(frame_count=frames, audio=late)).path
     heard, written = open_speech(late).samples(), open_speech(path).samples()
     assert np.abs(written[800:8000]).max() == pytest.approx(np.abs(heard[800:8000]).max(), rel=0.1)
 
@@ -90,8 +90,8 @@ def test_the_sound_of_a_late_stream_starts_at_once_like_the_speech_that_was_hear
 @pytest.mark.parametrize("layout", ["5.1", "7.1", "2.1"])
 def test_surround_sound(make_media, tmp_path, layout):
     sound = make_media("s.wav", f"anoisesrc=d=1:a=0.1,pan={layout}|c0=c0|c1=c0|c2=c0")
-    path = write_video(still(25), tmp_path / "o.mp4", VideoSpec(frame_count=25, sound=sound)).path
-    assert probe(path).sound.channels == (6 if layout == "5.1" else 2)
+    path = write_video(still(25), tmp_path / "o.mp4", VideoSpec(frame_count=25, audio=sound)).path
+    assert probe(path).audio.channels == (6 if layout == "5.1" else 2)
     assert open_speech(path).duration_s == pytest.approx(1.0, abs=0.001)
 
 
@@ -105,7 +105,7 @@ def test_without_sound(tmp_path):
 
 def test_playable_in_browsers(make_media, tmp_path):
     sound = make_media("s.wav", "sine=d=1")
-    path = write_video(still(25), tmp_path / "o.mp4", VideoSpec(frame_count=25, sound=sound)).path
+    path = write_video(still(25), tmp_path / "o.mp4", VideoSpec(frame_count=25, audio=sound)).path
     said = subprocess.run([ffmpeg_program(), "-i", path], check=False, capture_output=True, text=True).stderr
     assert "yuv420p(tv, bt709" in said
     assert "h264 (High)" in said
@@ -156,7 +156,7 @@ def test_settings_travel_along(tmp_path):
 
 def test_tags_of_the_sound_do_not_travel(make_media, tmp_path):
     sound = make_media("s.mp3", "sine=d=1", arguments=("-metadata", "comment=private", "-metadata", "artist=someone"))
-    path = write_video(still(25), tmp_path / "o.mp4", VideoSpec(frame_count=25, sound=sound)).path
+    path = write_video(still(25), tmp_path / "o.mp4", VideoSpec(frame_count=25, audio=sound)).path
     assert not {"comment", "artist"} & set(read_metadata(path))
 
 
@@ -269,10 +269,10 @@ def test_places_that_cannot_be_used_are_refused_before_the_first_frame(make_medi
         ("noend", VideoSpec(), r"noend\.mp4"),
         ("file/a.mp4", VideoSpec(), "cannot be written"),
         (f"{'x' * 300}.mp4", VideoSpec(), "cannot be written"),
-        ("s.mp4", VideoSpec(sound=sound, frame_count=25), "would destroy it"),
+        ("s.mp4", VideoSpec(audio=sound, frame_count=25), "would overwrite it"),
         ("a.mp4", VideoSpec(quality="huge"), "small, good, best"),
-        ("a.mp4", VideoSpec(sound=tmp_path / "none.wav", frame_count=1), "does not exist"),
-        ("a.mp4", VideoSpec(sound=tmp_path / "file", frame_count=1), "is empty"),
+        ("a.mp4", VideoSpec(audio=tmp_path / "none.wav", frame_count=1), "does not exist"),
+        ("a.mp4", VideoSpec(audio=tmp_path / "file", frame_count=1), "is empty"),
     ]:
         with pytest.raises(MediaError, match=message) as caught:
             write_video(never(), tmp_path / name, spec)
@@ -324,3 +324,10 @@ def test_frames_may_come_from_another_thread(tmp_path):
     worker.start()
     worker.join()
     assert reports[0].frames == 10
+
+
+def test_errors_show_the_display_name_instead_of_the_path(tmp_path):
+    target = tmp_path / "o.avi"
+    with pytest.raises(MediaError) as caught:
+        write_video(never(), target, VideoSpec())
+    assert str(tmp_path) not in caught.value.describe({target: "me.avi"})

@@ -74,12 +74,12 @@ class StarterEngine:
 
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
         """Predict mouth, eyebrows, eyelids, gaze and head pose for the whole of ``speech``, added to ``source``."""
-        from sadtalker_ext.audio.prosody import read_prosody
+        from sadtalker_ext.audio.prosody import measure_prosody
         from sadtalker_ext.engines.starter.eyes_and_brows import blink_tracks, brow_track, gaze_tracks
         from sadtalker_ext.engines.starter.head_motion import head_motion
 
         frames = speech.frames
-        prosody = read_prosody(speech.blocks(), frames)
+        prosody = measure_prosody(speech.blocks(), frames)
         seeds = np.random.SeedSequence(style.seed).spawn(4)
         pose_rng, blink_rng, brow_rng, gaze_rng = (np.random.default_rng(seed) for seed in seeds)
         rotation, translation = head_motion(self._pose_cvae, prosody, style.pose_style, pose_rng)

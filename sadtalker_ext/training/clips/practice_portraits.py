@@ -87,9 +87,9 @@ def find_portraits(folder: Path | None) -> list[Path]:
         return [_demo_portrait()]
     if not folder.is_dir():
         raise MediaError(f"{folder} is not a folder. Use a folder with portraits.")
-    from sadtalker_ext.video.image_formats import opened_endings
+    from sadtalker_ext.video.image_formats import supported_extensions
 
-    extensions = opened_endings()
+    extensions = supported_extensions()
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in extensions and path.is_file())
     if not found:
         raise MediaError(f"There are no pictures in {folder}. Use a folder with portraits.")

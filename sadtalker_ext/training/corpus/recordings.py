@@ -219,7 +219,7 @@ def _read_samples(path: Path) -> Samples:
         data = process.stdout.read()
         if process.finish() != 0:
             if process.refused_container():
-                raise container_error(path)
-            detail = process.words()
+                raise container_error(path, "recording")
+            detail = process.last_message()
             raise MediaError(f"The recording {path} cannot be read ({detail}); convert it to WAV or remove it.")
     return np.frombuffer(data, np.float32)

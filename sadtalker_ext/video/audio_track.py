@@ -1,0 +1,55 @@
+"""The audio track of a result: the samples of the original file, cut or padded to the length of the video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sadtalker_ext.errors import FileRef, MediaError
+from sadtalker_ext.ffmpeg import file_input, require_file
+from sadtalker_ext.video.read import AudioStream, probe
+
+AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+FALLBACK_RATE_HZ = 48000
+"""Replaces sample rates that AAC does not support, such as 192 kHz."""
+CHANNEL_BIT_RATE = 96_000
+"""Bits per second and channel."""
+MIN_BIT_RATE = 128_000
+"""Bits per second, for mono too."""
+MAX_BITS_PER_SAMPLE = 6
+"""Upper limit of AAC: 6144 bits per channel in a frame of 1024 samples."""
+
+
+@dataclass(frozen=True)
+class AudioTrack:
+    """Arguments of ffmpeg: ``inputs`` come before the options of the output, ``outputs`` are among them."""
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ("-an",)
+
+
+def open_audio_track(path: Path, duration_s: float, role: str = "audio file") -> AudioTrack:
+    """Return the arguments for the first audio stream of ``path``, cut or padded with silence to ``duration_s``.
+
+    Sample rate and channels (mono, stereo or 5.1; others become stereo) are kept. Timestamps are ignored, as in
+    :func:`~sadtalker_ext.audio.speech.open_speech`, so that audio and motion stay in sync. MediaError if there is no
+    audio stream; ``role`` is the name of the file in the message.
+    """
+    stream = probe(require_file(path, role), role).audio
+    if stream is None:
+        raise MediaError("The ", FileRef(role, path), " has no audio: choose an audio file or a video with audio")
+    rate_hz = stream.rate_hz if stream.rate_hz in AAC_RATES_HZ else FALLBACK_RATE_HZ
+    layout, channels = _output_layout(stream)
+    bit_rate = min(max(MIN_BIT_RATE, CHANNEL_BIT_RATE * channels), MAX_BITS_PER_SAMPLE * rate_hz * channels)
+    filters = (
+        f"asetpts=N/SR/TB,aresample={rate_hz}:rematrix_maxval=1.0,aformat=channel_layouts={layout}"
+        f",apad,atrim=end={duration_s:.6f}"
+    )
+    return AudioTrack(
+        ("-vn", *file_input(path)), ("-map", "1:a:0", "-af", filters, "-c:a", "aac", "-b:a", str(bit_rate))
+    )
+
+
+def _output_layout(stream: AudioStream) -> tuple[str, int]:
+    """Return a channel layout that every browser plays, and its number of channels."""
+    return {1: ("mono", 1), 6: ("5.1", 6)}.get(stream.channels, ("stereo", 2))
