@@ -1,8 +1,8 @@
-"""Faces by the package ``face-alignment``, where MediaPipe has no models or sees nothing.
+"""Face landmarks by the package ``face-alignment``, used if MediaPipe is not available or finds no face.
 
 It finds 68 points (Bulat and Tzimiropoulos, "How far are we from solving the 2D & 3D face alignment problem?", 2017)
-after downloading about 180 MB of weights at its first use; :func:`sadtalker_ext.geometry.mean_face.lift_68` makes the
-whole mesh of them.
+and downloads about 180 MB of weights when first used; :func:`sadtalker_ext.geometry.mean_face.lift_68` estimates the
+full mesh.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sadtalker_ext.arrays import Image
 from sadtalker_ext.errors import FaceError
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
 from sadtalker_ext.geometry.mean_face import lift_68
@@ -33,14 +33,14 @@ _opened: list[Any] = []
 
 
 def installed() -> bool:
-    """Whether the package is there; nothing is imported."""
+    """Return whether the package is installed, without importing it."""
     return importlib.util.find_spec("face_alignment") is not None
 
 
-def find(picture: NDArray[np.uint8], box: FaceBox | None = None) -> list[Landmarks]:
-    """Every face of an RGB picture (H, W, 3), the largest first; or the one in ``box``.
+def find(picture: Image, box: FaceBox | None = None) -> list[Landmarks]:
+    """Return all faces of an RGB picture (H, W, 3), largest first, or the face in ``box``.
 
-    FaceError where the package or its weights cannot be had.
+    FaceError if the package or its weights are not available.
     """
     given = None if box is None else [np.array([box.x, box.y, box.x + box.width, box.y + box.height, 1.0])]
     with _lock, warnings.catch_warnings():
@@ -54,7 +54,9 @@ def _open() -> Any:  # noqa: ANN401 - a class of an untyped package
     if _opened:
         return _opened[0]
     if not installed():
-        raise FaceError("The second face finder is not installed: pip install face-alignment")
+        raise FaceError(
+            "The second face detector, face-alignment, is not installed: install the package face-alignment"
+        )
     try:
         _require_weights()
         import face_alignment
@@ -64,23 +66,23 @@ def _open() -> Any:  # noqa: ANN401 - a class of an untyped package
         _opened.append(detector(face_alignment.LandmarksType.TWO_HALF_D, device="cpu", **options))
     except (OSError, RuntimeError) as error:
         raise FaceError(
-            f"The second face finder, face-alignment, could not download its weights ({error}): connect to the "
-            "internet for its first use"
+            f"The second face detector, face-alignment, could not download its weights ({error}): connect to the "
+            "internet when it is first used"
         ) from error
     except (ImportError, AttributeError) as error:
         raise FaceError(
-            f"The second face finder, face-alignment, cannot be used ({error}): pip install -U face-alignment"
+            f"The second face detector, face-alignment, cannot be used ({error}): upgrade the package face-alignment"
         ) from error
     return _opened[0]
 
 
 def _require_weights() -> None:
-    """Fail within seconds, not minutes, where weights are missing and their server cannot be reached.
+    """Raise OSError within seconds, not minutes, if weights are missing and their server cannot be reached.
 
-    Knows where torch keeps downloads (TORCH_HOME) without importing it.
+    Finds the download folder of torch (TORCH_HOME) without importing torch.
     """
     cache = os.environ.get("XDG_CACHE_HOME", os.path.join("~", ".cache"))
     folder = Path(os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))).expanduser() / "hub" / "checkpoints"
-    here = all(any(folder.glob(pattern)) for pattern in _WEIGHT_FILES)
-    if not here and not urllib.request.getproxies():
+    present = all(any(folder.glob(pattern)) for pattern in _WEIGHT_FILES)
+    if not present and not urllib.request.getproxies():
         socket.create_connection((_WEIGHT_SERVER, 443), timeout=_CONNECT_S).close()

@@ -1,4 +1,4 @@
-"""Find the faces of a picture and choose one: one door to all providers."""
+"""Detection of the faces in a picture and choice of one of them, with all providers."""
 
 from __future__ import annotations
 
@@ -7,135 +7,141 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sadtalker_ext.arrays import Image
 from sadtalker_ext.errors import FaceError
 from sadtalker_ext.faces import face_alignment_provider, mediapipe_provider
 from sadtalker_ext.faces.worker_client import WorkerUnavailable
-from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, common_area, overlap
+from sadtalker_ext.geometry.landmarks import FACE_POINTS, FaceBox, Landmarks, common_area, overlap
 from sadtalker_ext.geometry.mean_face import place_in_box
 
 log = logging.getLogger(__name__)
-Picture = NDArray[np.uint8]
 
 LARGEST = "largest"
-SMALLEST_FACE_PX = 16.0
-"""Eyes to chin; below it there are too few pixels for a mouth."""
-SMALLEST_BOX_PX = 24
-MOST_OUTSIDE = 0.2
-"""Part of the face oval that may lie outside the picture."""
-BY_HAND = "x,y,width,height in pixels"
+MIN_FACE_PX = 16.0
+"""Distance from eyes to chin; a smaller face has too few pixels for a mouth."""
+MIN_BOX_PX = 24
+MAX_OUTSIDE = 0.2
+"""Fraction of the face that may be outside the picture."""
+MIN_BOX_INSIDE = 0.5
+"""Fraction of a given box that must be inside the picture."""
+BOX_FORMAT = "x,y,width,height in pixels"
+EYE_CORNERS = (33, 133, 362, 263)
+CHIN = 152
 
 
 @dataclass(frozen=True)
-class Search:
-    """faces: the largest first. remarks: sentences on what kept a provider from looking."""
+class SearchResult:
+    """Faces of a picture.
+
+    faces: largest first. remarks: messages about providers that could not be used.
+    """
 
     faces: tuple[Landmarks, ...]
     remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The chosen face, every face there is (its index is its place), and sentences for the user."""
+class FaceChoice:
+    """The chosen face, all faces (largest first; the index is the number of a face), and notes for the user."""
 
     landmarks: Landmarks
     faces: tuple[Landmarks, ...]
     notes: tuple[str, ...] = ()
 
 
-def find_faces(picture: Picture) -> list[Landmarks]:
-    """Every face of an RGB picture (H, W, 3) uint8, the largest first; an empty list when there is none.
+def find_faces(picture: Image) -> list[Landmarks]:
+    """Return all faces of an RGB picture (H, W, 3) uint8, largest first; empty if there are none.
 
-    Lengths and depth are in pixels of the picture, where (0.5, 0.5) is the centre of the first pixel.
+    Coordinates and depth are in pixels of the picture, where (0.5, 0.5) is the centre of the first pixel.
     """
-    return list(search(picture).faces)
+    return list(search_faces(picture).faces)
 
 
-def track_faces(frames: Iterable[Picture]) -> Iterator[Landmarks | None]:
-    """The largest face of each frame, every frame measured on its own; None where there is none.
+def track_faces(frames: Iterable[Image]) -> Iterator[Landmarks | None]:
+    """Yield the largest face of each frame, None if there is none; each frame is measured on its own.
 
-    No second looks and no averaging: for reading many rendered frames fast.
+    Faster than :func:`find_faces`, without tiles and averaging.
     """
     return mediapipe_provider.track(frames)
 
 
 class FaceFollower:
-    """One face through a video, looked for where it was; where it is lost, the largest face of the frame."""
+    """Follows one face through a video; if it is lost, the largest face of the frame is used."""
 
     def __init__(self, start: Landmarks | None = None) -> None:
         self._last = start
 
-    def look(self, frame: Picture) -> Landmarks | None:
-        """The face of the next frame (H, W, 3), None where there is none; may be called from any thread."""
+    def update(self, frame: Image) -> Landmarks | None:
+        """Return the face of the next frame (H, W, 3), None if there is none; may be called from any thread."""
         known = None if self._last is None else self._last.mesh
         found = mediapipe_provider.follow(frame, known) or next(mediapipe_provider.track([frame]))
         self._last = found or self._last
         return found
 
 
-def search(picture: Picture) -> Search:
-    """The faces of a picture by the first provider that sees any; FaceError when no provider can look at all."""
+def search_faces(picture: Image) -> SearchResult:
+    """Return the faces of the first provider that finds any; FaceError if no provider can be used."""
     remarks: list[str] = []
     try:
         faces = mediapipe_provider.find(picture)
         if faces:
-            return Search(tuple(faces))
-        looked = True
+            return SearchResult(tuple(faces))
+        searched = True
     except WorkerUnavailable as error:
-        looked = False
+        searched = False
         remarks.append(str(error))
     try:
-        return Search(tuple(face_alignment_provider.find(picture)), tuple(remarks))
+        return SearchResult(tuple(face_alignment_provider.find(picture)), tuple(remarks))
     except FaceError as error:
-        if not looked:
+        if not searched:
             raise FaceError("; ".join([*remarks, str(error)])) from error
         log.info("%s", error)
         remarks.append(str(error))
-    return Search((), tuple(remarks))
+    return SearchResult((), tuple(remarks))
 
 
-def choose_face(picture: Picture, wish: str = LARGEST, shrink: float = 1.0) -> Choice:
-    """The face that a person asked for: ``largest``, an index (largest first, from 0) or a box ``x,y,width,height``.
+def choose_face(picture: Image, selection: str = LARGEST, shrink: float = 1.0) -> FaceChoice:
+    """Return the selected face: ``largest``, a number (largest first, from 0) or a box ``x,y,width,height``.
 
-    shrink: how much smaller ``picture`` is than the one the person knows; boxes in ``wish`` and in messages are in
-    pixels of that one.
+    shrink: size of ``picture`` relative to the user's original; boxes in ``selection`` and in messages are in pixels of
+    the original.
     """
-    if "," in wish:
-        x, y, width, height = (float(part) * shrink for part in wish.split(","))
+    if "," in selection:
+        x, y, width, height = (float(part) * shrink for part in selection.split(","))
         face = face_in_box(picture, FaceBox(x, y, width, height), shrink)
-        return Choice(face, (face,), _notes_on_guess(face))
-    found = search(picture)
+        return FaceChoice(face, (face,), _mean_face_notes(face))
+    found = search_faces(picture)
     if not found.faces:
         why = "".join(f" ({remark})" for remark in found.remarks)
         raise FaceError(
-            f"No face was found in the picture of {_size(picture, shrink)}: give a box around it by hand as "
-            f"face={BY_HAND}, or take a picture with a face seen from the front{why}"
+            f"No face was found in the picture of {_size(picture, shrink)}: set the face to a box around it, "
+            f"{BOX_FORMAT}, or choose a picture with a frontal face{why}"
         )
-    if wish != LARGEST:
-        return _choose_index(picture, found.faces, wish, shrink)
+    if selection != LARGEST:
+        return _choose_number(picture, found.faces, selection, shrink)
     problems = [_problem(picture, face, shrink) for face in found.faces]
     usable = [index for index, problem in enumerate(problems) if problem is None]
     if not usable:
         raise FaceError(str(problems[0]))
-    return Choice(found.faces[usable[0]], found.faces, _notes_on_several(found.faces, usable[0], shrink))
+    return FaceChoice(found.faces[usable[0]], found.faces, _several_faces_notes(found.faces, usable[0], shrink))
 
 
-def face_in_box(picture: Picture, box: FaceBox, shrink: float = 1.0) -> Landmarks:
-    """Landmarks fitted inside a box in pixels of ``picture``: found there by a model, else the mean face.
+def face_in_box(picture: Image, box: FaceBox, shrink: float = 1.0) -> Landmarks:
+    """Return the landmarks of the face in a box in pixels of ``picture``; the mean face if no model finds one.
 
-    FaceError only where the box is too small or not in the picture; ``shrink`` is as in :func:`choose_face`.
+    FaceError if the box is too small or outside the picture. shrink: see :func:`choose_face`.
     """
     height, width = picture.shape[:2]
-    if common_area(box, FaceBox(0, 0, width, height)) < 0.5 * box.width * box.height:
+    if common_area(box, FaceBox(0, 0, width, height)) < MIN_BOX_INSIDE * box.width * box.height:
         raise FaceError(
-            f"The face box {_words(box, shrink)} lies outside the picture of {_size(picture, shrink)}: "
-            f"give {BY_HAND} inside it"
+            f"The face box {_format_box(box, shrink)} is outside the picture of {_size(picture, shrink)}: "
+            f"set it to {BOX_FORMAT} inside the picture"
         )
-    if min(box.width, box.height) < SMALLEST_BOX_PX:
+    if min(box.width, box.height) < MIN_BOX_PX:
         raise FaceError(
-            f"The face box {_words(box, shrink)} is too small, at least {SMALLEST_BOX_PX / shrink:.0f} pixels on each "
-            f"side are needed: give a larger box or a larger picture (this one has {_size(picture, shrink)})"
+            f"The face box {_format_box(box, shrink)} is too small, at least {MIN_BOX_PX / shrink:.0f} pixels on each "
+            f"side are needed: choose a larger box or a larger picture (this one has {_size(picture, shrink)})"
         )
     try:
         face = mediapipe_provider.find_in_box(picture, box)
@@ -145,7 +151,7 @@ def face_in_box(picture: Picture, box: FaceBox, shrink: float = 1.0) -> Landmark
     return face or _aligned_in_box(picture, box) or Landmarks.from_mesh(place_in_box(box), "box")
 
 
-def _aligned_in_box(picture: Picture, box: FaceBox) -> Landmarks | None:
+def _aligned_in_box(picture: Image, box: FaceBox) -> Landmarks | None:
     try:
         faces = face_alignment_provider.find(picture, box)
     except FaceError as error:
@@ -154,72 +160,72 @@ def _aligned_in_box(picture: Picture, box: FaceBox) -> Landmarks | None:
     return faces[0] if faces and overlap(faces[0].box, box) > mediapipe_provider.IN_BOX_OVERLAP else None
 
 
-def _choose_index(picture: Picture, faces: tuple[Landmarks, ...], wish: str, shrink: float) -> Choice:
-    index = int(wish) if wish.isdigit() else -1
+def _choose_number(picture: Image, faces: tuple[Landmarks, ...], number: str, shrink: float) -> FaceChoice:
+    index = int(number) if number.isdigit() else -1
     if not 0 <= index < len(faces):
         raise FaceError(
-            f"There is no face {wish} in the picture, only {_listing(faces, shrink)}: choose one of these, "
-            f"'{LARGEST}', or give a box {BY_HAND}"
+            f"There is no face {number} in the picture, only {_list_faces(faces, shrink)}: choose one of these, "
+            f"'{LARGEST}', or a box {BOX_FORMAT}"
         )
     problem = _problem(picture, faces[index], shrink)
     if problem is not None:
         raise FaceError(problem)
-    return Choice(faces[index], faces)
+    return FaceChoice(faces[index], faces)
 
 
-def _problem(picture: Picture, face: Landmarks, shrink: float) -> str | None:
-    """A sentence why a face cannot be used, None if it can."""
-    tall = eyes_to_chin_px(face)
-    if tall < SMALLEST_FACE_PX:
+def _problem(picture: Image, face: Landmarks, shrink: float) -> str | None:
+    """Return a message why a face cannot be used, None if it can."""
+    height_px = eyes_to_chin_px(face)
+    if height_px < MIN_FACE_PX:
         return (
-            f"The face at {_words(face.box, shrink)} is too small, {tall / shrink:.0f} pixels from eyes to chin where "
-            f"{SMALLEST_FACE_PX / shrink:.0f} are needed: use a larger picture of it"
+            f"The face at {_format_box(face.box, shrink)} is too small, {height_px / shrink:.0f} pixels from eyes to "
+            f"chin where {MIN_FACE_PX / shrink:.0f} are needed: choose a larger picture of it"
         )
     outside = outside_share(face, picture.shape[1], picture.shape[0])
-    if outside > MOST_OUTSIDE:
+    if outside > MAX_OUTSIDE:
         return (
-            f"The face at {_words(face.box, shrink)} is cut by the picture's border, {outside:.0%} of it lies outside: "
-            "use a picture that shows the whole face"
+            f"The face at {_format_box(face.box, shrink)} is cut by the picture's border, {outside:.0%} of it is "
+            "outside: choose a picture that shows the whole face"
         )
     return None
 
 
 def eyes_to_chin_px(face: Landmarks) -> float:
-    """Distance from the middle of the eye corners to the chin."""
-    eyes = face.mesh[[33, 133, 362, 263], :2].mean(axis=0)
-    return float(np.linalg.norm(face.mesh[152, :2] - eyes))
+    """Return the distance from the mean of the eye corners to the chin."""
+    eyes = face.mesh[list(EYE_CORNERS), :2].mean(axis=0)
+    return float(np.linalg.norm(face.mesh[CHIN, :2] - eyes))
 
 
 def outside_share(face: Landmarks, width: int, height: int) -> float:
-    """Part of the face, 0 to 1, that lies outside a picture of this size, by the mesh's own points."""
-    x, y = face.mesh[:468, 0], face.mesh[:468, 1]
+    """Return the fraction of the mesh points, 0 to 1, that are outside a picture of this size."""
+    x, y = face.mesh[:FACE_POINTS, 0], face.mesh[:FACE_POINTS, 1]
     return float(np.mean((x < 0) | (y < 0) | (x > width) | (y > height)))
 
 
-def _notes_on_several(faces: tuple[Landmarks, ...], taken: int, shrink: float) -> tuple[str, ...]:
+def _several_faces_notes(faces: tuple[Landmarks, ...], chosen: int, shrink: float) -> tuple[str, ...]:
     if len(faces) == 1:
         return ()
-    which = "the largest" if taken == 0 else "the largest that is whole"
+    which = "the largest" if chosen == 0 else "the largest that is complete"
     return (
-        f"The picture shows {_listing(faces, shrink)}; face {taken}, {which}, was taken: choose another by its index "
-        f"or a box {BY_HAND}.",
+        f"The picture shows {_list_faces(faces, shrink)}; face {chosen}, {which}, is used: choose another by its "
+        f"number or a box {BOX_FORMAT}.",
     )
 
 
-def _notes_on_guess(face: Landmarks) -> tuple[str, ...]:
+def _mean_face_notes(face: Landmarks) -> tuple[str, ...]:
     if face.provider != "box":
         return ()
-    return ("No model sees a face in the given box, so an average face was placed in it: mouth and eyes may not fit.",)
+    return ("No model finds a face in the given box, so an average face was placed in it: mouth and eyes may not fit.",)
 
 
-def _listing(faces: tuple[Landmarks, ...], shrink: float) -> str:
-    boxes = "; ".join(f"{index} at {_words(face.box, shrink)}" for index, face in enumerate(faces))
+def _list_faces(faces: tuple[Landmarks, ...], shrink: float) -> str:
+    boxes = "; ".join(f"{index} at {_format_box(face.box, shrink)}" for index, face in enumerate(faces))
     return f"{len(faces)} face{'s' if len(faces) > 1 else ''} ({boxes})"
 
 
-def _words(box: FaceBox, shrink: float) -> str:
+def _format_box(box: FaceBox, shrink: float) -> str:
     return ",".join(f"{max(0, round(value / shrink))}" for value in box)
 
 
-def _size(picture: Picture, shrink: float) -> str:
+def _size(picture: Image, shrink: float) -> str:
     return f"{round(picture.shape[1] / shrink)} x {round(picture.shape[0] / shrink)} px"

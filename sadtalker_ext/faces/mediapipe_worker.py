@@ -1,4 +1,4 @@
-"""The process that runs MediaPipe's face models, so that importing them costs this process nothing.
+"""Process that runs MediaPipe's face models, so that the main process does not import them.
 
 It answers requests of :mod:`sadtalker_ext.faces.worker_client` on its standard input and output and ends when its
 input ends. Three operations, all on RGB uint8 pictures (H, W, 3):
@@ -82,7 +82,7 @@ def main(way: str = "full") -> None:
 
 
 def _claim_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Take the real standard streams for messages; whatever a library prints goes to standard error."""
+    """Reserve the standard streams for messages; output of libraries goes to standard error."""
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -90,7 +90,7 @@ def _claim_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _end_with_parent() -> None:
-    """End this process soon after its parent is gone, even if somebody else still holds our input open."""
+    """End this process soon after its parent, even if another process keeps the input open."""
     if os.name != "posix":
         return
     parent = os.getppid()
@@ -104,7 +104,7 @@ def _end_with_parent() -> None:
 
 
 class Models:
-    """MediaPipe's graphs, opened when first used; the mesh at once, as everybody needs it."""
+    """MediaPipe's graphs, opened when first used; the mesh graph is always needed and opened at once."""
 
     def __init__(self, way: str) -> None:
         self._package = _package_folder()

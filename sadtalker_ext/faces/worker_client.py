@@ -1,4 +1,4 @@
-"""The link to the face worker: starts it, asks it, replaces it after a crash, ends it."""
+"""Client of the MediaPipe worker process: starts, restarts and ends it, and sends requests."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from sadtalker_ext.faces.private_packages import private_path
 from sadtalker_ext.faces.worker_protocol import Array, WorkerProtocolError, read_message, write_message
 
 _START = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from sadtalker_ext.faces.mediapipe_worker import main; main(sys.argv[1])"
+    "import sys; sys.path[:] = sys.argv[2:]; from sadtalker_ext.faces.mediapipe_worker import main; main(sys.argv[1])"
 )
 LEAN, FULL = "lean", "full"
 """How the worker imports MediaPipe: see :func:`sadtalker_ext.faces.mediapipe_worker.import_solutions`."""
@@ -27,7 +26,7 @@ _UNAVAILABLE = "MediaPipe's face models cannot be used ({reason}): pip install m
 _LOG_TAIL_BYTES = 1500
 _END_S = 2.0
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
-"""Searched last: a host may have taken it from the search path again, and it may hold names of other packages."""
+"""Last on the search path of the worker: a host may have removed it, and it may contain other packages."""
 
 
 class WorkerUnavailable(FaceError):  # noqa: N818 - says that a provider cannot be used on this machine
@@ -38,8 +37,8 @@ class WorkerUnavailable(FaceError):  # noqa: N818 - says that a provider cannot 
 class _Process:
     """One running worker.
 
-    ready: whether it has said that its models are open.
-    busy: whether a question is unanswered; one that stays so was interrupted, and the stream is out of step.
+    ready: whether its models are open.
+    busy: whether a request is unanswered; after an interrupt the streams are out of step.
     """
 
     child: subprocess.Popen[bytes]
@@ -53,7 +52,7 @@ class _Process:
 
 
 class WorkerClient:
-    """A worker process that is started when needed. Every method may be called from any thread."""
+    """A worker process that is started on demand; methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -62,14 +61,14 @@ class WorkerClient:
         self._way = LEAN
 
     def start(self) -> None:
-        """Start the worker and return at once; it imports and opens its models meanwhile."""
+        """Start the worker without waiting for its models."""
         with self._lock:
             if self._process is None or not self._process.usable():
                 self.close()
                 self._process = _launch(self._way)
 
     def ask(self, operation: str, *arrays: Array, **fields: str) -> list[Array]:
-        """The answer's arrays; a worker that died is started again once, then :class:`FaceError`."""
+        """Return the arrays of the answer; a worker that ended is restarted once, then :class:`FaceError`."""
         with self._lock:
             try:
                 return self._ask_once({"operation": operation, **fields}, arrays)
@@ -78,12 +77,12 @@ class WorkerClient:
             try:
                 return self._ask_once({"operation": operation, **fields}, arrays)
             except (WorkerProtocolError, OSError) as error:
-                words = self._last_words()
+                message = self._last_messages()
                 self.close()
-                raise FaceError(f"the face worker stopped twice at '{operation}'; its last words: {words}") from error
+                raise FaceError(f"The face worker stopped twice at '{operation}': {message}") from error
 
     def close(self) -> None:
-        """End the worker; the next question starts a new one."""
+        """End the worker; the next request starts a new one."""
         with self._lock:
             process, self._process = self._process, None
             if process is None or process.owner_pid != os.getpid():
@@ -102,7 +101,7 @@ class WorkerClient:
 
     @property
     def process_id(self) -> int | None:
-        """The running worker's process id, None when none runs."""
+        """Process id of the running worker, None if there is none."""
         process = self._process
         return process.child.pid if process is not None and process.child.poll() is None else None
 
@@ -116,25 +115,25 @@ class WorkerClient:
         if not process.ready:
             greeting, _ = read_message(stdout)
             if "error" in greeting:
-                self._give_up_way(str(greeting["error"]))
+                self._use_next_import_mode(str(greeting["error"]))
                 return self._ask_once(head, arrays)
             process.ready = True
         write_message(stdin, head, arrays)
         answer, results = read_message(stdout)
         process.busy = False
         if "error" in answer:
-            raise FaceError(f"the face worker failed at '{head['operation']}': {answer['error']}")
+            raise FaceError(f"The face worker failed at '{head['operation']}': {answer['error']}")
         return results
 
-    def _give_up_way(self, reason: str) -> None:
-        """After a lean start that failed a full one is tried; after that there is none."""
+    def _use_next_import_mode(self, reason: str) -> None:
+        """After a failed lean start use the full import; after that MediaPipe is unavailable."""
         self.close()
         if self._way == LEAN:
             self._way = FULL
         else:
             self._unavailable = reason
 
-    def _last_words(self) -> str:
+    def _last_messages(self) -> str:
         if self._process is None:
             return "none"
         log = self._process.log
@@ -163,5 +162,5 @@ atexit.register(WORKER.close)
 
 
 def start_worker() -> None:
-    """Start the face worker now, so that it is ready when the first picture has been read."""
+    """Start the face worker early, so that it is ready when the first picture has been read."""
     WORKER.start()

@@ -1,4 +1,4 @@
-"""Messages between this process and its face worker: a small JSON head and raw arrays behind it.
+"""Messages between this process and the face worker: a JSON header followed by raw arrays.
 
 One message is ``b"STF1"``, the length of the head and the length of the body (little endian, 4 and 8 bytes),
 the head (JSON, UTF-8) and the body (the arrays' bytes one after another, C order).
@@ -21,11 +21,11 @@ Array = NDArray[Any]
 
 
 class WorkerProtocolError(Exception):
-    """The other side is gone or speaks something else."""
+    """The other process has ended or sent an invalid message."""
 
 
 def write_message(stream: BinaryIO, head: dict[str, Any], arrays: Sequence[Array] = ()) -> None:
-    """Send one message; ``head`` holds JSON values, ``arrays`` keep their shape and type."""
+    """Send one message; ``head`` contains JSON values, ``arrays`` keep shape and dtype."""
     parts = [np.ascontiguousarray(array) for array in arrays]
     shapes = [[part.dtype.str, list(part.shape)] for part in parts]
     text = json.dumps({**head, "arrays": shapes}).encode()
@@ -37,7 +37,7 @@ def write_message(stream: BinaryIO, head: dict[str, Any], arrays: Sequence[Array
 
 
 def read_message(stream: BinaryIO) -> tuple[dict[str, Any], list[Array]]:
-    """Receive one message; :class:`WorkerProtocolError` when the stream ends or is not ours."""
+    """Receive one message; :class:`WorkerProtocolError` if the stream ends or the message is invalid."""
     magic, head_length, body_length = _PREFIX.unpack(_read_exactly(stream, _PREFIX.size))
     if magic != MAGIC:
         raise WorkerProtocolError(f"expected {MAGIC!r}, got {magic!r}")

@@ -37,7 +37,7 @@ def test_empty_files(program, portrait, voice, tmp_path):
 
 def test_text_files_with_other_suffixes(program, portrait, voice, tmp_path):
     text = write_bytes(tmp_path / "notes.png", b"These are notes, not a picture.\n" * 20)
-    assert "notes.png is no picture" in program.refused("animate", text, voice)
+    assert "notes.png is a text file, not a picture" in program.refused("animate", text, voice)
     text = write_bytes(tmp_path / "notes.mp3", b"These are notes, not audio.\n" * 20)
     assert "notes.mp3 cannot be read" in program.refused("animate", portrait, text)
 
@@ -64,11 +64,11 @@ def test_video_without_sound_as_voice(program, portrait, voice, tmp_path):
 
     silent = tmp_path / "silent.mp4"
     write_video((np.full((64, 64, 3), 99, np.uint8) for _ in range(10)), silent, VideoSpec(25.0))
-    assert "has no sound" in program.refused("animate", portrait, silent)
+    assert "has no audio" in program.refused("animate", portrait, silent)
 
 
 def test_voice_too_short(program, portrait, make_voice):
-    assert "lasts 0.100 s: give at least 0.2 s" in program.refused("animate", portrait, make_voice("short.wav", 0.1))
+    assert "lasts 0.100 s: choose at least 0.2 s" in program.refused("animate", portrait, make_voice("short.wav", 0.1))
 
 
 def test_silent_voice(program, portrait, make_voice):
@@ -85,7 +85,7 @@ def test_picture_too_small_or_too_large(program, voice, tmp_path):
 def test_picture_without_a_face(program, noise, voice):
     message = program.refused("animate", noise, voice)
     assert "No face was found" in message
-    assert "box around it by hand as face=x,y,width,height" in message
+    assert "set the face to a box around it, x,y,width,height" in message
     assert "No face was found" in program.refused("faces", noise)
 
 
@@ -126,7 +126,7 @@ def test_one_file_for_several_videos(program, portrait, voice):
     [
         ("video.avi", "does not end in .mp4"),
         ("voice.wav/video.mp4", "Not a directory"),
-        ("portrait.mp4", "is an input itself"),
+        ("portrait.mp4", "is also an input"),
     ],
 )
 def test_invalid_output(program, portrait, voice, output, message):
@@ -152,7 +152,7 @@ def test_full_disk(program, portrait, voice, monkeypatch):
     ("arguments", "message"),
     [
         (["portrait.png", "voice.wav", "--idle", "3"], "no voice; omit voice.wav"),
-        (["portrait.png", "--idle", "0.1"], "ask for 0.2 s to 7200 s"),
+        (["portrait.png", "--idle", "0.1"], "choose 0.2 s to 7200 s"),
         (["portrait.png"], "A portrait and a voice are needed"),
         (["portrait.png", "--idle", "3", "--reference", "no.mp4"], "The reference no.mp4 does not exist"),
         (["portrait.png", "--idle", "3", "--reference", "voice.wav"], "The engine starter cannot copy eyes+pose"),

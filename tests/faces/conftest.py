@@ -1,4 +1,4 @@
-"""The tests of the face finder use MediaPipe alone, unless one asks for the second provider."""
+"""Tests of face detection use MediaPipe only, unless they request the second detector."""
 
 import pytest
 
@@ -7,17 +7,17 @@ from sadtalker_ext.faces import face_alignment_provider
 
 
 @pytest.fixture
-def second_finder():
-    """Ask for this to leave the second face finder as it is."""
+def second_detector():
+    """Request this to keep the second face detector."""
 
 
 @pytest.fixture(autouse=True)
-def _no_second_finder(monkeypatch, request):
-    """The second face finder would download its weights: these tests want it to have none."""
-    if "second_finder" in request.fixturenames:
+def _no_second_detector(monkeypatch, request):
+    """Make the second face detector fail, as it would download its weights."""
+    if "second_detector" in request.fixturenames:
         return
 
-    def refuse(*_):
-        raise FaceError("The second face finder has no weights")
+    def fail(*_):
+        raise FaceError("The second face detector has no weights")
 
-    monkeypatch.setattr(face_alignment_provider, "find", refuse)
+    monkeypatch.setattr(face_alignment_provider, "find", fail)

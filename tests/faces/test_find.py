@@ -1,4 +1,4 @@
-"""Finding and choosing faces in a real photograph and in pictures made of it."""
+"""Detection and choice of faces in a photograph and in pictures made from it."""
 
 import math
 
@@ -11,7 +11,7 @@ from sadtalker_ext.faces.find import choose_face, face_in_box, find_faces, outsi
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, oval_box, overlap, subset_68
 from sadtalker_ext.geometry.measures import eye_opening, head_pose, mouth_opening, mouth_width
 
-# Read off the photograph by eye: hairline, chin and the face's sides; eyes' and mouth's corners.
+# Measured by eye in the photograph: hairline, chin and sides of the face; corners of eyes and mouth.
 ASTRONAUT_BOX = FaceBox(180.0, 68.0, 92.0, 111.0)
 ASTRONAUT_POINTS = {33: (192.6, 100.1), 263: (259.2, 104.3), 61: (204.3, 140.0), 291: (244.8, 140.7)}
 
@@ -33,11 +33,11 @@ def moved(landmarks, scale, shift):
 
 
 def distance_share(mesh, other):
-    """Mean distance of two meshes in parts of the face's width."""
+    """Return the mean distance of two meshes as a fraction of the face width."""
     return float(np.linalg.norm(mesh[:, :2] - other[:, :2], axis=1).mean()) / oval_box(other).width
 
 
-def test_the_photograph_has_one_face_where_it_is(face):
+def test_photograph_has_one_face_at_the_known_place(face):
     assert overlap(face.box, ASTRONAUT_BOX) > 0.85
     assert face.mesh.shape == (478, 3)
     assert face.mesh.dtype == np.float32
@@ -46,7 +46,7 @@ def test_the_photograph_has_one_face_where_it_is(face):
         assert math.dist(face.mesh[point, :2], place) < 4.0
 
 
-def test_nose_is_nearer_than_ears_by_a_plausible_depth(face):
+def test_nose_is_closer_than_ears_by_a_plausible_depth(face):
     depth = face.mesh[[127, 356], 2].mean() - face.mesh[1, 2]
     assert 0.35 * face.box.height < depth < 0.9 * face.box.height
 
@@ -81,9 +81,9 @@ def test_mirrored_picture_gives_the_mirrored_face(astronaut, face):
     assert distance_share(back, face.mesh) < 0.005
 
 
-def test_leaning_picture_reads_as_roll(astronaut, face):
+def test_rotated_picture_is_measured_as_roll(astronaut, face):
     centre = (face.box.x + face.box.width / 2, face.box.y + face.box.height / 2)
-    turn = cv2.getRotationMatrix2D(centre, -10.0, 1.0)  # OpenCV counts against the clock
+    turn = cv2.getRotationMatrix2D(centre, -10.0, 1.0)  # OpenCV rotates counterclockwise
     (leaning,) = find_faces(cv2.warpAffine(astronaut, turn, (512, 512), borderMode=cv2.BORDER_REPLICATE))
     pitch, yaw, roll = np.rad2deg(head_pose(leaning, face))
     assert roll == pytest.approx(10.0, abs=1.0)
@@ -91,7 +91,7 @@ def test_leaning_picture_reads_as_roll(astronaut, face):
     assert abs(yaw) < 2.0
 
 
-def test_readings_of_the_smiling_photograph(face):
+def test_measures_of_the_smiling_photograph(face):
     assert 0.1 < mouth_opening(face) < 0.3
     assert mouth_width(face) > 0.65
     assert all(0.2 < eye_opening(face, side) < 0.45 for side in ("left", "right"))
@@ -115,7 +115,7 @@ def test_enlarged_picture_agrees(astronaut, face):
     assert distance_share(found.mesh, moved(face, 1400 / 512, (0, 0))) < 0.006
 
 
-def test_several_faces_the_largest_first_with_a_note(two_faces, face):
+def test_several_faces_are_listed_largest_first_with_a_note(two_faces, face):
     choice = choose_face(two_faces)
     assert len(choice.faces) == 2
     assert distance_share(choice.landmarks.mesh, moved(face, 1.0, (308, 0))) < 0.01
@@ -125,37 +125,37 @@ def test_several_faces_the_largest_first_with_a_note(two_faces, face):
     assert "1 at " in note
 
 
-def test_index_and_boxes_speak_the_persons_pixels(two_faces):
+def test_numbers_and_boxes_refer_to_the_original_picture(two_faces):
     second = choose_face(two_faces, "1").landmarks
     assert second.box.x < 308
     assert not choose_face(two_faces, "1").notes
-    with pytest.raises(FaceError) as refused:
+    with pytest.raises(FaceError) as caught:
         choose_face(two_faces, "2", 0.5)
     box = second.box
     words = f"1 at {round(box.x * 2)},{round(box.y * 2)},{round(box.width * 2)},{round(box.height * 2)}"
-    assert words in str(refused.value)
+    assert words in str(caught.value)
 
 
-def test_no_face_says_how_to_give_a_box_and_why_the_second_finder_did_not_help():
+def test_error_without_a_face_explains_the_box_and_the_second_detector():
     picture = noise()
     assert find_faces(picture) == []
     with pytest.raises(FaceError, match=r"x,y,width,height.*no weights"):
         choose_face(picture)
 
 
-def test_box_by_hand_around_a_face_finds_it(astronaut, face):
+def test_box_around_a_face_finds_it(astronaut, face):
     choice = choose_face(astronaut, "170,55,110,135")
     assert choice.landmarks.provider == "mediapipe"
     assert distance_share(choice.landmarks.mesh, face.mesh) < 0.01
 
 
-def test_box_by_hand_chooses_among_two(two_faces):
+def test_box_chooses_between_two_faces(two_faces):
     small = find_faces(two_faces)[1]
-    wish = ",".join(str(value * 2) for value in small.box)
-    assert overlap(choose_face(two_faces, wish, 0.5).landmarks.box, small.box) > 0.8
+    selection = ",".join(str(value * 2) for value in small.box)
+    assert overlap(choose_face(two_faces, selection, 0.5).landmarks.box, small.box) > 0.8
 
 
-def test_box_by_hand_where_no_model_sees_a_face_gets_the_mean_face():
+def test_box_without_a_detected_face_gets_the_mean_face():
     choice = choose_face(noise(), "100,60,120,160")
     assert choice.landmarks.provider == "box"
     np.testing.assert_allclose(choice.landmarks.box, (100, 60, 120, 160), atol=3)
@@ -163,12 +163,12 @@ def test_box_by_hand_where_no_model_sees_a_face_gets_the_mean_face():
 
 
 @pytest.mark.parametrize(
-    ("wish", "words"), [("900,10,80,80", "outside the picture of 800 x 600 px"), ("10,10,8,8", "too small")]
+    ("selection", "message"), [("900,10,80,80", "outside the picture of 800 x 600 px"), ("10,10,8,8", "too small")]
 )
-def test_senseless_boxes_are_refused_with_the_pictures_size(wish, words):
-    with pytest.raises(FaceError, match=words) as refused:
-        choose_face(noise(), wish, 0.5)
-    assert "800 x 600" in str(refused.value)
+def test_invalid_boxes_are_rejected_with_the_size_of_the_picture(selection, message):
+    with pytest.raises(FaceError, match=message) as caught:
+        choose_face(noise(), selection, 0.5)
+    assert "800 x 600" in str(caught.value)
 
 
 def test_face_cut_by_the_border(astronaut, face):
@@ -199,8 +199,8 @@ def test_tracking_is_independent_of_neighbours_and_agrees_with_finding(astronaut
     assert distance_share(first.mesh, face.mesh) < 0.015
 
 
-@pytest.mark.usefixtures("second_finder")
-def test_second_finder_lifts_its_points_to_the_mesh(monkeypatch, face):
+@pytest.mark.usefixtures("second_detector")
+def test_second_detector_lifts_its_points_to_the_mesh(monkeypatch, face):
     import sys
     import types
 
@@ -228,8 +228,8 @@ def test_second_finder_lifts_its_points_to_the_mesh(monkeypatch, face):
     assert distance_share(large.mesh, face.mesh) < 0.015
 
 
-@pytest.mark.usefixtures("second_finder")
-def test_second_finder_without_weights_or_network_says_so(monkeypatch, tmp_path):
+@pytest.mark.usefixtures("second_detector")
+def test_second_detector_without_weights_or_network_says_so(monkeypatch, tmp_path):
     from sadtalker_ext.faces import face_alignment_provider
 
     def unreachable(*_, **__):

@@ -1,4 +1,4 @@
-"""The person's matte: right on a real photograph, sharp where the picture is."""
+"""Person segmentation: correct on a photograph, sharp at the edges of the picture."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from sadtalker_ext.geometry.landmarks import FaceBox
 FACE = FaceBox(180, 68, 92, 111)
 
 
-def test_astronaut_is_cut_out(astronaut):
+def test_astronaut_is_segmented(astronaut):
     matte = segment_person(astronaut, FACE)
     assert matte.shape == (512, 512)
     assert matte.dtype == np.float32
@@ -21,7 +21,7 @@ def test_astronaut_is_cut_out(astronaut):
     assert matte[20:180, 330:480].mean() < 0.03, "shuttle behind"
 
 
-def test_small_person_is_looked_at_closely(astronaut):
+def test_small_person_is_segmented_in_a_crop(astronaut):
     side = 256
     scene = np.repeat(np.linspace(60, 180, 2000, dtype=np.float32)[None, :, None], 1500, axis=0)
     scene = np.repeat(scene, 3, axis=2).astype(np.uint8)
@@ -36,7 +36,7 @@ def test_small_person_is_looked_at_closely(astronaut):
     assert error[1] < 0.7 * error[0]
 
 
-def test_guided_filter_equals_its_definition():
+def test_guided_filter_matches_its_definition():
     rng = np.random.default_rng(0)
     guide = cv2.GaussianBlur(rng.integers(0, 256, (60, 70, 3)).astype(np.uint8), (0, 0), 2)
     coarse = cv2.GaussianBlur(rng.random((60, 70)).astype(np.float32), (0, 0), 4) * 4 - 1.5
@@ -59,7 +59,7 @@ def test_guided_filter_equals_its_definition():
     np.testing.assert_allclose(guided_filter(guide, coarse, radius, smoothness), wanted, atol=1e-4)
 
 
-def test_guided_filter_puts_a_blurred_step_back_on_the_edge():
+def test_guided_filter_sharpens_a_blurred_step_at_the_edge():
     guide = np.zeros((80, 80, 3), np.uint8)
     guide[:, 40:] = 200
     truth = (guide[..., 0] > 0).astype(np.float32)

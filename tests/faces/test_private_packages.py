@@ -7,9 +7,9 @@ from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING
 
 import pytest
-from sadtalker_ext.pipeline.environment import missing_packages
 
 from sadtalker_ext.faces import private_packages as packages_apart
+from sadtalker_ext.pipeline.environment import missing_packages
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -172,7 +172,7 @@ def landmarks_in(frame: Frame, portrait: Portrait) -> Landmarks | None:
 def _make_tracker(start: Landmarks | None) -> FindFace:
     from sadtalker_ext.faces.find import FaceFollower
 
-    return FaceFollower(start).look
+    return FaceFollower(start).update
 
 
 def _run(network: Network, square: Frame) -> Float32Array:

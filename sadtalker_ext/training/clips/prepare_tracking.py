@@ -12,7 +12,7 @@ import numpy as np
 
 from sadtalker_ext.engines.sadtalker.puppet_coefficients import portrait_rotation
 from sadtalker_ext.faces import mediapipe_provider
-from sadtalker_ext.faces.face_crop import Pyramid
+from sadtalker_ext.faces.face_crop import ImagePyramid
 from sadtalker_ext.faces.find import outside_share
 from sadtalker_ext.geometry.crop import face_square
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, oval_box, overlap, subset_68
@@ -94,7 +94,7 @@ class FaceTracker:
             self._next_rival_search = number
         mesh = None if found is None else found.mesh
         if mesh is not None and number >= self._next_rival_search:
-            self._has_rival = has_rival(Pyramid(frame), mesh)
+            self._has_rival = has_rival(ImagePyramid(frame), mesh)
             self._next_rival_search = number + RIVAL_INTERVAL_FRAMES
         self._last = mesh
         return mesh, self._has_rival, cut
@@ -110,13 +110,13 @@ class FaceTracker:
         return change > CUT_LEVELS and change > CUT_RATIO * median
 
 
-def has_rival(pyramid: Pyramid, mesh: Float32Array) -> bool:
+def has_rival(pyramid: ImagePyramid, mesh: Float32Array) -> bool:
     """Return whether the picture has another face of at least :data:`RIVAL_SIZE` times the size of ``mesh``."""
     own = oval_box(mesh)
     whole = FaceBox(0, 0, pyramid.picture.shape[1], pyramid.picture.shape[0])
     crops = mediapipe_provider.detect(pyramid, whole, "short") + mediapipe_provider.detect(pyramid, whole, "full")
     others = [crop for crop in crops if not _inside(crop.x, crop.y, own)]
-    meshes = mediapipe_provider.rough_meshes(pyramid, others, mediapipe_provider.SURE)
+    meshes = mediapipe_provider.estimate_meshes(pyramid, others, mediapipe_provider.MIN_PRESENCE)
     boxes = [oval_box(other) for other in meshes]
     return any(box.height >= RIVAL_SIZE * own.height and overlap(box, own) < RIVAL_SIZE / 2 for box in boxes)
 
