@@ -20,14 +20,7 @@ from typing import IO, Final
 
 from sadtalker_ext.errors import FileRef, MediaError, MissingPackageError, StalledError
 from sadtalker_ext.system.child_process import KILL_S, ChildProcess
-from sadtalker_ext.system.input_files import (
-    container_error,
-    file_argument,
-    file_input,
-    reason,
-    require_file,
-    require_media,
-)
+from sadtalker_ext.system.input_files import container_error, file_argument, file_input, require_file, require_media
 
 try:
     import fcntl
@@ -36,7 +29,7 @@ except ImportError:  # Windows
 
 __all__ = [
     "Ffmpeg", "Pipe", "container_error", "convert", "ffmpeg_program", "file_argument", "file_input", "interruptible",
-    "last_message", "read_blocks", "read_header", "reason", "require_file", "require_media",
+    "last_message", "read_blocks", "read_header", "require_file", "require_media",
 ]  # fmt: skip
 
 KEPT_LINES = 60
@@ -141,8 +134,7 @@ class Ffmpeg:
     arguments: arguments after the program name. task: beginning of the message about a stall, such as
     ``("Reading the ", FileRef("voice", path))``. feed: the process reads ``stdin`` and its output is discarded;
     otherwise it has no input and ``stdout`` must be read. output: the file that it writes; growth of this file counts
-    as progress.
-    probe: the process only reads a header; its time limit is shorter and more messages are kept.
+    as progress. probe: the process only reads a header; its time limit is shorter and more messages are kept.
     """
 
     def __init__(
@@ -265,10 +257,7 @@ class Ffmpeg:
 
 
 def last_message(lines: Iterable[str]) -> str:
-    """Return the error message in ffmpeg's output, without addresses and follow-up errors.
-
-    "no reason given" if there is none.
-    """
+    """Return the error message in ffmpeg's output without addresses and follow-up errors, or "no reason given"."""
     plain = [_LOG_PREFIX.sub("", line).strip() for line in lines]
     messages = [line for line in plain if line and not _FOLLOW_UP.match(line)] or [line for line in plain if line]
     return "; ".join(dict.fromkeys(messages[-SHOWN_LINES:])) or "no reason given"

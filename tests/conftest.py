@@ -1,4 +1,4 @@
-"""Pictures, and files that try to make ffmpeg read other files, for several test folders."""
+"""Fixtures for several test folders: pictures, and files that try to make ffmpeg read other files."""
 
 import shutil
 import subprocess
@@ -41,7 +41,7 @@ PLAYLISTS = {
     "rtsp": "RTSPtext\nrtsp://127.0.0.1:9/{secret}\n",
     "tedcaptions": '{{"captions":[{{"duration":1,"content":"{secret}","startOfParagraph":true,"startTime":0}}]}}',
 }
-"""By kind; ``{secret}`` stands for the path of a real file. A reader that follows them finds what they name."""
+"""Playlists by format; ``{secret}`` is the path of an existing file, so that a reader that follows them finds it."""
 
 
 TESTS = Path(__file__).parent
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def private_folder(tmp_path_factory):
-    """A sound of three seconds as WAV and as segments of HLS and DASH."""
+    """A folder with three seconds of audio as WAV and as segments of HLS and DASH."""
     folder = tmp_path_factory.mktemp("private")
     for name in ("secret.wav", "secret.ts", "secret.mpd"):
         command = [ffmpeg_program(), "-v", "error", "-f", "lavfi", "-i", "sine=d=3", name]
@@ -67,13 +67,13 @@ def private_folder(tmp_path_factory):
 
 @pytest.fixture
 def secret(private_folder, tmp_path):
-    """A sound that may not be read, in a folder of its own."""
+    """An audio file that must not be read, in its own folder."""
     return Path(shutil.copytree(private_folder, tmp_path / "private")) / "secret.wav"
 
 
 @pytest.fixture(params=PLAYLISTS)
 def playlist(request, secret):
-    """Writes a playlist that names the secret, under a name of choice beside the secret's folder."""
+    """Write a playlist that names the secret, with the given name, next to the folder of the secret."""
 
     def write(name):
         path = secret.parents[1] / name
@@ -92,7 +92,7 @@ def astronaut():
 
 @pytest.fixture(scope="session")
 def two_faces(astronaut):
-    """(pictures side by side) the astronaut at 60 % on the left, at full size on the right; (512, 820, 3)."""
+    """The astronaut at 60 % on the left and at full size on the right; (512, 820, 3)."""
     small = cv2.resize(astronaut, (308, 308), interpolation=cv2.INTER_AREA)
     left = np.full((512, 308, 3), 120, np.uint8)
     left[100:408] = small

@@ -1,4 +1,4 @@
-"""Files are whole or absent, whoever else writes them and however a writer ends."""
+"""Atomic output files with several writers, killed writers and errors."""
 
 import multiprocessing
 import os
@@ -48,7 +48,7 @@ def names(folder):
     return sorted(os.listdir(folder))
 
 
-def test_the_target_appears_at_the_end(tmp_path):
+def test_target_appears_at_the_end(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
     with AtomicOutput(target) as output:
@@ -104,7 +104,7 @@ def test_many_processes_with_one_target_all_succeed(tmp_path):
 
 
 @POSIX
-def test_killed_writers_leave_nothing_under_the_name_and_are_swept_by_the_next(tmp_path):
+def test_killed_writers_leave_no_target_and_are_swept_by_the_next(tmp_path):
     for _ in range(20):
         with writer(tmp_path / "a.txt") as (process, name):
             assert name in names(tmp_path)
@@ -116,7 +116,7 @@ def test_killed_writers_leave_nothing_under_the_name_and_are_swept_by_the_next(t
     assert names(tmp_path) == ["b.txt"]
 
 
-def test_a_writer_that_lives_is_left_alone(tmp_path):
+def test_file_of_a_running_writer_is_kept(tmp_path):
     with writer(tmp_path / "a.txt") as (_, theirs), AtomicOutput(tmp_path / "b.txt") as ours:
         for round_s in (0.0, 0.05, 0.1):
             time.sleep(round_s)
@@ -131,7 +131,7 @@ def test_a_writer_that_lives_is_left_alone(tmp_path):
 
 
 @POSIX
-def test_a_library_that_opens_and_closes_the_file_does_not_release_it(tmp_path):
+def test_opening_and_closing_the_file_does_not_release_the_lock(tmp_path):
     with AtomicOutput(tmp_path / "a.txt") as output:
         output.path.write_text("written by name, opened and closed")
         write_again = [sys.executable, "-c", WRITE_ANOTHER, str(tmp_path / "b.txt")]
@@ -178,7 +178,7 @@ def test_only_files_of_this_machine_are_swept(tmp_path, kind, stays):
 
 
 @POSIX
-def test_files_of_other_people_and_programs_are_never_touched(tmp_path):
+def test_files_of_other_users_and_programs_are_never_touched(tmp_path):
     real = leftover(tmp_path)
     own = [real.name + suffix for suffix in ("", ".mp4", "~")]
     tags = real.name.removeprefix(".sadtalker-").removesuffix("-000000000000.part")

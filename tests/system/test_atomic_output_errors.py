@@ -40,7 +40,7 @@ def test_names_with_undecodable_bytes(tmp_path):
 
 
 @POSIX
-def test_a_linked_target_is_replaced_where_it_lies(tmp_path):
+def test_linked_target_is_replaced_at_its_own_place(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (tmp_path / "link.txt").symlink_to("other/real.txt")
@@ -54,7 +54,7 @@ def test_a_linked_target_is_replaced_where_it_lies(tmp_path):
 
 
 @POSIX
-def test_links_that_lead_nowhere_or_in_circles(tmp_path):
+def test_broken_and_circular_links_are_rejected(tmp_path):
     (tmp_path / "circle.txt").symlink_to("circle.txt")
     (tmp_path / "lost.txt").symlink_to("missing/real.txt")
     for name in ("circle.txt", "lost.txt"):
@@ -64,7 +64,7 @@ def test_links_that_lead_nowhere_or_in_circles(tmp_path):
 
 
 @POSIX
-def test_what_is_no_file_is_not_replaced(tmp_path):
+def test_targets_that_are_not_files_are_not_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "null").symlink_to("/dev/null")
@@ -100,7 +100,7 @@ def test_system_errors_at_every_step_are_one_sentence(tmp_path, monkeypatch, pla
     assert names(tmp_path) == []
 
 
-def test_other_failures_of_a_library_become_the_sentence_that_was_asked_for(tmp_path):
+def test_listed_exceptions_are_raised_as_the_given_error(tmp_path):
     def write(_path):
         raise RuntimeError("file write failed\nin a library")
 
@@ -125,7 +125,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_disk_that_runs_full_and_another_disk(small_disk, tmp_path):
+def test_disk_that_becomes_full_and_another_disk(small_disk, tmp_path):
     write_text(small_disk / "a.txt", "fits")
     with pytest.raises(MediaError, match=r"disk of .*a\.txt is full"):
         write_text(small_disk / "a.txt", "x" * 300_000)
@@ -137,7 +137,7 @@ def test_a_disk_that_runs_full_and_another_disk(small_disk, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs the right to mount a file system")
-def test_a_read_only_disk(small_disk):
+def test_read_only_disk(small_disk):
     (small_disk / "old.txt").write_text("old")
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(MediaError, match="Read-only file system"):

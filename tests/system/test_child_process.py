@@ -1,4 +1,4 @@
-"""Children end with their parent, however it ends."""
+"""Child processes end with their parent for any reason."""
 
 import contextlib
 import os
@@ -113,7 +113,7 @@ def test_no_ffmpeg_outlives_a_killed_parent(long_sound, source):
 
 @POSIX
 @pytest.mark.parametrize("feed", [[], ["feed"]], ids=["read", "fed"])
-def test_a_child_that_looks_at_no_pipe_ends_with_its_parent(tmp_path, feed):
+def test_child_that_reads_no_pipe_ends_with_its_parent(tmp_path, feed):
     with parent(STUCK, tmp_path, *feed) as process:
         assert descendants(str(tmp_path))
         process.send_signal(signal.SIGKILL)
@@ -121,7 +121,7 @@ def test_a_child_that_looks_at_no_pipe_ends_with_its_parent(tmp_path, feed):
 
 
 @POSIX
-def test_a_child_outlives_the_thread_that_started_it():
+def test_child_outlives_the_thread_that_started_it():
     started = []
     thread = threading.Thread(target=lambda: started.append(ChildProcess(["sleep", "600"], feed=False)))
     thread.start()
@@ -133,7 +133,7 @@ def test_a_child_outlives_the_thread_that_started_it():
 
 
 @POSIX
-def test_exit_code_input_and_output_are_the_programs_own():
+def test_exit_code_input_and_output_are_those_of_the_program():
     child = ChildProcess(["sh", "-c", "echo out; echo words >&2; exit 7"], feed=False)
     assert (child.stdout.read(), child.stderr.read(), child.wait()) == (b"out\n", b"words\n", 7)
     child.close()
@@ -145,7 +145,7 @@ def test_exit_code_input_and_output_are_the_programs_own():
 
 
 @POSIX
-def test_a_fed_program_that_ends_is_noticed_by_who_feeds_it():
+def test_writer_notices_that_the_program_has_ended():
     child = ChildProcess(["true"], feed=True)
     child.wait()
     with pytest.raises(BrokenPipeError):
@@ -176,7 +176,7 @@ def test_many_children_leave_neither_processes_nor_file_descriptors():
 
 
 @POSIX
-def test_a_killed_watcher_does_not_keep_the_program_alive():
+def test_killed_watcher_does_not_keep_the_program_alive():
     others = psutil.Process().children()
     child = ChildProcess(["sleep", "600"], feed=False)
     (shell,) = set(psutil.Process().children()) - set(others)
@@ -200,7 +200,7 @@ def test_without_a_shell_children_are_started_directly(monkeypatch):
 
 
 @pytest.mark.skipif(sys.maxsize < 2**32, reason="the size is that on 64-bit Windows")
-def test_the_job_limits_have_the_layout_of_windows():
+def test_job_limits_have_the_layout_of_windows():
     """sizeof(JOBOBJECT_EXTENDED_LIMIT_INFORMATION) and the offset of LimitFlags on 64-bit Windows."""
     import ctypes
 

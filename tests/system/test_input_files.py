@@ -29,7 +29,7 @@ OPENS_OTHERS = {
     *("libopenmpt", "libmodplug", "dvdvideo", "bluray", "rawvideo", "data", "bin", "tty"),
 }
 LATE_S = 10.0
-"""Far more than any refusal takes, far less than a live playlist keeps ffmpeg waiting."""
+"""Much longer than a rejection takes, much shorter than ffmpeg waits for a live playlist."""
 
 
 def first_frame(path):
@@ -76,7 +76,7 @@ def test_error_explains_what_to_choose_instead(playlist):
     assert "choose the file with the audio" in str(caught.value)
 
 
-def test_the_allow_list_holds_nothing_that_opens_other_files():
+def test_allow_list_contains_no_demuxer_that_opens_other_files():
     assert set(FILE_DEMUXERS).isdisjoint(OPENS_OTHERS)
     listed = subprocess.run([ffmpeg_program(), "-v", "quiet", "-demuxers"], check=True, capture_output=True, text=True)
     aliases = [line.split()[1].split(",") for line in listed.stdout.splitlines() if line.startswith(" D")]
@@ -116,7 +116,7 @@ def test_any_name_is_only_a_file(secret, tmp_path, monkeypatch, name):
 
 @pytest.mark.parametrize("name", ["a%d", "a%03d", "a*", "a?", "a{b}", "a[b]"])
 @pytest.mark.skipif(os.name == "nt", reason="these names are not possible there")
-def test_pattern_characters_in_a_pictures_name_stand_for_themselves(tmp_path, name):
+def test_pattern_characters_in_picture_names_are_literal(tmp_path, name):
     def picture(path, colour):
         source = ["-f", "lavfi", "-i", f"color={colour}:s=80x80:d=1", "-frames:v", "1", "-f", "image2", "-update", "1"]
         subprocess.run([ffmpeg_program(), "-v", "error", *source, tmp_path / "made.jxl"], check=True)
@@ -130,7 +130,7 @@ def test_pattern_characters_in_a_pictures_name_stand_for_themselves(tmp_path, na
     assert max(red, blue) < 50
 
 
-def test_a_pattern_whose_files_exist_is_not_expanded(tmp_path):
+def test_pattern_with_existing_files_is_not_expanded(tmp_path):
     """A text named like a pattern must not become the pictures that the pattern names."""
     for index in range(3):
         Image.new("RGB", (100, 100), "red").save(tmp_path / f"private{index}.png")
@@ -146,7 +146,7 @@ def box(kind, *parts):
     return struct.pack(">I4s", 8 + len(body), kind) + body
 
 
-def test_a_movie_whose_samples_lie_in_another_file_is_not_followed(secret, tmp_path):
+def test_movie_with_samples_in_another_file_is_not_followed(secret, tmp_path):
     """QuickTime's data reference: the samples of track 1 are in the file that ``dref`` names."""
     made = tmp_path / "made.mov"
     source = ["-i", secret, "-c:a", "pcm_s16le", "-movflags", "faststart"]
@@ -204,7 +204,7 @@ def test_standard_input_from_a_file_is_rejected_too(secret):
             assert "not a regular file" in run.stderr
 
 
-def test_a_link_to_a_file_is_read(secret, tmp_path):
+def test_link_to_a_file_is_read(secret, tmp_path):
     (tmp_path / "link.wav").symlink_to(secret)
     (tmp_path / "second.wav").symlink_to("link.wav")
     assert require_file(tmp_path / "second.wav", "sound") == tmp_path / "second.wav"
@@ -220,7 +220,7 @@ def test_other_files_are_not_playlists(head):
     assert not is_playlist(head)
 
 
-def test_the_demuxer_is_named_only_where_ffmpeg_would_look_for_patterns(tmp_path):
+def test_demuxer_is_set_only_where_ffmpeg_would_expand_patterns(tmp_path):
     assert picture_arguments(Path("a.jxl")) == picture_arguments(Path("a%d.wav")) == []
     assert picture_arguments(Path("a%d.JXL")) == ["-f", "jpegxl_pipe"]
     movie = tmp_path / "movie.jpg"
@@ -230,7 +230,7 @@ def test_the_demuxer_is_named_only_where_ffmpeg_would_look_for_patterns(tmp_path
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.jpeg", "a%d.jpg", "a.tga", "a%d.tga", "a.png", "a.tif", "a.webp"])
 @pytest.mark.skipif(os.name == "nt", reason="these names are not possible there")
-def test_pictures_are_read_by_ffmpeg_as_well(tmp_path, name):
+def test_pictures_are_read_by_ffmpeg_too(tmp_path, name):
     Image.new("RGB", (100, 80), "lime").save(tmp_path / name)
     for other in ("a0", "a1"):
         Image.new("RGB", (64, 64), "red").save(tmp_path / f"{other}{Path(name).suffix}")

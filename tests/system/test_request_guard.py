@@ -1,4 +1,4 @@
-"""Requests of other pages and for other names are refused; those of the own page and of programs are answered."""
+"""Requests from other pages and for other hosts are rejected; those of the own page and of programs are accepted."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def scope(host="127.0.0.1:7860", origin=None, method="POST", kind="http", **more
     "host",
     ["127.0.0.1:7860", "127.0.0.1", "localhost", "LOCALHOST:7860", "localhost.:7860", "[::1]:7860", "127.8.9.10:80"],
 )
-def test_names_of_this_machine_are_answered(host):
+def test_names_of_this_machine_are_accepted(host):
     assert rejection_reason(scope(host), LOCAL) == ""
 
 
@@ -39,18 +39,18 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("host", HOSTILE)
-def test_other_names_are_refused(host):
+def test_other_names_are_rejected(host):
     reason = rejection_reason(scope(host), LOCAL)
     assert reason.endswith(".")
     assert "allowed host names" in reason
 
 
-def test_a_request_names_one_host():
+def test_request_must_have_one_host():
     for headers in ([], [(b"host", b"localhost"), (b"Host", b"evil.example")]):
         assert "exactly one Host" in rejection_reason({"type": "http", "method": "GET", "headers": headers}, LOCAL)
 
 
-def test_listening_on_every_address_answers_for_addresses_only():
+def test_server_on_every_address_accepts_addresses_only():
     for host in ("192.168.1.5:7860", "[2001:db8::1]:7860", "10.0.0.1", "localhost"):
         assert rejection_reason(scope(host, f"http://{host}"), EVERYWHERE) == ""
     assert rejection_reason(scope("mybox:7860"), EVERYWHERE)
@@ -61,7 +61,7 @@ def test_listening_on_every_address_answers_for_addresses_only():
 @pytest.mark.parametrize(
     ("bound", "host"), [("192.168.1.5", "192.168.1.5:7860"), ("MyBox.lan", "mybox.lan"), ("::1", "[::1]:7860")]
 )
-def test_the_address_listened_on_is_answered(bound, host):
+def test_bound_address_is_accepted(bound, host):
     assert rejection_reason(scope(host), AllowedHosts(bound=bound)) == ""
     assert rejection_reason(scope("localhost"), AllowedHosts(bound=bound)) == ""
     assert rejection_reason(scope("evil.example"), AllowedHosts(bound=bound))
@@ -77,7 +77,7 @@ def test_the_address_listened_on_is_answered(bound, host):
         "http://127.0.0.1:7860/", "http://127.0.0.1:7860 http://evil.example", "//127.0.0.1:7860", "127.0.0.1:7860",
     ],
 )  # fmt: skip
-def test_pages_of_other_origins_are_refused(kind, origin):
+def test_pages_of_other_origins_are_rejected(kind, origin):
     assert "other sites" in rejection_reason(scope(origin=origin, kind=kind), LOCAL)
 
 
@@ -104,11 +104,11 @@ def test_every_method_is_checked(method):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-def test_the_own_page_is_answered(host, origin, kind):
+def test_own_page_is_accepted(host, origin, kind):
     assert rejection_reason(scope(host, origin, kind=kind), LOCAL) == ""
 
 
-def test_a_proxy_is_named_once_for_host_and_origin():
+def test_name_of_a_proxy_counts_for_host_and_origin():
     for host in ("page.example.org", "page.example.org:443", "a.tunnel.example", "127.0.0.1:7860"):
         assert rejection_reason(scope(host, "https://page.example.org"), PROXIED) == ""
     assert rejection_reason(scope("localhost:7860", "https://app.example.org:8443"), PROXIED) == ""
@@ -120,7 +120,7 @@ def test_a_proxy_is_named_once_for_host_and_origin():
         assert rejection_reason(scope(host, origin), PROXIED)
 
 
-def test_what_the_browser_says_counts_without_an_origin():
+def test_sec_fetch_site_is_checked_without_an_origin():
     for site in ("cross-site", "same-site", "Cross-Site"):
         assert rejection_reason(scope(sec_fetch_site=site), LOCAL)
         assert rejection_reason(scope(sec_fetch_site=site, method="GET"), LOCAL) == ""
@@ -128,7 +128,7 @@ def test_what_the_browser_says_counts_without_an_origin():
         assert rejection_reason(scope(sec_fetch_site=site), LOCAL) == ""
 
 
-def test_a_server_for_every_host_still_checks_the_origin():
+def test_server_for_every_host_still_checks_the_origin():
     allowed = AllowedHosts(any_host=True)
     assert rejection_reason(scope("anything.example", "http://anything.example"), allowed) == ""
     assert rejection_reason(scope("anything.example", "http://evil.example"), allowed)
@@ -147,7 +147,7 @@ def test_loopback():
 
 
 def called(request):
-    """What an application behind the guard saw, and what the client got."""
+    """Return the requests that reached the application and the messages sent to the client."""
     seen, sent = [], []
 
     async def app(scope, receive, send):
@@ -161,7 +161,7 @@ def called(request):
     return seen, sent
 
 
-def test_a_refused_request_gets_a_sentence_and_the_application_nothing():
+def test_rejected_request_gets_a_message_and_does_not_reach_the_application():
     seen, (start, body) = called(scope("evil.example"))
     assert (seen, start["status"]) == ([], 403)
     headers = dict(start["headers"])
@@ -172,11 +172,11 @@ def test_a_refused_request_gets_a_sentence_and_the_application_nothing():
     assert body["body"] == b""
 
 
-def test_a_refused_websocket_is_closed_before_it_opens():
+def test_rejected_websocket_is_closed_before_it_opens():
     seen, sent = called(scope(origin="http://evil.example", kind="websocket"))
     assert (seen, sent[0]["type"], sent[0]["code"]) == ([], "websocket.close", 1008)
 
 
-def test_what_is_allowed_arrives():
+def test_allowed_requests_reach_the_application():
     assert called(scope()) == (["http"], [])
     assert called({"type": "lifespan"}) == (["lifespan"], [])

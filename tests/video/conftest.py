@@ -9,7 +9,7 @@ from sadtalker_ext.ffmpeg import ffmpeg_program
 
 @pytest.fixture
 def make_media(tmp_path: Path) -> Callable[..., Path]:
-    """A file in ``tmp_path`` made by ffmpeg from lavfi sources and further arguments."""
+    """Create a file in ``tmp_path`` with ffmpeg from lavfi sources and further arguments."""
 
     def make(name: str, *sources: str, arguments: tuple[str, ...] = ()) -> Path:
         inputs = [word for source in sources for word in ("-f", "lavfi", "-i", source)]

@@ -1,4 +1,4 @@
-"""Small drawings, documents and data files, each with words that its refusal must hold, and how to be refused."""
+"""Small drawings, documents and data files, each with a phrase of its error message, and a helper that reads them."""
 
 import gzip
 import struct
@@ -67,7 +67,7 @@ DOCUMENTS = {
 
 LIMIT_PX = 2048
 QUICK_S = 5.0
-"""Far more than a refusal takes, far less than decoding these files would."""
+"""Much longer than a rejection takes, much shorter than decoding these files."""
 READING = """
 import sys
 from sadtalker_ext.errors import MediaError
@@ -79,7 +79,7 @@ except MediaError:
 """
 
 
-def refusal(path):
+def error_of(path):
     begun_s = time.monotonic()
     with pytest.raises(MediaError) as caught:
         read_picture(path, LIMIT_PX)

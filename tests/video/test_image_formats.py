@@ -1,4 +1,4 @@
-"""Pillow opens photographs only, and documents are refused by their content before any decoder starts."""
+"""Picture formats: only photographs are opened, documents are rejected before any decoder starts."""
 
 import ast
 import io
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from documents import DOCUMENTS, EPS, READING, SVG, refusal
+from documents import DOCUMENTS, EPS, READING, SVG, error_of
 from PIL import Image, features
 
 import sadtalker_ext
@@ -29,13 +29,13 @@ def never(*_, **__):
 
 @pytest.mark.parametrize("ending", ["own", "png", "jpg", "mp4", "gif", ""])
 @pytest.mark.parametrize("kind", DOCUMENTS)
-def test_documents_are_refused_whatever_they_are_called(tmp_path, monkeypatch, kind, ending):
+def test_documents_are_rejected_under_any_name(tmp_path, monkeypatch, kind, ending):
     content, words = DOCUMENTS[kind]
     path = tmp_path / ("file" if not ending else f"file.{kind if ending == 'own' else ending}")
     path.write_bytes(content)
     monkeypatch.setattr(subprocess, "Popen", never)
     monkeypatch.setattr(subprocess, "run", never)
-    sentence = refusal(path)
+    sentence = error_of(path)
     assert words in sentence
     assert "save it as PNG or JPEG" in sentence
 
@@ -80,7 +80,7 @@ def test_only_listed_formats_are_opened(tmp_path):
         open_image(io.BytesIO(EPS))
 
 
-def test_a_narrower_list_is_kept(tmp_path):
+def test_narrower_list_of_formats_is_respected(tmp_path):
     Image.new("RGB", (100, 100)).save(tmp_path / "a.gif")
     with pytest.raises(Image.UnidentifiedImageError):
         open_image(tmp_path / "a.gif", ("JPEG", "PNG"))
@@ -136,11 +136,11 @@ def test_no_other_code_opens_pictures():
         "from PIL import ImageFile\nImageFile.Parser()", "import imageio.v3 as iio\niio.imread(p)",
     ],
 )  # fmt: skip
-def test_the_rule_sees_what_it_should(source):
+def test_rule_detects_other_readers(source):
     assert len(list(picture_readers(source))) == 1
 
 
-def test_the_rule_lets_pass_what_it_should():
+def test_rule_accepts_harmless_code():
     harmless = "from PIL import Image\nimport io\nImage.new('L', (1, 1)).save(p)\np.open()\nopen(p)\nio.open(p)"
     assert list(picture_readers(harmless)) == []
 
@@ -158,12 +158,12 @@ UNMADE = {"heic", "heif"}
 """No encoder at hand writes these."""
 
 
-def test_every_ending_is_tried():
+def test_every_extension_is_covered():
     assert {f".{ending}" for ending in {*SAVED, *ENCODED, *UNMADE}} == PICTURES
 
 
 @pytest.mark.parametrize("ending", SAVED)
-def test_every_ending_of_pictures_is_read(tmp_path, ending):
+def test_every_picture_extension_is_read(tmp_path, ending):
     if SAVED[ending] == "JPEG2000" and not features.check("jpg_2000"):
         pytest.skip("this Pillow has no JPEG 2000")
     picture = Image.new("1" if ending == "pbm" else "L" if ending == "pgm" else "RGB", (90, 70), "white")
@@ -190,7 +190,7 @@ VIDEOS = ("mp4", "mkv", "webm", "avi", "mov", "flv", "ts", "m2ts", "mpg", "ogv",
 
 
 @pytest.mark.parametrize("ending", VIDEOS)
-def test_videos_are_no_documents(tmp_path, ending):
+def test_videos_are_not_documents(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     size = "176x144" if ending == "3gp" else "96x80"
     source = ["-f", "lavfi", "-i", f"testsrc=s={size}:d=0.4:r=25"]
@@ -198,7 +198,7 @@ def test_videos_are_no_documents(tmp_path, ending):
     assert read_picture(path, LIMIT_PX).notes == ("The picture is a video; its first frame is used.",)
 
 
-def test_photographs_with_documents_in_their_words_are_pictures(tmp_path):
+def test_photographs_with_documents_in_their_comments_are_pictures(tmp_path):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 80, 3), np.uint8))
     picture.save(tmp_path / "a.jpg", comment=b"%!PS-Adobe-3.0 EPSF %PDF-1.4 " + SVG)
     picture.save(tmp_path / "a.gif", comment=b"%PDF-1.4 " + SVG)
@@ -206,7 +206,7 @@ def test_photographs_with_documents_in_their_words_are_pictures(tmp_path):
         assert read_picture(tmp_path / name, LIMIT_PX).pixels.shape == (80, 80, 3)
 
 
-def test_random_beginnings_of_files_are_judged_without_errors():
+def test_random_file_heads_raise_no_errors():
     random = np.random.default_rng(7)
     starts = [content[:40] for content, _ in DOCUMENTS.values()]
     for number in range(500):
@@ -214,7 +214,7 @@ def test_random_beginnings_of_files_are_judged_without_errors():
         assert isinstance(describe_document(start + random.bytes(int(random.integers(0, 300)))), str)
 
 
-def test_an_empty_or_missing_file_is_no_document(tmp_path):
+def test_empty_or_missing_file_is_not_a_document(tmp_path):
     (tmp_path / "empty").touch()
     reject_documents(tmp_path / "empty")
     with pytest.raises(MediaError, match="missing cannot be opened"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from documents import READING, refusal
+from documents import READING, error_of
 from PIL import Image
 
 import sadtalker_ext
@@ -84,17 +84,17 @@ def hostile(kind):
      "comment.ppm", "huge.tga", "text.png", "profile.png", "parts.png", "large.png"],
 )  # fmt: skip
 @pytest.mark.filterwarnings("error")
-def test_files_that_would_take_too_much_are_refused_at_once(tmp_path, kind):
+def test_expensive_files_are_rejected_at_once(tmp_path, kind):
     (tmp_path / kind).write_bytes(hostile(kind))
-    assert "8192 px" in (sentence := refusal(tmp_path / kind)) or "damaged" in sentence
+    assert "8192 px" in (sentence := error_of(tmp_path / kind)) or "damaged" in sentence
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif", "a.jpg"])
-def test_files_of_gigabytes_are_refused_unread(tmp_path, name):
+def test_files_of_gigabytes_are_rejected_without_reading(tmp_path, name):
     Image.new("RGB", (100, 100)).save(tmp_path / name)
     with (tmp_path / name).open("r+b") as file:
         file.truncate((1 << 30) + 1)
-    assert "1,074 MB, more than" in refusal(tmp_path / name)
+    assert "1,074 MB, more than" in error_of(tmp_path / name)
 
 
 @pytest.mark.parametrize("head", [b"P6 100 100 254\n", b"P3 100 100 255\n"])
@@ -103,10 +103,10 @@ def test_formats_that_pillow_decodes_in_python_have_a_lower_limit(tmp_path, monk
     (tmp_path / "a.ppm").write_bytes(head + content)
     assert read_picture(tmp_path / "a.ppm", LIMIT_PX).original_size_px == (100, 100)
     monkeypatch.setattr(image_limits, "MAX_SLOW_BYTES", 10_000)
-    assert "in its format" in refusal(tmp_path / "a.ppm")
+    assert "in its format" in error_of(tmp_path / "a.ppm")
 
 
-def test_many_frames_and_pages_cost_nothing(tmp_path):
+def test_further_frames_and_pages_are_not_decoded(tmp_path):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 80), np.uint8))
     page, pages = picture.tobytes(), bytearray(b"II*\0" + struct.pack("<I", 8 + 6400))
     pages += page
@@ -135,7 +135,7 @@ def test_many_frames_and_pages_cost_nothing(tmp_path):
         assert read.notes == ("The picture contains several images; the first is used.",)
 
 
-def test_a_directory_that_leads_to_itself(tmp_path):
+def test_tiff_directory_that_refers_to_itself(tmp_path):
     tags = [(256, 4, 1, 100), (257, 4, 1, 100), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 110)]
     content = tiff(*tags, (278, 4, 1, 100), (279, 4, 1, 10_000), then=8, tail=bytes(10_000))
     (tmp_path / "loop.tif").write_bytes(content)
@@ -158,10 +158,10 @@ def test_pillow_prints_no_warnings(tmp_path, kind):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "a.gif", "a.bmp", "a.ppm", "a.tga", "a.jp2"])
-def test_files_cut_off_anywhere_are_read_or_refused_in_one_sentence(tmp_path, name):
+def test_truncated_files_are_read_or_rejected_in_one_sentence(tmp_path, name):
     noise = np.random.default_rng(0).integers(0, 255, (80, 80, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / name)
     whole = (tmp_path / name).read_bytes()
     for part in (1, 2, 4, 8, 12, 16, 20, 24, 40, 100, 300, len(whole) // 2, len(whole) - 40):
         (tmp_path / name).write_bytes(whole[:part])
-        refusal(tmp_path / name)
+        error_of(tmp_path / name)

@@ -19,14 +19,14 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_any_text_comes_back_as_it_was(make_media, text):
+def test_any_text_is_read_back_unchanged(make_media, text):
     tags = {"comment": text, "description": text[::-1]}
     path = make_media("a.mp4", "color=s=64x64:d=0.1", arguments=tuple(metadata_arguments(tags)))
     read = read_metadata(path)
     assert {name: read[name] for name in tags} == tags
 
 
-def test_own_names(make_media):
+def test_custom_tag_names(make_media):
     tags = {"sadtalker_settings": "a=1\nb", "comment": "c"}
     assert needs_custom_tags(tags)
     assert not needs_custom_tags({"comment": "c", "description": "d"})
@@ -38,12 +38,12 @@ def test_own_names(make_media):
 @pytest.mark.parametrize(
     ("tags", "message"), [({"a=b": "x"}, "'a=b'"), ({"comment": "a\0b"}, "NUL"), ({"comment": "x" * 20000}, "too long")]
 )
-def test_what_a_video_cannot_hold_is_refused(tags, message):
+def test_invalid_tags_are_rejected(tags, message):
     with pytest.raises(MediaError, match=message):
         metadata_arguments(tags)
 
 
-def test_a_file_that_is_no_video_is_refused(tmp_path):
+def test_file_that_is_not_a_video_is_rejected(tmp_path):
     (tmp_path / "a.mp4").write_text("no video")
     with pytest.raises(MediaError, match=r"a\.mp4 cannot be read as a video"):
         read_metadata(tmp_path / "a.mp4")

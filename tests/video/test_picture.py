@@ -51,12 +51,12 @@ def test_exif_orientation(tmp_path, scene, orientation):
     assert picture.original_size_px == (120, 90)
 
 
-def test_broken_exif_does_not_matter(tmp_path, scene):
+def test_broken_exif_is_ignored(tmp_path, scene):
     Image.fromarray(scene).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
     assert read_picture(tmp_path / "a.jpg", LIMIT_PX).pixels.shape == (90, 120, 3)
 
 
-def test_transparent_parts_become_white_and_are_mentioned(tmp_path, scene):
+def test_transparent_parts_become_white_with_a_note(tmp_path, scene):
     alpha = np.full((90, 120, 1), 255, np.uint8)
     alpha[:45], alpha[45:50] = 0, 128
     Image.fromarray(np.concatenate([scene, alpha], axis=2)).save(tmp_path / "a.png")
@@ -68,7 +68,7 @@ def test_transparent_parts_become_white_and_are_mentioned(tmp_path, scene):
 
 
 @pytest.mark.parametrize("lowest", [255, 254])
-def test_an_opaque_alpha_channel_is_no_news(tmp_path, scene, lowest):
+def test_opaque_alpha_channel_adds_no_note(tmp_path, scene, lowest):
     alpha = np.full((90, 120, 1), 255, np.uint8)
     alpha[::7, ::5] = lowest
     Image.fromarray(np.concatenate([scene, alpha], axis=2)).save(tmp_path / "a.png")
@@ -77,7 +77,7 @@ def test_an_opaque_alpha_channel_is_no_news(tmp_path, scene, lowest):
     assert picture.notes == ()
 
 
-def test_no_dark_fringe_when_a_cut_out_is_reduced(tmp_path):
+def test_resized_cut_out_has_no_dark_fringe(tmp_path):
     pixels = np.zeros((400, 400, 4), np.uint8)
     pixels[100:300, 100:300] = (250, 250, 250, 255)
     Image.fromarray(pixels).save(tmp_path / "a.png")
@@ -85,7 +85,7 @@ def test_no_dark_fringe_when_a_cut_out_is_reduced(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"])
-def test_modes_show_the_same_grey(tmp_path, mode):
+def test_all_modes_give_the_same_grey(tmp_path, mode):
     grey = np.repeat(np.linspace(0, 255, 128).round().astype(np.uint8)[None], 80, axis=0)
     image = Image.fromarray(grey)
     name, tolerance = "a.tif", 3
@@ -121,7 +121,7 @@ def test_palette_with_a_transparent_colour(tmp_path, scene):
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
-def test_animations_give_their_first_frame_and_say_so(tmp_path, name):
+def test_animations_give_their_first_frame_with_a_note(tmp_path, name):
     frames = [Image.new("RGB", (80, 70), colour) for colour in ("red", "lime", "blue")]
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=100, lossless=True)
     picture = read_picture(tmp_path / name, LIMIT_PX)
@@ -129,7 +129,7 @@ def test_animations_give_their_first_frame_and_say_so(tmp_path, name):
     assert "first" in picture.notes[0]
 
 
-def test_a_colour_profile_is_honoured(tmp_path, scene):
+def test_colour_profile_is_applied(tmp_path, scene):
     """Swapped primaries: a profile whose red is green must swap them on the screen."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(swapped_profile()))
     expected = ImageCms.profileToProfile(Image.fromarray(scene), source, ImageCms.createProfile("sRGB"))
@@ -152,12 +152,12 @@ def swapped_profile():
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "CMYK"])
-def test_a_broken_or_foreign_profile_is_ignored(tmp_path, mode):
+def test_broken_or_unsuitable_profile_is_ignored(tmp_path, mode):
     Image.new(mode, (80, 80)).save(tmp_path / "a.tif", icc_profile=b"no profile at all")
     assert read_picture(tmp_path / "a.tif", LIMIT_PX).pixels.shape == (80, 80, 3)
 
 
-def test_large_pictures_are_reduced_once_and_say_so(tmp_path):
+def test_large_pictures_are_resized_with_a_note(tmp_path):
     fine = np.zeros((600, 1000, 3), np.uint8)
     fine[::2] = 200
     Image.fromarray(fine).save(tmp_path / "a.png")
@@ -169,7 +169,7 @@ def test_large_pictures_are_reduced_once_and_say_so(tmp_path):
 
 
 @pytest.mark.parametrize("shown", [(120, 90), (90, 120)])
-def test_a_video_gives_its_first_frame_and_says_so(tmp_path, shown):
+def test_video_gives_its_first_frame_with_a_note(tmp_path, shown):
     path = tmp_path / "clip.mp4"
     source = f"color=red:s={shown[0]}x{shown[1]}:d=0.2:r=10,format=rgb24[a];color=blue:s={shown[0]}x{shown[1]}:d=1:r=10"
     graph = f"{source}[b];[a][b]concat"
@@ -180,7 +180,7 @@ def test_a_video_gives_its_first_frame_and_says_so(tmp_path, shown):
     assert picture.notes == ("The picture is a video; its first frame is used.",)
 
 
-def refusal(path):
+def error_of(path):
     with pytest.raises(MediaError) as caught:
         read_picture(path, LIMIT_PX)
     message = str(caught.value)
@@ -189,48 +189,48 @@ def refusal(path):
     return message
 
 
-def test_refusals_of_what_is_no_picture(tmp_path):
-    assert "does not exist" in refusal(tmp_path / "none.png")
-    assert "is a folder" in refusal(tmp_path)
+def test_files_that_are_not_pictures_are_rejected(tmp_path):
+    assert "does not exist" in error_of(tmp_path / "none.png")
+    assert "is a folder" in error_of(tmp_path)
     (tmp_path / "empty.png").touch()
-    assert "is empty" in refusal(tmp_path / "empty.png")
+    assert "is empty" in error_of(tmp_path / "empty.png")
     (tmp_path / "text.png").write_text("this is a text\n")
-    assert "not a picture or video" in refusal(tmp_path / "text.png")
+    assert "not a picture or video" in error_of(tmp_path / "text.png")
     (tmp_path / "text.txt").write_text("this is a text\n" * 100)
-    assert "not a picture or video" in refusal(tmp_path / "text.txt")
+    assert "not a picture or video" in error_of(tmp_path / "text.txt")
     subprocess.run([ffmpeg_program(), "-v", "error", "-f", "lavfi", "-i", "sine=d=1", tmp_path / "a.mp3"], check=True)
-    assert "not a picture or video" in refusal(tmp_path / "a.mp3")
+    assert "not a picture or video" in error_of(tmp_path / "a.mp3")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "a.gif"])
-def test_truncated_files_are_refused(tmp_path, name):
+def test_truncated_files_are_rejected(tmp_path, name):
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / name)
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
-    assert "damaged" in refusal(tmp_path / name) or "no picture" in refusal(tmp_path / name)
+    assert "damaged" in error_of(tmp_path / name) or "no picture" in error_of(tmp_path / name)
 
 
 @pytest.mark.parametrize("size", [(63, 100), (100, 63), (8193, 64), (64, 8193)])
-def test_sizes_beyond_the_range_are_refused(tmp_path, size):
+def test_sizes_outside_the_range_are_rejected(tmp_path, size):
     Image.new("L", size).save(tmp_path / "a.png")
-    assert f"{size[0]} x {size[1]} px" in refusal(tmp_path / "a.png")
+    assert f"{size[0]} x {size[1]} px" in error_of(tmp_path / "a.png")
 
 
-def test_sizes_at_the_ends_of_the_range(tmp_path):
+def test_sizes_at_the_limits_are_accepted(tmp_path):
     Image.new("L", (64, 64)).save(tmp_path / "small.png")
     Image.new("L", (8192, 64)).save(tmp_path / "long.png")
     assert read_picture(tmp_path / "small.png", LIMIT_PX).pixels.shape == (64, 64, 3)
     assert read_picture(tmp_path / "long.png", LIMIT_PX).pixels.shape == (16, 2048, 3)
 
 
-def test_decompression_bombs_are_refused_unread(tmp_path):
+def test_decompression_bombs_are_rejected_without_decoding(tmp_path):
     Image.new("1", (64, 64)).save(tmp_path / "bomb.png")
     data = bytearray((tmp_path / "bomb.png").read_bytes())
     data[16:24] = (100000).to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     (tmp_path / "bomb.png").write_bytes(data)
-    assert "8192 px" in refusal(tmp_path / "bomb.png")
+    assert "8192 px" in error_of(tmp_path / "bomb.png")
 
 
 @pytest.mark.parametrize("content", [b"", b"%PDF-1.7\n", b"plain text", b"\x89PNG\r\n\x1a\n broken"])

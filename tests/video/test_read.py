@@ -27,13 +27,13 @@ def test_rates(make_media, rate, rate_hz):
     assert probe(make_media("a.mkv", f"color=s=64x64:r={rate}:d=2")).rate_hz == pytest.approx(rate_hz, abs=1e-6)
 
 
-def test_a_sound_file_has_no_pictures(make_media):
+def test_audio_file_has_no_video(make_media):
     info = probe(make_media("a.flac", "sine=d=1"))
     assert info.has_audio
     assert not info.has_video
 
 
-def test_a_cover_picture_is_no_video(make_media, tmp_path):
+def test_cover_picture_is_not_a_video(make_media, tmp_path):
     cover, sound = make_media("c.jpg", "color=s=64x64:d=0.04"), make_media("s.mp3", "sine=d=1")
     arguments = ["-i", sound, "-i", cover, "-map", "0", "-map", "1", "-c", "copy", tmp_path / "both.mp3"]
     subprocess.run([ffmpeg_program(), "-v", "error", *arguments], check=True)
@@ -42,13 +42,13 @@ def test_a_cover_picture_is_no_video(make_media, tmp_path):
         read_frames(tmp_path / "both.mp3")
 
 
-def test_tags_cannot_pass_for_streams(make_media):
+def test_tags_are_not_parsed_as_streams(make_media):
     comment = "comment=x\n  Stream #0:0: Video: fake, 9x9, 99 fps\ndisplaymatrix: rotation of -90.00 degrees"
     info = probe(make_media("a.mp4", "color=s=64x48:r=25:d=1", arguments=("-metadata", comment)))
     assert (info.width_px, info.height_px, info.rate_hz) == (64, 48, 25)
 
 
-def test_phone_videos_stand_upright(make_media, tmp_path):
+def test_phone_videos_are_upright(make_media, tmp_path):
     halves = "color=red:s=160x60:d=0.4,drawbox=w=80:h=60:color=blue:t=fill"
     flat = make_media("flat.mp4", halves, arguments=("-crf", "1"))
     turned = tmp_path / "turned.mp4"
@@ -72,7 +72,7 @@ def levels(frames):
     return [round(((float(frame.mean()) * 219 / 255 + 16) - 40) / 10) for frame in frames]
 
 
-def test_frames_come_in_order_and_complete(make_media):
+def test_frames_are_complete_and_in_order(make_media):
     path = make_media("a.mp4", f"color=s=64x64:r=25:d=0.6,format=yuv420p,{COUNTER}", arguments=("-crf", "1"))
     frames = list(read_frames(path))
     assert all(frame.shape == (64, 64, 3) and frame.dtype == np.uint8 for frame in frames)
@@ -87,14 +87,14 @@ def test_frames_at_another_rate(make_media, rate_hz, expected):
     assert max(abs(a - b) for a, b in zip(got, expected, strict=True)) <= 1
 
 
-def test_colours_are_those_of_the_source(make_media):
+def test_colours_match_the_source(make_media):
     for size in ("128x96", "1280x720"):
         path = make_media("a.mp4", f"color=0xC86432:s={size}:d=0.1", arguments=("-crf", "1"))
         with closing(read_frames(path)) as frames:
             assert np.abs(next(frames).astype(int) - (200, 100, 50)).max() <= 4
 
 
-def test_refusals(tmp_path, make_media):
+def test_unreadable_files_are_rejected(tmp_path, make_media):
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(MediaError, match=r"text\.mp4 .*Invalid data"):
         probe(tmp_path / "text.mp4")

@@ -46,7 +46,7 @@ def nothing_left(folder, *expected):
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(8000, 1), (22050, 1), (44100, 2), (96000, 2), (192000, 2)])
 @pytest.mark.parametrize("frames", [5, 60, 83])
-def test_sound_ends_with_the_picture_and_keeps_its_rate(make_media, tmp_path, rate_hz, channels, frames):
+def test_audio_ends_with_the_video_and_keeps_its_rate(make_media, tmp_path, rate_hz, channels, frames):
     sound = make_media("s.wav", f"sine=440:r={rate_hz}:d=2.4", arguments=("-ac", str(channels)))
     spec = VideoSpec(frame_count=frames, audio=sound)
     report = write_video(still(frames), tmp_path / "out.mp4", spec)
@@ -69,7 +69,7 @@ def test_other_frame_rates(make_media, tmp_path, rate_hz):
     assert abs(picture_s - sound_s) < 0.001
 
 
-def test_the_sound_is_the_original_not_its_16_khz_version(make_media, tmp_path):
+def test_audio_is_the_original_not_the_16_khz_version(make_media, tmp_path):
     sound = make_media("s.wav", "sine=13000:r=48000:d=1")
     path = write_video(still(25), tmp_path / "o.mp4", VideoSpec(frame_count=25, audio=sound)).path
     decode = [ffmpeg_program(), "-v", "error", "-i", path, "-f", "f32le", "-ac", "1", "-"]
@@ -79,7 +79,7 @@ def test_the_sound_is_the_original_not_its_16_khz_version(make_media, tmp_path):
     assert np.abs(wave[4800:43200]).max() == pytest.approx(0.125, abs=0.01)  # lavfi's sine is 1/8 high
 
 
-def test_the_sound_of_a_late_stream_starts_at_once_like_the_speech_that_was_heard(make_media, tmp_path):
+def test_audio_of_a_late_stream_starts_at_once_like_the_decoded_speech(make_media, tmp_path):
     late = make_media("late.mkv", "color=s=64x64:d=2", "sine=d=1", arguments=("-filter:a", "asetpts=PTS+0.7/TB"))
     frames = open_speech(late).frames
     path = write_video(still(frames), tmp_path / "o.mp4", VideoSpec(frame_count=frames, audio=late)).path
@@ -95,7 +95,7 @@ def test_surround_sound(make_media, tmp_path, layout):
     assert open_speech(path).duration_s == pytest.approx(1.0, abs=0.001)
 
 
-def test_without_sound(tmp_path):
+def test_video_without_audio(tmp_path):
     report = write_video(still(10), tmp_path / "o.mp4", VideoSpec())
     assert not probe(report.path).has_audio
     assert (report.frames, report.width, report.height) == (10, 64, 64)
@@ -147,26 +147,26 @@ def test_order_and_views(tmp_path):
         assert np.abs(shown.astype(float) - view).mean() < 4
 
 
-def test_settings_travel_along(tmp_path):
+def test_tags_are_written(tmp_path):
     tags = {"comment": '{"a": "= ; # \\\\ \\n 日本語"}\nnext', "description": "AI-generated", "title": "x"}
     path = write_video(still(3), tmp_path / "o.mp4", VideoSpec(metadata=tags)).path
     read = read_metadata(path)
     assert {name: read[name] for name in tags} == tags
 
 
-def test_tags_of_the_sound_do_not_travel(make_media, tmp_path):
+def test_tags_of_the_audio_are_not_copied(make_media, tmp_path):
     sound = make_media("s.mp3", "sine=d=1", arguments=("-metadata", "comment=private", "-metadata", "artist=someone"))
     path = write_video(still(25), tmp_path / "o.mp4", VideoSpec(frame_count=25, audio=sound)).path
     assert not {"comment", "artist"} & set(read_metadata(path))
 
 
-def test_folders_are_made_and_odd_names_work(tmp_path):
+def test_folders_are_created_and_unusual_names_work(tmp_path):
     path = tmp_path / "new folder" / "日本" / "-y %03d 'a' http:b.MP4"
     assert write_video(still(3), path, VideoSpec()).path == path
     assert nothing_left(path.parent, path.name)
 
 
-def test_an_older_result_is_replaced_only_by_a_whole_one(tmp_path):
+def test_older_result_is_replaced_only_by_a_complete_one(tmp_path):
     old = tmp_path / "o.mp4"
     old.write_bytes(b"old")
     with pytest.raises(RuntimeError):
@@ -184,7 +184,7 @@ def failing(error, after=20):
 
 @pytest.mark.parametrize("after", [0, 1, 30])
 @pytest.mark.parametrize("error", [RuntimeError(), OSError(), KeyboardInterrupt(), Cancelled(), GeneratorExit()])
-def test_nothing_is_left_when_frames_fail(tmp_path, error, after):
+def test_nothing_remains_when_frames_fail(tmp_path, error, after):
     threads = threading.active_count()
     with pytest.raises(type(error)) as caught:
         write_video(failing(error, after), tmp_path / "o.mp4", VideoSpec())
@@ -219,7 +219,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     assert nothing_left(tmp_path)
 
 
-def test_frames_grow_in_a_temporary_file(tmp_path):
+def test_frames_are_written_to_a_temporary_file(tmp_path):
     seen = []
 
     def frames():
@@ -247,7 +247,7 @@ def test_fewer_or_more_frames_than_announced(tmp_path, frames):
 @pytest.mark.parametrize(
     "wrong", [np.zeros((64, 66, 3), np.uint8), np.zeros((64, 64, 3)), np.zeros((64, 64), np.uint8)]
 )
-def test_a_frame_of_another_kind_is_our_own_mistake(tmp_path, wrong):
+def test_invalid_frame_raises_value_error(tmp_path, wrong):
     for frames in ([natural(64, 64), wrong], [wrong, natural(64, 64)]):
         with pytest.raises(ValueError, match="uint8"):
             write_video(iter(frames), tmp_path / "o.mp4", VideoSpec())
@@ -259,7 +259,7 @@ def never():
     yield
 
 
-def test_places_that_cannot_be_used_are_refused_before_the_first_frame(make_media, tmp_path):
+def test_unusable_outputs_are_rejected_before_the_first_frame(make_media, tmp_path):
     sound = make_media("s.mp4", "color=s=64x64:d=1", "sine=d=1")
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "file").touch()
@@ -281,7 +281,7 @@ def test_places_that_cannot_be_used_are_refused_before_the_first_frame(make_medi
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a user whom permissions bind")
-def test_a_folder_without_permission(tmp_path):
+def test_folder_without_permission(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(MediaError, match="Permission denied"):
         write_video(never(), tmp_path / "a.mp4", VideoSpec())
@@ -290,7 +290,7 @@ def test_a_folder_without_permission(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("frames", [3, 200])
-def test_a_full_disk(tmp_path, frames, monkeypatch):
+def test_full_disk(tmp_path, frames, monkeypatch):
     monkeypatch.setattr("sadtalker_ext.video.write.file_argument", lambda _: "file:/dev/full")
     noise = (natural(128, 128, seed) for seed in range(frames))
     with pytest.raises(MediaError, match=r"disk of .*o\.mp4 is full"):
@@ -298,7 +298,7 @@ def test_a_full_disk(tmp_path, frames, monkeypatch):
     assert nothing_left(tmp_path)
 
 
-def test_ffmpeg_dying_half_way_is_told_in_its_own_words(tmp_path, monkeypatch):
+def test_error_contains_the_message_of_a_failed_ffmpeg(tmp_path, monkeypatch):
     program = tmp_path / "ffmpeg"
     program.write_text("#!/bin/sh\nhead -c 100000 >/dev/null\necho '[out#0 @ 0x55] The moon is full' >&2\nexit 3\n")
     program.chmod(0o755)
@@ -308,7 +308,7 @@ def test_ffmpeg_dying_half_way_is_told_in_its_own_words(tmp_path, monkeypatch):
     assert nothing_left(tmp_path, "ffmpeg")
 
 
-def test_a_talkative_ffmpeg_does_not_block(tmp_path, monkeypatch):
+def test_many_messages_do_not_block_ffmpeg(tmp_path, monkeypatch):
     program = tmp_path / "ffmpeg"
     program.write_text("#!/bin/sh\nyes 'a long complaint about something' | head -c 3000000 >&2\ncat >/dev/null\n")
     program.chmod(0o755)

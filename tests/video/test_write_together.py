@@ -1,4 +1,4 @@
-"""Several processes write videos into one folder, under one name, and some of them are killed."""
+"""Several processes write videos to the same folder and file, and some of them are killed."""
 
 import os
 import random
@@ -44,7 +44,7 @@ def greys(path):
         return [int(np.median(frame)) for frame in frames]
 
 
-def test_two_runs_with_one_output_both_succeed_and_one_whole_video_is_there(tmp_path):
+def test_two_runs_with_one_output_both_succeed_and_leave_one_complete_video(tmp_path):
     target = tmp_path / "o.mp4"
     runs = [start(target, grey) for grey in (60, 200)]
     for run in runs:
@@ -86,7 +86,7 @@ def test_twenty_kills_during_writing(tmp_path):
 
 
 @POSIX
-def test_an_output_on_another_disk_through_a_link(tmp_path):
+def test_output_through_a_link_to_another_disk(tmp_path):
     other = tmp_path / "other disk"
     other.mkdir()
     (tmp_path / "o.mp4").symlink_to(other / "real.mp4")
