@@ -8,8 +8,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.errors import FileRef, WeightsError
 from sadtalker_ext.weights.catalog import Checkpoint
+from sadtalker_ext.weights.errors import checkpoint_error
 
 FOLDER_VARIABLE = "SADTALKER_CHECKPOINTS"
 
@@ -42,7 +43,7 @@ def find_file(name: str, folders: Sequence[Path]) -> Path | None:
             return path
         if path.is_symlink():
             target = os.readlink(path)
-            raise WeightsError(f"{path} is a link to {target}, which does not exist; repair or remove the link")
+            raise checkpoint_error(path, f"is a link to {target}, which does not exist; repair or remove the link")
     return None
 
 
@@ -61,14 +62,14 @@ def require_checkpoint(entry: Checkpoint, folders: Sequence[Path]) -> Path:
         return found
     if similar := find_similar_name(entry.name, folders):
         raise WeightsError(
-            f"The checkpoint {entry.name} is in {similar.parent} under the name {similar.name!r}; "
-            f"rename it to exactly {entry.name}"
+            f"The checkpoint {entry.name} is in the ", FileRef("folder", similar.parent),
+            f" under the name {similar.name!r}; rename it to exactly {entry.name}",
         )
-    searched = ", ".join(str(folder) for folder in folders)
+    searched = [part for folder in folders for part in (", ", FileRef("folder", folder))][1:]
     raise WeightsError(
-        f"The checkpoint {entry.name} ({entry.purpose}) is in none of: {searched}; "
-        f"run: sadtalker weights fetch {entry.name}, or put the file into one of these folders"
-    )
+        f"The checkpoint {entry.name} ({entry.purpose}) was not found in: ", *searched,
+        f"; run: sadtalker weights fetch {entry.name}, or put the file into one of them",
+    )  # fmt: skip
 
 
 def find_similar_name(name: str, folders: Sequence[Path]) -> Path | None:

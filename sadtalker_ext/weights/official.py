@@ -21,6 +21,7 @@ from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAE
 from sadtalker_ext.weights import catalog
 from sadtalker_ext.weights.config_json import config_from_json, parse_json_object
+from sadtalker_ext.weights.errors import checkpoint_error
 from sadtalker_ext.weights.files import find_checkpoint, require_checkpoint
 from sadtalker_ext.weights.packaged import (
     BFM,
@@ -112,7 +113,7 @@ class OfficialNetworks:
     def _network(self, prefix: str) -> nn.Module:
         source, tensors = self._parts[prefix]
         if not tensors:
-            raise WeightsError(f"{source} has no tensors {prefix}*; export it again, or fetch the published file")
+            raise checkpoint_error(source, f"has no tensors {prefix}*; export it again, or fetch the published file")
         skipped = [part.removeprefix(prefix) for part in NOT_FOR_INFERENCE if part.startswith(prefix)]
         return fold(load_strict(lambda: NETWORKS[prefix](self.config), tensors, source, skipped))
 
@@ -171,8 +172,9 @@ def open_mapping(coefficients: int, folders: Sequence[Path], kind: str = BFM) ->
     else:
         (config, found), tensors = read_mapping_config(path, coefficients), read_safetensors(path)
     if found != kind:
-        raise WeightsError(
-            f"{path} maps coefficients of kind {found!r}, but the other networks use {kind!r}; keep the files of one "
+        raise checkpoint_error(
+            path,
+            f"maps coefficients of kind {found!r}, but the other networks use {kind!r}; keep the files of one "
             "export together in a separate folder"
         )
     return fold(load_strict(lambda: MappingNet(config), tensors, path))
@@ -185,7 +187,7 @@ def read_mapping_config(path: Path, coefficients: int) -> tuple[MappingNetConfig
         return MappingNetConfig(coefficients), BFM
     config = config_from_json(MappingNetConfig, parse_json_object(header[CONFIG_KEY], path), path)
     if config.coefficients != coefficients:
-        raise WeightsError(f"{path} maps {config.coefficients} coefficients, not {coefficients}; export it again")
+        raise checkpoint_error(path, f"maps {config.coefficients} coefficients, not {coefficients}; export it again")
     return config, header.get(COEFFICIENTS_KEY, BFM)
 
 
@@ -197,7 +199,7 @@ def convert_mapping(path: Path) -> tuple[Path | None, dict[str, Tensor]]:
     coefficients = {entry.name: count for count, entry in MAPPINGS.items()}.get(path.name)
     if coefficients is None:
         names = " or ".join(entry.name for entry in MAPPINGS.values())
-        raise WeightsError(f"{path} is not a mapping checkpoint that can be converted; choose {names}")
+        raise checkpoint_error(path, f"is not a mapping checkpoint that can be converted; choose {names}")
     tensors = read_entry(path, MAPPING_ENTRY)
     check_mapping(coefficients, tensors, path)
     target = path.with_name(MAPPINGS[coefficients].converted)

@@ -20,6 +20,7 @@ from sadtalker_ext.models.keypoint_detector import KeypointDetectorConfig
 from sadtalker_ext.models.pose_vae import PoseVAEConfig
 from sadtalker_ext.weights import catalog
 from sadtalker_ext.weights.config_json import config_from_json, parse_json_object
+from sadtalker_ext.weights.errors import checkpoint_error
 from sadtalker_ext.weights.files import find_checkpoint
 from sadtalker_ext.weights.state_dict import read_header
 
@@ -70,14 +71,16 @@ def read_packaged_config(path: Path) -> tuple[PackagedConfig, bool]:
         matched = _PATTERN.fullmatch(path.name)
         size_px = int(matched.group(1)) if matched else 0
         if size_px not in PACKAGED:
-            raise WeightsError(
-                f"{path} has no config of its networks in its header; export it again with sadtalker train export"
+            raise checkpoint_error(
+                path,
+                "has no config of its networks in its header; export it again with sadtalker train export"
             )
         return PackagedConfig(size_px), False
     config = config_from_json(PackagedConfig, parse_json_object(text, path), path)
     if config.coefficients not in (BFM, PUPPET):
-        raise WeightsError(
-            f"{path} has coefficients of kind {config.coefficients!r}, but only {BFM} and {PUPPET} are supported; "
+        raise checkpoint_error(
+            path,
+            f"has coefficients of kind {config.coefficients!r}, but only {BFM} and {PUPPET} are supported; "
             "export the file again"
         )
     return config, True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.weights.catalog import CATALOG
+from sadtalker_ext.weights.errors import checkpoint_error
 from sadtalker_ext.weights.files import find_file, find_similar_name
 from sadtalker_ext.weights.state_dict import read_pickle, read_safetensors
 
@@ -30,7 +31,7 @@ def find_restorer(name: str, folders: Sequence[Path]) -> Path | None:
         if name.lower() in (path.name.lower(), path.stem.lower()):
             return path
     if similar := find_similar_name(name, folders):
-        raise WeightsError(f"{similar.parent} has {similar.name!r}, not {name!r}; rename the file to exactly {name}")
+        raise WeightsError(f"There is a file {similar.name!r}, but not {name!r}; rename it to exactly {name}")
     return None
 
 
@@ -57,5 +58,5 @@ def read_restorer(path: Path) -> dict[str, Tensor]:
             break
     tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
     if not tensors or len(tensors) < len(content):
-        raise WeightsError(f"{path} does not contain a state dict; choose the file of a face restorer or upscaler")
+        raise checkpoint_error(path, "does not contain a state dict; choose the file of a face restorer or upscaler")
     return tensors

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.system.atomic_output import write_file
+from sadtalker_ext.weights.errors import checkpoint_error
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -38,17 +39,17 @@ def read_header(path: Path) -> dict[str, Any]:
         first = file.read(HEADER_LENGTH_BYTES)
         length = int.from_bytes(first, "little")
         if size < HEADER_LENGTH_BYTES or length > min(MAX_HEADER_BYTES, size):
-            raise WeightsError(f"{path} is not a safetensors file, {describe_start(path)}; fetch it again")
+            raise checkpoint_error(path, f"is not a safetensors file, {describe_start(path)}; fetch it again")
         try:
             header: dict[str, Any] = json.loads(file.read(length))
             ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
         except (ValueError, KeyError, TypeError, AttributeError) as e:
-            raise WeightsError(f"{path} is not a safetensors file, {describe_start(path)}; fetch it again") from e
+            raise checkpoint_error(path, f"is not a safetensors file, {describe_start(path)}; fetch it again") from e
     expected = HEADER_LENGTH_BYTES + length + max(ends, default=0)
     if size < expected:
-        raise WeightsError(f"{path} is truncated: {size:,} of {expected:,} bytes; fetch it again")
+        raise checkpoint_error(path, f"is truncated: {size:,} of {expected:,} bytes; fetch it again")
     if size > expected:
-        raise WeightsError(f"{path} is {size - expected:,} bytes longer than its header says; fetch it again")
+        raise checkpoint_error(path, f"is {size - expected:,} bytes longer than its header says; fetch it again")
     return header
 
 
@@ -88,7 +89,8 @@ def split_packaged(tensors: Mapping[str, Tensor], source: Path) -> dict[str, dic
         else:
             unexpected.append(key)
     if unexpected:
-        raise WeightsError(f"{source} is not a packaged SadTalker file: it has extra keys {_list(unexpected)}{REMEDY}")
+        extra = _list(unexpected)
+        raise checkpoint_error(source, f"is not a packaged SadTalker file: it has extra keys {extra}{REMEDY}")
     return parts
 
 
@@ -100,20 +102,22 @@ def read_pickle(path: Path) -> dict[str, Any]:
     mapped = zipfile.is_zipfile(path)
     with path.open("rb") as file:
         if file.read(len(ZIP_START)) == ZIP_START and not mapped:
-            raise WeightsError(f"{path} is truncated, its end is missing; fetch it again")
+            raise checkpoint_error(path, "is truncated, its end is missing; fetch it again")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch warns about pickles that are refused below anyway
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as e:
-        raise WeightsError(
-            f"{path} was not loaded: it contains more than tensors, or is damaged ({_first_line(e)}); "
+        raise checkpoint_error(
+            path,
+            f"was not loaded: it contains more than tensors, or is damaged ({_first_line(e)}); "
             "no code in it was executed; fetch it again from the project"
         ) from e
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as e:
-        raise WeightsError(f"{path} cannot be read ({_first_line(e)}), {describe_start(path)}; fetch it again") from e
+        problem = f"cannot be read ({_first_line(e)}), {describe_start(path)}; fetch it again"
+        raise checkpoint_error(path, problem) from e
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} contains a {type(content).__name__} instead of a dict; fetch it again")
+        raise checkpoint_error(path, f"contains a {type(content).__name__} instead of a dict; fetch it again")
     return content
 
 
@@ -122,7 +126,7 @@ def read_entry(path: Path, entry: str) -> dict[str, Tensor]:
     content = read_pickle(path)
     state = content.get(entry)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{path} has no state dict named {entry!r}; it contains {_list(content)}")
+        raise checkpoint_error(path, f"has no state dict named {entry!r}; it contains {_list(content)}")
     return dict(state)
 
 

@@ -108,7 +108,7 @@ def test_face_that_does_not_exist(program, portrait, voice):
     message = program.refused("animate", portrait, voice, "--face", "7")
     assert "There is no face 7 in the picture, only 1 face (0 at" in message
     message = program.refused("animate", portrait, voice, "--face", "5000,10,100,100")
-    assert "lies outside the picture of 256 x 256 px" in message
+    assert "is outside the picture of 256 x 256 px" in message
 
 
 def test_empty_folders(program, portrait, voice, tmp_path):

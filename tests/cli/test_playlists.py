@@ -12,8 +12,8 @@ def test_playlist_as_voice(program, portrait, playlist):
 
 def test_playlist_as_portrait(program, voice, playlist):
     message = program.refused("animate", playlist("innocent.png"), voice)
-    assert "innocent.png is a text file, not a picture or video that can be read; playlists and stream descriptions" in message
-    assert "innocent.mp4 is no picture" in program.refused("faces", playlist("innocent.mp4"))
+    assert "innocent.png is a text file, not a picture or video that can be read; playlists and stream" in message
+    assert "innocent.mp4 is a text file, not a picture" in program.refused("faces", playlist("innocent.mp4"))
 
 
 def test_playlist_as_settings_file(program, portrait, voice, playlist):

@@ -11,9 +11,9 @@ from sadtalker_ext.pipeline.environment import missing_packages
 
 @pytest.mark.parametrize(
     ("folders", "message"),
-    [(None, "the package mediapipe is missing. Restart"), ((), "no face models"), (("python", "solutions"), "")],
+    [(None, "the package mediapipe is missing. Install"), ((), "no face models"), (("python", "solutions"), "")],
 )
-def test_a_mediapipe_without_face_models_is_reported(tmp_path, monkeypatch, folders, message):
+def test_mediapipe_without_face_models_is_reported(tmp_path, monkeypatch, folders, message):
     tmp_path.joinpath(*(folders or ())).mkdir(parents=True, exist_ok=True)
     found = ModuleSpec("mediapipe", None, is_package=True)
     found.submodule_search_locations = [str(tmp_path)]

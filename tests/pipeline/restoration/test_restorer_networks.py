@@ -154,8 +154,8 @@ def test_nothing_in_a_file_is_executed(folder):
     ("content", "words"),
     [
         (b"", "cannot be read"),
-        (b"<!DOCTYPE html><html>", "holds more than tensors, or is damaged|web page"),
-        (b"version https://git-lfs.github.com/spec/v1", "holds more than tensors, or is damaged|large file"),
+        (b"<!DOCTYPE html><html>", "contains more than tensors, or is damaged|web page"),
+        (b"version https://git-lfs.github.com/spec/v1", "contains more than tensors, or is damaged|large file"),
     ],
 )
 def test_files_that_are_not_checkpoints_are_refused(folder, content, words):
@@ -174,7 +174,7 @@ def test_truncated_file_is_refused(folder):
 
 def test_file_without_a_state_dict_is_refused(folder):
     torch.save({"epoch": 3, "best": [1.0]}, folder / "a.pth")
-    with pytest.raises(WeightsError, match="holds no state dict of a network"):
+    with pytest.raises(WeightsError, match="does not contain a state dict"):
         read_restorer(folder / "a.pth")
 
 
