@@ -10,6 +10,7 @@ from golden_tools import given_normal, given_uniform
 
 from sadtalker_ext.engines.sadtalker import coefficients
 from sadtalker_ext.engines.sadtalker import inference as calls
+from sadtalker_ext.engines.sadtalker.parity import OfficialReference
 from sadtalker_ext.models.exp_net import ExpNet
 from sadtalker_ext.models.face_recon import FaceRecon
 from sadtalker_ext.models.folding import fold
@@ -124,7 +125,10 @@ def full_coefficients(golden, name, frames, reference_frames, style):
     rows = PoseCase(frames).coefficients(style)
     if reference_frames:
         reference = np.float32(0.2) * given_normal("refpose", reference_frames, 73)
-        rows[:, 64:] = coefficients.add_reference_pose(rows[:, 64:], reference[:, 64:70])
+        zeros = np.zeros((reference_frames, 64), np.float32)
+        moves = coefficients.to_motion(np.concatenate((zeros, reference[:, 64:70]), axis=1))
+        motion = coefficients.to_motion(rows)
+        rows = coefficients.from_motion(OfficialReference("pose", moves).apply(motion, motion[:1]))
     return rows
 
 

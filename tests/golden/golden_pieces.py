@@ -1,4 +1,4 @@
-"""What our pure pieces give for the inputs of the goldens, as full tensors by golden name."""
+"""Results of the pure functions for the inputs of the goldens, as full tensors by golden name."""
 
 import random
 import re
@@ -9,7 +9,8 @@ import torch
 from golden_tools import given_normal, given_uniform
 
 from sadtalker_ext.audio.mel import mel_basis, mel_spectrogram
-from sadtalker_ext.audio.windows import mel_windows, whole_frames
+from sadtalker_ext.audio.windows import mel_windows
+from sadtalker_ext.constants import SAMPLES_PER_FRAME
 from sadtalker_ext.engines.sadtalker import coefficients
 from sadtalker_ext.engines.sadtalker.inference import source_tensor, to_pixels
 from sadtalker_ext.geometry import crop
@@ -41,9 +42,16 @@ def align(golden):
             f"{case}.trans_params": np.array(transform),
             f"{case}.trans_params_from5": np.array(align5.align_transform(five, width, height)),
             f"{case}.img224": align5.align_picture(test_picture(width, height), transform),
-            f"{case}.lm_new": align5.align_points(points, transform),
+            f"{case}.lm_new": aligned_points(points, transform),
         }
     return out
+
+
+def aligned_points(points, transform):
+    """Return the points (N, 2), y up, in the aligned picture; the program aligns only the picture."""
+    centre = np.array([transform.x_px - transform.width_px / 2, transform.y_px - transform.height_px / 2])
+    corner = (np.array(transform.resized_px) - align5.ALIGNED_SIZE_PX) / 2
+    return (points - centre) * transform.scale - corner
 
 
 def face_crop(golden):
@@ -68,8 +76,6 @@ def blink(golden):
     for name, facts in golden.stats.items():
         if match := re.fullmatch(r"blink\.seed(\d+)\.n(\d+)", name):
             out[name] = coefficients.random_blinks(int(match[2]), random.Random(int(match[1])))[:, 0]
-        elif match := re.fullmatch(r"blink_fixed\.n(\d+)", name):
-            out[name] = coefficients.regular_blinks(int(match[1]))[:, 0]
         elif name in ("eyeblink.ratio", "idle.ratio", "idle.mel_absmax"):
             out[name] = np.zeros(facts["shape"], dtype=np.float32)
         elif name == "eyeblink.ref":
@@ -110,9 +116,9 @@ def facerender_data(golden):
     out = {
         "pic_u8_strided": pic[::16, ::16],
         "source_image": source_tensor(pic, 256).expand(2, -1, -1, -1),
-        "u8_of_linspace01_1025": to_pixels(
-            torch.linspace(0, 1, 1025, dtype=torch.float64).reshape(1, 1025, 1)
-        ).reshape(-1),
+        "u8_of_linspace01_1025": to_pixels(torch.linspace(0, 1, 1025, dtype=torch.float64).reshape(1, 1025, 1)).reshape(
+            -1
+        ),
     }
     source = np.float32(0.3) * given_normal("first_coeff", 1, 73)
     generated = np.float32(0.3) * given_normal("gen_coeff", 11, 70)
@@ -133,7 +139,9 @@ def semantics(case, what, source, generated):
     scale = {"extfull_still_s1.3": 1.3, "crop_exp2": 2.0}.get(case, 1.0)
     generated = generated.copy()
     generated[:, coefficients.EXPRESSION] *= np.float32(scale)
-    driven = coefficients.drive_coefficients(generated, source, "still" in case)
+    driven = coefficients.drive_coefficients(generated, source)
+    if "still" in case:
+        driven[:, coefficients.POSE] = source[coefficients.POSE]
     return in_lanes(coefficients.coefficient_windows(driven, range(11)), 4 if "b4" in case else 2)
 
 
@@ -152,6 +160,11 @@ LENGTHS = (0, 639, 640, 641, 1279, 1280, 16000, 31999, 32000, 54015, 100001)
 """Sample counts of the ``pcl`` table."""
 
 
+def whole_frames(samples):
+    """Return the video frames that the official code makes of ``samples``: only whole ones."""
+    return samples // SAMPLES_PER_FRAME
+
+
 def mel(golden):
     times_s = np.arange(32000) / 16000
     sweep = 0.5 * np.sin(2 * np.pi * (80 * times_s + 0.5 * (6000 - 80) / 2 * times_s * times_s))
@@ -159,7 +172,7 @@ def mel(golden):
     spectrum = mel_spectrogram(wave)
     out = {
         "wave_first64": wave[:64],
-        "pcl": np.array([(whole_frames(length) * 640, whole_frames(length)) for length in LENGTHS]),
+        "pcl": np.array([(whole_frames(length) * SAMPLES_PER_FRAME, whole_frames(length)) for length in LENGTHS]),
         "mel_synth": spectrum,
         "mel_basis": mel_basis(),
         "indiv_mels_synth": mel_windows(spectrum, range(50))[None],
@@ -168,7 +181,10 @@ def mel(golden):
         import librosa
 
         spoken = librosa.load(SPEECH, sr=16000, res_type="soxr_hq")[0]
-        out |= {"bus.wave_soxr": spoken, "bus.mel_soxr": mel_spectrogram(spoken[: whole_frames(len(spoken)) * 640])}
+        out |= {
+            "bus.wave_soxr": spoken,
+            "bus.mel_soxr": mel_spectrogram(spoken[: whole_frames(len(spoken)) * SAMPLES_PER_FRAME]),
+        }
     return out
 
 

@@ -1,4 +1,4 @@
-"""Reading goldens: pairs of numbers and descriptions, views into big tensors, inputs made from names."""
+"""Reading of goldens: pairs of values and descriptions, views into large tensors, inputs generated from names."""
 
 import ast
 import json
@@ -19,8 +19,27 @@ PREFIX = os.environ.get("SADTALKER_GOLDEN_INPUT_PREFIX") or DEFAULT_PREFIX
 
 
 EXACT = {"crop": 1e-9, "blink": 1e-6, "mel": 1e-4}
-"""Absolute tolerances of pieces whose numbers are counted, not computed by networks."""
+"""Absolute tolerances of goldens that are not outputs of networks."""
 DEEP = {"generator_512", "animation_256"}
+NOT_COMPUTED = {"face_detect": "RetinaFace and FAN are not part of this package; see sadtalker_ext/faces"}
+"""Goldens of functions that this package does not have, with the reason."""
+NOT_COMPUTED_IN = {
+    "mel": {
+        "wave_stats": "sums of the input",
+        "crop_pad_len": "audio is not padded",
+        "mel_synth_reflect_first8_last8": "padding of librosa 0.8; the official requirements pin 0.9",
+        "bus.wave_kaiser": "a different resampler",
+        "bus.mel_kaiser": "a different resampler",
+    },
+    "blink": {
+        f"blink_fixed.n{frames}": "blinks at fixed intervals are not used"
+        for frames in (10, 20, 21, 50, 141, 300, 1000)
+    },
+}
+"""Recorded arrays, by golden, of functions that this package does not have, with the reason.
+
+Other arrays of such functions (``mel.pcl``, ``align.*.lm_new``, ``blink.idle.*``) are computed in golden_pieces.py.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Our numbers against those measured from the official code.
+"""Values of this package compared with values recorded from the official code.
 
 Every pair of ``*.json`` and ``*.safetensors`` in ``SADTALKER_GOLDEN_DIR`` (default: this folder) is checked; inputs
-are made from names that begin with ``SADTALKER_GOLDEN_INPUT_PREFIX`` (default ``in.``).
+are generated from names that start with ``SADTALKER_GOLDEN_INPUT_PREFIX`` (default ``in.``).
 """
 
 import functools
@@ -12,42 +12,29 @@ import golden_renderer
 import numpy as np
 import pytest
 import torch
-from golden_tools import parse_inputs, read_goldens, view
+from golden_tools import NOT_COMPUTED, NOT_COMPUTED_IN, parse_inputs, read_goldens, view
 
 GOLDENS = read_goldens()
 COMPUTE = golden_networks.COMPUTE | golden_renderer.COMPUTE | golden_pieces.COMPUTE
-NOT_OURS = {
-    "face_detect": "RetinaFace and FAN are not part of this package: faces come from geometry/faces",
-}
-NOT_OURS_IN = {
-    "mel": {
-        "wave_stats": "sums of the input itself",
-        "crop_pad_len": "sound is never padded here",
-        "mel_synth_reflect_first8_last8": "the padding of librosa 0.8, not that of the pinned 0.9",
-        "bus.wave_kaiser": "a resampler that ours replaces",
-        "bus.mel_kaiser": "a resampler that ours replaces",
-    }
-}
-"""Numbers of goldens that belong to no part of this package, each with the reason."""
 CASES = [
     pytest.param(golden, name, id=f"{golden}-{name}")
     for golden, content in GOLDENS.items()
-    if golden not in NOT_OURS
+    if golden not in NOT_COMPUTED
     for name in content.stats
 ]
 
 
 @functools.lru_cache(maxsize=1)
 def computed(golden):
-    """Full tensors of one golden; goldens come in order, so one is kept."""
+    """Return the full tensors of one golden; tests run in order of goldens, so one is cached."""
     with torch.inference_mode():
         values = COMPUTE[golden](GOLDENS[golden])
     return {name: np.asarray(value) for name, value in values.items()}
 
 
 @pytest.mark.parametrize(("golden", "name"), CASES)
-def test_numbers_of_the_official_code(golden, name):
-    if reason := NOT_OURS_IN.get(golden, {}).get(name):
+def test_values_of_the_official_code(golden, name):
+    if reason := NOT_COMPUTED_IN.get(golden, {}).get(name):
         pytest.skip(reason)
     if golden == "mel" and name.startswith("bus.") and not golden_pieces.SPEECH.exists():
         pytest.skip("needs the shared recording")
@@ -69,8 +56,8 @@ def test_numbers_of_the_official_code(golden, name):
 
 
 @pytest.mark.skipif(not GOLDENS, reason="no goldens in this folder")
-def test_every_golden_is_checked_or_named_as_not_ours():
-    assert set(GOLDENS) <= set(COMPUTE) | set(NOT_OURS)
+def test_every_golden_is_checked_or_listed_as_not_computed():
+    assert set(GOLDENS) <= set(COMPUTE) | set(NOT_COMPUTED)
 
 
 @pytest.mark.parametrize(
