@@ -43,7 +43,7 @@ class Rendering:
 
     def frames(self):
         """(B, 3, S, S)."""
-        return self.network.paint(self.encoded, self.motion)
+        return self.network.warp_and_decode(self.encoded, self.motion)
 
     def doubtful_cells(self):
         """Indices (N, 5) of batch, motion, depth, row and column of the mask values within rounding of the cut."""
