@@ -162,7 +162,7 @@ def test_errors_show_the_file_names_of_the_sender(serve, portrait_file, tmp_path
     with wave.open(str(silent), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
         file.writeframes(bytes(32000))
-    text.write_text("no sound")
+    text.write_text("not audio")
     portrait = as_base64(portrait_file)
 
     def error(response):
