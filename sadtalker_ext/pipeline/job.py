@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sadtalker_ext.settings import Settings
 
 WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
-STATES: Final = (WAITING, RUNNING, DONE, FAILED, STOPPED)
 JOB_ID: Final = re.compile("[0-9a-f]{32}")
 """Form of a job id."""
 
