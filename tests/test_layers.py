@@ -259,12 +259,12 @@ print(known, time.perf_counter() - start, len([m for m in __import__("sys").modu
 
 
 def test_importing_the_package_is_nearly_free():
-    """Less than 50 ms, and less than a handful of the standard library's modules on the same machine."""
+    """Less than a handful of the standard library's modules takes in the same run, whatever the machine."""
     command = [sys.executable, "-c", MEASURE]
     runs = [subprocess.run(command, capture_output=True, check=True, text=True).stdout.split() for _ in range(3)]
     known_s, own_s, modules = (min(map(float, column)) for column in zip(*runs, strict=True))
     assert modules == 1
-    assert own_s < max(0.050, known_s)
+    assert own_s < known_s
 
 
 WATCHED = '''
@@ -286,7 +286,9 @@ def listen(event, arguments):
         if "site-packages" not in owner(sys._getframe(1)):
             told.append((event, repr(arguments)[:200]))
 sys.addaudithook(listen)
-import importlib
+import importlib, logging
+# It logs that it builds its list of fonts where that takes longer than five seconds.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
 missing = []
 for name in sys.argv[1:]:
     told.clear()
