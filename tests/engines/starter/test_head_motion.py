@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from sadtalker_ext.engines.starter.head_motion import POSE_STYLES, head_motion, style_index
 from sadtalker_ext.errors import SettingsError
@@ -121,9 +122,8 @@ def test_spread_is_that_of_the_data(long_motion, prosody):
         assert 0.6 < ratio < 1.5, style
 
 
-def test_cost_grows_with_the_length_and_no_faster(network, prosody):
-    """A tenth of the speech takes about a tenth of the work; both in one run, so that machine and load cancel out."""
-
+def test_cost_is_linear_in_the_length(network, prosody):
+    """Ten times the speech takes about 10 times the CPU time in the same run; quadratic cost would be 100 times."""
     start = simulate_prosody(TEN_MINUTES // 10, np.random.default_rng(99))
 
     def cost_s(part):
@@ -131,9 +131,14 @@ def test_cost_grows_with_the_length_and_no_faster(network, prosody):
         head_motion(network, part, "natural", np.random.default_rng(0))
         return time.process_time() - started
 
-    spent_s = [(cost_s(start), cost_s(prosody)) for _ in range(3)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # process time counts idle threads that spin
+    try:
+        spent_s = [(cost_s(start), cost_s(prosody)) for _ in range(3)]
+    finally:
+        torch.set_num_threads(threads)
     short_s, long_s = map(min, zip(*spent_s, strict=True))
-    assert long_s < 20 * short_s
+    assert long_s < 30 * short_s
 
 
 def test_styles_by_name_and_number_and_nothing_else():
