@@ -36,7 +36,7 @@ LIGHT_UNITS = {
     "errors", "constants", "system", "ffmpeg", "setting_spec", "settings", "runtime", "cli", "assets", "__main__",
 }  # fmt: skip
 """Units that cheap commands import: not even numpy at their top level."""
-MEETS_NUMPY = HEAVY | {"numpy", "PIL"}
+HEAVY_FOR_COMMANDS = HEAVY | {"numpy", "PIL"}
 
 
 class Import(NamedTuple):
@@ -108,18 +108,18 @@ def breaches(found):
             yield f"{statement}, but {own} is in layer {layer_of(own)} and {wanted} in layer {layer_of(wanted)}"
 
 
-def strangers(found):
+def misplaced_frameworks(found):
     """Sentences about frameworks imported outside the units that may know them."""
     for statement in found:
         package = statement.name.split(".")[0]
         if statement.unit not in ONLY_IN.get(package, {statement.unit}):
-            yield f"{statement}, which only {', '.join(ONLY_IN[package]) or 'nobody'} may"
+            yield f"{statement}, which only {', '.join(ONLY_IN[package]) or 'no unit'} may import"
 
 
-def weights_at_top(found):
+def heavy_imports(found):
     """Sentences about heavy packages that importing a light unit would load."""
     for statement in found:
-        if statement.at_top and statement.unit in LIGHT_UNITS and statement.name.split(".")[0] in MEETS_NUMPY:
+        if statement.at_top and statement.unit in LIGHT_UNITS and statement.name.split(".")[0] in HEAVY_FOR_COMMANDS:
             yield f"{statement} at its top level; import it where it is used"
 
 
@@ -130,7 +130,7 @@ def test_every_file_belongs_to_a_layer():
     assert [str(file.relative_to(ROOT)) for file in files() if layer_of(unit_of(file)) is None] == []
 
 
-@pytest.mark.parametrize("rule", [breaches, strangers, weights_at_top])
+@pytest.mark.parametrize("rule", [breaches, misplaced_frameworks, heavy_imports])
 def test_imports_obey(rule):
     assert list(rule(ALL)) == []
 
@@ -200,7 +200,7 @@ def test_functions_fit_on_a_screen():
     assert long == {}
 
 
-def test_frameworks_of_faces_are_not_needed_elsewhere():
+def test_optional_packages_are_imported_where_they_are_used():
     """Heavy packages that not every user installs may only be imported where they are used."""
     optional = {"gradio", "fastapi", "face_alignment", "mediapipe", "librosa", "kornia", "skimage"}
     at_top = [str(s) for s in ALL if s.at_top and s.name.split(".")[0] in optional and s.unit not in {"webui", "api"}]
@@ -208,16 +208,16 @@ def test_frameworks_of_faces_are_not_needed_elsewhere():
 
 
 def test_no_print_below_the_command_line():
-    told = []
+    prints = []
     for file in files():
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
-                told.append((unit_of(file), f"{file.relative_to(ROOT)}:{node.lineno}"))
-    assert [place for unit, place in told if unit != "cli"] == []
+                prints.append((unit_of(file), f"{file.relative_to(ROOT)}:{node.lineno}"))
+    assert [place for unit, place in prints if unit != "cli"] == []
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("source", "message"),
     [
         ("from sadtalker_ext.pipeline.batch import plan", "geometry/x.py:1 imports sadtalker_ext.pipeline.batch"),
         ("def f():\n    import sadtalker_ext.engines.cache", "geometry/x.py:2 imports sadtalker_ext.engines.cache"),
@@ -227,24 +227,25 @@ def test_no_print_below_the_command_line():
         ("from sadtalker_ext import nowhere", "belongs to no layer"),
     ],
 )
-def test_the_rule_sees_what_it_should(source, words):
+def test_breaches_are_found(source, message):
     (sentence,) = breaches(imports_of(PACKAGE / "geometry" / "x.py", source))
-    assert words in sentence
+    assert message in sentence
 
 
 @pytest.mark.parametrize(
     "source",
     ["from sadtalker_ext.errors import FaceError", "from . import landmarks", "from sadtalker_ext import __version__"],
 )
-def test_the_rule_lets_pass_what_it_should(source):
+def test_allowed_imports_pass(source):
     assert list(breaches(imports_of(PACKAGE / "geometry" / "x.py", source))) == []
 
 
-def test_the_rules_see_frameworks_and_weight():
-    assert len(list(strangers(imports_of(PACKAGE / "pipeline" / "x.py", "import argparse\nimport gradio as gr")))) == 2
+def test_misplaced_frameworks_and_heavy_imports_are_found():
+    frameworks = imports_of(PACKAGE / "pipeline" / "x.py", "import argparse\nimport gradio as gr")
+    assert len(list(misplaced_frameworks(frameworks))) == 2
     source = "import numpy as np\nclass A:\n    import torch\ndef f():\n    import cv2"
     light = imports_of(PACKAGE / "cli" / "x.py", source)
-    assert [sentence.split(" at ")[0][-5:] for sentence in weights_at_top(light)] == ["numpy", "torch"]
+    assert [sentence.split(" at ")[0][-5:] for sentence in heavy_imports(light)] == ["numpy", "torch"]
 
 
 MEASURE = """
@@ -269,9 +270,9 @@ def test_importing_the_package_is_nearly_free():
 
 WATCHED = '''
 import sys, threading
-quiet = {"subprocess.Popen", "os.system", "os.fork", "os.posix_spawn", "os.exec", "socket.connect", "urllib.Request",
+watched = {"subprocess.Popen", "os.system", "os.fork", "os.posix_spawn", "os.exec", "socket.connect", "urllib.Request",
          "os.mkdir", "os.remove", "os.rename", "shutil.copyfile", "tempfile.mkstemp"}
-told = []
+events = []
 def owner(frame):
     """Whose code acts: the innermost file that is ours or a foreign package's; Python's own files act for others."""
     while frame is not None:
@@ -282,16 +283,16 @@ def owner(frame):
     return ""
 def listen(event, arguments):
     writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
-    if (event in quiet or writes) and "__pycache__" not in repr(arguments):
+    if (event in watched or writes) and "__pycache__" not in repr(arguments):
         if "site-packages" not in owner(sys._getframe(1)):
-            told.append((event, repr(arguments)[:200]))
+            events.append((event, repr(arguments)[:200]))
 sys.addaudithook(listen)
 import importlib, logging
 # It logs that it builds its list of fonts where that takes longer than five seconds.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 missing = []
 for name in sys.argv[1:]:
-    told.clear()
+    events.clear()
     threads = set(threading.enumerate())
     try:
         importlib.import_module(name)
@@ -300,7 +301,7 @@ for name in sys.argv[1:]:
             raise
         missing.append(error.name)
     new = [thread.name for thread in set(threading.enumerate()) - threads]
-    for event in told:
+    for event in events:
         print(name, *event)
     for thread in new:
         print(name, "thread", thread)

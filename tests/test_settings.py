@@ -1,4 +1,4 @@
-"""Settings: what is accepted, what is refused and in which words, and that nothing is lost on the way to JSON."""
+"""Settings: accepted and refused values, error messages, and JSON round trips."""
 
 import ast
 import json
@@ -12,7 +12,7 @@ from sadtalker_ext.setting_spec import angles_deg
 from sadtalker_ext.settings import Settings
 
 PACKAGE = Path(__file__).parents[1] / "sadtalker_ext"
-FACES = ("cli", "api", "webui")
+FRONT_ENDS = ("cli", "api", "webui")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_accepts_what_forms_and_files_hold(values, name, stored):
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         ({"seed": -1}, "0 to 4294967295"),
         ({"seed": 2**32}, "0 to 4294967295"),
@@ -64,13 +64,13 @@ def test_accepts_what_forms_and_files_hold(values, name, stored):
         ({"pose_style": None}, "text"),
     ],
 )
-def test_refuses_with_the_name_the_value_and_the_range(values, words):
+def test_refuses_with_the_name_the_value_and_the_range(values, message):
     (name, value), = values.items()
     with pytest.raises(SettingsError) as refused:
         Settings.from_mapping(values)
     assert name in str(refused.value)
     assert repr(value) in str(refused.value)
-    assert words in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_unknown_name_suggests_the_nearest():
@@ -100,13 +100,13 @@ def test_json_that_holds_no_settings_is_refused(text):
 
 
 def test_every_knob_describes_itself():
-    for knob in Settings.specs():
-        assert knob.label
-        assert knob.help.endswith(".")
-        assert knob.read(knob.default) == knob.default
-        if isinstance(knob.default, int | float) and not isinstance(knob.default, bool):
-            assert knob.low <= knob.default <= knob.high
-            assert 0 < knob.step < knob.high - knob.low
+    for spec in Settings.specs():
+        assert spec.label
+        assert spec.help.endswith(".")
+        assert spec.read(spec.default) == spec.default
+        if isinstance(spec.default, int | float) and not isinstance(spec.default, bool):
+            assert spec.low <= spec.default <= spec.high
+            assert 0 < spec.step < spec.high - spec.low
 
 
 def test_schema_agrees_with_the_settings():
@@ -114,7 +114,7 @@ def test_schema_agrees_with_the_settings():
     schema = Settings.json_schema(Settings.specs())
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    assert list(schema["properties"]) == [knob.name for knob in Settings.specs()]
+    assert list(schema["properties"]) == [spec.name for spec in Settings.specs()]
     for good in (Settings().to_mapping(), {"yaw": [1, 2]}, {"yaw": 5}, {"blink": 2}, {"quality": "best"}):
         assert validator.is_valid(good)
         Settings.from_mapping(good)
@@ -131,9 +131,9 @@ def test_keyframes():
 
 
 def test_each_setting_has_exactly_one_reader_below_the_front_ends():
-    readers = {knob.name: [] for knob in Settings.specs()}
+    readers = {spec.name: [] for spec in Settings.specs()}
     for path in sorted(PACKAGE.rglob("*.py")):
-        if path.relative_to(PACKAGE).parts[0] in FACES:
+        if path.relative_to(PACKAGE).parts[0] in FRONT_ENDS:
             continue
         for function in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(function, ast.FunctionDef):
@@ -143,12 +143,12 @@ def test_each_setting_has_exactly_one_reader_below_the_front_ends():
 
 
 def _settings_read(function):
-    """Names read as ``settings.name``, ``something.settings.name`` or ``wishes.name`` in a function's own body."""
+    """Names read as ``settings.name`` or ``something.settings.name`` in a function's own body."""
     names = set()
     for node in ast.walk(function):
         if isinstance(node, ast.Attribute):
             owner = node.value
             called = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
-            if called in {"settings", "wishes"}:
+            if called == "settings":
                 names.add(node.attr)
     return names

@@ -18,24 +18,24 @@ def limited(limit, asked):
     return work
 
 
-def test_everything_comes_once_and_in_order():
+def test_each_item_is_computed_once_in_order():
     asked = []
     assert list(chain(*in_batches(11, 4, limited(99, asked)))) == list(range(11))
     assert asked == [4, 4, 3]
 
 
-def test_batches_halve_until_they_fit_and_nothing_is_lost():
+def test_batches_halve_until_they_fit():
     asked = []
     assert list(chain(*in_batches(10, 8, limited(3, asked)))) == list(range(10))
     assert asked == [8, 4, 2, 2, 2, 2, 2]
 
 
-def test_one_frame_that_does_not_fit_is_told():
+def test_a_single_item_that_does_not_fit_raises():
     with pytest.raises(EngineError, match="not enough memory"):
         list(in_batches(5, 4, limited(0, [])))
 
 
-def test_other_errors_are_not_hidden():
+def test_other_errors_pass_through():
     def broken(_):
         raise RuntimeError("shape mismatch")
 

@@ -1,4 +1,4 @@
-"""The motion knobs, against numpy's and scipy's own arithmetic."""
+"""Motion settings against the arithmetic of NumPy and SciPy."""
 
 import numpy as np
 import pytest
@@ -28,8 +28,8 @@ def motion():
     return Motion(*(draw.normal(size=(40, 3)).astype(np.float32) for _ in range(3)))
 
 
-def edited(motion, source, **wishes):
-    settings = Settings(**wishes)
+def edited(motion, source, **values):
+    settings = Settings(**values)
     return STANDARD.edit(motion, source, settings, VideoTiming(len(motion), 25))
 
 
@@ -48,7 +48,7 @@ def test_expression_scale_is_about_the_source_and_leaves_blinks(motion, source):
     np.testing.assert_array_equal(still_face.expression[:, [0, 2]], 0.5)
 
 
-def test_an_engine_in_parity_scales_the_expression_about_zero(motion, source):
+def test_parity_scales_the_expression_about_zero(motion, source):
     """exp *= expression_scale, the official way."""
     official = OFFICIAL.edit(motion, source, Settings(expression_scale=0.5), VideoTiming(40, 25))
     np.testing.assert_allclose(official.expression[:, [0, 2]], 0.5 * motion.expression[:, [0, 2]], atol=1e-6)
@@ -88,11 +88,11 @@ def test_free_view_holds_equal_keyframes_for_any_length(motion, source, frames, 
     np.testing.assert_allclose(np.rad2deg(turned.rotation[:, 2]), 7.0, atol=1e-5)
 
 
-def test_one_frame_takes_the_first_keyframe(motion, source):
+def test_a_single_frame_uses_the_first_keyframe(motion, source):
     assert np.rad2deg(edited(motion[:1], source, yaw="3,9").rotation[0, 1]) == pytest.approx(3, abs=1e-5)
 
 
-def test_in_parity_the_view_is_turned_not_the_head():
+def test_parity_turns_the_view_instead_of_the_head():
     """As the official code walks: 1 degree a frame from 0 to 2 and back, the last keyframe never reached."""
     still = np.zeros((5, 3), np.float32)
     motion, source = Motion(still, still, still), Motion(still[:1], still[:1], still[:1])
@@ -160,6 +160,6 @@ def test_pose_style_by_name_or_number(style):
 
 
 @pytest.mark.parametrize("style", ["2", "sad", "-1", ""])
-def test_unknown_pose_style_lists_those_there_are(style):
+def test_unknown_pose_style_lists_the_existing_ones(style):
     with pytest.raises(SettingsError, match="0 calm, 1 lively"):
         motion_style(SPEC, Settings(pose_style=style))

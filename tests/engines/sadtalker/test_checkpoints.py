@@ -13,7 +13,7 @@ from sadtalker_ext.weights.random_weights import make_random_weights
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("seeded")
+    folder = tmp_path_factory.mktemp("random")
     paths = make_random_weights(folder)
     yield folder, paths
     for path in paths:
@@ -34,7 +34,7 @@ def voice(tmp_path):
     return path
 
 
-def test_two_frames_of_the_whole_chain(checkpoints, voice, tmp_path):
+def test_two_frames_end_to_end(checkpoints, voice, tmp_path):
     from PIL import Image
     from skimage.data import astronaut
 

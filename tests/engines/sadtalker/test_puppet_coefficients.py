@@ -24,13 +24,13 @@ def turned_face(angles_rad, size_px=256.0):
     return (mesh * 0.5 * size_px + [size_px / 2, size_px / 2, 0]).astype(np.float32)
 
 
-def test_a_portraits_own_rotation_is_that_of_its_head():
+def test_portrait_rotation_is_that_of_the_head():
     np.testing.assert_allclose(portrait_rotation(turned_face([0, 0, 0])), 0, atol=1e-3)
     for angles in ([0.2, -0.3, 0.1], [-0.25, 0.4, -0.3]):
         np.testing.assert_allclose(portrait_rotation(turned_face(angles)), angles, atol=0.01)
 
 
-def test_a_portrait_has_no_expression_and_the_3dmms_signs():
+def test_portrait_coefficients_have_no_expression_and_3dmm_signs():
     mesh = turned_face([0.1, 0.2, 0.3])
     found = portrait_coefficients(mesh, subset_68(mesh), 256)
     assert found.shape == (73,)
@@ -39,7 +39,7 @@ def test_a_portrait_has_no_expression_and_the_3dmms_signs():
     assert not found[67:70].any()
 
 
-def test_the_crop_says_where_the_face_lies():
+def test_crop_values_locate_the_face():
     near, far = turned_face([0, 0, 0]), turned_face([0, 0, 0]) * np.float32(0.5) + np.float32(40)
     crops = [portrait_coefficients(mesh, subset_68(mesh), 256)[70:] for mesh in (near, far)]
     assert abs(crops[1][0] / crops[0][0] - 2) < 1e-3
@@ -48,7 +48,7 @@ def test_the_crop_says_where_the_face_lies():
     assert STANDARD_POINTS.shape == (5, 3)
 
 
-def test_motion_comes_back_from_its_coefficients():
+def test_coefficients_contain_the_motion():
     random = np.random.default_rng(0)
     motion = Motion(*(random.standard_normal((9, n)).astype(np.float32) for n in (len(SHAPES), 3, 3)))
     mesh = turned_face([0.1, -0.2, 0.05])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from skimage.data import astronaut
-from test_sadtalker_engine import SmallNetworks, seeded
+from test_sadtalker_engine import SmallNetworks, with_random_weights
 
 from sadtalker_ext.engines.sadtalker import engine as sadtalker
 from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine
@@ -45,7 +45,7 @@ def networks():
 def moved(monkeypatch, networks, tmp_path):
     """A function that makes an idle clip with some reference and settings, and returns the motion that was drawn."""
     monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: networks)
-    mapping = seeded("mapping.", MappingNet(MappingNetConfig(70, width=32)))
+    mapping = with_random_weights("mapping.", MappingNet(MappingNetConfig(70, width=32)))
     monkeypatch.setattr(sadtalker, "open_mapping", lambda count, folders, kind: mapping)
     Image.fromarray(astronaut()).resize((256, 256), Image.LANCZOS).save(tmp_path / "p.png")
     drawn = []
@@ -57,9 +57,9 @@ def moved(monkeypatch, networks, tmp_path):
 
     monkeypatch.setattr(SadTalkerEngine, "render", render)
 
-    def make(reference=None, use="", **wishes):
+    def make(reference=None, use="", **values):
         inputs = Inputs(tmp_path / "p.png", idle_s=FRAMES / 25, reference=reference, reference_use=use)
-        settings = Settings(engine="sadtalker", mode="crop", **wishes)
+        settings = Settings(engine="sadtalker", mode="crop", **values)
         assert make_video(inputs, tmp_path / "v.mp4", settings, CPU).frames == FRAMES
         assert not probe(tmp_path / "v.mp4").has_audio
         return drawn.pop()
@@ -85,14 +85,14 @@ def read(reference, parity):
     return [engine.read_face(Portrait(*pair)) for pair in zip(frames, track_faces(frames), strict=True)]
 
 
-def test_everything_comes_from_the_reference(moved, reference):
+def test_use_all_copies_the_whole_motion(moved, reference):
     motion, expected = moved(reference, "all"), read(reference, False)
     for index in range(FRAMES):
         np.testing.assert_allclose(motion.expression[index], expected[index % SEEN].expression[0], atol=1e-4)
         np.testing.assert_allclose(motion.rotation[index], expected[index % SEEN].rotation[0], atol=1e-4)
 
 
-def test_with_parity_the_pose_comes_on_top_and_the_eyes_are_the_expression(moved, reference, networks):
+def test_parity_adds_the_reference_pose_and_copies_its_expression_for_the_eyes(moved, reference, networks):
     """ExpNet ends in one linear layer on [sound 512, face 64, blink 1]: what other faces change is known."""
     plain, motion, expected = moved(parity=True), moved(reference, "eyes+pose", parity=True), read(reference, True)
     (last,) = [part for part in networks.exp.modules() if isinstance(part, torch.nn.Linear)]
@@ -107,7 +107,7 @@ def test_with_parity_the_pose_comes_on_top_and_the_eyes_are_the_expression(moved
     assert np.abs(motion.rotation - plain.rotation).max() > 1e-2
 
 
-def test_without_parity_the_head_follows_from_where_the_portrait_is(moved, reference):
+def test_without_parity_the_head_moves_from_the_pose_of_the_portrait(moved, reference):
     plain, motion = moved(), moved(reference, "pose")
     np.testing.assert_allclose(motion.expression, plain.expression, atol=1e-6)
     np.testing.assert_allclose(motion.rotation[0], motion.rotation[SEEN], atol=1e-5)

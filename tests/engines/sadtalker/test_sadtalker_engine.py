@@ -50,7 +50,7 @@ class StubKeypoints(torch.nn.Module):
         return torch.linspace(-0.8, 0.8, 45).reshape(1, 15, 3).expand(len(image), -1, -1)
 
 
-def seeded(prefix, network):
+def with_random_weights(prefix, network):
     network.load_state_dict(random_state(prefix, network))
     return fold(network)
 
@@ -61,9 +61,9 @@ class SmallNetworks:
     config, name, mapping_folders = PackagedConfig(), "SadTalker_V0.0.2_256.safetensors", ()
 
     def __init__(self):
-        self.exp = seeded("audio2exp.", ExpNet())
-        self.pose = seeded("audio2pose.", PoseVAE())
-        self.recon = seeded("face_3drecon.", FaceRecon(FaceReconConfig(blocks=(1, 1), widths=(8, 16))))
+        self.exp = with_random_weights("audio2exp.", ExpNet())
+        self.pose = with_random_weights("audio2pose.", PoseVAE())
+        self.recon = with_random_weights("face_3drecon.", FaceRecon(FaceReconConfig(blocks=(1, 1), widths=(8, 16))))
 
     def of_size(self, size):
         self.config = PackagedConfig(size)
@@ -95,7 +95,7 @@ def open_small(monkeypatch, networks):
     monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: networks.of_size(size))
     monkeypatch.setattr(
         sadtalker, "open_mapping",
-        lambda count, folders, kind: seeded("mapping.", MappingNet(MappingNetConfig(count, width=32))),
+        lambda count, folders, kind: with_random_weights("mapping.", MappingNet(MappingNetConfig(count, width=32))),
     )  # fmt: skip
     return lambda runtime=CPU, **options: SadTalkerEngine(runtime, SadTalkerOptions(**options))
 
@@ -119,7 +119,7 @@ def noise(frames):
     return Noise(Path("voice.wav"), frames * 640)
 
 
-def test_it_is_an_engine(open_small):
+def test_engine_follows_the_protocol(open_small):
     engine = open_small()
     assert isinstance(engine, Engine)
     assert len(engine.spec.pose_styles) == 46
@@ -129,7 +129,7 @@ def test_it_is_an_engine(open_small):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [256, 512])
 @pytest.mark.parametrize("parity", [False, True])
-def test_every_mode_gives_frames_of_its_shape(open_small, mode, size, parity):
+def test_frame_shape_of_every_mode(open_small, mode, size, parity):
     engine, face = open_small(mode=mode, size_px=size, parity=parity), portrait()
     source = engine.read_face(face)
     motion = engine.predict_motion(noise(5), source, MotionStyle())
@@ -152,7 +152,7 @@ def test_every_mode_gives_frames_of_its_shape(open_small, mode, size, parity):
 
 
 @pytest.mark.parametrize("frames", [1, 2, 20, 21, 33])
-def test_clips_on_which_the_official_code_fails(open_small, frames):
+def test_clip_lengths_that_fail_in_the_official_code(open_small, frames):
     engine, face = open_small(), portrait()
     source = engine.read_face(face)
     motion = engine.predict_motion(noise(frames), source, MotionStyle())
@@ -172,7 +172,7 @@ def test_clips_on_which_the_official_code_fails(open_small, frames):
     ],
 )
 @pytest.mark.parametrize("mode", MODES)
-def test_layouts_on_which_the_official_code_fails(open_small, width, height, box, mode):
+def test_layouts_that_fail_in_the_official_code(open_small, width, height, box, mode):
     engine, face = open_small(mode=mode), portrait(width, height, box)
     source = engine.read_face(face)
     framing = frame_portrait(face, MODES[mode], 256)
@@ -195,7 +195,7 @@ def test_batch_size_does_not_change_frames(open_small):
     assert np.abs(frames[0].astype(int) - frames[1]).max() <= 1
 
 
-def test_seed_decides_blinks_and_poses(open_small):
+def test_seed_changes_blinks_and_poses(open_small):
     engine, face = open_small(), portrait()
     source = engine.read_face(face)
     styles = [MotionStyle(seed=1), MotionStyle(seed=1), MotionStyle(seed=2), MotionStyle(seed=1, pose_style="7")]
@@ -216,7 +216,7 @@ def test_blink_scales_only_the_blink(open_small):
     assert np.allclose(twice - none, 2 * (once - none), atol=1e-4)
 
 
-def test_motion_and_coefficients_are_the_same_thing():
+def test_motion_and_coefficients_convert_both_ways():
     coefficients = np.random.default_rng(0).standard_normal((4, 70)).astype(np.float32)
     motion = to_motion(coefficients)
     assert np.allclose(from_motion(motion), coefficients, atol=1e-6)
@@ -272,14 +272,14 @@ def test_memory_does_not_grow_with_length(open_small):
     assert peak(frames) - before <= 30 * (frames - 100) / (1500 - 100) + 4, "more than 30 MB from 100 to 1500 frames"
 
 
-def test_what_cannot_be_asked_is_refused(open_small):
+def test_unsupported_options_are_refused(open_small):
     with pytest.raises(EngineError, match="256 or 512"):
         open_small(size_px=128)
     with pytest.raises(EngineError, match="full, extfull"):
         open_small(mode="half")
 
 
-def test_mode_decides_how_many_coefficients_are_read(open_small):
+def test_number_of_coefficients_depends_on_the_mode(open_small):
     for mode, entry in MODES.items():
         engine = open_small(mode=mode)
         face = engine._prepare_face(portrait())
@@ -309,7 +309,7 @@ def engine_square(engine, face, source):
     return engine._render_squares(scene, sadtalker.rows.coefficient_windows(driving, range(1)), None)[0]
 
 
-def test_lids_of_a_reference_take_the_place_of_blinks(open_small):
+def test_reference_lids_replace_blinks(open_small):
     engine, face = open_small(), portrait()
     source = engine.read_face(face)
     closed = np.zeros(10, np.float32)

@@ -9,7 +9,7 @@ MINUTES = 40
 NO_PHRASES = np.zeros(0)
 
 
-def test_rate_and_intervals_are_human() -> None:
+def test_blink_rate_and_intervals_match_published_figures() -> None:
     starts = np.array([b.begin_s for b in draw_blinks(60.0 * MINUTES, np.random.default_rng(0), NO_PHRASES)])
     gaps = np.diff(starts)
     rate = len(starts) / MINUTES
@@ -19,7 +19,7 @@ def test_rate_and_intervals_are_human() -> None:
     assert abs(np.mean((single - single.mean()) ** 3)) / single.std() ** 3 < 0.5
 
 
-def test_lids_close_faster_than_they_open_within_human_times() -> None:
+def test_lids_close_faster_than_they_open() -> None:
     for blink in draw_blinks(600.0, np.random.default_rng(1), NO_PHRASES):
         length_s = blink.end_s - blink.begin_s
         assert 0.15 <= length_s <= 0.4
@@ -47,7 +47,7 @@ def test_any_length_starts_and_ends_open(frames: int, seed: int) -> None:
     assert np.all(tracks[-1] < 0.25)
 
 
-def test_scale_acts_on_the_same_blinks_and_leaves_the_generator_alone() -> None:
+def test_scale_changes_neither_the_blinks_nor_the_number_of_draws() -> None:
     rngs = [np.random.default_rng(5) for _ in range(3)]
     none, half, full = (blink_tracks(1000, rng, scale) for rng, scale in zip(rngs, (0.0, 0.5, 1.0), strict=True))
     assert none.max() == 0
@@ -56,7 +56,7 @@ def test_scale_acts_on_the_same_blinks_and_leaves_the_generator_alone() -> None:
     assert len({rng.random() for rng in rngs}) == 1
 
 
-def test_every_complete_blink_is_seen_closed_and_eyes_move_together_but_not_alike() -> None:
+def test_complete_blinks_close_and_the_eyes_differ_slightly() -> None:
     rng = np.random.default_rng(6)
     events = draw_blinks(120.0, np.random.default_rng(6), NO_PHRASES)
     tracks = blink_tracks(3000, rng)
@@ -79,7 +79,7 @@ def test_brows_follow_strong_emphasis_only() -> None:
     assert track[0] == 0
 
 
-def test_gaze_is_subtle_starts_ahead_and_counters_the_head() -> None:
+def test_gaze_starts_ahead_and_compensates_head_turns() -> None:
     still = np.zeros((5000, 3), np.float32)
     gaze = gaze_tracks(still, np.random.default_rng(0))
     assert np.all(gaze[0] == 0)

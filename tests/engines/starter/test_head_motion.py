@@ -31,7 +31,7 @@ def long_motion(network, prosody):
     return {style: head_motion(network, prosody, style, np.random.default_rng(5)) for style in POSE_STYLES}
 
 
-def test_the_styles_are_those_that_were_trained(network):
+def test_styles_are_those_of_the_shipped_network(network):
     assert network.config.styles == POSE_STYLES == tuple(HEAD_STYLES)
     assert len(POSE_STYLES) >= 8
 
@@ -55,7 +55,7 @@ def test_same_seed_same_motion_and_the_future_does_not_change_the_past(network):
     assert np.rad2deg(np.abs(first - other)).max() > 1.0
 
 
-def test_amounts_are_human(long_motion):
+def test_motion_range_is_natural(long_motion):
     for style, (rotation, translation) in long_motion.items():
         angles = np.rad2deg(rotation)
         assert np.abs(angles[:, 1]).max() < 10, style
@@ -67,7 +67,7 @@ def test_amounts_are_human(long_motion):
     assert 1.5 < natural[:2].mean() < 3.2
 
 
-def test_joins_are_as_smooth_as_the_rest(network, long_motion):
+def test_chunk_joins_are_smooth(network, long_motion):
     hop, overlap = network.config.hop, network.config.overlap
     for style, (rotation, _) in long_motion.items():
         acceleration = np.linalg.norm(np.diff(rotation[200:], n=2, axis=0), axis=1)
@@ -115,7 +115,7 @@ def test_motion_follows_the_speech(long_motion, prosody):
     assert aligned > moved + 0.05
 
 
-def test_spread_is_that_of_the_data(long_motion, prosody):
+def test_spread_matches_the_training_data(long_motion, prosody):
     for style in POSE_STYLES:
         data = simulate_head_motion(prosody, HEAD_STYLES[style], np.random.default_rng(3))[:, :3]
         ratio = long_motion[style][0].std(axis=0).mean() / data.std(axis=0).mean()
@@ -141,7 +141,7 @@ def test_cost_is_linear_in_the_length(network, prosody):
     assert long_s < 30 * short_s
 
 
-def test_styles_by_name_and_number_and_nothing_else():
+def test_style_by_name_or_number():
     assert style_index("lively", POSE_STYLES) == style_index(2, POSE_STYLES) == style_index("2", POSE_STYLES) == 2
     for wrong in ("angry", 99, "-1", ""):
         with pytest.raises(SettingsError, match="choose one of natural"):

@@ -47,7 +47,7 @@ def test_blocks_of_any_size_give_the_same_frames(shipped, size):
     assert np.abs(shipped.predict(blocks(samples, size), frames) - whole).max() < 1e-5
 
 
-def test_no_seam_between_pieces(shipped, monkeypatch):
+def test_no_seam_between_chunks(shipped, monkeypatch):
     samples = wave(25.0)
     cut = shipped.predict(iter([samples]), 625)
     monkeypatch.setattr("sadtalker_ext.engines.starter.speech_motion.CHUNK_FRAMES", 10_000)
@@ -57,22 +57,22 @@ def test_no_seam_between_pieces(shipped, monkeypatch):
 def test_frame_i_is_centred_on_i_over_25_s():
     torch.manual_seed(0)
     network = SpeechToExpression(SpeechToExpressionConfig(stem=8, width=8, dilations=(1,)))
-    heard = []
-    network.forward = lambda mel: heard.append(mel) or torch.zeros(1, mel.shape[-1] // 4 - 2 * network.context, 7)
+    inputs = []
+    network.forward = lambda mel: inputs.append(mel) or torch.zeros(1, mel.shape[-1] // 4 - 2 * network.context, 7)
     click = np.zeros(16000, np.float32)
     click[12 * 640] = 1.0
     SpeechToMotion(network).predict(iter([click]), 25)
-    loudness = heard[0][0].detach().exp().sum(0).numpy()
+    loudness = inputs[0][0].detach().exp().sum(0).numpy()
     assert int(loudness.argmax()) == 4 * (network.context + 12)
 
 
-def test_exactly_the_frames_asked_for(shipped):
+def test_number_of_frames(shipped):
     assert shipped.predict(iter([wave(1.0)]), 25).shape == (25, len(MOUTH_SHAPES))
     assert shipped.predict(iter([]), 3).shape == (3, len(MOUTH_SHAPES))
     assert shipped.predict(iter([wave(0.1)]), 0).shape == (0, len(MOUTH_SHAPES))
 
 
-def test_silence_is_rest_and_speech_is_not(shipped):
+def test_mouth_rests_in_silence_and_moves_in_speech(shipped):
     voice = wave(4.0)
     samples = np.concatenate([voice, np.zeros(32000, np.float32)])
     opening = mouth_opening(shipped.predict(iter([samples]), 150))
@@ -88,7 +88,7 @@ def test_noise_without_a_voice_keeps_the_mouth_closed(shipped, level):
     assert mouth_opening(shipped.predict(iter([noise.astype(np.float32)]), 125)).mean() < 0.1 * speaking
 
 
-def test_doubtful_closures_are_gate_closuresd_and_the_smile_stays():
+def test_uncertain_closures_are_gated_and_the_smile_is_zero():
     curves = np.full((3, 7), 0.3, np.float32)
     curves[:, 1] = (0.0, 0.15, 0.9)
     mouth = gate_closures(curves)
@@ -109,7 +109,7 @@ def operations_per_second_of_sound(shipped, seconds):
     return counter.get_total_flops() / seconds
 
 
-def test_a_second_of_sound_takes_few_operations(shipped):
+def test_operations_per_second_of_audio(shipped):
     """80 million: 50 times real time on a core that does 4 billion per second. Counted, because a clock measures the
     machine and its load too. Blocks overlap, and the share that is computed twice does not grow with the length."""
     short, long = (operations_per_second_of_sound(shipped, seconds) for seconds in (30.0, 90.0))

@@ -48,7 +48,7 @@ def column(motion, name):
     return motion.expression[:, SHAPE_INDEX[name]]
 
 
-def test_it_follows_the_protocol(engine):
+def test_starter_engine_follows_the_protocol(engine):
     assert isinstance(engine, Engine)
     assert len(engine.spec.pose_styles) >= 8
 
@@ -78,14 +78,14 @@ def test_styles_differ_and_unknown_ones_are_refused(engine, portrait, speech, mo
         engine.predict_motion(speech, source, MotionStyle(pose_style="moonwalk"))
 
 
-def test_blink_zero_never_blinks(engine, portrait, speech):
+def test_blink_strength_zero_disables_blinks(engine, portrait, speech):
     calm = engine.predict_motion(speech, engine.read_face(portrait), MotionStyle(blink=0.0))
     assert column(calm, "blink_left").max() == 0.0
     assert column(calm, "blink_right").max() == 0.0
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_an_idle_portrait_blinks_like_a_person_and_moves_gently(engine, portrait, seed):
+def test_idle_portrait_blinks_and_moves(engine, portrait, seed):
     idle = engine.predict_motion(silence(20.0), engine.read_face(portrait), MotionStyle(seed=seed))
     closings = np.count_nonzero(np.diff((column(idle, "blink_left") > 0.4).astype(int)) > 0)
     assert 3 <= closings <= 14
@@ -93,14 +93,14 @@ def test_an_idle_portrait_blinks_like_a_person_and_moves_gently(engine, portrait
     assert np.abs(np.diff(np.rad2deg(idle.rotation), axis=0)).max() < 1
 
 
-def test_in_silence_the_mouth_rests(engine, portrait, motion):
+def test_mouth_rests_in_silence(engine, portrait, motion):
     quiet = engine.predict_motion(silence(4.0), engine.read_face(portrait), MotionStyle())
     assert len(quiet) == 100
     assert column(quiet, "jaw_open").mean() < 0.1 * column(motion, "jaw_open").mean()
     assert column(quiet, "mouth_neutral").max() == 0.0
 
 
-def test_frames_come_in_order_and_equal_those_of_the_puppet(engine, portrait, motion):
+def test_frames_are_in_order_and_equal_the_renderers(engine, portrait, motion):
     part = motion[20:27]
     frames = list(engine.render(portrait, engine.read_face(portrait), part))
     assert len(frames) == 7
@@ -112,7 +112,7 @@ def test_frames_come_in_order_and_equal_those_of_the_puppet(engine, portrait, mo
     assert PIXEL_CENTRE[:2] == (0.5, 0.5)
 
 
-def test_closing_the_frames_early_ends_the_threads(engine, portrait, motion):
+def test_closing_the_iterator_ends_the_threads(engine, portrait, motion):
     frames = engine.render(portrait, engine.read_face(portrait), motion)
     next(frames)
     frames.close()
