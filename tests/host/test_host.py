@@ -1,88 +1,22 @@
-"""The extension inside a host: it waits for the queue, shows progress, stops on Interrupt, never breaks the host."""
+"""The extension inside a host: its page, routes, script and options, none of which breaks the host."""
 
-import base64
 import subprocess
 import sys
 import threading
-import time
 import types
-import wave
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 pytest.importorskip("gradio")
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from host_tools import ADDRESS, Processed, extension_of, wait_for
 from stub_webui import ROOT, StubWebui
 
-from sadtalker_ext.cli.demo import demo_portrait
-from sadtalker_ext.pipeline.inputs import Inputs
-from sadtalker_ext.pipeline.job import JobRequest
 from sadtalker_ext.pipeline.result_metadata import read_record
 from sadtalker_ext.settings import Settings
-
-RATE_HZ = 16000
-ADDRESS = "http://127.0.0.1:7860"
-
-
-@pytest.fixture
-def host(tmp_path):
-    """A stub webui that has loaded the extension; the modules of both are removed afterwards."""
-    made = StubWebui(tmp_path / "webui data")
-    yield from loaded(made)
-
-
-def loaded(made):
-    before = set(sys.modules)
-    made.load_scripts()
-    yield made
-    made.call("script_unloaded")
-    for name in [name for name in sys.modules if name not in before and name.startswith(("modules", "sadtalker_ext"))]:
-        if name.startswith("modules") or name == "sadtalker_ext.webui.host":
-            del sys.modules[name]
-    for name in made.modules:
-        sys.modules.pop(name, None)
-
-
-@pytest.fixture
-def webui_host(host):
-    return extension_of(host).queue.host
-
-
-def extension_of(host):
-    return host.callbacks["ui_tabs"][-1].__self__
-
-
-def write_voice(path, seconds):
-    time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
-    sound = 0.3 * np.sin(2 * np.pi * 4 * time_s) ** 2 * np.sign(np.sin(2 * np.pi * 140 * time_s))
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
-        file.writeframes((32767 * sound).astype("<i2").tobytes())
-    return path
-
-
-@pytest.fixture
-def job_request(tmp_path):
-    portrait = tmp_path / "portrait.png"
-    Image.open(demo_portrait()).convert("RGB").resize((192, 192)).save(portrait)
-
-    def make(seconds):
-        inputs = Inputs(portrait, write_voice(tmp_path / "voice.wav", seconds))
-        return JobRequest(inputs, tmp_path / "out" / "a.mp4", Settings())
-
-    return make
-
-
-def wait_for(condition, seconds=180):
-    until_s = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until_s
-        time.sleep(0.01)
 
 
 def test_the_page_is_built_with_every_option_and_button(host):
@@ -141,90 +75,6 @@ def test_a_package_that_cannot_be_imported_does_not_break_the_host(tmp_path, mon
             sys.modules.pop(name, None)
 
 
-def test_a_job_waits_for_the_hosts_queue(host, job_request):
-    submit = extension_of(host).queue.submit
-    with host.call_queue.queue_lock:
-        job = submit(job_request(0.4))
-        wait_for(lambda: job.id in host.progress.pending_tasks)
-        time.sleep(0.2)
-        assert job.state == "waiting"
-    assert job.finished.wait(180)
-    assert (job.state, job.error) == ("done", "")
-    assert host.shared.state.started == [job.id]
-    assert (host.shared.state.job, host.progress.pending_tasks) == ("", {})
-    assert host.progress.finished_tasks == [job.id]
-    assert not host.call_queue.queue_lock.locked()
-
-
-def test_a_job_shows_in_the_hosts_progress_and_stops_on_its_interrupt(host, job_request):
-    job = extension_of(host).queue.submit(job_request(120))
-    state = host.shared.state
-    wait_for(lambda: state.sampling_step > 2 or job.ended)
-    assert (state.job_count, state.sampling_steps) == (1, 3000)
-    assert "of 3000" in state.textinfo
-    before = state.sampling_step
-    state.interrupt()
-    assert job.finished.wait(180)
-    assert job.progress.done < before + 300, "most frames that may still be finished, of 3000"
-    assert job.state == "stopped"
-    assert not job.request.output.parent.exists()
-    after = extension_of(host).queue.submit(job_request(0.4))
-    assert after.finished.wait(180)
-    assert after.state == "done"
-
-
-def test_the_device_and_folders_are_the_hosts(host, webui_host, tmp_path):
-    runtime = webui_host.runtime(Settings())
-    assert runtime.device == "cpu"
-    assert runtime.folders[0] == host.data_path / "models" / "SadTalker"
-    host.shared.cmd_opts.sadtalker_device = "cuda:1"
-    host.shared.cmd_opts.sadtalker_dir = str(tmp_path / "checkpoints")
-    runtime = webui_host.runtime(Settings())
-    assert (runtime.device, runtime.folders[0]) == ("cuda:1", tmp_path / "checkpoints")
-
-
-def test_the_image_model_is_moved_off_the_gpu_and_back(host, job_request):
-    moved = []
-    model = object()
-    host.sd_models.model_data = types.SimpleNamespace(sd_model=model)
-    host.sd_models.send_model_to_cpu = lambda it: moved.append(("cpu", it))
-    host.sd_models.send_model_to_device = lambda it: moved.append(("device", it))
-    job = extension_of(host).queue.submit(job_request(0.4))
-    assert job.finished.wait(180)
-    assert moved == []
-    host.shared.opts.sadtalker_move_model = True
-    job = extension_of(host).queue.submit(job_request(0.4))
-    assert job.finished.wait(180)
-    assert moved == [("cpu", model), ("device", model)]
-
-
-@pytest.mark.parametrize("name", ["backend.memory_management", "ldm_patched.modules.model_management"])
-def test_a_host_that_manages_memory_itself_unloads_its_models(host, job_request, monkeypatch, name):
-    """send_model_to_cpu does nothing in Forge and reForge."""
-    calls = []
-    manager = types.SimpleNamespace(unload_all_models=lambda: calls.append("unloaded"))
-    monkeypatch.setitem(sys.modules, name, manager)
-    host.shared.opts.sadtalker_move_model = True
-    with sys.modules["sadtalker_ext.webui.host"].image_model_unloaded():
-        assert calls == ["unloaded"]
-    host.shared.opts.sadtalker_move_model = False
-    with sys.modules["sadtalker_ext.webui.host"].image_model_unloaded():
-        pass
-    assert calls == ["unloaded"]
-
-
-def test_the_engine_stays_open_unless_the_option_is_off(host, job_request):
-    queue = extension_of(host).queue
-    queue.submit(job_request(0.4)).finished.wait(180)
-    kept = queue.engines._open
-    assert kept is not None
-    queue.submit(job_request(0.4)).finished.wait(180)
-    assert queue.engines._open is kept
-    host.shared.opts.sadtalker_keep_engine = False
-    queue.submit(job_request(0.4)).finished.wait(180)
-    assert queue.engines._open is None
-
-
 def test_routes_are_added_once_and_require_the_hosts_login(host):
     host.shared.cmd_opts.api_auth = "me:secret,you:other"
     app = FastAPI()
@@ -244,22 +94,6 @@ def test_no_routes_are_added_without_the_hosts_api(host):
     assert not any(route.path.startswith("/sadtalker") for route in app.routes)
 
 
-def test_a_rest_job_saves_its_video_in_the_hosts_outputs(host, job_request):
-    app = FastAPI()
-    host.call("app_started", None, app)
-    client, request = TestClient(app, base_url=ADDRESS), job_request(0.4)
-    files = {
-        name: {"base64": base64.b64encode(path.read_bytes()).decode()}
-        for name, path in (("portrait", request.inputs.portrait), ("voice", request.inputs.voice))
-    }
-    job = client.post("/sadtalker/v1/jobs", json=files).json()
-    found = extension_of(host).queue.find(job["id"])
-    assert found.finished.wait(180)
-    assert client.get(f"/sadtalker/v1/jobs/{job['id']}").json()["state"] == "done"
-    (video,) = (host.data_path / "outputs" / "SadTalker").glob("*/*.mp4")
-    assert read_record(video).settings == Settings()
-
-
 def test_reload_registers_nothing_twice_and_leaves_no_thread(host, job_request):
     host.build()
     first = extension_of(host).queue
@@ -272,18 +106,6 @@ def test_reload_registers_nothing_twice_and_leaves_no_thread(host, job_request):
     assert host.reports == []
     wait_for(lambda: not any(t.name == "sadtalker-jobs" and t.is_alive() for t in threading.enumerate()))
     assert extension_of(host).queue is not first
-
-
-class Processed:
-    """Result of a generation: a grid and two pictures."""
-
-    index_of_first_image = 1
-    all_seeds = (7, 8)
-    comments = "by the host"
-
-    def __init__(self, portrait):
-        picture = Image.open(portrait)
-        self.images = [Image.new("RGB", (400, 200)), picture, picture]
 
 
 def test_the_script_animates_every_result_but_the_grid(host, job_request, tmp_path, monkeypatch):

@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("gradio")
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from host_tools import ADDRESS, Processed
 from stub_webui import ROOT
-from test_host import ADDRESS, Processed, host, job_request  # noqa: F401 - fixtures
 
 from sadtalker_ext.webui.host_access import allowed_hosts, is_remote, split_list
 
@@ -55,7 +55,7 @@ def test_inputs_accept_uploads_only(webui):
     assert [path for path in kept if MARK in path.read_text("utf-8", errors="replace")] == []
 
 
-def test_the_script_accepts_no_other_file(host, job_request, tmp_path, monkeypatch):  # noqa: F811
+def test_the_script_accepts_no_other_file(host, job_request, tmp_path, monkeypatch):
     """The webui's API passes values of a request to scripts unchecked."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     script, request = host.scripts.scripts_data[0].script_class(), job_request(0.4)
@@ -70,7 +70,7 @@ def test_the_script_accepts_no_other_file(host, job_request, tmp_path, monkeypat
     assert "SadTalker saved" in processed.comments
 
 
-def client_of(host, **flags):  # noqa: F811
+def client_of(host, **flags):
     vars(host.shared.cmd_opts).update(flags)
     app = FastAPI()
     host.call("app_started", None, app)
@@ -80,7 +80,7 @@ def client_of(host, **flags):  # noqa: F811
 HEALTH, JOBS = "/sadtalker/v1/health", "/sadtalker/v1/jobs"
 
 
-def test_routes_answer_the_webuis_page_and_programs(host):  # noqa: F811
+def test_routes_answer_the_webuis_page_and_programs(host):
     client = client_of(host)
     assert client.get(HEALTH).status_code == 200
     assert client.get(HEALTH, headers={"Origin": ADDRESS}).status_code == 200
@@ -98,7 +98,7 @@ def test_routes_answer_the_webuis_page_and_programs(host):  # noqa: F811
 @pytest.mark.parametrize(
     "flags", [{"listen": True}, {"share": True}, {"server_name": "box.lan"}, {"ngrok": "token"}], ids=str
 )
-def test_a_webui_open_to_other_machines_answers_any_host_name(host, flags):  # noqa: F811
+def test_a_webui_open_to_other_machines_answers_any_host_name(host, flags):
     client = client_of(host, **flags)
     for name in ("box.lan:7860", "abc.gradio.live", "127.0.0.1:7860"):
         assert client.get(HEALTH, headers={"Host": name, "Origin": f"http://{name}"}).status_code == 200
@@ -107,7 +107,7 @@ def test_a_webui_open_to_other_machines_answers_any_host_name(host, flags):  # n
     assert client.get(HEALTH, headers={"Host": "a.gradio.live", "Origin": "https://a.gradio.live"}).status_code == 200
 
 
-def test_origins_that_the_webui_allows_are_allowed(host):  # noqa: F811
+def test_origins_that_the_webui_allows_are_allowed(host):
     client = client_of(host, cors_allow_origins="https://app.example, http://other.example:81")
     for origin, code in (("https://app.example", 200), ("http://other.example:81", 200), (EVIL, 403)):
         assert client.get(HEALTH, headers={"Origin": origin}).status_code == code
@@ -118,7 +118,7 @@ def test_origins_that_the_webui_allows_are_allowed(host):  # noqa: F811
     assert client.get(HEALTH, headers={"Origin": EVIL}).status_code == 200
 
 
-def test_host_names_of_a_proxy_are_an_option(host):  # noqa: F811
+def test_host_names_of_a_proxy_are_an_option(host):
     host.shared.opts.sadtalker_api_hosts = "box.lan, *.example.org"
     client = client_of(host)
     for name, code in (("box.lan", 200), ("a.example.org", 200), ("evil.example", 403)):

@@ -1,7 +1,6 @@
 """Videos from files, with a stub engine whose frames are known."""
 
 import threading
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,13 +10,8 @@ from skimage.data import astronaut
 
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.cli.demo import demo_voice
-from sadtalker_ext.engines import registry
-from sadtalker_ext.engines.entry import EngineEntry, EngineState
-from sadtalker_ext.engines.motion_editing import StandardMotionEditor
-from sadtalker_ext.engines.protocol import EngineSpec
 from sadtalker_ext.engines.session import open_engine
 from sadtalker_ext.errors import Cancelled, EngineError, FaceError, MediaError, SettingsError
-from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.pipeline import batch
 from sadtalker_ext.pipeline import portrait as portrait_module
 from sadtalker_ext.pipeline.animate import animate, make_video, render_frames
@@ -27,66 +21,9 @@ from sadtalker_ext.pipeline.progress import Watcher
 from sadtalker_ext.pipeline.restoration import registry as restorer_registry
 from sadtalker_ext.pipeline.restoration.registry import register_restorer
 from sadtalker_ext.pipeline.result_metadata import Record, read_record
-from sadtalker_ext.pipeline.stages import ParallelStages, Stopwatch
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.video.read import probe, read_frames
-from sadtalker_ext.video.write import VideoSpec, write_video
-
-
-class GreyEngine:
-    """Renders grey frames whose level is the first expression coefficient, which rises by one per frame."""
-
-    def __init__(self):
-        self.spec = EngineSpec("grey", "Grey", None, pose_styles=("calm",))
-        self.editor = StandardMotionEditor((0,))
-        self.rendered = 0
-        self.renderer_closed = False
-        self.opened = self.closed = 0
-        self.fail_at = None
-
-    def read_face(self, portrait):
-        self.portrait = portrait
-        return Motion(*(np.zeros((1, 3), np.float32) for _ in range(3)))
-
-    def predict_motion(self, speech, source, style):
-        self.style = style
-        still = np.zeros((speech.frames, 3), np.float32)
-        rising = still.copy()
-        rising[:, 0] = np.arange(speech.frames)
-        return Motion(rising, still, still)
-
-    def render(self, portrait, source, motion):
-        try:
-            for row in motion.expression:
-                if self.rendered == self.fail_at:
-                    raise FaceError("render failed")
-                self.rendered += 1
-                yield np.full(portrait.picture.shape, round(float(row[0])), np.uint8)
-        finally:
-            self.renderer_closed = True
-
-    def close(self):
-        self.closed += 1
-
-
-@pytest.fixture
-def engine(monkeypatch):
-    stub = GreyEngine()
-
-    def open_stub(*_):
-        stub.opened += 1
-        return stub
-
-    entry = EngineEntry("starter", "Grey", lambda _: (), open_stub, lambda *_: EngineState("starter", "Grey"))
-    monkeypatch.setattr(registry, "_ENTRIES", {"starter": entry})
-    return stub
-
-
-@pytest.fixture
-def files(tmp_path):
-    Image.fromarray(astronaut()).resize((128, 128), Image.LANCZOS).save(tmp_path / "p.png")
-    return tmp_path / "p.png", demo_voice(), tmp_path / "out" / "v.mp4"
 
 
 def grey_levels(path):
@@ -216,54 +153,6 @@ def test_contradictory_inputs_are_refused(files, arguments, message):
         Inputs(files[0], **arguments)
 
 
-@pytest.fixture
-def reference(tmp_path):
-    """A video of a face that moves to the right: 80 frames at 50 Hz, read as 40 at 25 Hz."""
-    path = tmp_path / "reference.mp4"
-    picture = np.asarray(Image.fromarray(astronaut()).resize((256, 256), Image.LANCZOS))
-    write_video((np.roll(picture, i // 2, axis=1) for i in range(80)), path, VideoSpec(50.0))
-    return path
-
-
-def test_reference_moves_the_head_and_the_lids(engine, files, reference):
-    engine.spec = replace(engine.spec, references=("eyes+pose",))
-    rendered, stages, seen = [], set(), []
-
-    def render(portrait, source, motion):
-        rendered.append(motion)
-        return (np.zeros(portrait.picture.shape, np.uint8) for _ in range(len(motion)))
-
-    def report(progress):
-        stages.add(progress.stage)
-        seen.extend([progress.done] if progress.stage == "reference" else [])
-
-    engine.render = render
-    make_video(Inputs(files[0], idle_s=1.0, reference=reference), files[2], watcher=Watcher(report))
-    (motion,) = rendered
-    assert stages == {*STAGES, "reference"}
-    assert max(seen) == 25, "no more frames are read than are used"
-    assert len(engine.style.lids) == 25
-    path = motion.translation[:, 0]
-    assert path[0] == 0
-    assert np.polyfit(np.arange(25), path, 1)[0] == pytest.approx(path[24] / 24, rel=0.15)
-    assert path[24] > 0.1
-
-
-def test_invalid_references_are_refused(engine, files, reference):
-    idle = Inputs(files[0], idle_s=1.0, reference=reference)
-    with pytest.raises(SettingsError, match=r"grey cannot copy eyes\+pose from the reference"):
-        make_video(idle, files[2])
-    engine.spec = replace(engine.spec, references=("eyes+pose",))
-    stages = set()
-    watcher = Watcher(lambda progress: stages.add(progress.stage), lambda: "reference" in stages)
-    with pytest.raises(Cancelled):
-        make_video(idle, files[2], watcher=watcher)
-    for path, message in ((files[1], "has no video stream"), (files[1].with_suffix(".none"), "does not exist")):
-        with pytest.raises(MediaError, match=message):
-            make_video(replace(idle, reference=path), files[2])
-    assert not files[2].parent.exists()
-
-
 def test_frames_are_rendered_without_a_file(engine, files):
     stream = render_frames(Inputs(files[0], idle_s=1.0), Settings(frame_rate=50))
     assert (stream.frame_count, stream.rate_hz, engine.closed) == (50, 50, 0)
@@ -314,40 +203,3 @@ def test_failed_video_closes_its_engine(engine, files):
     with pytest.raises(MediaError):
         animate(files[1], files[1], files[2])
     assert engine.opened == engine.closed
-
-
-def test_stages_run_in_parallel():
-    barrier = threading.Barrier(2, timeout=120)
-    watch = Stopwatch()
-    with ParallelStages(Watcher(), watch) as stages:
-        both = [stages.begin(name, barrier.wait) for name in ("a", "b")]
-        assert sorted(stages.result(future) for future in both) == [0, 1]
-    assert set(watch.stage_s) == {"a", "b"}
-
-
-def test_error_of_the_first_requested_stage_is_raised():
-    """Not that of the stage that fails first, so that the same inputs always raise the same error."""
-    with ParallelStages(Watcher(), Stopwatch()) as stages:
-        failed = threading.Event()
-
-        def fail_late():
-            failed.wait(120)
-            raise KeyError
-
-        late = stages.begin("late", fail_late)
-        early = stages.begin("early", lambda: 1 // 0)
-        assert isinstance(early.exception(120), ZeroDivisionError)
-        failed.set()
-        with pytest.raises(KeyError):
-            stages.result(late)
-
-
-def test_cancellation_ends_the_wait_for_a_stage():
-    finish = threading.Event()
-    cancelled = []
-    with ParallelStages(Watcher(cancelled=lambda: len(cancelled) > 0), Stopwatch()) as stages:
-        long = stages.begin("long", finish.wait, 300)
-        cancelled.append(True)
-        with pytest.raises(Cancelled):
-            stages.result(long)
-        finish.set()

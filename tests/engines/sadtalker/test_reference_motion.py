@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from skimage.data import astronaut
-from test_sadtalker_engine import SmallNetworks, with_random_weights
+from small_networks import SmallNetworks, with_random_weights
 
 from sadtalker_ext.engines.sadtalker import engine as sadtalker
 from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine

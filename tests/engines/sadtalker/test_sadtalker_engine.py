@@ -1,4 +1,4 @@
-"""The engine sadtalker: plumbing with its own small networks and a stub in place of the renderer, then everything."""
+"""The engine sadtalker with small networks and a stub in place of the renderer."""
 
 import math
 from pathlib import Path
@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_networks import SmallNetworks, with_random_weights
 
 from sadtalker_ext.audio.speech import Speech, silence
 from sadtalker_ext.engines.protocol import Engine, MotionStyle
@@ -21,68 +22,11 @@ from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
 from sadtalker_ext.geometry.mean_face import place_in_box
 from sadtalker_ext.geometry.paste import paste_seamless
 from sadtalker_ext.geometry.portrait import Portrait
-from sadtalker_ext.models.exp_net import ExpNet
-from sadtalker_ext.models.face_recon import FaceRecon, FaceReconConfig
-from sadtalker_ext.models.folding import fold
 from sadtalker_ext.models.keypoints import HeadAngles, transform_keypoints
 from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
-from sadtalker_ext.models.pose_vae import PoseVAE
 from sadtalker_ext.runtime import Runtime
-from sadtalker_ext.weights.packaged import PackagedConfig
-from sadtalker_ext.weights.random_weights import random_state
 
 CPU = Runtime(device="cpu", batch_size=3)
-
-
-class StubGenerator(torch.nn.Module):
-    """Shows the source, brighter the more the keypoints have moved."""
-
-    def encode_source(self, image):
-        return image
-
-    def render(self, encoded, source, driving):
-        moved = (driving - source).abs().mean(dim=(1, 2))
-        return (encoded * (1 + moved[:, None, None, None])).clamp(0, 1)
-
-
-class StubKeypoints(torch.nn.Module):
-    def forward(self, image):
-        return torch.linspace(-0.8, 0.8, 45).reshape(1, 15, 3).expand(len(image), -1, -1)
-
-
-def with_random_weights(prefix, network):
-    network.load_state_dict(random_state(prefix, network))
-    return fold(network)
-
-
-class SmallNetworks:
-    """Sound networks as they are, the others small or stubs."""
-
-    config, name, mapping_folders = PackagedConfig(), "SadTalker_V0.0.2_256.safetensors", ()
-
-    def __init__(self):
-        self.exp = with_random_weights("audio2exp.", ExpNet())
-        self.pose = with_random_weights("audio2pose.", PoseVAE())
-        self.recon = with_random_weights("face_3drecon.", FaceRecon(FaceReconConfig(blocks=(1, 1), widths=(8, 16))))
-
-    def of_size(self, size):
-        self.config = PackagedConfig(size)
-        return self
-
-    def exp_net(self):
-        return self.exp
-
-    def pose_vae(self):
-        return self.pose
-
-    def face_recon(self):
-        return self.recon
-
-    def keypoint_detector(self):
-        return StubKeypoints()
-
-    def generator(self):
-        return StubGenerator()
 
 
 @pytest.fixture(scope="module")

@@ -1,46 +1,33 @@
-"""Conversion of videos into clips: identities, cuts, exclusion reasons, and the content of the clips."""
+"""Conversion of videos into clips: cuts, excluded seconds, resuming, and the content of the clips."""
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from small_plan import PLAN, SIZE
 from synthetic_videos import another_scene, astronaut, empty_scene, talking_frames, voice, write
 
 from sadtalker_ext.errors import MediaError, SettingsError, WeightsError
 from sadtalker_ext.faces.find import track_faces
 from sadtalker_ext.geometry.landmarks import subset_68
-from sadtalker_ext.geometry.mean_face import mean_face_mesh
 from sadtalker_ext.training.clips import prepare as prepare_module
 from sadtalker_ext.training.clips import prepare_clips, prepare_motion
 from sadtalker_ext.training.clips.dataset import ClipStore
 from sadtalker_ext.training.clips.prepare import prepare, select_coefficients, split_work
-from sadtalker_ext.training.clips.prepare_clips import find_spans, frame_span
 from sadtalker_ext.training.clips.prepare_plan import PreparePlan
 from sadtalker_ext.training.clips.prepare_report import VideoReport, format_report
-from sadtalker_ext.training.clips.prepare_sources import Video, find_videos, held_out, identity_of
+from sadtalker_ext.training.clips.prepare_sources import Video
 from sadtalker_ext.training.clips.prepare_tracking import (
-    BORDER,
     CUT,
-    JUMP,
-    LEAVES,
     NO_FACE,
     RIVALS,
     SHORT,
     SMALL,
-    TURNED,
-    FaceTrack,
-    cut_clips,
-    is_jump,
-    problem_of,
-    usable_intervals,
 )
 
-SIZE = 128
-PLAN = PreparePlan(size_px=SIZE, shortest_s=0.8, longest_s=1.2)
 FIRST, SECOND, EMPTY = 50, 30, 15
 """Frames of the scenes of the synthetic film."""
 
@@ -225,113 +212,6 @@ def test_wav2lip_renders_lip_targets(videos, tmp_path, monkeypatch):
     assert np.abs(clip.lip_expression[0] - clip.coefficients[0, :64]).max() < 0.35
     with pytest.raises(MediaError, match=r"lips\.pth does not exist"):
         prepare([videos[0]], tmp_path / "data", plan)
-
-
-@pytest.mark.parametrize(
-    ("path", "source", "expected"),
-    [
-        ("v/dev/id10270/5r0dWxy17C8/00001.mp4", "v", "id10270"),
-        ("h/WDA_BarackObama_001.mp4", "h", "WDA_BarackObama"),
-        ("h/RD_Radio31_000.mp4", "h", "RD_Radio31"),
-        ("p/anna/holiday.mov", "p", "anna"),
-        ("p/anna/2020/holiday.mov", "p", "anna"),
-        ("p/my talk.mp4", "p", "my_talk"),
-        ("p/my talk.mp4", "p/my talk.mp4", "my_talk"),
-    ],
-)
-def test_identities_from_folders_and_names(tmp_path, path, source, expected):
-    file = tmp_path / path
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"x")
-    assert identity_of(file, tmp_path / source) == expected
-
-
-def test_videos_are_found_once_and_counted_per_person(tmp_path):
-    for name in ("a/x.mp4", "a/y.MOV", "b/z.mkv", "b/z.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    found = find_videos([tmp_path, tmp_path / "a" / "x.mp4"])
-    assert [(v.path.name, v.identity, v.number, v.place, v.siblings) for v in found] == [
-        ("x.mp4", "a", 0, 0, 2), ("y.MOV", "a", 1, 1, 2), ("z.mkv", "b", 2, 0, 1),
-    ]  # fmt: skip
-    with pytest.raises(MediaError, match="does not exist"):
-        find_videos([tmp_path / "nowhere"])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(MediaError, match="no videos"):
-        find_videos([tmp_path / "empty"])
-
-
-@pytest.mark.parametrize(("siblings", "clips"), [(1, 2), (1, 7), (1, 30), (2, 3), (3, 1), (8, 2), (40, 3), (5, 20)])
-def test_held_out_part_is_small(siblings, clips):
-    held = [
-        held_out(Video(Path("x"), "a", 0, place, siblings), clip, clips)
-        for place in range(siblings)
-        for clip in range(clips)
-    ]
-    assert 0 < sum(held) <= max(len(held) / 2, 1)
-    if len(held) > 30:
-        assert sum(held) < 0.2 * len(held)
-    assert not held[0]
-
-
-def test_clips_fill_an_interval_in_equal_parts():
-    for frames in range(0, 400, 7):
-        parts = cut_clips(10, 10 + frames, 50, 100)
-        assert all(50 <= end - start <= 100 for start, end in parts)
-        assert all(first[1] == second[0] for first, second in itertools.pairwise(parts))
-        if frames >= 50:
-            lost = frames - sum(end - start for start, end in parts)
-            assert lost <= len(parts)
-        else:
-            assert parts == []
-    assert cut_clips(0, 110, 80, 100) == [(0, 100)]
-
-
-def track_of(problems, breaks=()):
-    mesh = mean_face_mesh() * 100 + np.float32([200, 150, 0])
-    meshes = [None if problem == NO_FACE else mesh for problem in problems]
-    return FaceTrack(meshes, list(problems), dict(breaks), (300, 400))
-
-
-def test_intervals_end_at_problems_and_breaks():
-    problems = [""] * 5 + [TURNED] + [""] * 4 + [NO_FACE, NO_FACE] + [""] * 3
-    assert list(usable_intervals(track_of(problems))) == [(0, 5), (6, 10), (12, 15)]
-    breaks = {2: CUT, 6: JUMP, 13: CUT}
-    assert list(usable_intervals(track_of(problems, breaks))) == [(0, 2), (2, 5), (6, 10), (12, 13), (13, 15)]
-    assert list(usable_intervals(track_of([NO_FACE] * 3))) == []
-
-
-def test_unusable_faces_have_reasons():
-    face = mean_face_mesh() * 100 + np.float32([200, 150, 0])
-    assert problem_of(face, (300, 400), 128) == ""
-    assert problem_of(face, (300, 400), 512) == SMALL
-    assert problem_of(face + np.float32([180, 0, 0]), (300, 400), 128) == BORDER
-    turn = np.array([[0.62, 0, -0.78], [0, 1, 0], [0.78, 0, 0.62]], np.float32)
-    assert problem_of(mean_face_mesh() @ turn.T * 100 + np.float32([200, 150, 0]), (300, 400), 128) == TURNED
-
-
-def test_jumps_are_distinguished_from_movement():
-    face = mean_face_mesh() * 100
-    assert not is_jump(face, face + np.float32([20, 5, 0]))
-    assert is_jump(face, face + np.float32([60, 0, 0]))
-    assert is_jump(face, face * np.float32(1.4))
-
-
-def test_clips_without_face_in_box_or_sound_are_excluded():
-    report, track = VideoReport("", ""), track_of([""] * 60)
-    assert [span.end for span in find_spans(track, PLAN, 60 * 640, report)] == [30, 60]
-    assert report.lost_s == {}
-    assert [span.end for span in find_spans(track, PLAN, 40 * 640, report)] == [30]
-    walking = track_of([""] * 30)
-    walking.meshes = [mesh + np.float32([4 * number, 0, 0]) for number, mesh in enumerate(walking.meshes)]
-    report = VideoReport("", "")
-    assert find_spans(walking, PLAN, 60 * 640, report) == []
-    assert report.lost_s == {LEAVES: 1.2}
-    report = VideoReport("", "")
-    assert find_spans(track_of([""] * 10), PLAN, 60 * 640, report) == []
-    assert report.lost_s == {SHORT: 0.4}
-    span = frame_span(track, 0, 30, SIZE)
-    assert 0 < span.landmarks68.min() < span.landmarks68.max() < SIZE
 
 
 def test_pieces_have_every_video_once(tmp_path):
