@@ -101,7 +101,7 @@ def pip_install(requirements: list[str]) -> str:
 
 
 def pip_install_private(requirements: list[str]) -> str:
-    """Install the packages into :data:`PRIVATE_FOLDER`, which stays as it was on an error; return the error message."""
+    """Install the packages into :data:`PRIVATE_FOLDER`, which is unchanged on an error; return the error message."""
     import shutil
 
     part = PRIVATE_FOLDER + ".part"
@@ -152,7 +152,7 @@ def main() -> None:
         sys.stdout.flush()
         reason = install(requirements)
         if reason:
-            sys.stdout.write(f"SadTalker: {names} could not be installed ({reason}); its tab says what does not work\n")
+            sys.stdout.write(f"SadTalker: {names} could not be installed ({reason}); its tab lists what does not work\n")
 
 
 if __name__ == "__main__":

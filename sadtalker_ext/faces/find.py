@@ -174,7 +174,7 @@ def _choose_number(picture: Image, faces: tuple[Landmarks, ...], number: str, sh
 
 
 def _problem(picture: Image, face: Landmarks, shrink: float) -> str | None:
-    """Return a message why a face cannot be used, None if it can."""
+    """Return a message that says why a face cannot be used, or None if it can."""
     height_px = eyes_to_chin_px(face)
     if height_px < MIN_FACE_PX:
         return (

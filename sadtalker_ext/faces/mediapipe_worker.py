@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sadtalker_ext.faces.protobuf_shim import supply_what_is_missing
+from sadtalker_ext.faces.protobuf_shim import patch_protobuf
 from sadtalker_ext.faces.worker_protocol import Array, WorkerProtocolError, read_message, write_message
 
 if TYPE_CHECKING:
@@ -53,28 +53,28 @@ node {
   output_stream: "LANDMARKS:landmarks"
 }
 """
-_HOLLOW_PACKAGES = ("mediapipe", "mediapipe.python.solutions")
+_STUBBED_PACKAGES = ("mediapipe", "mediapipe.python.solutions")
 _UNUSED_MODULES = ("matplotlib", "matplotlib.pyplot")
 
 
-def main(way: str = "full") -> None:
-    """Answer requests until standard input ends. way: how to import MediaPipe, see :func:`import_solutions`."""
+def main(import_mode: str = "full") -> None:
+    """Answer requests until standard input ends. import_mode: see :func:`import_solutions`."""
     requests, answers = _claim_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
     try:
-        models = Models(way)
+        models = Models(import_mode)
     except (ImportError, AttributeError, OSError, RuntimeError, ValueError) as error:
         write_message(answers, {"error": f"{type(error).__name__}: {error}"})
         return
     write_message(answers, {"ready": True})
     while True:
         try:
-            head, arrays = read_message(requests)
+            header, arrays = read_message(requests)
         except WorkerProtocolError:
             return
         try:
-            results = models.answer(head, arrays)
+            results = models.answer(header, arrays)
         except (RuntimeError, ValueError, LookupError) as error:
             write_message(answers, {"error": f"{type(error).__name__}: {error}"})
         else:
@@ -106,17 +106,17 @@ def _end_with_parent() -> None:
 class Models:
     """MediaPipe's graphs, opened when first used; the mesh graph is always needed and opened at once."""
 
-    def __init__(self, way: str) -> None:
+    def __init__(self, import_mode: str) -> None:
         self._package = _package_folder()
-        self._solutions = import_solutions(self._package, way)
+        self._solutions = import_solutions(self._package, import_mode)
         self._presence, self._mesh = self._open_mesh()
         self._others: dict[str, Any] = {}
 
-    def answer(self, head: dict[str, Any], arrays: list[Array]) -> list[Array]:
-        """Run the operation named in ``head``."""
-        operation = head["operation"]
+    def answer(self, header: dict[str, Any], arrays: list[Array]) -> list[Array]:
+        """Run the operation named in ``header``."""
+        operation = header["operation"]
         if operation == "detect":
-            return [self._detect(arrays[0], head["range"])]
+            return [self._detect(arrays[0], header["range"])]
         if operation == "mesh":
             return list(self._find_meshes(arrays[0]))
         if operation == "segment":
@@ -172,26 +172,26 @@ class Models:
         return mask
 
 
-def import_solutions(folder: str, way: str) -> types.SimpleNamespace:
-    """MediaPipe's solutions used here, the ``lean`` or the ``full`` way.
+def import_solutions(folder: str, import_mode: str) -> types.SimpleNamespace:
+    """Return MediaPipe's solutions that are used here. import_mode: ``lean`` or ``full``.
 
-    ``import mediapipe`` runs matplotlib, every solution and the tasks API, about 0.9 s. The lean way enters the two
-    packages whose ``__init__`` only gathers others without running it (0.2 s). Should a version of MediaPipe not bear
-    that, the worker is started again the full way.
+    ``import mediapipe`` loads matplotlib, every solution and the tasks API, which takes about 0.9 s. In lean mode, the
+    two packages whose ``__init__`` only imports other modules are replaced by stubs (0.2 s). If that fails with a
+    version of MediaPipe, the worker is started again in full mode.
     """
-    if way == "lean":
-        _enter_hollow_packages(folder)
-    supply_what_is_missing()
-    # face_mesh is wanted for the message types it registers: without them graphs lose options silently.
+    if import_mode == "lean":
+        _stub_packages(folder)
+    patch_protobuf()
+    # Importing face_mesh registers message types; without them, graphs ignore some options silently.
     from mediapipe.python.solutions import face_detection, face_mesh, selfie_segmentation  # noqa: F401
 
     return types.SimpleNamespace(face_detection=face_detection, selfie_segmentation=selfie_segmentation)
 
 
-def _enter_hollow_packages(folder: str) -> None:
+def _stub_packages(folder: str) -> None:
     for name in _UNUSED_MODULES:
         sys.modules[name] = types.ModuleType(name)
-    for name in _HOLLOW_PACKAGES:
+    for name in _STUBBED_PACKAGES:
         package = types.ModuleType(name)
         package.__path__ = [os.path.join(folder, *name.split(".")[1:])]
         sys.modules[name] = package
@@ -205,7 +205,7 @@ def _package_folder() -> str:
 
 
 def _presence_stream(graph: CalculatorGraphConfig) -> str:
-    """The stream of the graph that carries how sure the model is that its crop shows a face."""
+    """Return the name of the output stream with the score that the crop shows a face."""
     for node in graph.node:
         if node.calculator == "TensorsToFloatsCalculator":
             return str(node.output_stream[0]).rsplit(":", 1)[-1]

@@ -39,7 +39,7 @@ class _Area(NamedTuple):
 
 
 def segment_person(picture: Image, face: FaceBox | None = None) -> Float32Array:
-    """Return the matte (H, W) float32 in [0, 1] of the persons in an RGB picture (H, W, 3).
+    """Return the matte (H, W) float32 in [0, 1] of the people in an RGB picture (H, W, 3).
 
     face: face box of the main person; if it is small, head and shoulders are segmented again in a crop.
     """

@@ -1,9 +1,9 @@
-"""MediaPipe 0.10 beside a protobuf that has dropped what MediaPipe asks it for.
+"""Compatibility of MediaPipe 0.10 with newer versions of protobuf, which removed attributes that MediaPipe uses.
 
-MediaPipe 0.10.9 wants protobuf 3; other software on a machine may have lifted it (Forge's preprocessors do, to 7).
-Only the worker's process is changed, and only where something is missing. Sources: release notes of protobuf 5.26
-(``SymbolDatabase.GetPrototype`` and ``Message.RegisterExtension`` removed; its C form no more finds extensions of
-files that were described in the old way) and 7.34 (``FieldDescriptor.label`` removed).
+MediaPipe 0.10.9 requires protobuf 3, but other software may have installed a newer version (Forge's preprocessors
+install 7). Only the worker process is patched, and only missing attributes are added. Sources: release notes of
+protobuf 5.26 (``SymbolDatabase.GetPrototype`` and ``Message.RegisterExtension`` removed; the C implementation no longer
+finds extensions of files with old descriptors) and 7.34 (``FieldDescriptor.label`` removed).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import os
 from importlib.metadata import version
 from typing import Any, Protocol
 
-STRICTER, WITHOUT_LABELS = 5, 7
-"""Major versions from which on things are missing; the C form cannot be given them, the Python form can."""
+NO_PROTOTYPES_MAJOR, NO_LABELS_MAJOR = 5, 7
+"""First major versions without these attributes, which can be added to the pure Python implementation only."""
 
 
-def supply_what_is_missing() -> None:
-    """Call before anything imports protobuf. Raises ImportError where protobuf is not installed."""
+def patch_protobuf() -> None:
+    """Add the missing attributes; call before protobuf is imported. ImportError if protobuf is not installed."""
     major = int(version("protobuf").partition(".")[0])
-    if major < STRICTER:
+    if major < NO_PROTOTYPES_MAJOR:
         return
     os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
     database: Any = importlib.import_module("google.protobuf.symbol_database").SymbolDatabase
@@ -30,7 +30,7 @@ def supply_what_is_missing() -> None:
         database.GetPrototype = lambda _, descriptor: factory.GetMessageClass(descriptor)
     if not hasattr(message, "RegisterExtension"):
         message.RegisterExtension = staticmethod(lambda _: None)
-    if major >= WITHOUT_LABELS:
+    if major >= NO_LABELS_MAJOR:
         field: Any = importlib.import_module("google.protobuf.descriptor").FieldDescriptor
         field.label = property(_label)
 
@@ -41,5 +41,5 @@ class _Field(Protocol):
 
 
 def _label(field: _Field) -> int:
-    """What ``label`` was: 1 optional, 2 required, 3 repeated (``descriptor.proto``)."""
+    """Return the former ``label``: 1 optional, 2 required, 3 repeated (``descriptor.proto``)."""
     return 3 if field.is_repeated else 2 if field.is_required else 1

@@ -58,14 +58,14 @@ class WorkerClient:
         self._lock = threading.RLock()
         self._process: _Process | None = None
         self._unavailable = ""
-        self._way = LEAN
+        self._import_mode = LEAN
 
     def start(self) -> None:
         """Start the worker without waiting for its models."""
         with self._lock:
             if self._process is None or not self._process.usable():
                 self.close()
-                self._process = _launch(self._way)
+                self._process = _launch(self._import_mode)
 
     def ask(self, operation: str, *arrays: Array, **fields: str) -> list[Array]:
         """Return the arrays of the answer; a worker that ended is restarted once, then :class:`FaceError`."""
@@ -105,7 +105,7 @@ class WorkerClient:
         process = self._process
         return process.child.pid if process is not None and process.child.poll() is None else None
 
-    def _ask_once(self, head: dict[str, Any], arrays: tuple[Array, ...]) -> list[Array]:
+    def _ask_once(self, header: dict[str, Any], arrays: tuple[Array, ...]) -> list[Array]:
         if self._unavailable:
             raise WorkerUnavailable(_UNAVAILABLE.format(reason=self._unavailable))
         self.start()
@@ -116,20 +116,20 @@ class WorkerClient:
             greeting, _ = read_message(stdout)
             if "error" in greeting:
                 self._use_next_import_mode(str(greeting["error"]))
-                return self._ask_once(head, arrays)
+                return self._ask_once(header, arrays)
             process.ready = True
-        write_message(stdin, head, arrays)
+        write_message(stdin, header, arrays)
         answer, results = read_message(stdout)
         process.busy = False
         if "error" in answer:
-            raise FaceError(f"The face worker failed at '{head['operation']}': {answer['error']}")
+            raise FaceError(f"The face worker failed at '{header['operation']}': {answer['error']}")
         return results
 
     def _use_next_import_mode(self, reason: str) -> None:
         """After a failed lean start use the full import; after that MediaPipe is unavailable."""
         self.close()
-        if self._way == LEAN:
-            self._way = FULL
+        if self._import_mode == LEAN:
+            self._import_mode = FULL
         else:
             self._unavailable = reason
 
@@ -142,10 +142,10 @@ class WorkerClient:
         return " ".join(log.read().decode(errors="replace").split()) or "none"
 
 
-def _launch(way: str) -> _Process:
+def _launch(import_mode: str) -> _Process:
     log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
     child = subprocess.Popen(
-        [sys.executable, "-c", _START, way, *private_path(), *sys.path, str(_PACKAGE_FOLDER)],
+        [sys.executable, "-c", _START, import_mode, *private_path(), *sys.path, str(_PACKAGE_FOLDER)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

@@ -1,4 +1,4 @@
-"""The face picker: the portrait with a box around every face, to choose one or to draw a box by hand."""
+"""The face picker: the portrait with a box around every face, to choose one or to draw a box."""
 
 from __future__ import annotations
 

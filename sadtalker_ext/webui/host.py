@@ -83,7 +83,7 @@ class WebuiHost(Host):
                 shared.state.textinfo = None
 
     def job_queued(self, job: Job) -> None:
-        """Add the job to the webui's waiting tasks, whose number its page shows."""
+        """Add the job to the webui's waiting tasks, which its page counts."""
         host_progress.add_task_to_queue(job.id)
 
     def job_ended(self, job: Job) -> None:
@@ -172,7 +172,7 @@ def checkpoint_folders() -> tuple[Path, ...]:
 
 
 class Extension:
-    """The extension from the loading of its script to Reload UI."""
+    """The extension, from loading its script until Reload UI."""
 
     def __init__(self, rest_api: RestApi) -> None:
         self._rest_api = rest_api
@@ -180,14 +180,14 @@ class Extension:
         self._send_buttons = SendButtons(infotext_utils, ToolButton)
 
     def tabs(self) -> list[tuple[Any, str, str]]:
-        """Return the tab; one with an error message if it cannot be built, because the webui needs the target input."""
+        """Return the tab, with an error message if it cannot be built, because the webui needs the target input."""
         try:
             restorers = register_host_restorers(shared.face_restorers, shared.sd_upscalers)
             context = PageContext(self.queue, results_folder, checkpoint_folders, restorers, local=is_local())
             with gr.Blocks(analytics_enabled=False) as page:
                 portrait = build_tab(context).portrait
                 self._send_buttons.set_target(portrait)
-        except Exception as e:  # the webui must start whatever is wrong with the extension
+        except Exception as e:  # an error in the extension must not keep the webui from starting
             log.exception("The SadTalker tab could not be built")
             with gr.Blocks(analytics_enabled=False) as page:
                 gr.HTML(message(f"The SadTalker tab could not be built: {e}. The log has the details.", "error"))
@@ -279,7 +279,7 @@ class AnimateResults(scripts.Script):  # type: ignore[misc] # the webui's class
 
 
 def animate_all(queue: JobQueue, processed: Any, voice: Path, settings: Settings) -> Iterator[Path]:  # noqa: ANN401
-    """Make a video of each image of a generation but the grid, while the webui's queue is held; yield the paths."""
+    """Make a video of each image of a generation except the grid, while the webui's queue is held; yield the paths."""
     scratch = Path(tempfile.mkdtemp(prefix="sadtalker_script_"))
     try:
         for index, image in enumerate(processed.images[processed.index_of_first_image :]):

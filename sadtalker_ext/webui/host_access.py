@@ -1,4 +1,4 @@
-"""Which requests the routes of the extension answer inside the webui, as the webui's flags say."""
+"""Host names and origins that the extension's routes accept inside the webui, according to the webui's flags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def is_remote(flags: Any) -> bool:  # noqa: ANN401 - the host's parsed command l
 
 
 def allowed_hosts(flags: Any, names: object) -> AllowedHosts:  # noqa: ANN401
-    """Return the host names and origins that are answered: the webui's own page, allowed origins, and programs.
+    """Return the accepted host names and origins: the webui's own page, allowed origins, and programs.
 
     A webui that accepts connections from other machines may have any host name; another one is addressed as localhost,
     by an IP address, or by one of ``names``, a text separated by commas.

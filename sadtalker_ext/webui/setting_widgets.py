@@ -30,7 +30,7 @@ class SettingWidgets:
     by_name: dict[str, Any] = field(default_factory=dict)
 
     def add(self, name: str, restorers: Sequence[str] = (), **options: Any) -> Any:  # noqa: ANN401 - a component
-        """Make the widget of one setting at this place of the layout, and return it."""
+        """Make the widget of one setting at the current place in the layout, and return it."""
         self.by_name[name] = widget = make_widget(setting_spec(name), restorers, **options)
         return widget
 

@@ -118,7 +118,7 @@ def relative_name(path: Path | None) -> str:
 
 
 def upload_name(path: Path) -> str:
-    """Return the name under which the user knows an uploaded file; empty if the name was generated."""
+    """Return the user's name of an uploaded file; empty if the name was generated."""
     return "" if has_generated_name(path) or path.stem == _UNNAMED else path.name
 
 

@@ -72,7 +72,7 @@ def hold_lock(path: Path, name: str) -> Iterator[None]:
         try:
             _acquire_lock(file)
         except OSError as e:
-            raise WeightsError(f"{name} is being fetched by another process; wait for it to finish") from e
+            raise WeightsError(f"{name} is being downloaded by another process; wait for it to finish") from e
         yield
 
 

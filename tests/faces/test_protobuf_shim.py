@@ -1,4 +1,4 @@
-"""MediaPipe's process beside other protobufs; with protobuf 7 itself ``.ci/browser`` runs the tests of faces."""
+"""MediaPipe with newer versions of protobuf. ``.ci/browser`` runs the face tests with protobuf 7 installed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from sadtalker_ext.faces import protobuf_shim as newer_protobuf
+from sadtalker_ext.faces import protobuf_shim
 
 CHECK = """
 import os, sys
 from importlib import metadata
 found = metadata.version
 metadata.version = lambda name: sys.argv[1] if name == "protobuf" else found(name)
-from sadtalker_ext.faces import protobuf_shim as newer_protobuf
-newer_protobuf.supply_what_is_missing()
+from sadtalker_ext.faces import protobuf_shim
+protobuf_shim.patch_protobuf()
 from google.protobuf.symbol_database import SymbolDatabase
 from google.protobuf.internal import api_implementation
 from mediapipe.framework.formats import rect_pb2
@@ -24,22 +24,22 @@ print(api_implementation.Type(), hasattr(SymbolDatabase, "GetPrototype"), rect_p
 """
 
 
-def answers(said_version: str) -> list[str]:
+def run_check(protobuf_version: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", CHECK, said_version], check=False, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", CHECK, protobuf_version], check=False, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
 
-def test_what_mediapipe_wants_stays_as_it_is() -> None:
-    code = "from google.protobuf.internal import api_implementation as form; print(form.Type())"
+def test_a_supported_protobuf_is_not_changed() -> None:
+    code = "from google.protobuf.internal import api_implementation; print(api_implementation.Type())"
     plain = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=300)
-    assert answers("3.20.0")[0] == plain.stdout.strip()
+    assert run_check("3.20.0")[0] == plain.stdout.strip()
 
 
-def test_a_stricter_one_is_taken_in_its_python_form() -> None:
-    assert answers("6.33.0") == ["python", "True", "0.5"]
+def test_a_newer_protobuf_uses_its_python_implementation() -> None:
+    assert run_check("6.33.0") == ["python", "True", "0.5"]
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_labels_are_those_of_the_format(repeated: bool, required: bool, label: s
     from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 
     field = SimpleNamespace(is_repeated=repeated, is_required=required)
-    assert newer_protobuf._label(field) == FieldDescriptorProto.Label.Value(f"LABEL_{label}")
+    assert protobuf_shim._label(field) == FieldDescriptorProto.Label.Value(f"LABEL_{label}")

@@ -1,4 +1,4 @@
-"""The face worker: survives crashes, is replaced when out of step, and never outlives its parent."""
+"""The face worker: it is replaced after a crash or an interrupted request, and ends with its parent."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import FaceError
-from sadtalker_ext.faces import worker_client as worker_link
+from sadtalker_ext.faces import worker_client
 from sadtalker_ext.faces.worker_client import WORKER, WorkerClient, WorkerUnavailable
 from sadtalker_ext.faces.worker_protocol import WorkerProtocolError, read_message, write_message
 
@@ -28,7 +28,7 @@ def alive(process_id):
 
 
 DEADLINE_S = 120
-"""After which a process that should have ended counts as left behind; long, because the machine may be busy."""
+"""Longest wait for a process to end; long, because the machine may be busy."""
 
 
 def gone(process_id):
@@ -40,17 +40,17 @@ def gone(process_id):
     return False
 
 
-def test_messages_come_through_whole():
+def test_messages_are_unchanged():
     read_end, write_end = os.pipe()
     arrays = [np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2], np.zeros((0, 17), np.float32), np.uint8([[7]])]
     with os.fdopen(read_end, "rb") as source, os.fdopen(write_end, "wb") as sink:
         write_message(sink, {"operation": "x", "wörd": 3}, arrays)
-        head, received = read_message(source)
-        assert head == {"operation": "x", "wörd": 3}
+        header, received = read_message(source)
+        assert header == {"operation": "x", "wörd": 3}
         for sent, got in zip(arrays, received, strict=True):
             np.testing.assert_array_equal(sent, got)
             assert sent.dtype == got.dtype
-        sink.write(b"no message of ours, long enough")
+        sink.write(b"not a message, but long enough")
         sink.flush()
         with pytest.raises(WorkerProtocolError, match="STF1"):
             read_message(source)
@@ -66,22 +66,22 @@ def test_crashed_worker_is_replaced():
     np.testing.assert_array_equal(before, after)
 
 
-def test_worker_left_in_mid_answer_is_replaced_and_close_ends_it():
-    link = WorkerClient()
-    link.ask("detect", GREY, range="short")
-    first = link.process_id
-    link._process.busy = True  # as a KeyboardInterrupt between question and answer leaves it
-    link.ask("detect", GREY, range="short")
-    second = link.process_id
+def test_worker_with_an_unanswered_request_is_replaced_and_close_ends_it():
+    client = WorkerClient()
+    client.ask("detect", GREY, range="short")
+    first = client.process_id
+    client._process.busy = True  # as after a KeyboardInterrupt between request and answer
+    client.ask("detect", GREY, range="short")
+    second = client.process_id
     assert second != first
-    link.close()
-    assert link.process_id is None
+    client.close()
+    assert client.process_id is None
     if os.name == "posix":
         assert gone(first)
         assert gone(second)
 
 
-def test_a_question_the_worker_cannot_answer_is_our_error_and_does_not_end_it():
+def test_a_request_that_fails_is_a_face_error_and_does_not_end_the_worker():
     WORKER.start()
     with pytest.raises(FaceError, match="sing"):
         WORKER.ask("sing", GREY)
@@ -90,39 +90,39 @@ def test_a_question_the_worker_cannot_answer_is_our_error_and_does_not_end_it():
     assert WORKER.process_id == process
 
 
-def test_last_words_of_a_worker_that_cannot_live_are_shown(monkeypatch):
-    monkeypatch.setattr(worker_link, "_START", "import sys; sys.exit('out of tensors')")
+def test_last_output_of_a_worker_that_cannot_start_is_shown(monkeypatch):
+    monkeypatch.setattr(worker_client, "_START", "import sys; sys.exit('out of tensors')")
     with pytest.raises(FaceError, match=r"stopped twice.*out of tensors"):
         WorkerClient().ask("detect", GREY, range="short")
 
 
-def test_absent_mediapipe_is_told_apart(monkeypatch):
+def test_missing_mediapipe_is_reported_as_unavailable(monkeypatch):
     blocked = "import sys; sys.path[:] = sys.argv[2:]; sys.modules['mediapipe'] = None; "
-    monkeypatch.setattr(worker_link, "_START", blocked + worker_link._START.split(";", 2)[2])
-    link = WorkerClient()
+    monkeypatch.setattr(worker_client, "_START", blocked + worker_client._START.split(";", 2)[2])
+    client = WorkerClient()
     for _ in range(2):
         with pytest.raises(WorkerUnavailable, match="pip install mediapipe"):
-            link.ask("detect", GREY, range="short")
+            client.ask("detect", GREY, range="short")
 
 
-def test_mediapipe_that_cannot_be_entered_lean_is_imported_in_full(monkeypatch):
-    spoilt = (
+def test_after_a_failed_lean_import_mediapipe_is_imported_in_full(monkeypatch):
+    broken = (
         "import sys; sys.path[:] = sys.argv[2:]; import sadtalker_ext.faces.mediapipe_worker as worker; "
-        "worker._HOLLOW_PACKAGES = ('mediapipe', 'mediapipe.python'); worker.main(sys.argv[1])"
+        "worker._STUBBED_PACKAGES = ('mediapipe', 'mediapipe.python'); worker.main(sys.argv[1])"
     )
-    monkeypatch.setattr(worker_link, "_START", spoilt)
-    link = WorkerClient()
+    monkeypatch.setattr(worker_client, "_START", broken)
+    client = WorkerClient()
     expected = WORKER.ask("segment", GREY)[0]
-    np.testing.assert_array_equal(link.ask("segment", GREY)[0], expected)
-    link.close()
+    np.testing.assert_array_equal(client.ask("segment", GREY)[0], expected)
+    client.close()
 
 
-def test_worker_starts_where_a_host_has_taken_the_package_from_the_search_path(monkeypatch):
-    folder = str(worker_link._PACKAGE_FOLDER)
+def test_worker_starts_if_the_host_removed_the_package_from_the_search_path(monkeypatch):
+    folder = str(worker_client._PACKAGE_FOLDER)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", folder)])
-    link = WorkerClient()
-    assert link.ask("segment", GREY)[0].shape == (64, 64)
-    link.close()
+    client = WorkerClient()
+    assert client.ask("segment", GREY)[0].shape == (64, 64)
+    client.close()
 
 
 def test_threads_share_one_worker():
@@ -138,8 +138,8 @@ def test_threads_share_one_worker():
         thread.start()
     for thread in threads:
         thread.join()
-    for got, wanted in zip(results, expected, strict=True):
-        np.testing.assert_array_equal(got, wanted)
+    for result, reference in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(result, reference)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals and /proc")
@@ -152,5 +152,5 @@ def test_worker_ends_with_its_parent(end):
         f"print(WORKER.process_id, flush=True)\n{end}\n"
     )
     parent = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
-    assert parent.stderr == "", "what the models log stays in the worker"
+    assert parent.stderr == "", "log messages of the models stay in the worker"
     assert gone(int(parent.stdout))

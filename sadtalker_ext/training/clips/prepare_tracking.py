@@ -39,7 +39,7 @@ MEDIAN_FRAMES: Final = 25
 JUMP_HEIGHTS: Final = 0.3
 """A face that moves by more than this part of its height between frames is taken for another face."""
 JUMP_SCALE: Final = 1.25
-"""Likewise for a face whose height changes by more than this factor."""
+"""A face whose height changes by more than this factor between frames is also taken for another face."""
 RIVAL_SIZE: Final = 0.6
 """Minimum size of another face, relative to the tracked one, that makes it unclear who speaks."""
 RIVAL_INTERVAL_FRAMES: Final = 12
