@@ -29,7 +29,7 @@ def blocks(language=""):
 
 
 def settings_table():
-    """The table between the README's two marks, made from the settings."""
+    """Return the table between the two markers in the README, generated from the settings."""
     rows = ["| option | values | default | description |", "|---|---|---|---|"]
     for spec in setting_specs():
         switch = isinstance(spec.default, bool)
@@ -78,20 +78,20 @@ def test_every_flag_exists():
 
 
 @pytest.mark.parametrize("source", blocks("python"))
-def test_python_examples_use_what_there_is(source):
+def test_names_imported_by_the_examples_exist(source):
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
             module = __import__(node.module, fromlist=["*"])
             assert all(hasattr(module, alias.name) for alias in node.names)
 
 
-def test_limits_are_the_limits():
+def test_limits_equal_the_constants():
     assert f"from {picture.MIN_SIDE_PX} to {picture.MAX_SIDE_PX} pixels" in README
     assert f"exceeds {Settings().resolution_limit} pixels is scaled down" in README
     assert f"from {MIN_CLIP_S} seconds to {MAX_CLIP_S / 3600:.0f} hours" in README
 
 
-def test_links_lead_somewhere():
+def test_linked_files_exist():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
 

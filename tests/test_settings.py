@@ -87,19 +87,19 @@ def test_settings_checked_when_made_directly():
 
 
 def test_json_round_trip_is_exact():
-    wished = Settings(still=True, yaw="-10,0,12.5", seed=4294967295, blink=0.3, face="1,2,3,4")
-    assert Settings.from_json(wished.to_json()) == wished
-    assert all(isinstance(value, str | bool | int | float) for value in json.loads(wished.to_json()).values())
-    assert wished.changes() == {"still": True, "yaw": "-10,0,12.5", "seed": 4294967295, "blink": 0.3, "face": "1,2,3,4"}
+    given = Settings(still=True, yaw="-10,0,12.5", seed=4294967295, blink=0.3, face="1,2,3,4")
+    assert Settings.from_json(given.to_json()) == given
+    assert all(isinstance(value, str | bool | int | float) for value in json.loads(given.to_json()).values())
+    assert given.changes() == {"still": True, "yaw": "-10,0,12.5", "seed": 4294967295, "blink": 0.3, "face": "1,2,3,4"}
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", '"seed"', "null"])
-def test_json_that_holds_no_settings_is_refused(text):
+def test_json_without_settings_is_refused(text):
     with pytest.raises(SettingsError):
         Settings.from_json(text)
 
 
-def test_every_knob_describes_itself():
+def test_every_setting_has_a_label_help_and_valid_default():
     for spec in Settings.specs():
         assert spec.label
         assert spec.help.endswith(".")

@@ -1,7 +1,7 @@
-"""Which side of its cut a mask value lies on, where float32 rounding decides.
+"""Comparison of renderings whose mask values are within float32 rounding of the cut.
 
 ``DenseMotion`` sets mask values below ``MASK_FLOOR`` to zero. A value whose distance from the cut is below the error of
-float32 may lie on the other side than in the stored run: the convolution kernels differ between processors. The
+float32 may be on the other side than in the stored run, because convolution kernels differ between processors. The
 comparison may move such cells across the cut, and no others. Every other difference still fails the test.
 """
 
@@ -20,7 +20,7 @@ MASK_ROUNDING = 3e-7
 REACH_CELLS = 4
 """Largest distance, in cells of the mask, at which a cell on the other side causes the largest difference of a map."""
 MOST_MOVED = 12
-"""Cells moved per comparison. About 30 of a million lie within ``MASK_ROUNDING``."""
+"""Cells moved per comparison. About 30 of a million are within ``MASK_ROUNDING``."""
 
 
 @dataclass
@@ -42,15 +42,15 @@ class Rendering:
         self.motion = self.network.dense_motion_network(self.encoded.compressed, self.source, self.driving)
 
     def frames(self):
-        """(B, 3, S, S)."""
+        """Return the frames (B, 3, S, S)."""
         return self.network.warp_and_decode(self.encoded, self.motion)
 
     def doubtful_cells(self):
-        """Indices (N, 5) of batch, motion, depth, row and column of the mask values within rounding of the cut."""
+        """Return indices (N, 5) of mask values within rounding of the cut: batch, motion, depth, row, column."""
         return ((self.motion.mask.double() - MASK_FLOOR).abs() < MASK_ROUNDING).nonzero()
 
     def move_cell_near(self, lane, row, column):
-        """Move the doubtful cell nearest to a place of the mask across the cut; whether there is one within reach."""
+        """Move the doubtful cell nearest to a position across the cut; return whether one was within reach."""
         near = [
             (max(abs(cell[3] - row), abs(cell[4] - column)), tuple(cell))
             for cell in self.doubtful_cells().tolist()
@@ -74,10 +74,10 @@ class Rendering:
 
 
 def settle(golden, compute, rendering_of, allowed):
-    """The maps by name that ``compute`` gives after doubtful cells were moved to the side they have in the golden.
+    """Return the maps of ``compute`` by name, after moving doubtful cells to their side in the golden.
 
-    compute: gives maps (..., H, W) by name of the golden. rendering_of: the rendering and lane that an index of a
-    map's leading axes belongs to. allowed: tolerance of a name.
+    compute: returns maps (..., H, W) by golden name. rendering_of: returns the rendering and the lane of an index into
+    a map. allowed: returns the tolerance of a name.
     """
     found = compute()
     for _ in range(MOST_MOVED):
@@ -95,7 +95,7 @@ def settle(golden, compute, rendering_of, allowed):
 
 
 def _largest_gap(golden, name, ours, allowed):
-    """The largest difference as a multiple of what is allowed, the name, and its index in the full tensor."""
+    """Return the largest difference as a multiple of its tolerance, the name, and the index in the full tensor."""
     ours, text = np.asarray(ours), golden.stats[name]["view"]
     places = view(np.arange(ours.size).reshape(ours.shape), text)
     gaps = np.abs(view(ours, text).astype(np.float64) - golden.stored[name]) / allowed

@@ -1,4 +1,4 @@
-"""What our networks give for the inputs of the goldens, as full tensors by golden name."""
+"""Outputs of our networks for the inputs of the goldens, as full tensors by golden name."""
 
 import contextlib
 import functools
@@ -133,7 +133,7 @@ def full_coefficients(golden, name, frames, reference_frames, style):
 
 
 def pose_style_of(golden, name):
-    """The description leaves the style of these out: it is the one whose numbers fit best, and must then fit well."""
+    """Return the style that fits best, because the description omits it; the comparison then checks the fit."""
     stored = golden.stored[name]
     frames = int(re.search(r"T(\d+)", name)[1])
     case = PoseCase(frames)

@@ -48,7 +48,7 @@ def align(golden):
 
 
 def aligned_points(points, transform):
-    """Return the points (N, 2), y up, in the aligned picture; the program aligns only the picture."""
+    """Return the points (N, 2), y up, in the aligned picture; the package itself aligns only the picture."""
     centre = np.array([transform.x_px - transform.width_px / 2, transform.y_px - transform.height_px / 2])
     corner = (np.array(transform.resized_px) - align5.ALIGNED_SIZE_PX) / 2
     return (points - centre) * transform.scale - corner
@@ -108,7 +108,7 @@ CAMERA = {
     "ypr_b4.roll_c_seq": [0, 10, -5],
     "yaw_up.yaw_c_seq": [0, 45],
 }
-"""Keyframes in degrees which the descriptions leave out; the stored numbers show them."""
+"""Keyframes in degrees that the descriptions omit, inferred from the stored numbers."""
 
 
 def facerender_data(golden):
@@ -161,7 +161,7 @@ LENGTHS = (0, 639, 640, 641, 1279, 1280, 16000, 31999, 32000, 54015, 100001)
 
 
 def whole_frames(samples):
-    """Return the video frames that the official code makes of ``samples``: only whole ones."""
+    """Return the video frames that the official code makes from ``samples``, without a partial last frame."""
     return samples // SAMPLES_PER_FRAME
 
 

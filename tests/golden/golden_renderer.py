@@ -1,4 +1,4 @@
-"""What our renderer gives for the inputs of the goldens, as full tensors by golden name."""
+"""Outputs of our renderer for the inputs of the goldens, as full tensors by golden name."""
 
 import contextlib
 import functools
@@ -43,7 +43,7 @@ def generator(golden):
 
 
 def paint(golden, rendering):
-    """Frames and the layers after the mask that the golden knows."""
+    """Return the frames, and the outputs of the layers after the mask that the golden contains."""
     seen = {}
     with contextlib.ExitStack() as stack:
         for key, layer in LAYERS_AFTER_THE_MASK.items():
@@ -54,7 +54,7 @@ def paint(golden, rendering):
 
 
 def animation(golden):
-    """Two lanes of two steps, plain and with angles given; the description names the inputs, shapes tell them apart."""
+    """Return two lanes of two steps, without and with given angles; inputs are recognised by their shapes."""
     given = {name: np.asarray(value, dtype=np.float32) for name, value in parse_inputs(golden.meta["in"]).items()}
     images = [value for value in given.values() if value.ndim == 4 and value.shape[1] == 3]
     targets = [value for value in given.values() if value.ndim == 4 and value.shape[-1] == 27]
@@ -77,12 +77,12 @@ def stack_steps(name, steps):
 
 
 def steps_by_index(steps):
-    """Frames are (lane, step, channel, row, column)."""
+    """Return a function from an index (lane, step, channel, row, column) to rendering and lane."""
     return lambda index: (steps[index[1]], index[0])
 
 
 def renderings(image, source, target, angles):
-    """One per step, of all lanes."""
+    """Return one rendering of all lanes per step."""
     lanes, steps = target.shape[:2]
     heads = mapping(target.shape[2])
     generator_net = network("generator")

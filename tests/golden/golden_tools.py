@@ -44,7 +44,7 @@ Other arrays of such functions (``mel.pcl``, ``align.*.lm_new``, ``blink.idle.*`
 
 @dataclass(frozen=True)
 class Golden:
-    """name: of the pair. stored: slices of tensors. stats: what is known of the full tensors. meta: how they came."""
+    """A recorded pair. stored: slices of tensors. stats: statistics of the full tensors. meta: origin of the values."""
 
     name: str
     stored: dict
@@ -52,7 +52,7 @@ class Golden:
     meta: dict
 
     def tolerance(self, name):
-        """Absolute tolerance of one number."""
+        """Return the absolute tolerance of the tensor ``name``."""
         absmax = self.stats[name]["absmax"]
         if self.name in EXACT:
             return EXACT[self.name]
@@ -76,7 +76,7 @@ def read_goldens(folder=FOLDER):
 
 
 def input_name(rest):
-    """The name of an input: the set's prefix and the rest of the name."""
+    """Return the name of an input: the prefix of the set and ``rest``."""
     return PREFIX + rest
 
 
@@ -106,9 +106,9 @@ OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mu
 
 
 def parse_inputs(description):
-    """Named inputs of a description: ``name=formula; ...`` with normal, uniform, clip, numbers and lists.
+    """Return the named inputs of a description: ``name=formula; ...`` with normal, uniform, clip, numbers and lists.
 
-    Parts that are no formula are left out.
+    Parts that are not formulas are skipped.
     """
     names = {}
     for part in re.split(r";\s*", description):
@@ -120,7 +120,7 @@ def parse_inputs(description):
 
 
 def longest_formula(text, names):
-    """The value of the longest beginning of ``text`` that is a formula; words may follow it. None if there is none."""
+    """Return the value of the longest prefix of ``text`` that is a formula, or None; other text may follow it."""
     for end in range(len(text), 0, -1):
         if end < len(text) and text[end - 1] not in ")]0123456789":
             continue

@@ -39,11 +39,11 @@ def test_values_of_the_official_code(golden, name):
     if golden == "mel" and name.startswith("bus.") and not golden_pieces.SPEECH.exists():
         pytest.skip("needs the shared recording")
     if golden not in COMPUTE:
-        pytest.fail(f"nothing is known about the golden {golden}; it holds {sorted(GOLDENS[golden].stats)}")
+        pytest.fail(f"no code computes the golden {golden}; it contains {sorted(GOLDENS[golden].stats)}")
     content = GOLDENS[golden]
     facts = content.stats[name]
     ours = computed(golden).get(name)
-    assert ours is not None, f"{golden} has a number called {name} that nothing computes"
+    assert ours is not None, f"no code computes {name} of the golden {golden}"
     assert list(ours.shape) == facts["shape"]
     allowed = content.tolerance(name)
     stored = content.stored[name]

@@ -1,4 +1,4 @@
-"""The comparison may move mask values across their cut only where rounding decides the side."""
+"""The comparison may move mask values across their cut only if they are within rounding of it."""
 
 import golden_mask_cut
 import numpy as np
@@ -34,7 +34,7 @@ def rendering():
 
 
 def golden_of(rendering, cells):
-    """A golden measured where these cells lie on the other side of the cut."""
+    """Return a golden of a rendering with these cells on the other side of the cut."""
     before = rendering.motion
     for cell in cells:
         rendering._move(cell)
@@ -45,14 +45,14 @@ def golden_of(rendering, cells):
 
 
 def cells_by_distance(rendering):
-    """Cells from the nearest to the cut to the farthest, with their distances."""
+    """Return the cells in order of distance from the cut, and all distances."""
     gaps = (rendering.motion.mask - MASK_FLOOR).abs()
     order = gaps.flatten().argsort()
     return [tuple(map(int, np.unravel_index(int(place), gaps.shape))) for place in order[:200]], gaps
 
 
 def visible(rendering, cells):
-    """Those of the cells whose side shows in the frames."""
+    """Return those of the cells whose side makes a visible difference in the frames."""
     before = rendering.frames().numpy()
     return (
         cell for cell in cells if abs(golden_of(rendering, [cell]).stored["prediction"] - before).max() > 10 * ALLOWED
@@ -66,8 +66,8 @@ def settled_gap(rendering, golden):
     return abs(found["prediction"].numpy() - golden.stored["prediction"]).max()
 
 
-def test_a_moved_cell_gives_what_the_network_gives_with_another_mask(rendering, monkeypatch):
-    """The floor itself is moved past one cell, so that the network cuts it otherwise."""
+def test_moving_a_cell_equals_rendering_with_another_mask(rendering, monkeypatch):
+    """The reference uses a floor on the other side of one cell."""
     cells, _ = cells_by_distance(rendering)
     mask = rendering.motion.mask
     cell, following = [cell for cell in cells if mask[cell] >= MASK_FLOOR][:2]

@@ -1,4 +1,4 @@
-"""The renderer's networks at other sizes than the official one serve as they were trained."""
+"""Networks of the renderer at sizes other than the official one: folding, alignment and group norms."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_frames_have_the_size_of_the_portrait_and_stay_when_folded(halvings, ali
 
 
 def test_aligned_features_stay_where_nothing_moves():
-    """With the same keypoints for source and frame the field is the grid, and what is warped comes back as it was."""
+    """With the same keypoints for source and frame the field is the grid, so warping changes nothing."""
     network = generator(2, aligned=True)
     features = torch.rand(1, 4, 4, 16, 16)
     points = torch.rand(1, 5, 3) - 0.5
@@ -55,7 +55,7 @@ def test_a_narrow_head_estimator_has_the_same_parts():
     assert {key.split(".")[0] for key in narrow.state_dict()} >= {"block1", "block7", "fc_yaw", "norm5"}
 
 
-def test_group_norms_do_the_same_whether_they_learn_or_serve():
+def test_group_norms_are_the_same_in_training_and_inference():
     torch.manual_seed(1)
     widths = (8, 16, 16, 32)
     grouped = HeadEstimator(HeadEstimatorConfig(8, widths, (1, 1, 1, 1), keypoints=5, norm_groups=2))

@@ -27,7 +27,7 @@ def frames():
         yield np.full((64, 64, 3), grey, np.uint8)
         print("frame", flush=True)
         if number == 2 and pause_s == 0:
-            sys.stdin.readline()  # both have begun
+            sys.stdin.readline()  # both have started
         time.sleep(pause_s)
 report = write_video(frames(), Path(sys.argv[1]), VideoSpec(frame_count=count))
 print(report.frames, report.size_bytes, flush=True)
@@ -51,11 +51,11 @@ def test_two_runs_with_one_output_both_succeed_and_leave_one_complete_video(tmp_
         for _ in range(3):
             assert run.stdout.readline() == "frame\n"
     assert len(os.listdir(tmp_path)) == 2
-    told = [run.communicate("go\n", timeout=60)[0].splitlines()[-1].split() for run in runs]
+    reports = [run.communicate("go\n", timeout=60)[0].splitlines()[-1].split() for run in runs]
     assert [run.returncode for run in runs] == [0, 0]
-    assert [int(frames) for frames, _ in told] == [FRAMES, FRAMES]
+    assert [int(frames) for frames, _ in reports] == [FRAMES, FRAMES]
     assert os.listdir(tmp_path) == ["o.mp4"]
-    assert target.stat().st_size in [int(size) for _, size in told]
+    assert target.stat().st_size in [int(size) for _, size in reports]
     shown = greys(target)
     assert len(shown) == FRAMES
     assert max(shown) - min(shown) <= 2
