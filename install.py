@@ -152,7 +152,7 @@ def main() -> None:
         sys.stdout.flush()
         reason = install(requirements)
         if reason:
-            sys.stdout.write(f"SadTalker: {names} could not be installed ({reason}); its tab lists what does not work\n")
+            sys.stdout.write(f"SadTalker: {names} could not be installed ({reason}); its tab says what does not work\n")
 
 
 if __name__ == "__main__":
