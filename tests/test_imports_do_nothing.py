@@ -11,21 +11,23 @@ PACKAGE = ROOT / "sadtalker_ext"
 MEASURE = """
 import time
 start = time.perf_counter()
-import json, pathlib, re, string, decimal
+import argparse, decimal, email.parser, http.client, json, logging, pathlib, unittest
 known = time.perf_counter() - start
 start = time.perf_counter()
 import sadtalker_ext
-print(known, time.perf_counter() - start, len([m for m in __import__("sys").modules if m.startswith("sadtalker_ext")]))
+own = time.perf_counter() - start
+import sys
+print(known, own, len([m for m in sys.modules if m.startswith("sadtalker_ext")]), len({"numpy", "torch"} & set(sys.modules)))
 """
 
 
 def test_importing_the_package_is_nearly_free():
-    """Less than a handful of the standard library's modules takes in the same run, whatever the machine."""
+    """Less than 50 ms, or on a slow machine less than some modules of the standard library in the same run."""
     command = [sys.executable, "-c", MEASURE]
     runs = [subprocess.run(command, capture_output=True, check=True, text=True).stdout.split() for _ in range(3)]
-    known_s, own_s, modules = (min(map(float, column)) for column in zip(*runs, strict=True))
-    assert modules == 1
-    assert own_s < known_s
+    known_s, own_s, modules, heavy = (min(map(float, column)) for column in zip(*runs, strict=True))
+    assert (modules, heavy) == (1, 0)
+    assert own_s < max(0.050, known_s)
 
 
 WATCHED = '''
@@ -73,5 +75,6 @@ def test_importing_any_module_does_nothing():
     files = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
     names = [".".join(("sadtalker_ext", *file.relative_to(PACKAGE).with_suffix("").parts)) for file in files]
     names = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
-    run = subprocess.run([sys.executable, "-c", WATCHED, *names], capture_output=True, text=True, check=False, cwd=ROOT)
+    command = [sys.executable, "-B", "-c", WATCHED, *names]  # -B: Python would write the bytecode of new modules
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert (run.returncode, run.stderr[-2000:], run.stdout) == (0, "", "")

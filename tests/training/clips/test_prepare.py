@@ -85,7 +85,7 @@ def test_report_lists_excluded_seconds_by_reason(data):
     assert by_name["WDA_Astro_000.mp4"]["cuts"].get(CUT, 0) >= 1
     assert by_name["pair.mp4"]["lost_s"] == {RIVALS: 13 / 25}
     assert "no sound" in by_name["mute.mp4"]["error"]
-    assert "damaged" in by_name["broken.mp4"]["error"]
+    assert "cannot be read as video or audio" in by_name["broken.mp4"]["error"]
     text = (folder / "report.md").read_text()
     assert f"| {NO_FACE} | 0.6 |" in text
     assert "mute.mp4 has no sound" in text
