@@ -17,7 +17,8 @@ start = time.perf_counter()
 import sadtalker_ext
 own = time.perf_counter() - start
 import sys
-print(known, own, len([m for m in sys.modules if m.startswith("sadtalker_ext")]), len({"numpy", "torch"} & set(sys.modules)))
+ours = [name for name in sys.modules if name.startswith("sadtalker_ext")]
+print(known, own, len(ours), len({"numpy", "torch"} & set(sys.modules)))
 """
 
 
