@@ -1,4 +1,4 @@
-"""Makes one video with stub networks, in a process of its own: ``python -m sadtalker_ext.cli.bench_pipeline``.
+"""Makes one video with stub networks, in a separate process: ``python -m sadtalker_ext.cli.bench_pipeline``.
 
 Arguments: portrait, voice, output. Prints the result as JSON, with the CPU time of this process and of ffmpeg while
 frames were made.

@@ -1,4 +1,4 @@
-"""Command ``sadtalker serve``: the REST API as a server of its own."""
+"""Command ``sadtalker serve``: the REST API as a standalone server."""
 
 from __future__ import annotations
 

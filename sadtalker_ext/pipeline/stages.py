@@ -52,7 +52,7 @@ class Stopwatch:
 
 
 class ParallelStages:
-    """Runs each stage in a thread of its own; leaving the context does not wait for unfinished ones.
+    """Runs each stage in a separate thread; leaving the context does not wait for unfinished ones.
 
     When the work is cancelled, whatever they read through ffmpeg ends as well.
     """

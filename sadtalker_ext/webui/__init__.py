@@ -1,1 +1,1 @@
-"""The web UI: a page of its own, and a tab of stable-diffusion-webui."""
+"""The web UI: a standalone page, and a tab of stable-diffusion-webui."""

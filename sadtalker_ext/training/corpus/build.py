@@ -107,8 +107,8 @@ def build_corpus(folder: Path, hours: float, processes: int = 1, seed: int = 0) 
     parts += [(f"espeak-{part:03d}", None) for part in range(max(1, round(hours / 3 * 3600 / SHARD_S)))]
     jobs = [(folder / f"{name}.npz", voice, seed) for name, voice in parts]
     jobs.sort(key=lambda job: job[0].stem[-3:])
-    todo = [job for job in jobs if not job[0].exists()]
-    run_jobs(_build_shard, todo, processes)
+    pending = [job for job in jobs if not job[0].exists()]
+    run_jobs(_build_shard, pending, processes)
 
 
 def _build_shard(job: tuple[Path, Voice | None, int], attempt: int) -> None:

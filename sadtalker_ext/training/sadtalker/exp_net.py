@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 OFFICIAL_WEIGHTS: Final = {"distillation": 2.0, "landmarks": 0.01, "reading": 0.01, "blink": 4.0}
 """Loss weights of SadTalker's released configuration."""
 PUPPET_WEIGHTS: Final = {"distillation": 30.0, "landmarks": 0.01, "reading": 0.01, "blink": 2.5}
-"""Loss weights for the puppet's coefficients, of which 15 of 64 are used and each has a meaning of its own.
+"""Loss weights for the puppet's coefficients, of which 15 of 64 are used and each has a distinct meaning.
 
 The blink loss must outweigh the distillation, whose targets keep the eyes of the reference.
 """

@@ -1,4 +1,4 @@
-"""Fast augmentation of log-mel spectrograms, applied anew to each batch.
+"""Fast augmentation of log-mel spectrograms, drawn again for each batch.
 
 All spectrograms are (M, 80) float32 natural log power at 100 Hz.
 """

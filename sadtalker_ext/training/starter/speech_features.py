@@ -79,8 +79,8 @@ def build_features(corpus: Path, folder: Path, rounds: int, processes: int = 1) 
     folder.mkdir(parents=True, exist_ok=True)
     parts = ["test", "clean", "plain", *(f"round{number}" for number in range(rounds))]
     jobs = [(path, folder / f"{path.stem}-{part}.npz", corpus) for part in parts for path in shards]
-    todo = [job for job in jobs if not job[1].exists()]
-    run_jobs(_build_file, todo, processes)
+    pending = [job for job in jobs if not job[1].exists()]
+    run_jobs(_build_file, pending, processes)
 
 
 def _build_file(job: tuple[Path, Path, Path], _attempt: int) -> None:
