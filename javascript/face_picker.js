@@ -97,8 +97,8 @@
         const isBox = box.length === 4 && box.every((number) => Number.isFinite(number) && number >= 0);
         setBox(picker.querySelector(".st-drawn"), isBox ? box : [0, 0, 0, 0]);
         for (const face of picker.querySelectorAll("[data-face]")) {
-            const index = text.trim() === "largest" ? "0" : text.trim();
-            face.classList.toggle("st-chosen", !isBox && face.dataset.face === index);
+            const chosen = text.trim() === "largest" ? picker.dataset.largest : text.trim();
+            face.classList.toggle("st-chosen", !isBox && face.dataset.face === chosen);
         }
     }
 

@@ -135,15 +135,15 @@ def parse_text(spec: SettingSpec, value: object) -> str:
 
 
 def parse_face(_: SettingSpec, value: object) -> str:
-    """Parse ``largest``, an index from 0, or ``x,y,width,height`` in pixels of the picture (also as a list)."""
+    """Parse ``largest``, a number from 1, or ``x,y,width,height`` in pixels of the picture (also as a list)."""
     parts = value if isinstance(value, list | tuple) else str(value).strip().split(",")
     if parts == [LARGEST_FACE]:
         return LARGEST_FACE
     if len(parts) == 1 and not isinstance(value, bool) and is_integer_text(str(parts[0])):
-        index = int(str(parts[0]))
-        if index < 0:
+        number = int(str(parts[0]))
+        if number < 1:
             raise InvalidValueError
-        return str(index)
+        return str(number)
     numbers = [_number(part) for part in parts]
     if len(numbers) != 4 or min(numbers[:2]) < 0 or min(numbers[2:]) <= 0:
         raise InvalidValueError
@@ -179,7 +179,7 @@ _PARSERS: Mapping[type, Callable[[SettingSpec, object], Scalar]] = {
     bool: parse_bool, int: parse_integer, float: parse_number, str: parse_text,
 }  # fmt: skip
 _FORMS: Mapping[Callable[[SettingSpec, object], Scalar], str] = {
-    parse_face: "largest, an index from 0, or a box x,y,width,height in pixels",
+    parse_face: "largest, a number from 1, or a box x,y,width,height in pixels",
     parse_angles: f"one or more numbers separated by commas, -{ANGLE_LIMIT_DEG:g} to {ANGLE_LIMIT_DEG:g} degrees",
 }
 

@@ -45,7 +45,8 @@ class Settings:
 
     engine: str = setting("starter", "Engine", "Engine that animates the face. starter ships with the package.")
     face: str = setting(
-        LARGEST_FACE, "Face", "The face that speaks, if the picture shows several.", unit="pixels", parse=parse_face,
+        LARGEST_FACE, "Face", "The face that speaks, if the picture shows several, numbered from left to right.",
+        unit="pixels", parse=parse_face,
     )  # fmt: skip
     still: bool = setting(False, "Still head", "Keep the head still; mouth and eyes still move.")
     expression_scale: float = setting(

@@ -29,7 +29,7 @@ ONLY_IN = {
     "argparse": {"cli"},
     "typer": set(),
 }
-HEAVY = {"torch", "librosa", "mediapipe", "kornia", "cv2", "scipy", "skimage", "face_alignment", "gradio", "fastapi"}
+HEAVY = {"torch", "librosa", "kornia", "cv2", "scipy", "skimage", "face_alignment", "gradio", "fastapi"}
 LIGHT_UNITS = {
     "errors", "constants", "system", "ffmpeg", "setting_spec", "settings", "runtime", "cli", "assets", "__main__",
 }  # fmt: skip
@@ -207,7 +207,7 @@ def test_functions_fit_on_a_screen():
 
 def test_optional_packages_are_imported_where_they_are_used():
     """Heavy packages that not every user installs may only be imported where they are used."""
-    optional = {"gradio", "fastapi", "face_alignment", "mediapipe", "librosa", "kornia", "skimage"}
+    optional = {"gradio", "fastapi", "face_alignment", "librosa", "kornia", "skimage"}
     at_top = [str(s) for s in ALL if s.at_top and s.name.split(".")[0] in optional and s.unit not in {"webui", "api"}]
     assert at_top == []
 

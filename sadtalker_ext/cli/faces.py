@@ -1,4 +1,4 @@
-"""Command ``sadtalker faces``: lists the faces of a picture with the index and box that ``--face`` accepts."""
+"""Command ``sadtalker faces``: lists the faces of a picture with the number and box that ``--face`` accepts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from sadtalker_ext.errors import FaceError, FileRef
 from sadtalker_ext.geometry.landmarks import FaceBox
-from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
     from sadtalker_ext.geometry.landmarks import Landmarks
@@ -20,8 +19,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Add the command and its flags to the parser."""
     parser = commands.add_parser(
         "faces", help="list the faces of a picture", allow_abbrev=False,
-        description="List the faces of a picture, the largest first. The flag --face of other commands accepts the "
-        "index or the box of a face.",
+        description="List the faces of a picture from left to right, numbered from 1. The flag --face of other "
+        "commands accepts the number or the box of a face.",
     )  # fmt: skip
     parser.add_argument(
         "portrait", type=Path, metavar="PORTRAIT", help="a picture, or a video whose first frame is used"
@@ -35,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the faces; FaceError if there are none."""
     from sadtalker_ext.pipeline.portrait import list_faces
 
-    picture, faces = list_faces(options.portrait, Settings().resolution_limit)
+    picture, faces = list_faces(options.portrait)
     if not faces:
         raise FaceError(
             "No face was found in the ", FileRef("portrait", options.portrait),
@@ -47,12 +46,13 @@ def run(options: argparse.Namespace) -> int:
     scale = width / picture.pixels.shape[1]
     boxes = [[round(edge * scale) for edge in face.box] for face in faces]
     if options.json:
-        rows = [dict(zip(("index", *FaceBox._fields), (index, *box), strict=True)) for index, box in enumerate(boxes)]
+        names = ("number", *FaceBox._fields)
+        rows = [dict(zip(names, (number, *box), strict=True)) for number, box in enumerate(boxes, 1)]
         print(json.dumps({"picture": str(options.portrait), "width": width, "height": height, "faces": rows}))
         return 0
-    for index, (x, y, box_width, box_height) in enumerate(boxes):
+    for number, (x, y, box_width, box_height) in enumerate(boxes, 1):
         box = f"{x},{y},{box_width},{box_height}"
-        print(f"face {index}: {box_width} x {box_height} pixels; select it with --face {index} or --face {box}")
+        print(f"face {number}: {box_width} x {box_height} pixels; select it with --face {number} or --face {box}")
     return 0
 
 

@@ -37,6 +37,14 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     checking.add_argument("--quick", action="store_true", help="skip the comparison of hashes")
     checking.add_argument("--json", action="store_true", help="print the result as JSON")
     _add_action(actions, "convert", "convert mapping pickles to safetensors files in the same folder", run_convert)
+    faces = actions.add_parser(
+        "convert-mediapipe", allow_abbrev=False, help="convert the face networks in a wheel of MediaPipe",
+        description="Convert the face and person networks in a wheel of MediaPipe 0.10.9 to 0.10.21 (pip download "
+        "--no-deps mediapipe==0.10.9) to the files that ship with this package.",
+    )  # fmt: skip
+    faces.add_argument("wheel", type=Path, metavar="WHEEL", help="the wheel of MediaPipe, a .whl file")
+    faces.add_argument("target", type=Path, metavar="DIR", help="folder for the converted files")
+    faces.set_defaults(run=run_convert_mediapipe)
     making = actions.add_parser(
         "make-random", aliases=["make-seeded"], allow_abbrev=False,
         help="write checkpoints with reproducible random weights, for tests and benchmarks",
@@ -138,6 +146,15 @@ def run_convert(options: argparse.Namespace) -> int:
         if target is None:
             raise WeightsError(f"{path.parent} is not writable; copy {path.name} to a writable folder")
         print(target)
+    return 0
+
+
+def run_convert_mediapipe(options: argparse.Namespace) -> int:
+    """Convert the face networks in a wheel."""
+    from sadtalker_ext.weights.convert_mediapipe import convert_wheel
+
+    for path in convert_wheel(options.wheel, options.target):
+        print(path)
     return 0
 
 

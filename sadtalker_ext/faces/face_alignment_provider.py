@@ -1,4 +1,4 @@
-"""Face landmarks by the package ``face-alignment``, used if MediaPipe is not available or finds no face.
+"""Face landmarks by the package ``face-alignment``, used if the shipped networks find no face.
 
 It finds 68 points (Bulat and Tzimiropoulos, "How far are we from solving the 2D & 3D face alignment problem?", 2017)
 and downloads about 180 MB of weights when first used; :func:`sadtalker_ext.geometry.mean_face.lift_68` estimates the

@@ -12,7 +12,7 @@ from sadtalker_ext.arrays import Float32Array, Float64Array, Image
 from sadtalker_ext.geometry.landmarks import FACE_POINTS
 
 CROP_PX = 192
-"""Side of the crops that MediaPipe's mesh model reads."""
+"""Side of the crops that FaceMesh reads."""
 
 MESH_CROP_SCALE = 1.5
 """Crop side relative to the face box side, as in MediaPipe's graph (face_landmark_landmarks_to_roi)."""
@@ -101,7 +101,7 @@ def crop_to_picture(mesh: Float32Array, crop: FaceCrop) -> Float32Array:
 
 
 def crop_around_mesh(mesh: Float32Array) -> FaceCrop:
-    """Return the input region of MediaPipe's mesh model for a face with an approximate mesh (478, 3)."""
+    """Return the input region of FaceMesh for a face with an approximate mesh (478, 3)."""
     across = mesh[_LEFT_EYE, :2] - mesh[_RIGHT_EYE, :2]
     angle = math.atan2(float(across[1]), float(across[0]))
     rotation = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])

@@ -10,8 +10,8 @@ import numpy as np
 
 from sadtalker_ext.arrays import Image
 from sadtalker_ext.errors import FaceError
-from sadtalker_ext.faces import face_alignment_provider, mediapipe_provider
-from sadtalker_ext.faces.worker_client import WorkerUnavailable
+from sadtalker_ext.faces import face_alignment_provider, mesh_provider
+from sadtalker_ext.faces.networks import face_networks
 from sadtalker_ext.geometry.landmarks import FACE_POINTS, FaceBox, Landmarks, common_area, overlap
 from sadtalker_ext.geometry.mean_face import place_in_box
 
@@ -34,7 +34,8 @@ CHIN = 152
 class SearchResult:
     """Faces of a picture.
 
-    faces: largest first. remarks: messages about providers that could not be used.
+    faces: from left to right; the number of a face is its position, counted from 1. remarks: messages about providers
+    that could not be used.
     """
 
     faces: tuple[Landmarks, ...]
@@ -43,27 +44,43 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class FaceChoice:
-    """The chosen face, all faces (largest first; the index is the number of a face), and notes for the user."""
+    """The chosen face, all faces (from left to right, numbered from 1), and notes for the user."""
 
     landmarks: Landmarks
     faces: tuple[Landmarks, ...]
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class PictureScale:
+    """Sizes relative to the picture in which faces are searched.
+
+    original: the user's picture; boxes in settings and messages are in pixels of it. working: the picture that is
+    animated; a face must have enough pixels in it.
+    """
+
+    original: float = 1.0
+    working: float = 1.0
+
+
+SAME_SIZE = PictureScale()
+
+
 def find_faces(picture: Image) -> list[Landmarks]:
-    """Return all faces of an RGB picture (H, W, 3) uint8, largest first; empty if there are none.
+    """Return all faces of an RGB picture (H, W, 3) uint8, from left to right; empty if there are none.
 
     Coordinates and depth are in pixels of the picture, where (0.5, 0.5) is the centre of the first pixel.
     """
     return list(search_faces(picture).faces)
 
 
-def track_faces(frames: Iterable[Image]) -> Iterator[Landmarks | None]:
+def track_faces(frames: Iterable[Image], device: str = "cpu") -> Iterator[Landmarks | None]:
     """Yield the largest face of each frame, None if there is none; each frame is measured on its own.
 
-    Faster than :func:`find_faces`, without tiles and averaging.
+    Faster than :func:`find_faces`, without tiles and averaging; a few frames are read ahead. device: name of a torch
+    device.
     """
-    return mediapipe_provider.track(frames)
+    return mesh_provider.track(frames, face_networks(device))
 
 
 class FaceFollower:
@@ -75,79 +92,69 @@ class FaceFollower:
     def update(self, frame: Image) -> Landmarks | None:
         """Return the face of the next frame (H, W, 3), None if there is none; may be called from any thread."""
         known = None if self._last is None else self._last.mesh
-        found = mediapipe_provider.follow(frame, known) or next(mediapipe_provider.track([frame]))
+        found = mesh_provider.follow(frame, known) or next(mesh_provider.track([frame]))
         self._last = found or self._last
         return found
 
 
 def search_faces(picture: Image) -> SearchResult:
-    """Return the faces of the first provider that finds any; FaceError if no provider can be used."""
-    remarks: list[str] = []
-    try:
-        faces = mediapipe_provider.find(picture)
-        if faces:
-            return SearchResult(tuple(faces))
-        searched = True
-    except WorkerUnavailable as error:
-        searched = False
-        remarks.append(str(error))
-    try:
-        return SearchResult(tuple(face_alignment_provider.find(picture)), tuple(remarks))
-    except FaceError as error:
-        if not searched:
-            raise FaceError("; ".join([*remarks, str(error)])) from error
-        log.info("%s", error)
-        remarks.append(str(error))
-    return SearchResult((), tuple(remarks))
+    """Return the faces of the first provider that finds any, from left to right."""
+    faces = mesh_provider.find(picture)
+    remarks = []
+    if not faces:
+        try:
+            faces = face_alignment_provider.find(picture)
+        except FaceError as error:
+            log.info("%s", error)
+            remarks.append(str(error))
+    return SearchResult(tuple(sorted(faces, key=_reading_order)), tuple(remarks))
 
 
-def choose_face(picture: Image, selection: str = LARGEST, shrink: float = 1.0) -> FaceChoice:
-    """Return the selected face: ``largest``, a number (largest first, from 0) or a box ``x,y,width,height``.
+def choose_face(picture: Image, selection: str = LARGEST, scale: PictureScale = SAME_SIZE) -> FaceChoice:
+    """Return the selected face: ``largest``, a number (from 1, left to right) or a box ``x,y,width,height``.
 
-    shrink: size of ``picture`` relative to the user's original; boxes in ``selection`` and in messages are in pixels of
-    the original.
+    FaceError if there is no such face, or it cannot be used.
     """
     if "," in selection:
-        x, y, width, height = (float(part) * shrink for part in selection.split(","))
-        face = face_in_box(picture, FaceBox(x, y, width, height), shrink)
+        box = FaceBox(*(float(part) / scale.original for part in selection.split(",")))
+        face = face_in_box(picture, box, scale)
         return FaceChoice(face, (face,), _mean_face_notes(face))
     found = search_faces(picture)
     if not found.faces:
         why = "".join(f" ({remark})" for remark in found.remarks)
         raise FaceError(
-            f"No face was found in the picture of {_size(picture, shrink)}: set the face to a box around it, "
+            f"No face was found in the picture of {_size(picture, scale)}: set the face to a box around it, "
             f"{BOX_FORMAT}, or choose a picture with a frontal face{why}"
         )
     if selection != LARGEST:
-        return _choose_number(picture, found.faces, selection, shrink)
-    problems = [_problem(picture, face, shrink) for face in found.faces]
-    usable = [index for index, problem in enumerate(problems) if problem is None]
+        return _choose_number(picture, found.faces, selection, scale)
+    by_size = sorted(found.faces, key=lambda face: -face.box.width * face.box.height)
+    problems = [_problem(picture, face, scale) for face in by_size]
+    usable = [face for face, problem in zip(by_size, problems, strict=True) if problem is None]
     if not usable:
         raise FaceError(str(problems[0]))
-    return FaceChoice(found.faces[usable[0]], found.faces, _several_faces_notes(found.faces, usable[0], shrink))
+    notes = _several_faces_notes(found.faces, usable[0], scale, is_largest=usable[0] is by_size[0])
+    return FaceChoice(usable[0], found.faces, notes)
 
 
-def face_in_box(picture: Image, box: FaceBox, shrink: float = 1.0) -> Landmarks:
+def face_in_box(picture: Image, box: FaceBox, scale: PictureScale = SAME_SIZE) -> Landmarks:
     """Return the landmarks of the face in a box in pixels of ``picture``; the mean face if no model finds one.
 
-    FaceError if the box is too small or outside the picture. shrink: see :func:`choose_face`.
+    FaceError if the box is too small or outside the picture.
     """
     height, width = picture.shape[:2]
     if common_area(box, FaceBox(0, 0, width, height)) < MIN_BOX_INSIDE * box.width * box.height:
         raise FaceError(
-            f"The face box {_format_box(box, shrink)} is outside the picture of {_size(picture, shrink)}: "
+            f"The face box {_format_box(box, scale)} is outside the picture of {_size(picture, scale)}: "
             f"set it to {BOX_FORMAT} inside the picture"
         )
-    if min(box.width, box.height) < MIN_BOX_PX:
+    if min(box.width, box.height) * scale.working < MIN_BOX_PX:
+        needed = MIN_BOX_PX * scale.original / scale.working
         raise FaceError(
-            f"The face box {_format_box(box, shrink)} is too small, at least {MIN_BOX_PX / shrink:.0f} pixels on each "
-            f"side are needed: choose a larger box or a larger picture (this one has {_size(picture, shrink)})"
+            f"The face box {_format_box(box, scale)} is too small, at least {needed:.0f} pixels on each side are "
+            f"needed: choose a larger box or a larger picture (this one has {_size(picture, scale)})"
         )
-    try:
-        face = mediapipe_provider.find_in_box(picture, box)
-    except WorkerUnavailable as error:
-        log.info("%s", error)
-        face = None
+    face = mesh_provider.find_in_box(picture, box)
     return face or _aligned_in_box(picture, box) or Landmarks.from_mesh(place_in_box(box), "box")
 
 
@@ -157,34 +164,40 @@ def _aligned_in_box(picture: Image, box: FaceBox) -> Landmarks | None:
     except FaceError as error:
         log.info("%s", error)
         return None
-    return faces[0] if faces and overlap(faces[0].box, box) > mediapipe_provider.IN_BOX_OVERLAP else None
+    return faces[0] if faces and overlap(faces[0].box, box) > mesh_provider.IN_BOX_OVERLAP else None
 
 
-def _choose_number(picture: Image, faces: tuple[Landmarks, ...], number: str, shrink: float) -> FaceChoice:
-    index = int(number) if number.isdigit() else -1
+def _reading_order(face: Landmarks) -> tuple[float, float]:
+    """Return the sort key of the numbers of faces: the centre of the box, from left to right, then downwards."""
+    return (face.box.x + face.box.width / 2, face.box.y + face.box.height / 2)
+
+
+def _choose_number(picture: Image, faces: tuple[Landmarks, ...], number: str, scale: PictureScale) -> FaceChoice:
+    index = int(number) - 1 if number.isdecimal() else -1
     if not 0 <= index < len(faces):
         raise FaceError(
-            f"There is no face {number} in the picture, only {_list_faces(faces, shrink)}: choose one of these, "
+            f"There is no face {number} in the picture, only {_list_faces(faces, scale)}: choose one of these, "
             f"'{LARGEST}', or a box {BOX_FORMAT}"
         )
-    problem = _problem(picture, faces[index], shrink)
+    problem = _problem(picture, faces[index], scale)
     if problem is not None:
         raise FaceError(problem)
     return FaceChoice(faces[index], faces)
 
 
-def _problem(picture: Image, face: Landmarks, shrink: float) -> str | None:
+def _problem(picture: Image, face: Landmarks, scale: PictureScale) -> str | None:
     """Return a message that says why a face cannot be used, or None if it can."""
     height_px = eyes_to_chin_px(face)
-    if height_px < MIN_FACE_PX:
+    if height_px * scale.working < MIN_FACE_PX:
+        needed = MIN_FACE_PX * scale.original / scale.working
         return (
-            f"The face at {_format_box(face.box, shrink)} is too small, {height_px / shrink:.0f} pixels from eyes to "
-            f"chin where {MIN_FACE_PX / shrink:.0f} are needed: choose a larger picture of it"
+            f"The face at {_format_box(face.box, scale)} is too small, {height_px * scale.original:.0f} pixels from "
+            f"eyes to chin where {needed:.0f} are needed: choose a larger picture of it"
         )
     outside = outside_share(face, picture.shape[1], picture.shape[0])
     if outside > MAX_OUTSIDE:
         return (
-            f"The face at {_format_box(face.box, shrink)} is cut by the picture's border, {outside:.0%} of it is "
+            f"The face at {_format_box(face.box, scale)} is cut by the picture's border, {outside:.0%} of it is "
             "outside: choose a picture that shows the whole face"
         )
     return None
@@ -202,12 +215,15 @@ def outside_share(face: Landmarks, width: int, height: int) -> float:
     return float(np.mean((x < 0) | (y < 0) | (x > width) | (y > height)))
 
 
-def _several_faces_notes(faces: tuple[Landmarks, ...], chosen: int, shrink: float) -> tuple[str, ...]:
+def _several_faces_notes(
+    faces: tuple[Landmarks, ...], chosen: Landmarks, scale: PictureScale, *, is_largest: bool
+) -> tuple[str, ...]:
     if len(faces) == 1:
         return ()
-    which = "the largest" if chosen == 0 else "the largest that is complete"
+    which = "the largest" if is_largest else "the largest that is complete"
+    number = next(number for number, face in enumerate(faces, 1) if face is chosen)
     return (
-        f"The picture shows {_list_faces(faces, shrink)}; face {chosen}, {which}, is used: choose another by its "
+        f"The picture shows {_list_faces(faces, scale)}; face {number}, {which}, is used: choose another by its "
         f"number or a box {BOX_FORMAT}.",
     )
 
@@ -218,14 +234,14 @@ def _mean_face_notes(face: Landmarks) -> tuple[str, ...]:
     return ("No model finds a face in the given box, so an average face was placed in it: mouth and eyes may not fit.",)
 
 
-def _list_faces(faces: tuple[Landmarks, ...], shrink: float) -> str:
-    boxes = "; ".join(f"{index} at {_format_box(face.box, shrink)}" for index, face in enumerate(faces))
+def _list_faces(faces: tuple[Landmarks, ...], scale: PictureScale) -> str:
+    boxes = "; ".join(f"{number} at {_format_box(face.box, scale)}" for number, face in enumerate(faces, 1))
     return f"{len(faces)} face{'s' if len(faces) > 1 else ''} ({boxes})"
 
 
-def _format_box(box: FaceBox, shrink: float) -> str:
-    return ",".join(f"{max(0, round(value / shrink))}" for value in box)
+def _format_box(box: FaceBox, scale: PictureScale) -> str:
+    return ",".join(f"{max(0, round(value * scale.original))}" for value in box)
 
 
-def _size(picture: Image, shrink: float) -> str:
-    return f"{round(picture.shape[1] / shrink)} x {round(picture.shape[0] / shrink)} px"
+def _size(picture: Image, scale: PictureScale) -> str:
+    return f"{round(picture.shape[1] * scale.original)} x {round(picture.shape[0] * scale.original)} px"

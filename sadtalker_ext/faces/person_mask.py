@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.arrays import Float32Array, Image, smoothstep
-from sadtalker_ext.faces.worker_client import WORKER
+from sadtalker_ext.faces.networks import face_networks
 from sadtalker_ext.geometry.landmarks import FaceBox
 
 MODEL_PX = 256
-"""Side of the input of MediaPipe's selfie segmentation (general model); other shapes are resized to it."""
+"""Side of the input of PersonSegmenter; other shapes are resized to it."""
 GUIDE_PX = 640
 """Long side at which the coefficients of the guided filter are computed; they are applied at full size."""
 SMOOTHNESS = 2e-4
@@ -102,8 +102,8 @@ def _solve_symmetric(matrix: Float32Array, smoothness: float, right: Float32Arra
 def _segment(picture: Image) -> Float32Array:
     """Return the mean matte of a picture and its mirror image, refined to the edges of the picture."""
     height, width = picture.shape[:2]
-    resized = cv2.resize(picture, (MODEL_PX, MODEL_PX), interpolation=cv2.INTER_AREA)
-    (direct,), (mirrored,) = WORKER.ask("segment", resized), WORKER.ask("segment", resized[:, ::-1])
+    resized = np.asarray(cv2.resize(picture, (MODEL_PX, MODEL_PX), interpolation=cv2.INTER_AREA), np.uint8)
+    direct, mirrored = face_networks().segment([resized, resized[:, ::-1]])
     coarse = ((direct + mirrored[:, ::-1]) / 2 - UNCERTAINTY) / (1 - 2 * UNCERTAINTY)
     factor = min(1.0, GUIDE_PX / max(height, width))
     size = (max(8, round(width * factor)), max(8, round(height * factor)))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array
 
 MESH_POINTS = 478
-"""Points of MediaPipe's attention mesh: 468 on the face and 5 on each iris."""
+"""Points of the attention mesh (Grishchenko et al., 2020): 468 on the face and 5 on each iris."""
 FACE_POINTS = 468
 """The points before the irises."""
 
@@ -53,7 +53,7 @@ class Landmarks:
         convention). The order is that of MediaPipe's attention mesh; 468:473 is the iris of the subject's right eye,
         473:478 of the left.
     box: the bounding box of the face oval.
-    provider: name of the model that found the face ("mediapipe", "face-alignment", "box").
+    provider: name of the model that found the face ("face-mesh", "face-alignment", "box").
     """
 
     mesh: Float32Array

@@ -1,6 +1,6 @@
 """Metrics of lips, head motion and pictures, from a finished video or from predicted curves.
 
-Faces are tracked with MediaPipe. No engine renders with it, so it also notices a mouth that the renderer does not move,
+Faces are tracked with FaceMesh. No engine renders with it, so it also notices a mouth that the renderer does not move,
 or moves late. The tracker itself adds noise and bias: for a still head it reports a diversity of about half a
 degree, jitter, and a pitch that follows the jaw a little. Compare such metrics only between videos.
 """

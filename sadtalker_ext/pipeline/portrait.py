@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sadtalker_ext.geometry.landmarks import Landmarks
     from sadtalker_ext.video.picture import Picture
 
+SEARCH_PX: Final = 2048
+"""Longest side of the picture in which faces are searched, so that their numbers do not depend on the working size."""
 BOX_RGB: Final = (255, 122, 26)
 """Colour of drawn boxes."""
 
@@ -25,7 +27,7 @@ class PortraitSettings(Protocol):
 
     @property
     def face(self) -> str:
-        """``largest``, an index, or a box x,y,width,height in pixels of the picture file."""
+        """``largest``, a number from 1, or a box x,y,width,height in pixels of the picture file."""
         ...
 
     @property
@@ -39,7 +41,7 @@ class PreparedPortrait:
     """A portrait ready to be animated.
 
     original_size_px: (width, height) of the picture file.
-    faces: all faces, in pixels of ``portrait.picture``; a face is chosen by its index here.
+    faces: all faces, in pixels of ``portrait.picture``, from left to right; their numbers count from 1.
     notes: sentences for the user.
     """
 
@@ -77,30 +79,45 @@ def _file_version(path: Path) -> tuple[Hashable, ...]:
 
 
 def _read_portrait(path: str | Path, face: str, limit_px: int) -> PreparedPortrait:
-    from sadtalker_ext.faces.find import choose_face
+    from sadtalker_ext.faces.find import PictureScale, choose_face
     from sadtalker_ext.faces.person_mask import segment_person
-    from sadtalker_ext.faces.worker_client import WorkerUnavailable, start_worker
     from sadtalker_ext.video.picture import read_picture
 
-    start_worker()
     picture = read_picture(path, limit_px, "portrait")
-    choice = choose_face(picture.pixels, face, _scale(picture))
-    try:
-        person = segment_person(picture.pixels, choice.landmarks.box)
-    except WorkerUnavailable:
-        person = None
-    portrait = Portrait(picture.pixels, choice.landmarks, person)
-    return PreparedPortrait(portrait, picture.original_size_px, choice.faces, (*picture.notes, *choice.notes))
+    searched = _searched_picture(path, picture)
+    width = searched.pixels.shape[1]
+    working = picture.pixels.shape[1] / width
+    choice = choose_face(searched.pixels, face, PictureScale(picture.original_size_px[0] / width, working))
+    faces = {id(found): _scaled(found, working) for found in (*choice.faces, choice.landmarks)}
+    landmarks = faces[id(choice.landmarks)]
+    portrait = Portrait(picture.pixels, landmarks, segment_person(picture.pixels, landmarks.box))
+    listed = tuple(faces[id(found)] for found in choice.faces)
+    return PreparedPortrait(portrait, picture.original_size_px, listed, (*picture.notes, *choice.notes))
 
 
-def list_faces(path: str | Path, limit_px: int) -> tuple[Picture, list[Landmarks]]:
-    """Return the picture at working size and all its faces, the largest first."""
+def _searched_picture(path: str | Path, picture: Picture) -> Picture:
+    """Return the picture in which faces are searched; ``picture`` itself if it has the right size."""
+    from sadtalker_ext.video.picture import read_picture
+
+    side = max(picture.pixels.shape[:2])
+    if side == min(SEARCH_PX, max(picture.original_size_px)):
+        return picture
+    return read_picture(path, SEARCH_PX, "portrait")
+
+
+def _scaled(face: Landmarks, factor: float) -> Landmarks:
+    """Return the landmarks in a picture that is ``factor`` times as large."""
+    from sadtalker_ext.geometry.landmarks import Landmarks
+
+    return face if factor == 1 else Landmarks.from_mesh(face.mesh * factor, face.provider)
+
+
+def list_faces(path: str | Path) -> tuple[Picture, list[Landmarks]]:
+    """Return the picture in which faces are searched, and all its faces from left to right (numbers from 1)."""
     from sadtalker_ext.faces.find import find_faces
-    from sadtalker_ext.faces.worker_client import start_worker
     from sadtalker_ext.video.picture import read_picture
 
-    start_worker()
-    picture = read_picture(path, limit_px, "portrait")
+    picture = read_picture(path, SEARCH_PX, "portrait")
     return picture, find_faces(picture.pixels)
 
 
@@ -110,11 +127,11 @@ def draw_faces(picture: Image, faces: Sequence[Landmarks]) -> Image:
 
     drawn = picture.copy()
     line = max(2, round(max(picture.shape[:2]) / 500))
-    for index, face in enumerate(faces):
+    for number, face in enumerate(faces, 1):
         left, top = round(face.box.x), round(face.box.y)
         right, bottom = round(face.box.x + face.box.width), round(face.box.y + face.box.height)
         cv2.rectangle(drawn, (left, top), (right, bottom), BOX_RGB, line, cv2.LINE_AA)
-        _draw_number(drawn, str(index), (left, top), line)
+        _draw_number(drawn, str(number), (left, top), line)
     return drawn
 
 
@@ -130,7 +147,3 @@ def _draw_number(drawn: Image, text: str, corner: tuple[int, int], line: int) ->
     cv2.rectangle(drawn, (left, top), (left + width + 2 * pad, top + height + 2 * pad), BOX_RGB, cv2.FILLED)
     place = (left + pad, top + pad + height)
     cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), line, cv2.LINE_AA)
-
-
-def _scale(picture: Picture) -> float:
-    return picture.pixels.shape[1] / picture.original_size_px[0]

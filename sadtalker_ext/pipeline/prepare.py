@@ -73,10 +73,8 @@ class SourceAndMotion(NamedTuple):
 
 def prepare_inputs(task: Task) -> PreparedInputs:
     """Open the engine and read portrait and voice in parallel; if that fails, the engine is released."""
-    from sadtalker_ext.faces.worker_client import start_worker
     from sadtalker_ext.pipeline.portrait import read_portrait
 
-    start_worker()
     settings, inputs = task.settings, task.inputs
     with ParallelStages(task.watcher, task.stopwatch) as stages:
         opening = stages.begin("engine", task.source.acquire, settings, task.runtime)

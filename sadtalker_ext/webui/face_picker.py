@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.geometry.landmarks import FaceBox
 
-DETECTION_PX: Final = 1280
-"""Longest side of the picture in which faces are found."""
 PREVIEW_PX: Final = 640
 """Longest side of the picture on the page."""
 
@@ -30,17 +28,19 @@ def faces_view(path: Path | None, chosen: str) -> str:
     from sadtalker_ext.pipeline.portrait import list_faces
 
     try:
-        picture, faces = list_faces(path, DETECTION_PX)
+        picture, faces = list_faces(path)
     except SadTalkerError as e:
         return message(e.describe({path: upload_name(path)}), "error")
     width, height = picture.original_size_px
     scale = width / picture.pixels.shape[1]
     boxes = [_scaled(face.box, scale) for face in faces]
+    largest = max(range(len(boxes)), key=lambda index: boxes[index][2] * boxes[index][3], default=-1) + 1
     return (
-        f'<div class="st-faces" data-width="{width}" data-height="{height}" data-chosen="{escape(chosen)}">'
+        f'<div class="st-faces" data-width="{width}" data-height="{height}" data-chosen="{escape(chosen)}" '
+        f'data-largest="{largest}">'
         f'<div class="st-canvas"><img alt="Portrait" draggable="false" src="{jpeg_url(picture.pixels, PREVIEW_PX)}">'
         f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">'
-        f'{"".join(_rectangle(index, box) for index, box in enumerate(boxes))}'
+        f'{"".join(_rectangle(number, box) for number, box in enumerate(boxes, 1))}'
         f'<rect class="st-drawn" x="0" y="0" width="0" height="0"/></svg></div>'
         f'{_buttons(len(boxes))}<div class="st-text">{_hint(len(boxes))}</div></div>'
     )
@@ -51,9 +51,9 @@ def _scaled(box: FaceBox, scale: float) -> tuple[int, int, int, int]:
     return max(0, x), max(0, y), width, height
 
 
-def _rectangle(index: int, box: tuple[int, int, int, int]) -> str:
+def _rectangle(number: int, box: tuple[int, int, int, int]) -> str:
     x, y, width, height = box
-    return f'<rect class="st-face-box" data-face="{index}" x="{x}" y="{y}" width="{width}" height="{height}"/>'
+    return f'<rect class="st-face-box" data-face="{number}" x="{x}" y="{y}" width="{width}" height="{height}"/>'
 
 
 def _buttons(count: int) -> str:
@@ -61,8 +61,8 @@ def _buttons(count: int) -> str:
     if count < 2:
         return ""
     buttons = "".join(
-        f'<button type="button" class="st-face" data-face="{index}">Face {index + 1}</button>'
-        for index in range(count)
+        f'<button type="button" class="st-face" data-face="{number}">Face {number}</button>'
+        for number in range(1, count + 1)
     )
     return f'<div class="st-row">{buttons}</div>'
 

@@ -101,12 +101,12 @@ def test_face_that_is_too_small(program, portrait, voice, tmp_path):
 def test_face_cut_by_the_border(program, portrait, voice, tmp_path):
     cut = Image.open(portrait).crop((112, 0, 256, 256))
     cut.save(tmp_path / "half.png")
-    assert "No face was found" in program.refused("animate", tmp_path / "half.png", voice)
+    assert "is cut by the picture's border" in program.refused("animate", tmp_path / "half.png", voice)
 
 
 def test_face_that_does_not_exist(program, portrait, voice):
     message = program.refused("animate", portrait, voice, "--face", "7")
-    assert "There is no face 7 in the picture, only 1 face (0 at" in message
+    assert "There is no face 7 in the picture, only 1 face (1 at" in message
     message = program.refused("animate", portrait, voice, "--face", "5000,10,100,100")
     assert "is outside the picture of 256 x 256 px" in message
 
@@ -172,7 +172,7 @@ def test_invalid_idle_clips_and_references(program, portrait, voice, arguments, 
         (["--yaw", "-99"], "-60 to 60 degrees"),
         (["--yaw", "left"], "-60 to 60 degrees"),
         (["--seed", "-1"], "0 to 4294967295"),
-        (["--face", "nose"], "largest, an index from 0, or a box"),
+        (["--face", "nose"], "largest, a number from 1, or a box"),
         (["--engine", "other"], "no engine 'other'; choose starter"),
         (["--pose-style", "angry"], "no pose style 'angry'; choose one of: 0"),
         (["--restore", "GFPGAN"], "no face restorer named 'GFPGAN' (none is available)"),

@@ -127,14 +127,14 @@ def pair(portrait, tmp_path):
 
 def test_largest_face_speaks_unless_another_is_chosen(program, pair, voice, tmp_path):
     moved = {}
-    for face, note in (("largest", "2 faces (0 at"), ("1", ""), ("350,66,36,43", "")):
+    for face, note in (("largest", "2 faces (1 at"), ("2", ""), ("350,66,36,43", "")):
         assert program("animate", "pair.png", voice, "-o", "a.mp4", "--quiet", "--face", face) == 0
         assert note in program.out
         frames = np.stack(list(read_frames(tmp_path / "a.mp4"))).astype(int)
         moved[face] = np.ptp(frames, axis=0).max(axis=(0, 2)) > 20
     assert moved["largest"][:256].any()
     assert not moved["largest"][300:].any()
-    for face in ("1", "350,66,36,43"):
+    for face in ("2", "350,66,36,43"):
         assert moved[face][300:].any()
         assert not moved[face][:256].any()
 
@@ -144,7 +144,7 @@ def test_faces_are_listed_and_drawn(program, pair, tmp_path):
     output = json.loads(program.out)
     assert (output["width"], output["height"]) == (512, 256)
     first, second = output["faces"]
-    assert (first["index"], second["index"]) == (0, 1)
+    assert (first["number"], second["number"]) == (1, 2)
     assert first["x"] < 256 < second["x"]
     assert first["height"] > second["height"]
     drawn, plain = np.asarray(Image.open(tmp_path / "drawn" / "faces.png")), np.asarray(pair)
@@ -211,7 +211,7 @@ def test_help_loads_little():
         return set(run.stderr.split())
 
     ours = loaded(program)
-    assert not {"numpy", "torch", "PIL", "cv2", "scipy", "mediapipe"} & ours
+    assert not {"numpy", "torch", "PIL", "cv2", "scipy"} & ours
     foreign = {name for name in ours - loaded(f"import sys, {known}\n") if not name.startswith("sadtalker_ext")}
     assert len(foreign) < 30, sorted(foreign)
 

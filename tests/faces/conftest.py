@@ -1,4 +1,4 @@
-"""Tests of face detection use MediaPipe only, unless they request the second detector."""
+"""Tests of face detection use the shipped networks only, unless they request the second detector."""
 
 import pytest
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import FaceError
-from sadtalker_ext.faces.find import choose_face, face_in_box, find_faces, outside_share, track_faces
+from sadtalker_ext.faces.find import PictureScale, choose_face, face_in_box, find_faces, outside_share, track_faces
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, oval_box, overlap, subset_68
 from sadtalker_ext.geometry.measures import eye_opening, head_pose, mouth_opening, mouth_width
 
@@ -41,7 +41,7 @@ def test_photograph_has_one_face_at_the_known_place(face):
     assert overlap(face.box, ASTRONAUT_BOX) > 0.85
     assert face.mesh.shape == (478, 3)
     assert face.mesh.dtype == np.float32
-    assert face.provider == "mediapipe"
+    assert face.provider == "face-mesh"
     for point, place in ASTRONAUT_POINTS.items():
         assert math.dist(face.mesh[point, :2], place) < 4.0
 
@@ -115,23 +115,24 @@ def test_enlarged_picture_agrees(astronaut, face):
     assert distance_share(found.mesh, moved(face, 1400 / 512, (0, 0))) < 0.006
 
 
-def test_several_faces_are_listed_largest_first_with_a_note(two_faces, face):
+def test_several_faces_are_numbered_from_left_to_right_with_a_note(two_faces, face):
     choice = choose_face(two_faces)
-    assert len(choice.faces) == 2
+    assert [found.box.x < 308 for found in choice.faces] == [True, False]
     assert distance_share(choice.landmarks.mesh, moved(face, 1.0, (308, 0))) < 0.01
     (note,) = choice.notes
     assert "2 faces" in note
-    assert "0 at " in note
     assert "1 at " in note
+    assert "2 at " in note
+    assert "face 2, the largest, is used" in note
 
 
 def test_numbers_and_boxes_refer_to_the_original_picture(two_faces):
-    second = choose_face(two_faces, "1").landmarks
-    assert second.box.x < 308
+    first = choose_face(two_faces, "1").landmarks
+    assert first.box.x < 308
     assert not choose_face(two_faces, "1").notes
     with pytest.raises(FaceError) as caught:
-        choose_face(two_faces, "2", 0.5)
-    box = second.box
+        choose_face(two_faces, "3", PictureScale(original=2.0))
+    box = first.box
     words = f"1 at {round(box.x * 2)},{round(box.y * 2)},{round(box.width * 2)},{round(box.height * 2)}"
     assert words in str(caught.value)
 
@@ -145,14 +146,14 @@ def test_error_without_a_face_explains_the_box_and_the_second_detector():
 
 def test_box_around_a_face_finds_it(astronaut, face):
     choice = choose_face(astronaut, "170,55,110,135")
-    assert choice.landmarks.provider == "mediapipe"
+    assert choice.landmarks.provider == "face-mesh"
     assert distance_share(choice.landmarks.mesh, face.mesh) < 0.01
 
 
 def test_box_chooses_between_two_faces(two_faces):
-    small = find_faces(two_faces)[1]
+    small = find_faces(two_faces)[0]
     selection = ",".join(str(value * 2) for value in small.box)
-    assert overlap(choose_face(two_faces, selection, 0.5).landmarks.box, small.box) > 0.8
+    assert overlap(choose_face(two_faces, selection, PictureScale(original=2.0)).landmarks.box, small.box) > 0.8
 
 
 def test_box_without_a_detected_face_gets_the_mean_face():
@@ -167,7 +168,7 @@ def test_box_without_a_detected_face_gets_the_mean_face():
 )
 def test_invalid_boxes_are_rejected_with_the_size_of_the_picture(selection, message):
     with pytest.raises(FaceError, match=message) as caught:
-        choose_face(noise(), selection, 0.5)
+        choose_face(noise(), selection, PictureScale(original=2.0))
     assert "800 x 600" in str(caught.value)
 
 
@@ -204,7 +205,7 @@ def test_second_detector_lifts_its_points_to_the_mesh(monkeypatch, face):
     import sys
     import types
 
-    from sadtalker_ext.faces import face_alignment_provider, mediapipe_provider
+    from sadtalker_ext.faces import face_alignment_provider, mesh_provider
 
     class FaceAlignment:
         def __init__(self, kind, device, flip_input=True):
@@ -220,8 +221,8 @@ def test_second_detector_lifts_its_points_to_the_mesh(monkeypatch, face):
     monkeypatch.setattr(face_alignment_provider, "installed", lambda: True)
     monkeypatch.setattr(face_alignment_provider, "_require_weights", lambda: None)
     monkeypatch.setattr(face_alignment_provider, "_opened", [])
-    monkeypatch.setattr(mediapipe_provider, "find", lambda _: [])
-    large, small = find_faces(noise())
+    monkeypatch.setattr(mesh_provider, "find", lambda _: [])
+    small, large = find_faces(noise())
     assert isinstance(large, Landmarks)
     assert large.provider == "face-alignment"
     assert large.box.height > small.box.height
@@ -246,4 +247,4 @@ def test_second_detector_without_weights_or_network_says_so(monkeypatch, tmp_pat
 
 def test_face_in_box_works_near_the_border(astronaut):
     corner = np.ascontiguousarray(astronaut[60:, 170:])
-    assert face_in_box(corner, FaceBox(0, 0, 110, 125)).provider == "mediapipe"
+    assert face_in_box(corner, FaceBox(0, 0, 110, 125)).provider == "face-mesh"

@@ -15,7 +15,7 @@ POSES_DEG = [(0, 0, 0), (12, 0, 0), (-12, 5, 3), (0, -15, 0), (4, 15, -15), (-8,
 def face(mesh=None, pose_deg=(0, 0, 0), size=300.0, place=(400.0, 300.0, 0.0)):
     mesh = mean_face_mesh() if mesh is None else mesh
     rotated = mesh @ euler_to_matrix(np.deg2rad(pose_deg)).T
-    return Landmarks.from_mesh((rotated * size + place).astype(np.float32), "mediapipe")
+    return Landmarks.from_mesh((rotated * size + place).astype(np.float32), "face-mesh")
 
 
 @pytest.mark.parametrize("pose_deg", POSES_DEG)

@@ -43,7 +43,7 @@ def test_boxes_are_in_pixels_of_the_file_at_any_working_size(photograph, tmp_pat
     box = "340,110,220,270"
     prepared = read_portrait(large, FaceSettings(face=box, resolution_limit=512))
     assert prepared.scale == 0.5
-    assert prepared.portrait.landmarks.provider == "mediapipe"
+    assert prepared.portrait.landmarks.provider == "face-mesh"
     assert prepared.portrait.landmarks.box.x == pytest.approx(180, abs=6)
     with pytest.raises(FaceError, match="1024 x 1024"):
         read_portrait(large, FaceSettings(face="1500,10,100,100", resolution_limit=512))
@@ -57,7 +57,7 @@ def test_text_file_is_a_media_error(tmp_path):
 
 
 def test_faces_are_listed_and_drawn(photograph):
-    picture, faces = list_faces(photograph, 2048)
+    picture, faces = list_faces(photograph)
     drawn = draw_faces(picture.pixels, faces)
     changed = np.any(drawn != picture.pixels, axis=2)
     rows, columns = np.nonzero(changed)

@@ -60,11 +60,11 @@ def test_a_face_is_chosen_by_button_click_or_box(standalone, visit):
     assert "2 faces" in page.inner_text("#sadtalker_faces")
     assert visitor.field("face") == "largest"
     page.click("#sadtalker_faces button.st-face >> nth=1")
-    assert visitor.field("face") == "1"
+    assert visitor.field("face") == "2"
     box = page.locator("#sadtalker_faces .st-canvas").bounding_box()
-    other = page.locator("#sadtalker_faces rect[data-face='0']").bounding_box()
+    other = page.locator("#sadtalker_faces rect[data-face='1']").bounding_box()
     page.mouse.click(other["x"] + other["width"] / 2, other["y"] + other["height"] / 2)
-    assert visitor.field("face") == "0"
+    assert visitor.field("face") == "1"
     page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 3 * box["height"] / 4, steps=4)
@@ -91,7 +91,7 @@ def test_errors_are_shown_as_sentences(standalone, visit):
     page.fill("#sadtalker_face textarea, #sadtalker_face input", "nose")
     page.wait_for_timeout(300)
     visitor.press("generate")
-    assert "largest, an index from 0, or a box" in visitor.progress_says("The setting Face is 'nose'")
+    assert "largest, a number from 1, or a box" in visitor.progress_says("The setting Face is 'nose'")
 
 
 def test_interrupt_leaves_no_file_and_the_next_video_works(standalone, visit):

@@ -122,8 +122,6 @@ def prepare_portraits(paths: Sequence[Path], folder: Path, size_px: int) -> tupl
 
     Returns the names, and the reason for each skipped file by path. Raises FaceError if no picture is usable.
     """
-    from sadtalker_ext.faces.worker_client import WORKER
-
     folder.mkdir(parents=True, exist_ok=True)
     kept, skipped = [], {}
     for path, name in zip(paths, identity_names(paths), strict=True):
@@ -135,7 +133,6 @@ def prepare_portraits(paths: Sequence[Path], folder: Path, size_px: int) -> tupl
         except (FaceError, MediaError) as error:
             log.warning("Skipped: %s", error)
             skipped[str(path)] = str(error)
-    WORKER.close()
     if not kept:
         raise FaceError(f"None of the {len(paths)} pictures can be used. {next(iter(skipped.values()))}")
     return kept, skipped
@@ -144,17 +141,12 @@ def prepare_portraits(paths: Sequence[Path], folder: Path, size_px: int) -> tupl
 def _read_portrait(path: Path) -> Portrait:
     from sadtalker_ext.faces.find import choose_face
     from sadtalker_ext.faces.person_mask import segment_person
-    from sadtalker_ext.faces.worker_client import WorkerUnavailable
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.video.picture import read_picture
 
     picture = read_picture(path, MAX_PICTURE_PX).pixels
     face = choose_face(picture).landmarks
-    try:
-        person = segment_person(picture, face.box)
-    except WorkerUnavailable:
-        person = None
-    return Portrait(picture, face, person)
+    return Portrait(picture, face, segment_person(picture, face.box))
 
 
 def scale_portrait(portrait: Portrait, size_px: int) -> WorkingPortrait:

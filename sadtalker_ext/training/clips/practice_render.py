@@ -57,7 +57,7 @@ def load_actor(path: Path) -> Actor:
 
     portrait = WorkingPortrait.load(path)
     engine = _open_engine()
-    landmarks = Landmarks.from_mesh(portrait.mesh, "mediapipe")
+    landmarks = Landmarks.from_mesh(portrait.mesh, "face-mesh")
     engine.read_face(Portrait(portrait.picture, landmarks, portrait.person))
     mesh = portrait.mesh - np.array(PIXEL_CENTRE, np.float32)
     renderer = PortraitRenderer(portrait.picture, mesh, portrait.person)

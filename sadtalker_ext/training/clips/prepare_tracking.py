@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.engines.sadtalker.puppet_coefficients import portrait_rotation
-from sadtalker_ext.faces import mediapipe_provider
+from sadtalker_ext.faces import mesh_provider
+from sadtalker_ext.faces.detection import detect
 from sadtalker_ext.faces.face_crop import ImagePyramid
 from sadtalker_ext.faces.find import outside_share
+from sadtalker_ext.faces.networks import face_networks
 from sadtalker_ext.geometry.crop import face_square
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, oval_box, overlap, subset_68
 
@@ -88,9 +90,9 @@ class FaceTracker:
         cut = self._is_cut(frame)
         if cut:
             self._last = None
-        found = mediapipe_provider.follow(frame, self._last)
+        found = mesh_provider.follow(frame, self._last)
         if found is None:
-            found = next(mediapipe_provider.track([frame]))
+            found = next(mesh_provider.track([frame]))
             self._next_rival_search = number
         mesh = None if found is None else found.mesh
         if mesh is not None and number >= self._next_rival_search:
@@ -113,10 +115,10 @@ class FaceTracker:
 def has_rival(pyramid: ImagePyramid, mesh: Float32Array) -> bool:
     """Return whether the picture has another face of at least :data:`RIVAL_SIZE` times the size of ``mesh``."""
     own = oval_box(mesh)
-    whole = FaceBox(0, 0, pyramid.picture.shape[1], pyramid.picture.shape[0])
-    crops = mediapipe_provider.detect(pyramid, whole, "short") + mediapipe_provider.detect(pyramid, whole, "full")
+    networks = face_networks()
+    crops = [crop for reach in ("short", "full") for crop in detect(networks, [pyramid.picture], reach)[0]]
     others = [crop for crop in crops if not _inside(crop.x, crop.y, own)]
-    meshes = mediapipe_provider.estimate_meshes(pyramid, others, mediapipe_provider.MIN_PRESENCE)
+    meshes = mesh_provider.estimate_meshes(networks, pyramid, others, mesh_provider.MIN_PRESENCE)
     boxes = [oval_box(other) for other in meshes]
     return any(box.height >= RIVAL_SIZE * own.height and overlap(box, own) < RIVAL_SIZE / 2 for box in boxes)
 

@@ -1,0 +1,159 @@
+"""Face landmarks by BlazeFace and FaceMesh: detection in the picture and in tiles, then a mesh averaged over crops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+
+from sadtalker_ext.arrays import Float32Array, Image
+from sadtalker_ext.faces.detection import detect, detect_in_tiles, merge_crops
+from sadtalker_ext.faces.face_crop import FaceCrop, ImagePyramid, crop_around_mesh, crop_to_picture
+from sadtalker_ext.faces.networks import FaceNetworks, face_networks
+from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, oval_box, overlap
+from sadtalker_ext.geometry.mean_face import mirror_points
+
+PROVIDER = "face-mesh"
+MIN_PRESENCE, MIN_PRESENCE_IN_TILE = 5.0, 10.0
+"""Presence (log odds) from which a mesh counts as a face in the whole picture and in a tile.
+
+Faces score 12 to 40; false detections stay below 5, or below 9 if many tiles are tried.
+"""
+MIN_PRESENCE_IN_BOX = 0.0
+"""The same in a box given by the user."""
+IN_BOX_OVERLAP = 0.3
+SAME_FACE_OVERLAP = 0.3
+FACE_FILLS_TILE = 0.12
+"""A face of this height, as a fraction of the tile side, ends the search: smaller tiles show background faces only."""
+SMALLEST_TILE_PX = 200
+LEVELS = 3
+"""How often tiles are halved: to an eighth of the long side of the picture."""
+BOX_SCALES = (1.2, 1.5, 1.9)
+BOX_TURNS_RAD = (0.0, -0.5, 0.5)
+"""Crops that are tried for a box: sides as fractions of the long side of the box, and rotations."""
+REFINING_VIEWS = (
+    (-0.02, -0.02, 0.95, 0.05),
+    (0.02, -0.02, 1.05, -0.05),
+    (-0.02, 0.02, 1.05, -0.03),
+    (0.02, 0.02, 0.95, 0.03),
+)
+"""Shift as fractions of the crop, scale and rotation (rad) of the crops that are averaged, each also mirrored."""
+TRACK_BATCH = 8
+"""Frames of a video that are measured together."""
+
+View = tuple[ImagePyramid, FaceCrop]
+"""A picture and the crop of it that the mesh network reads."""
+
+
+def find(picture: Image, networks: FaceNetworks | None = None) -> list[Landmarks]:
+    """Return all faces of an RGB picture (H, W, 3), largest first."""
+    networks = networks or face_networks()
+    pyramid = ImagePyramid(picture)
+    crops = merge_crops(detect(networks, [picture], "short")[0] + detect(networks, [picture], "full")[0])
+    meshes = _keep_new([], estimate_meshes(networks, pyramid, crops, MIN_PRESENCE))
+    side = max(picture.shape[:2])
+    for _ in range(LEVELS):
+        side //= 2
+        if side < SMALLEST_TILE_PX or any(oval_box(mesh).height >= FACE_FILLS_TILE * 2 * side for mesh in meshes):
+            break
+        crops = merge_crops(detect_in_tiles(networks, picture, side))
+        meshes = _keep_new(meshes, estimate_meshes(networks, pyramid, crops, MIN_PRESENCE_IN_TILE))
+    faces = [Landmarks.from_mesh(refine(networks, pyramid, mesh), PROVIDER) for mesh in meshes]
+    return sorted(faces, key=lambda face: -face.box.width * face.box.height)
+
+
+def find_in_box(picture: Image, box: FaceBox, networks: FaceNetworks | None = None) -> Landmarks | None:
+    """Return the face that fills a box given by the user, at several sizes and rotations; None if there is none."""
+    networks = networks or face_networks()
+    pyramid = ImagePyramid(picture)
+    base = FaceCrop(box.x + box.width / 2, box.y + box.height / 2, max(box.width, box.height))
+    best, best_score = None, MIN_PRESENCE_IN_BOX
+    for turn in BOX_TURNS_RAD:
+        crops = [base.jittered((0.0, 0.0), scale, turn, flip=False) for scale in BOX_SCALES]
+        meshes, presence = measure_twice(networks, [(pyramid, crop) for crop in crops])
+        for mesh, score in zip(meshes, presence, strict=True):
+            if score >= best_score and overlap(oval_box(mesh), box) >= IN_BOX_OVERLAP:
+                best, best_score = mesh, float(score)
+        if best_score >= MIN_PRESENCE_IN_TILE:
+            break
+    return None if best is None else Landmarks.from_mesh(refine(networks, pyramid, best), PROVIDER)
+
+
+def estimate_meshes(
+    networks: FaceNetworks, pyramid: ImagePyramid, crops: list[FaceCrop], min_presence: float
+) -> list[Float32Array]:
+    """Return a mesh (478, 3) for each crop with a face."""
+    meshes, presence = measure_twice(networks, [(pyramid, crop) for crop in crops])
+    return [mesh for mesh, score in zip(meshes, presence, strict=True) if score >= min_presence]
+
+
+def measure_twice(networks: FaceNetworks, views: Sequence[View]) -> tuple[list[Float32Array], Float32Array]:
+    """Return meshes and presence as :func:`measure`, from crops that are centred on a first measurement."""
+    meshes, _ = measure(networks, views)
+    return measure(networks, [(view[0], crop_around_mesh(mesh)) for view, mesh in zip(views, meshes, strict=True)])
+
+
+def measure(networks: FaceNetworks, views: Sequence[View]) -> tuple[list[Float32Array], Float32Array]:
+    """Return the mesh (478, 3) in picture pixels of each view, and the presence of a face (N,), log odds."""
+    meshes, presence = networks.landmarks([pyramid.cut(crop) for pyramid, crop in views])
+    placed = []
+    for mesh, (_, crop) in zip(meshes, views, strict=True):
+        placed.append(crop_to_picture(mirror_points(mesh) if crop.flip else mesh, crop))
+    return placed, presence
+
+
+def refine(networks: FaceNetworks, pyramid: ImagePyramid, mesh: Float32Array) -> Float32Array:
+    """Return a mesh (478, 3) with less noise: the mean over slightly different crops around it."""
+    base = crop_around_mesh(mesh)
+    crops = [
+        base.jittered((x, y), scale, turn_rad, flip)
+        for x, y, scale, turn_rad in REFINING_VIEWS
+        for flip in (False, True)
+    ]
+    meshes, _ = measure(networks, [(pyramid, crop) for crop in crops])
+    return np.asarray(np.mean(meshes, axis=0), np.float32)
+
+
+def track(frames: Iterable[Image], networks: FaceNetworks | None = None) -> Iterator[Landmarks | None]:
+    """Yield the largest face of each frame, measured on its own; None if there is none.
+
+    Reads :data:`TRACK_BATCH` frames ahead.
+    """
+    networks = networks or face_networks()
+    remaining = iter(frames)
+    while batch := list(islice(remaining, TRACK_BATCH)):
+        yield from _track_batch(networks, batch)
+
+
+def _track_batch(networks: FaceNetworks, frames: list[Image]) -> list[Landmarks | None]:
+    crops = detect(networks, frames, "short")
+    missed = [index for index, found in enumerate(crops) if not found]
+    for index, found in zip(missed, detect(networks, [frames[i] for i in missed], "full"), strict=True):
+        crops[index] = found
+    pyramids = [ImagePyramid(frame) for frame in frames]
+    owners = [index for index, found in enumerate(crops) for _ in found]
+    views = [(pyramids[index], crop) for index, found in enumerate(crops) for crop in found]
+    faces: list[Landmarks | None] = [None] * len(frames)
+    for index, mesh, score in zip(owners, *measure_twice(networks, views), strict=True):
+        face, largest = Landmarks.from_mesh(mesh, PROVIDER), faces[index]
+        if score >= MIN_PRESENCE and (largest is None or face.box.height > largest.box.height):
+            faces[index] = face
+    return faces
+
+
+def follow(frame: Image, last: Float32Array | None, networks: FaceNetworks | None = None) -> Landmarks | None:
+    """Return the face at its position in the previous frame, mesh ``last`` (478, 3); None if it is no longer there."""
+    if last is None:
+        return None
+    meshes, presence = measure(networks or face_networks(), [(ImagePyramid(frame), crop_around_mesh(last))])
+    return Landmarks.from_mesh(meshes[0], PROVIDER) if presence[0] >= MIN_PRESENCE else None
+
+
+def _keep_new(known: list[Float32Array], found: list[Float32Array]) -> list[Float32Array]:
+    """Return ``known`` and the meshes of ``found`` that show other faces."""
+    kept = list(known)
+    for mesh in found:
+        if not any(overlap(oval_box(mesh), oval_box(other)) > SAME_FACE_OVERLAP for other in kept):
+            kept.append(mesh)
+    return kept

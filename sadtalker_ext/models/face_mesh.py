@@ -1,0 +1,161 @@
+"""FaceMesh: 478 landmarks of a face, with attention to lips, eyes and irises.
+
+Source: Grishchenko et al., "Attention Mesh: High-fidelity Face Mesh Prediction in Real-time", 2020, and MediaPipe's
+model "face_landmark_with_attention" (Apache-2.0), whose weights fit this class. A trunk predicts 468 points; three
+crops of its features, around the lips and the eyes, go through networks of equal shape that refine the points there and
+add the irises. These networks are computed side by side as groups of one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sadtalker_ext.models.blaze_blocks import BlazeBlock
+from sadtalker_ext.models.face_mesh_regions import HEAD_POINTS, HEAD_REGIONS, IRIS_DEPTH, LEVEL_POINTS, REGIONS
+
+SIDE_PX: Final = 192
+MESH_POINTS: Final = 468
+_FEATURE_SIDE: Final = 48
+_CROP_SIDE: Final = 16
+"""Side of a crop of the features, in its own pixels."""
+_CROP_SCALE: Final = 1.5
+"""Side of a crop relative to the extent of its points."""
+
+
+class FaceMesh(nn.Module):
+    """Landmarks of the face that fills a crop of 192 x 192 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, 2)
+        self.stem_activation = nn.PReLU(16)
+        self.shallow = nn.Sequential(_block(16, 16), _block(16, 16), _block(16, 32, 2))
+        self.deep = nn.Sequential(
+            _block(32, 32), _block(32, 32), _block(32, 64, 2), _block(64, 64), _block(64, 64), _block(64, 128, 2),
+            _block(128, 128), _block(128, 128), *(_block(128, 128, 2 if i % 3 == 0 else 1) for i in range(6)),
+        )  # fmt: skip
+        self.reduce = nn.Conv2d(128, 32, 1)
+        self.reduce_activation = nn.PReLU(32)
+        self.head = _block(32, 32)
+        self.mesh = nn.Conv2d(32, 3 * MESH_POINTS, 3)
+        self.regions = RegionNetworks()
+        self.presence = nn.Conv2d(32, 1, 3)
+        self.attention = RegionCrops()
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Return landmarks (N, 478, 3) in pixels of the crop and presence (N,), log odds that the crop shows a face.
+
+        crops: (N, 3, 192, 192) in [0, 1]. Depth has the unit of x and y; smaller is closer to the camera.
+        """
+        features = self.shallow(self.stem_activation(self.stem(F.pad(crops, (0, 1, 0, 1)))))
+        head = self.head(self.reduce_activation(self.reduce(self.deep(features))))
+        mesh = self.mesh(head).reshape(-1, MESH_POINTS, 3)
+        transforms = self.attention.transforms(mesh)
+        refined = self.regions(self.attention.crop(features, transforms))
+        return self.attention.merge(mesh, refined, transforms), self.presence(head).flatten()
+
+
+class RegionNetworks(nn.Module):
+    """The networks that refine lips, left eye and right eye, and the irises; "left" is the picture's left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        count = len(REGIONS)
+        self.shared = nn.Sequential(
+            _block(32, 32, 1, count), _block(32, 32, 1, count), _block(32, 64, 2, count), _block(64, 64, 1, count),
+            _block(64, 64, 1, count), _block(64, 128, 2, count),
+        )  # fmt: skip
+        heads = len(HEAD_POINTS)
+        self.deep = nn.Sequential(*(_block(128, 128, 2 if i == 2 else 1, heads) for i in range(5)))
+        self.reduce = nn.Conv2d(heads * 128, heads * 32, 1, groups=heads)
+        self.reduce_activation = nn.PReLU(heads * 32)
+        self.head = _block(32, 32, 1, heads)
+        self.points = nn.ModuleList(nn.Conv2d(32, 2 * len(points), 2) for points in HEAD_POINTS)
+        self.register_buffer("head_regions", torch.tensor(HEAD_REGIONS), persistent=False)
+
+    head_regions: Tensor
+
+    def forward(self, crops: Tensor) -> list[Tensor]:
+        """Return the points (N, P, 2) of each head, in pixels of the crop of its region.
+
+        crops: features (N, 3 * 32, 16, 16) of the regions.
+        """
+        shared = torch.unflatten(self.shared(crops), 1, (len(REGIONS), 128))
+        deep = self.deep(shared.index_select(1, self.head_regions).flatten(1, 2))
+        heads = self.head(self.reduce_activation(self.reduce(deep))).chunk(len(self.points), 1)
+        return [head(x).reshape(len(x), -1, 2) for head, x in zip(self.points, heads, strict=True)]
+
+
+class RegionCrops(nn.Module):
+    """Geometry of the attention: crops of the features around points of the mesh, and points back in the mesh."""
+
+    corners: Tensor
+    positions: Tensor
+    pixels: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        steps = torch.arange(_CROP_SIDE, dtype=torch.float32) + 0.5
+        y, x = torch.meshgrid(steps, steps, indexing="ij")
+        self.register_buffer("pixels", torch.stack([x, y], -1).reshape(-1, 2), persistent=False)
+        self.register_buffer("corners", torch.tensor(LEVEL_POINTS), persistent=False)
+        for index, points in enumerate(REGIONS):
+            self.register_buffer(f"region{index}", torch.tensor(points), persistent=False)
+        self.register_buffer("positions", torch.tensor([p for head in HEAD_POINTS for p in head]), persistent=False)
+        for index, points in enumerate(IRIS_DEPTH):
+            self.register_buffer(f"iris_depth{index}", torch.tensor(points), persistent=False)
+
+    def transforms(self, mesh: Tensor) -> Tensor:
+        """Return the affine transforms (N, 3, 2, 3) from crop pixels to pixels of the features."""
+        points = mesh[..., :2] * (_FEATURE_SIDE / SIDE_PX)
+        across = points[:, self.corners[:, 1]] - points[:, self.corners[:, 0]]
+        axis = across / across.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        cosine, sine = axis[..., 0], axis[..., 1]
+        rotation = torch.stack([cosine, -sine, sine, cosine], -1).reshape(len(mesh), -1, 2, 2)
+        centres, sizes = [], []
+        for index in range(len(REGIONS)):
+            upright = points[:, getattr(self, f"region{index}")] @ rotation[:, index]
+            low, high = upright.aminmax(dim=1)
+            centres.append((low + high) / 2)
+            sizes.append(high - low)
+        size = torch.stack(sizes, 1) * (_CROP_SCALE / _CROP_SIDE)
+        centre = (rotation @ torch.stack(centres, 1)[..., None])[..., 0]
+        linear = rotation * size[:, :, None, :]
+        offset = centre - linear.sum(-1) * (_CROP_SIDE / 2)
+        return torch.cat([linear, offset[..., None]], -1)
+
+    def crop(self, features: Tensor, transforms: Tensor) -> Tensor:
+        """Return the features (N, 3 * C, 16, 16) of the three regions; positions outside the features give 0."""
+        count, channels = features.shape[:2]
+        places = self.pixels @ transforms[..., :2].mT + transforms[:, :, None, :, 2] - 0.5
+        last = _FEATURE_SIDE - 1
+        inside = ((places >= 0) & (places <= last)).all(-1)
+        grid = (places * (2 / last) - 1).reshape(count, -1, _CROP_SIDE, 2)
+        cut = F.grid_sample(features, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+        cut = torch.unflatten(cut, 2, (len(REGIONS), _CROP_SIDE)).transpose(1, 2)
+        cut = cut * inside.reshape(count, len(REGIONS), 1, _CROP_SIDE, _CROP_SIDE)
+        return cut.reshape(count, len(REGIONS) * channels, _CROP_SIDE, _CROP_SIDE)
+
+    def merge(self, mesh: Tensor, refined: list[Tensor], transforms: Tensor) -> Tensor:
+        """Return the mesh (N, 478, 3) with the points of the heads, whose depth is that of the trunk.
+
+        The depth of an iris is the mean depth of the contour of its eye. The networks give points as four times the
+        distance from the corner of the crop, in its pixels.
+        """
+        scale = SIDE_PX / _FEATURE_SIDE
+        placed = [
+            points @ transforms[:, region, :, :2].mT + scale * transforms[:, region, None, :, 2]
+            for points, region in zip(refined, HEAD_REGIONS, strict=True)
+        ]
+        depth = [mesh[:, getattr(self, f"iris_depth{index}"), 2:].mean(1, keepdim=True) for index in range(2)]
+        full = torch.cat([mesh, *(F.pad(value.expand(-1, 5, 1), (2, 0)) for value in depth)], 1)
+        full[:, self.positions, :2] = torch.cat(placed, 1)
+        return full
+
+
+def _block(inputs: int, outputs: int, stride: int = 1, groups: int = 1) -> BlazeBlock:
+    return BlazeBlock(inputs, outputs, stride, groups, prelu=True)
