@@ -30,6 +30,7 @@ from sadtalker_ext.engines.motion_editing import video_timing
 from sadtalker_ext.engines.registry import check_settings
 from sadtalker_ext.engines.session import EngineSource, OpenEngine, SingleUse
 from sadtalker_ext.ffmpeg import interruptible
+from sadtalker_ext.geometry.quarter_turns import turn_picture
 from sadtalker_ext.pipeline.output import check_output, output_folder
 from sadtalker_ext.pipeline.prepare import PreparedInputs, SourceAndMotion, Task, predict, prepare_inputs
 from sadtalker_ext.pipeline.progress import Watcher
@@ -233,6 +234,8 @@ def _render(
     frames = prepared.engine.render(prepared.portrait, motion.source, motion.motion)
     for restorer in restorers:
         frames = restorer.restore(frames, prepared.portrait)
+    if prepared.quarter_turns:
+        frames = (turn_picture(frame, -prepared.quarter_turns) for frame in frames)
     yield from task.stopwatch.note_first(task.watcher.watch(frames, "frames", len(motion.motion)))
 
 

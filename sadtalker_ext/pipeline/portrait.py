@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sadtalker_ext.geometry.portrait import Portrait
+from sadtalker_ext.geometry.quarter_turns import turn_landmarks, turn_picture, upright_turns
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -38,22 +39,25 @@ class PortraitSettings(Protocol):
 
 @dataclass(frozen=True)
 class PreparedPortrait:
-    """A portrait ready to be animated.
+    """A portrait ready to be animated, with an upright face.
 
     original_size_px: (width, height) of the picture file.
-    faces: all faces, in pixels of ``portrait.picture``, from left to right; their numbers count from 1.
+    faces: all faces, in pixels of the picture at working size, from left to right; their numbers count from 1.
     notes: sentences for the user.
+    quarter_turns: counterclockwise turns by 90 degrees from the picture at working size to ``portrait.picture``, 0 to
+        3; rendered frames are turned back.
     """
 
     portrait: Portrait
     original_size_px: tuple[int, int]
     faces: tuple[Landmarks, ...]
     notes: tuple[str, ...] = ()
+    quarter_turns: int = 0
 
     @property
     def scale(self) -> float:
         """Size of the working picture divided by that of the file, at most 1."""
-        return self.portrait.picture.shape[1] / self.original_size_px[0]
+        return max(self.portrait.picture.shape[:2]) / max(self.original_size_px)
 
 
 def read_portrait(
@@ -90,9 +94,11 @@ def _read_portrait(path: str | Path, face: str, limit_px: int) -> PreparedPortra
     choice = choose_face(searched.pixels, face, PictureScale(picture.original_size_px[0] / width, working))
     faces = {id(found): _scaled(found, working) for found in (*choice.faces, choice.landmarks)}
     landmarks = faces[id(choice.landmarks)]
-    portrait = Portrait(picture.pixels, landmarks, segment_person(picture.pixels, landmarks.box))
+    turns = upright_turns(landmarks)
+    pixels, upright = turn_picture(picture.pixels, turns), turn_landmarks(landmarks, picture.pixels.shape[:2], turns)
+    portrait = Portrait(pixels, upright, segment_person(pixels, upright.box))
     listed = tuple(faces[id(found)] for found in choice.faces)
-    return PreparedPortrait(portrait, picture.original_size_px, listed, (*picture.notes, *choice.notes))
+    return PreparedPortrait(portrait, picture.original_size_px, listed, (*picture.notes, *choice.notes), turns)
 
 
 def _searched_picture(path: str | Path, picture: Picture) -> Picture:

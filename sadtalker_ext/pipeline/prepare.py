@@ -48,7 +48,8 @@ class Task:
 class PreparedInputs(NamedTuple):
     """Everything that is read before the first frame.
 
-    notes: sentences for the user, such as that a picture was scaled down.
+    notes: sentences for the user, such as that a picture was scaled down. quarter_turns: see
+    :class:`~sadtalker_ext.pipeline.portrait.PreparedPortrait`.
     """
 
     opened: OpenEngine
@@ -57,6 +58,7 @@ class PreparedInputs(NamedTuple):
     speech: Speech
     notes: tuple[str, ...]
     reference: MotionReference | None = None
+    quarter_turns: int = 0
 
     @property
     def engine(self) -> Engine:
@@ -91,7 +93,9 @@ def prepare_inputs(task: Task) -> PreparedInputs:
             raise
     if reference is not None:
         style = reference.style(style)
-    return PreparedInputs(opened, style, prepared.portrait, speech, prepared.notes, reference)
+    return PreparedInputs(
+        opened, style, prepared.portrait, speech, prepared.notes, reference, prepared.quarter_turns
+    )
 
 
 def load_speech(inputs: Inputs) -> Speech:
