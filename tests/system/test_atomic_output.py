@@ -27,7 +27,7 @@ time.sleep(600)
 
 @contextmanager
 def writer(target):
-    """Another process that holds a half-written file; gives the process and the file's name."""
+    """Start a process that keeps a half-written file open; yield the process and the name of the file."""
     process = subprocess.Popen([sys.executable, "-c", HOLDING, str(target)], stdout=subprocess.PIPE, text=True)
     try:
         yield process, process.stdout.readline().strip()
@@ -39,7 +39,7 @@ def writer(target):
 
 @pytest.fixture(autouse=True)
 def sweep_each_time(monkeypatch, request):
-    """Do not wait between sweeps, unless the test is about that."""
+    """Remove old temporary files at every write, except in the test of the time between two removals."""
     if "large_folder" not in request.node.name:
         monkeypatch.setattr(atomic_output, "SWEEP_SHARE", 0)
 
@@ -148,7 +148,7 @@ write_text(Path(sys.argv[1]), "other")
 
 
 def leftover(folder, machine="", start="", age_s=0.0, digits="0" * 12):
-    """A file named as a writer of this or another machine would, unlocked, last changed so long ago."""
+    """Write an unlocked temporary file of this or another machine that was last changed ``age_s`` seconds ago."""
     tags = f"{machine or atomic_output.machine_tag()}-{start or atomic_output.boot_tag()}"
     path = folder / f".sadtalker-{tags}-{digits}.part"
     path.write_bytes(b"half")
@@ -171,7 +171,7 @@ YEARS_S = 40 * 365 * 86400.0
     ],
 )
 def test_only_files_of_this_machine_are_swept(tmp_path, kind, stays):
-    """An earlier start of this machine is known on Linux by the time of the present one."""
+    """On Linux, the boot time shows which files were written before the last restart of this machine."""
     path = leftover(tmp_path, **kind)
     write_text(tmp_path / "a.txt", "new")
     assert path.exists() == stays

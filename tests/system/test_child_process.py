@@ -1,4 +1,4 @@
-"""Child processes end with their parent for any reason."""
+"""Child processes end when their parent ends, for whatever reason."""
 
 import contextlib
 import os
@@ -61,7 +61,7 @@ time.sleep(600)
 
 
 def descendants(mark):
-    """Running processes whose command line has ``mark`` in it, but for this one."""
+    """Return the running processes whose command line contains ``mark``."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -94,7 +94,7 @@ def parent(source, *arguments):
 
 @pytest.fixture
 def long_sound(tmp_path):
-    """Ten minutes."""
+    """Return a WAV file with ten minutes of silence."""
     soundfile.write(tmp_path / "long.wav", np.zeros(600 * 8000, np.int16), 8000)
     return tmp_path / "long.wav"
 
@@ -201,7 +201,7 @@ def test_without_a_shell_children_are_started_directly(monkeypatch):
 
 @pytest.mark.skipif(sys.maxsize < 2**32, reason="the size is that on 64-bit Windows")
 def test_job_limits_have_the_layout_of_windows():
-    """sizeof(JOBOBJECT_EXTENDED_LIMIT_INFORMATION) and the offset of LimitFlags on 64-bit Windows."""
+    """Compare with sizeof(JOBOBJECT_EXTENDED_LIMIT_INFORMATION) and the offset of LimitFlags on 64-bit Windows."""
     import ctypes
 
     assert ctypes.sizeof(windows_job.ExtendedLimits) == 144

@@ -43,7 +43,7 @@ def test_documents_are_rejected_under_any_name(tmp_path, monkeypatch, kind, endi
 @pytest.mark.skipif(sys.platform == "win32", reason="puts a shell script in Ghostscript's place")
 @pytest.mark.parametrize("kind", ["eps", "eps_dos", "eps_late", "ps", "ai"])
 def test_ghostscript_is_never_started(tmp_path, kind):
-    """In a process of its own, with a Ghostscript that leaves a trace; Pillow alone would start it."""
+    """Open a document in a new process where ``gs`` is a script that writes a file; Pillow alone would run it."""
     program, trace, path = tmp_path / "gs", tmp_path / "trace", tmp_path / "file.png"
     program.write_text(f"#!/bin/sh\ntouch '{trace}'\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -55,11 +55,11 @@ def test_ghostscript_is_never_started(tmp_path, kind):
     if kind == "eps":
         plain = "import sys; from PIL import Image; Image.open(sys.argv[1]).load()"
         subprocess.run([sys.executable, "-c", plain, str(path)], env=environment, capture_output=True, check=False)
-        assert trace.exists()  # this test can fail
+        assert trace.exists()  # Pillow alone runs the script
 
 
 def test_only_listed_formats_are_opened(tmp_path):
-    """Every format that Pillow can write here and that is not listed is unknown to our function."""
+    """Try every format that Pillow can write in this installation and that is not in the list."""
     Image.init()
     picture, tried = Image.new("RGB", (100, 100)), []
     for name in sorted(set(Image.SAVE) & set(Image.OPEN) - set(OPENED)):
@@ -92,7 +92,7 @@ READERS = {"Image", "ImageFile", "PIL", "cv2", "imageio", "iio", "io", "torchvis
 
 
 def imported_readers(tree):
-    """Names in a file that stand for a library of pictures or a part of it."""
+    """Return the names under which a file imports picture libraries or parts of them."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in READERS - {"io"}:
@@ -105,7 +105,7 @@ def imported_readers(tree):
 
 
 def picture_readers(source):
-    """Lines that open a picture by another way than ours, in any spelling of the imports."""
+    """Yield the numbers of the lines that open a picture without open_image, for any form of import."""
     tree = ast.parse(source)
     names = imported_readers(tree)
     for node in ast.walk(tree):
@@ -155,7 +155,7 @@ ENCODED = {
     "jxl": ("-c:v", "libjxl", "-f", "image2"),
 }
 UNMADE = {"heic", "heif"}
-"""No encoder at hand writes these."""
+"""Formats that neither Pillow nor ffmpeg can write."""
 
 
 def test_every_extension_is_covered():

@@ -1,4 +1,4 @@
-"""The whole story with a reference video and the engine sadtalker, whose renderer and readers are small here."""
+"""Videos of the engine sadtalker with a reference video, from inputs to motion; the networks are small."""
 
 from types import SimpleNamespace
 
@@ -27,7 +27,7 @@ FRAMES, SEEN = 10, 6
 
 
 class PixelReader(torch.nn.Module):
-    """Reads brightness, patch by patch, in place of a face: any two frames are far apart."""
+    """Replacement of the face reader that returns the brightness of patches, which differs between all frames."""
 
     def forward(self, image):
         patches = torch.nn.functional.adaptive_avg_pool2d(image.mean(dim=1, keepdim=True), 8).flatten(1)
@@ -43,7 +43,7 @@ def networks():
 
 @pytest.fixture
 def moved(monkeypatch, networks, tmp_path):
-    """A function that makes an idle clip with some reference and settings, and returns the motion that was drawn."""
+    """Return a function that makes a silent video with a reference and settings, and returns the rendered motion."""
     monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: networks)
     mapping = with_random_weights("mapping.", MappingNet(MappingNetConfig(70, width=32)))
     monkeypatch.setattr(sadtalker, "open_mapping", lambda count, folders, kind: mapping)
@@ -69,7 +69,7 @@ def moved(monkeypatch, networks, tmp_path):
 
 @pytest.fixture
 def reference(tmp_path):
-    """A face that moves and is shown larger and larger, 6 frames at 25 Hz."""
+    """Return a video of a face that moves and grows, 6 frames at 25 Hz."""
     picture = Image.fromarray(astronaut())
     boxes = [(4 * i, 2 * i, 512 - 8 * i, 512 - 10 * i) for i in range(SEEN)]
     shown = (picture.crop(box).resize((256, 256), Image.LANCZOS) for box in boxes)
@@ -78,7 +78,7 @@ def reference(tmp_path):
 
 
 def read(reference, parity):
-    """What the engine reads in each frame of the reference on its own."""
+    """Return the motion that the engine reads in each frame of the reference, frame by frame."""
     engine = SadTalkerEngine(CPU, SadTalkerOptions(mode="crop", parity=parity))
     frames = list(read_frames(reference))
     assert len(frames) == SEEN
@@ -93,7 +93,7 @@ def test_use_all_copies_the_whole_motion(moved, reference):
 
 
 def test_parity_adds_the_reference_pose_and_copies_its_expression_for_the_eyes(moved, reference, networks):
-    """ExpNet ends in one linear layer on [sound 512, face 64, blink 1]: what other faces change is known."""
+    """Compare with the last layer of ExpNet, which is linear in [sound 512, face 64, blink 1]."""
     plain, motion, expected = moved(parity=True), moved(reference, "eyes+pose", parity=True), read(reference, True)
     (last,) = [part for part in networks.exp.modules() if isinstance(part, torch.nn.Linear)]
     weights = last.weight.detach().numpy()[:, 512:576].T
