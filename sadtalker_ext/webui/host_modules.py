@@ -40,8 +40,8 @@ def guarded(purpose: str) -> Callable[[Callable[P, T]], Callable[P, T | None]]:
         def call(*arguments: P.args, **options: P.kwargs) -> T | None:
             try:
                 return function(*arguments, **options)
-            except Exception as e:  # an error of the extension must not stop the webui
-                log.exception("SadTalker cannot %s: %s", purpose, e)
+            except Exception:  # an error of the extension must not stop the webui
+                log.exception("SadTalker cannot %s; the reason follows", purpose)
                 return None
 
         return call

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sadtalker_ext.pipeline.restoration.registry import register_restorer, register_upscaler
+from sadtalker_ext.webui.host_state import without_new_jobs
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Frame
@@ -27,7 +28,9 @@ class HostFaceRestorer:
     def restore(self, frames: Iterator[Frame], portrait: Portrait) -> Iterator[Frame]:
         """Yield one frame of the same size per input frame."""
         for frame in frames:
-            yield np.asarray(self._restorer.restore(frame), np.uint8)
+            with without_new_jobs():
+                restored = self._restorer.restore(frame)
+            yield np.asarray(restored, np.uint8)
 
 
 class HostUpscaler:
@@ -42,7 +45,8 @@ class HostUpscaler:
 
         model = self._upscaler
         for frame in frames:
-            enlarged = model.scaler.upscale(Image.fromarray(frame), SCALE, model.data_path)
+            with without_new_jobs():
+                enlarged = model.scaler.upscale(Image.fromarray(frame), SCALE, model.data_path)
             size = (frame.shape[1] * SCALE, frame.shape[0] * SCALE)
             yield np.asarray(enlarged.convert("RGB").resize(size), np.uint8)
 

@@ -1,42 +1,47 @@
-"""Buttons in the host's other tabs that send a picture to the SadTalker tab."""
+"""Buttons in the webui's other tabs that send a picture to the SadTalker tab."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from sadtalker_ext.webui.host_infotext import can_connect, connect, set_target
+from sadtalker_ext.webui.host_widgets import tool_button
+
 TAB: Final = "sadtalker"
 SOURCES: Final = ("txt2img", "img2img", "extras")
+PNG_INFO: Final = "pnginfo"
 
 
 class SendButtons:
-    """Adds a button beside the host's own send buttons while the host builds its page."""
+    """Adds a button beside the webui's own send buttons while the webui builds its page.
 
-    def __init__(self, infotext: Any, button: Any) -> None:  # noqa: ANN401 - the host's module and button class
-        self._infotext = infotext
-        self._button = button
-        self._galleries: dict[str, Any] = {}
-        self._pnginfo: Any = None
+    The buttons are connected when their target is known: the webui does not start if a connected button has none.
+    """
 
-    def after_component(self, component: Any, **options: Any) -> None:  # noqa: ANN401 - the host's callback
-        """Handle one component of the host's page; the host calls this for each of them."""
-        elem_id = options.get("elem_id") or ""
-        for source in SOURCES:
-            if elem_id == f"{source}_gallery":
-                self._galleries[source] = component
-            elif elem_id == f"{source}_send_to_extras" and source in self._galleries:
-                self._add(source, self._galleries.pop(source))
-        if elem_id == "pnginfo_image":
-            self._pnginfo = component
-        elif elem_id == "extras_tab" and self._pnginfo is not None:
-            self._add("pnginfo", self._pnginfo)
-            self._pnginfo = None
+    def __init__(self) -> None:
+        self._pictures: dict[str, Any] = {}
+        self._buttons: list[tuple[Any, Any]] = []
+
+    def after_component(self, component: Any, **options: Any) -> None:  # noqa: ANN401 - the webui's callback
+        """Handle one component of the webui's page; the webui calls this for each of them."""
+        elem_id = str(options.get("elem_id") or "")
+        source = elem_id.removesuffix("_gallery").removesuffix("_send_to_extras").removesuffix("_image")
+        if elem_id in {f"{name}_gallery" for name in SOURCES} or elem_id == f"{PNG_INFO}_image":
+            self._pictures[source] = component
+        elif elem_id.endswith("_send_to_extras") and source in self._pictures:
+            self._add(source)
+        elif elem_id == "extras_tab" and PNG_INFO in self._pictures:
+            self._add(PNG_INFO)
 
     def set_target(self, picture: Any) -> None:  # noqa: ANN401 - a Gradio component
-        """Set the input that receives pictures; required, because the host fails if a button has no target."""
-        self._infotext.add_paste_fields(TAB, picture, [])
+        """Set the input that receives pictures, and connect the buttons with it."""
+        if set_target(TAB, picture):
+            for button, source in self._buttons:
+                connect(button, TAB, source)
+        self._buttons.clear()
 
-    def _add(self, source: str, picture: Any) -> None:  # noqa: ANN401
-        elem_id, tooltip = f"{source}_send_to_sadtalker", "Send the picture to SadTalker."
-        button = self._button("🗣️", elem_id=elem_id, tooltip=tooltip)
-        binding = self._infotext.ParamBinding(paste_button=button, tabname=TAB, source_image_component=picture)
-        self._infotext.register_paste_params_button(binding)
+    def _add(self, source: str) -> None:
+        picture = self._pictures.pop(source)
+        if can_connect():
+            button = tool_button("🗣️", f"{source}_send_to_sadtalker", "Send the picture to SadTalker.")
+            self._buttons.append((button, picture))

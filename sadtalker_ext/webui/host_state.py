@@ -12,10 +12,6 @@ from typing import Any, Final
 
 from sadtalker_ext.webui.host_modules import find
 
-SHOWN: Final = (
-    "id", "job", "job_count", "job_no", "sampling_step", "sampling_steps", "textinfo", "time_start", "interrupted",
-)  # fmt: skip
-"""Attributes of ``shared.state`` that describe the running job."""
 _own_lock: Final = threading.Lock()
 """Replaces the webui's queue if it has none."""
 
@@ -82,15 +78,21 @@ def is_interrupted() -> bool:
 
 
 @contextmanager
-def state_kept() -> Iterator[None]:
-    """Keep the displayed job and Interrupt while the webui's own functions run; SD.Next's upscalers begin a job."""
+def without_new_jobs() -> Iterator[None]:
+    """Keep the running job of the webui while its own functions are called.
+
+    SD.Next's upscalers begin a job for each picture, which would end the displayed one and discard an interruption.
+    """
     state = find("shared", "state")
-    before = {name: getattr(state, name) for name in SHOWN if hasattr(state, name)}
+    if state is None:
+        yield
+        return
+    state.begin = state.end = _no_job
     try:
         yield
     finally:
-        after = is_interrupted()
-        for name, value in before.items():
-            setattr(state, name, value)
-        if after:
-            state.interrupted = True
+        del state.begin, state.end
+
+
+def _no_job(*_arguments: object, **_options: object) -> None:
+    """Replace ``begin`` and ``end`` of ``shared.state``."""

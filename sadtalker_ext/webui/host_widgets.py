@@ -12,7 +12,7 @@ from sadtalker_ext.webui.host_modules import find
 
 
 def tool_button(text: str, elem_id: str, tooltip: str) -> Any:  # noqa: ANN401 - a Gradio component
-    """Return a small button; webuis without a tool button show it without a tooltip."""
+    """Return a small button."""
     make = find("ui_components", "ToolButton")
     if make is None:
         return gr.Button(text, elem_id=elem_id, size="sm")

@@ -13,6 +13,14 @@ from sadtalker_ext.settings import Settings
 
 
 @pytest.fixture
+def sdnext(tmp_path):
+    """A stub SD.Next that has loaded the extension."""
+    from stub_sdnext import StubSdNext
+
+    yield from loaded(StubSdNext(tmp_path / "webui data"))
+
+
+@pytest.fixture
 def host(tmp_path):
     """A stub webui that has loaded the extension; the modules of both are removed afterwards."""
     from stub_webui import StubWebui
@@ -27,7 +35,7 @@ def loaded(made):
     yield made
     made.call("script_unloaded")
     for name in [name for name in sys.modules if name not in before and name.startswith(("modules", "sadtalker_ext"))]:
-        if name.startswith("modules") or name == "sadtalker_ext.webui.host":
+        if name.startswith(("modules", "sadtalker_ext.webui.host")):
             del sys.modules[name]
     for name in made.modules:
         sys.modules.pop(name, None)

@@ -95,7 +95,7 @@ class StubWebui:
     def __init__(self, data_path, **flags):
         self.data_path = Path(data_path)
         self.flags = {"api": True, "nowebui": False, "api_auth": None, "listen": None, **flags}
-        self.callbacks = {}
+        self.callbacks, self.scripts_data = {}, []
         self.reports = []
         self.modules = self._modules()
 
@@ -114,19 +114,20 @@ class StubWebui:
         module("call_queue", queue_lock=threading.Lock())
         module("devices", get_device_for=lambda task: "cpu")
         module("paths_internal", data_path=str(self.data_path), models_path=str(self.data_path / "models"))
-        module("scripts", Script=Script, AlwaysVisible=object(), scripts_data=[])
+        module("scripts", Script=Script, AlwaysVisible=object(), scripts_data=self.scripts_data)
         module("sd_models")
         module(
             "shared", state=State(), opts=Options(), OptionInfo=OptionInfo, face_restorers=[], sd_upscalers=[],
             cmd_opts=types.SimpleNamespace(**self.flags),
         )  # fmt: skip
-        tasks = types.SimpleNamespace(pending_tasks={}, finished_tasks=[], current_task=None)
-        tasks.add_task_to_queue = lambda task: tasks.pending_tasks.__setitem__(task, 0.0)
-        tasks.start_task = lambda task: (tasks.pending_tasks.pop(task, None), setattr(tasks, "current_task", task))
+        pending = {}
+        tasks = types.SimpleNamespace(pending_tasks=pending, finished_tasks=[], current_task=None)
+        tasks.add_task_to_queue = lambda task: pending.__setitem__(task, 0.0)
+        tasks.start_task = lambda task: (pending.pop(task, None), setattr(tasks, "current_task", task))
         tasks.finish_task = lambda task: (setattr(tasks, "current_task", None), tasks.finished_tasks.append(task))
         made["modules.progress"] = tasks
         module("ui_components", InputAccordion=InputAccordion, ToolButton=self._tool_button)
-        targets, bindings = {}, []
+        self.targets, self.bindings = targets, bindings = {}, []
         module(
             "infotext_utils", ParamBinding=ParamBinding, paste_fields=targets, bindings=bindings,
             register_paste_params_button=bindings.append,
@@ -172,7 +173,7 @@ class StubWebui:
                 for found in vars(module).values():
                     if isinstance(found, type) and issubclass(found, Script):
                         entry = types.SimpleNamespace(script_class=found, module=module)
-                        self.modules["modules.scripts"].scripts_data.append(entry)
+                        self.scripts_data.append(entry)
         finally:
             sys.path.remove(str(folder))
 
@@ -204,7 +205,7 @@ class StubWebui:
             value = [str(picture)] if picture else None
             self._component(gr.Gallery, value=value, elem_id="txt2img_gallery")
             self._component(gr.Button, "to extras", elem_id="txt2img_send_to_extras")
-            for entry in self.modules["modules.scripts"].scripts_data:
+            for entry in self.scripts_data:
                 script = entry.script_class()
                 script.is_img2img = False
                 if script.show(False) is self.modules["modules.scripts"].AlwaysVisible:
@@ -239,7 +240,7 @@ class StubWebui:
         """Reload UI: call the unload callbacks, remove all callbacks, and load the scripts again."""
         self.call("script_unloaded")
         self.callbacks.clear()
-        self.modules["modules.scripts"].scripts_data.clear()
+        self.scripts_data.clear()
         info = self.modules["modules.infotext_utils"]
         info.paste_fields.clear()
         info.bindings.clear()

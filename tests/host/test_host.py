@@ -38,29 +38,33 @@ def test_a_tab_that_cannot_be_built_does_not_break_the_host(host, monkeypatch):
 
 
 FAULTS = {
-    "settings": lambda host, module: (host.shared.opts, "add_option"),
-    "send-to button": lambda host, module: (extension_of(host)._send_buttons, "_button"),
-    "axes": lambda host, module: (module, "add_axes"),
-    "restorers": lambda host, module: (module, "register_host_restorers"),
-    "context": lambda host, module: (module, "PageContext"),
-    "script": lambda host, module: (module, "audio_input"),
-    "routes": lambda host, module: (module, "checkpoint_folders"),
+    "settings": ("host", "add_options"),
+    "send-to button": ("host_send_buttons", "tool_button"),
+    "send-to target": ("host_send_buttons", "set_target"),
+    "axes": ("host", "add_axes"),
+    "restorers": ("host", "register_host_restorers"),
+    "context": ("host", "PageContext"),
+    "script": ("host_script", "audio_input"),
+    "routes": ("host", "checkpoint_folders"),
+    "unloading": ("queue", "close"),
 }
 
 
 @pytest.mark.parametrize("part", FAULTS)
-def test_a_fault_anywhere_does_not_break_the_host(host, monkeypatch, part):
-    owner, name = FAULTS[part](host, sys.modules["sadtalker_ext.webui.host"])
+def test_a_fault_anywhere_is_logged_and_does_not_reach_the_host(host, monkeypatch, caplog, part):
+    """A fault without a message in the page is logged with what does not work."""
+    module, name = FAULTS[part]
+    owner = extension_of(host).queue if module == "queue" else sys.modules[f"sadtalker_ext.webui.{module}"]
     monkeypatch.setattr(owner, name, lambda *_, **__: 1 / 0)
     demo = host.build()
-    app = FastAPI()
-    host.call("app_started", demo, app)
+    host.call("app_started", demo, FastAPI())
+    host.call("script_unloaded")
+    assert host.reports == []
     ids = {getattr(block, "elem_id", None) for block in demo.blocks.values()}
     assert {"txt2img_gallery", "tab_sadtalker", "tab_pnginfo"} <= ids
-    reported = [report for report in host.reports if "ZeroDivisionError" in report]
+    assert [record for record in caplog.records if "ZeroDivisionError" in str(record.exc_info)]
     shown = any("could not be built" in str(getattr(block, "value", "")) for block in demo.blocks.values())
-    assert reported or shown
-    assert len(reported) == len(host.reports)
+    assert shown or "SadTalker cannot" in caplog.text
 
 
 def test_a_package_that_cannot_be_imported_does_not_break_the_host(tmp_path, monkeypatch):
@@ -175,12 +179,15 @@ def test_restorers_and_upscalers_are_offered_by_name(host, job_request):
 
 
 def test_only_one_file_imports_the_hosts_modules():
+    """It looks them up by name."""
     importing = [
         path.name
         for path in (ROOT / "sadtalker_ext").rglob("*.py")
         if any(line.strip().startswith(("from modules", "import modules")) for line in path.read_text().splitlines())
     ]
-    assert importing == ["host.py"]
+    assert importing == []
+    users = [path.name for path in (ROOT / "sadtalker_ext").rglob("*.py") if '"modules.' in path.read_text("utf-8")]
+    assert users == ["host_modules.py"]
 
 
 HEAVY = """

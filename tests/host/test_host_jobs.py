@@ -80,10 +80,11 @@ def test_a_host_that_manages_memory_itself_unloads_its_models(host, job_request,
     manager = types.SimpleNamespace(unload_all_models=lambda: calls.append("unloaded"))
     monkeypatch.setitem(sys.modules, name, manager)
     host.shared.opts.sadtalker_move_model = True
-    with sys.modules["sadtalker_ext.webui.host"].image_model_unloaded():
+    queue_host, job = extension_of(host).queue.host, types.SimpleNamespace(id="a")
+    with queue_host.exclusive(job):
         assert calls == ["unloaded"]
     host.shared.opts.sadtalker_move_model = False
-    with sys.modules["sadtalker_ext.webui.host"].image_model_unloaded():
+    with queue_host.exclusive(job):
         pass
     assert calls == ["unloaded"]
 

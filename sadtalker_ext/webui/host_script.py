@@ -1,0 +1,101 @@
+"""The script that makes a video of every image of a generation, in txt2img and img2img."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import gradio as gr
+
+from sadtalker_ext.engines.registry import setting_spec
+from sadtalker_ext.errors import SadTalkerError
+from sadtalker_ext.pipeline.inputs import Inputs
+from sadtalker_ext.pipeline.job import Job, JobRequest
+from sadtalker_ext.pipeline.job_queue import JobQueue
+from sadtalker_ext.pipeline.output import dated_output
+from sadtalker_ext.settings import Settings
+from sadtalker_ext.webui.compat_inputs import audio_input
+from sadtalker_ext.webui.host_axes import axis_values
+from sadtalker_ext.webui.host_modules import find
+from sadtalker_ext.webui.host_options import api_folders, results_folder
+from sadtalker_ext.webui.host_state import clear_text
+from sadtalker_ext.webui.host_widgets import checkbox_section
+from sadtalker_ext.webui.html import message
+from sadtalker_ext.webui.setting_widgets import COMMON, make_widget, read_settings
+from sadtalker_ext.webui.uploads import display_names, received_file
+
+log = logging.getLogger(__name__)
+SCRIPT_SETTINGS: Final = ("engine", *COMMON)
+"""Settings of the script."""
+SCRIPT: Final[Any] = find("scripts", "Script") or object
+"""Base class of the webui's scripts; a webui without it does not load the script."""
+
+
+class AnimateResults(SCRIPT):  # type: ignore[misc] # the webui's class
+    """Script that makes a video of every image of a generation."""
+
+    queue: JobQueue
+
+    def title(self) -> str:
+        """Return the name of the script."""
+        return "SadTalker: animate each result"
+
+    def show(self, is_img2img: bool) -> Any:  # noqa: ANN401 - the webui's own
+        """Show the script always, in txt2img and img2img; a webui without such scripts does not show it."""
+        return find("scripts", "AlwaysVisible") or False
+
+    def ui(self, is_img2img: bool) -> list[Any]:
+        """Return a checkbox that enables the script, a voice, and the most common settings."""
+        try:
+            with checkbox_section(self.title(), self.elem_id("enable")) as enabled:
+                voice = audio_input(self.elem_id("voice"))
+                settings = [make_widget(setting_spec(name), elem_id=self.elem_id(name)) for name in SCRIPT_SETTINGS]
+        except Exception as e:  # an error of the extension must not keep the webui from starting
+            log.exception("The SadTalker script could not be built")
+            gr.HTML(message(f"The SadTalker script could not be built: {e}. The log has the details.", "error"))
+            return []
+        return [enabled, voice, *settings]
+
+    def postprocess(self, p: Any, processed: Any, enabled: bool = False, *values: Any) -> None:  # noqa: ANN401
+        """Animate the images; the webui calls this while its queue is held."""
+        if not enabled:
+            return
+        try:
+            comments = [f"SadTalker saved {path}" for path in self._videos(p, processed, *values)]
+        except SadTalkerError as e:
+            comments = [str(e)]
+        except Exception as e:  # the images are finished and must not be lost
+            log.exception("SadTalker cannot animate the results")
+            comments = [f"SadTalker cannot animate the results: {e}. The log has the details."]
+        processed.comments = "\n".join(filter(None, [getattr(processed, "comments", ""), *comments]))
+
+    def _videos(self, p: Any, processed: Any, uploaded: Any = None, *chosen: Any) -> Iterator[Path]:  # noqa: ANN401
+        voice = received_file(uploaded, api_folders())
+        if voice is None:
+            raise SadTalkerError("SadTalker needs a voice; choose one in its section of this page")
+        settings = read_settings({**dict(zip(SCRIPT_SETTINGS, chosen, strict=False)), **axis_values(p)})
+        yield from animate_all(self.queue, processed, voice, settings)
+
+
+def animate_all(queue: JobQueue, processed: Any, voice: Path, settings: Settings) -> Iterator[Path]:  # noqa: ANN401
+    """Make a video of each image of a generation except the grid, while the webui's queue is held; yield the paths."""
+    scratch = Path(tempfile.mkdtemp(prefix="sadtalker_script_"))
+    try:
+        for index, image in enumerate(processed.images[getattr(processed, "index_of_first_image", 0) :]):
+            portrait = scratch / f"{index}.png"
+            image.convert("RGB").save(portrait)
+            seeds = getattr(processed, "all_seeds", None) or [0]
+            output = dated_output(results_folder(), f"{voice.stem[:20]}_{seeds[min(index, len(seeds) - 1)]}")
+            inputs = Inputs(portrait, voice)
+            names = {**display_names(inputs), portrait: f"{index + 1}"}
+            try:
+                yield queue.run_now(Job(JobRequest(inputs, output, settings, names=names))).path
+            except SadTalkerError as e:
+                raise SadTalkerError(e.describe(names)) from e
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        clear_text()
