@@ -22,11 +22,20 @@ DETECTION_CROP_SCALE = 1.5
 SAME_CROP_OVERLAP = 0.5
 
 
-def detect(networks: FaceNetworks, pictures: Sequence[Image], reach: str) -> list[list[FaceCrop]]:
-    """Return the regions of the faces in each picture. reach: "short" or "full" range, see FaceNetworks.detect."""
+def detect(
+    networks: FaceNetworks, pictures: Sequence[Image], reach: str, min_score: float = 0.0
+) -> list[list[FaceCrop]]:
+    """Return the regions of the faces in each picture, by falling score.
+
+    reach: "short" or "full" range, see FaceNetworks.detect. min_score: in [0, 1].
+    """
     found = networks.detect(pictures, reach)
     return [
-        [_crop_of_detection(row, FaceBox(0, 0, picture.shape[1], picture.shape[0])) for row in rows]
+        [
+            _crop_of_detection(row, FaceBox(0, 0, picture.shape[1], picture.shape[0]))
+            for row in rows
+            if row[0] >= min_score
+        ]
         for picture, rows in zip(pictures, found, strict=True)
     ]
 

@@ -57,6 +57,8 @@ MAX_VIEW_SPREAD, MAX_VIEW_SPREAD_IN_BOX = 0.02, 0.045
 The views of a face agree: 30 portraits, drawings included, give a presence of 22 to 34 and a spread of 0.003 to 0.008,
 a small face in profile 10 and 0.015. Landmarks on an animal or an object scatter: a cat gives 4 and 0.038.
 """
+TRACK_MIN_SCORE = 0.5
+"""Smallest score of a detection in short range; with none, full range is tried with all scores."""
 TRACK_BATCH = 8
 """Frames of a video that are measured together."""
 
@@ -191,7 +193,7 @@ def track(frames: Iterable[Image], networks: FaceNetworks | None = None) -> Iter
 
 
 def _track_batch(networks: FaceNetworks, frames: list[Image]) -> list[Landmarks | None]:
-    crops = detect(networks, frames, "short")
+    crops = detect(networks, frames, "short", TRACK_MIN_SCORE)
     missed = [index for index, found in enumerate(crops) if not found]
     for index, found in zip(missed, detect(networks, [frames[i] for i in missed], "full"), strict=True):
         crops[index] = found

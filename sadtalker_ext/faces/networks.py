@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.models.blaze_face import BlazeFaceFullRange, BlazeFaceShortRange
 
-MAX_BATCH: Final = 16
+MAX_BATCH: Final = 8
 """Pictures per forward pass; more does not make a CPU faster."""
 DETECTION_FLOOR: Final = 0.2
 """Smallest score of a detection."""

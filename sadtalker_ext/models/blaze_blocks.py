@@ -37,26 +37,26 @@ class PointwiseConv2d(nn.Conv2d):
 class BlazeBlock(nn.Module):
     """Depthwise and pointwise convolution with a residual connection, then an activation.
 
-    inputs, outputs: channels of one group. stride: 1 or 2; with stride 2, height and width must be even, and the input
-    is padded at the right and bottom edges only, as TensorFlow does for "SAME". groups: number of networks of equal
-    shape that are computed side by side, on ``groups * inputs`` channels. prelu: PReLU instead of ReLU.
+    inputs, outputs: channels of one group. stride: 1 or 2; with stride 2, height and width must be even. groups: number
+    of networks of equal shape that are computed side by side, on ``groups * inputs`` channels. prelu: PReLU instead of
+    ReLU.
+
+    The depthwise kernel has 3 x 3 weights. With stride 2 a row and a column of zeros precede them: TensorFlow pads the
+    input at the right and bottom edges only, and a 4 x 4 kernel with equal padding does the same without a copy.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, groups: int = 1, *, prelu: bool = False) -> None:
         super().__init__()
         self.inputs, self.outputs, self.stride, self.groups = inputs, outputs, stride, groups
         channels = groups * inputs
-        self.depthwise = nn.Conv2d(channels, channels, 3, stride, 2 - stride, groups=channels)
+        self.depthwise = nn.Conv2d(channels, channels, 2 + stride, stride, 1, groups=channels)
         self.pointwise = PointwiseConv2d(channels, groups * outputs, groups)
         self.activation = nn.PReLU(groups * outputs) if prelu else nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, groups * inputs, H, W) to (N, groups * outputs, H / stride, W / stride)."""
-        skip = x
-        if self.stride == 2:
-            skip = F.max_pool2d(x, 2)
-            x = F.pad(x, (0, 1, 0, 1))
         y: Tensor = self.pointwise(self.depthwise(x))
+        skip = F.max_pool2d(x, 2) if self.stride == 2 else x
         if self.inputs == self.outputs:
             return self.activation(y.add_(skip))  # type: ignore[no-any-return]
         grouped = torch.unflatten(y, 1, (self.groups, self.outputs))

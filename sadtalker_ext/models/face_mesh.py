@@ -19,6 +19,7 @@ from sadtalker_ext.models.face_mesh_regions import HEAD_POINTS, HEAD_REGIONS, IR
 
 SIDE_PX: Final = 192
 MESH_POINTS: Final = 468
+_IRIS_POINTS: Final = 5
 _FEATURE_SIDE: Final = 48
 _CROP_SIDE: Final = 16
 """Side of a crop of the features, in its own pixels."""
@@ -93,9 +94,12 @@ class RegionNetworks(nn.Module):
 class RegionCrops(nn.Module):
     """Geometry of the attention: crops of the features around points of the mesh, and points back in the mesh."""
 
-    corners: Tensor
-    positions: Tensor
     pixels: Tensor
+    corners: Tensor
+    extents: Tensor
+    positions: Tensor
+    position_regions: Tensor
+    iris_depth: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,11 +107,13 @@ class RegionCrops(nn.Module):
         y, x = torch.meshgrid(steps, steps, indexing="ij")
         self.register_buffer("pixels", torch.stack([x, y], -1).reshape(-1, 2), persistent=False)
         self.register_buffer("corners", torch.tensor(LEVEL_POINTS), persistent=False)
-        for index, points in enumerate(REGIONS):
-            self.register_buffer(f"region{index}", torch.tensor(points), persistent=False)
+        longest = max(len(points) for points in REGIONS)
+        padded = [(*points, *points[:1] * (longest - len(points))) for points in REGIONS]
+        self.register_buffer("extents", torch.tensor(padded), persistent=False)
         self.register_buffer("positions", torch.tensor([p for head in HEAD_POINTS for p in head]), persistent=False)
-        for index, points in enumerate(IRIS_DEPTH):
-            self.register_buffer(f"iris_depth{index}", torch.tensor(points), persistent=False)
+        regions = [region for head, region in zip(HEAD_POINTS, HEAD_REGIONS, strict=True) for _ in head]
+        self.register_buffer("position_regions", torch.tensor(regions), persistent=False)
+        self.register_buffer("iris_depth", torch.tensor(IRIS_DEPTH), persistent=False)
 
     def transforms(self, mesh: Tensor) -> Tensor:
         """Return the affine transforms (N, 3, 2, 3) from crop pixels to pixels of the features."""
@@ -116,14 +122,9 @@ class RegionCrops(nn.Module):
         axis = across / across.norm(dim=-1, keepdim=True).clamp_min(1e-6)
         cosine, sine = axis[..., 0], axis[..., 1]
         rotation = torch.stack([cosine, -sine, sine, cosine], -1).reshape(len(mesh), -1, 2, 2)
-        centres, sizes = [], []
-        for index in range(len(REGIONS)):
-            upright = points[:, getattr(self, f"region{index}")] @ rotation[:, index]
-            low, high = upright.aminmax(dim=1)
-            centres.append((low + high) / 2)
-            sizes.append(high - low)
-        size = torch.stack(sizes, 1) * (_CROP_SCALE / _CROP_SIDE)
-        centre = (rotation @ torch.stack(centres, 1)[..., None])[..., 0]
+        low, high = (points[:, self.extents] @ rotation).aminmax(dim=2)
+        size = (high - low) * (_CROP_SCALE / _CROP_SIDE)
+        centre = (rotation @ ((low + high) / 2)[..., None])[..., 0]
         linear = rotation * size[:, :, None, :]
         offset = centre - linear.sum(-1) * (_CROP_SIDE / 2)
         return torch.cat([linear, offset[..., None]], -1)
@@ -147,13 +148,11 @@ class RegionCrops(nn.Module):
         distance from the corner of the crop, in its pixels.
         """
         scale = SIDE_PX / _FEATURE_SIDE
-        placed = [
-            points @ transforms[:, region, :, :2].mT + scale * transforms[:, region, None, :, 2]
-            for points, region in zip(refined, HEAD_REGIONS, strict=True)
-        ]
-        depth = [mesh[:, getattr(self, f"iris_depth{index}"), 2:].mean(1, keepdim=True) for index in range(2)]
-        full = torch.cat([mesh, *(F.pad(value.expand(-1, 5, 1), (2, 0)) for value in depth)], 1)
-        full[:, self.positions, :2] = torch.cat(placed, 1)
+        points, own = torch.cat(refined, 1), transforms.index_select(1, self.position_regions)
+        placed = (own[..., :2] @ points[..., None])[..., 0] + scale * own[..., 2]
+        full = F.pad(mesh, (0, 0, 0, 2 * _IRIS_POINTS))
+        full[:, MESH_POINTS:, 2] = mesh[:, self.iris_depth, 2].mean(-1).repeat_interleave(_IRIS_POINTS, 1)
+        full[:, self.positions, :2] = placed
         return full
 
 

@@ -103,6 +103,8 @@ def _fill(layer: nn.Conv2d | nn.ConvTranspose2d | nn.PReLU, queues: dict[str, de
             return
         depthwise = layer.groups == layer.in_channels > 1
         weights, biases = _take(queues["depthwise" if depthwise else "conv"], layer.out_channels, depthwise)
+        if layer.kernel_size[0] == weights.shape[2] + 1:  # see BlazeBlock
+            weights = np.pad(weights, ((0, 0), (0, 0), (1, 0), (1, 0)))
         if isinstance(layer, nn.ConvTranspose2d):
             weights = weights.transpose(1, 0, 2, 3)
         _set(layer.weight, weights)
