@@ -31,15 +31,20 @@
         }
     };
 
-    /* The webui has its own progress bar, which also shows the place in the queue. It replaces the page's bar. */
+    /* Let the webui show its own progress, with the place in the queue. */
     function showWebuiProgress(tab) {
         const job = ui.field("sadtalker_job_id");
         if (typeof requestProgress !== "function" || !job || !job.value || job.value === followedJob) {
             return;
         }
         followedJob = job.value;
-        tab.classList.add("st-webui-progress");
         requestProgress(followedJob, ui.element("sadtalker_progress"), null, function () {}, function () {});
+    }
+
+    /* Whether the webui shows a bar in the tab, which replaces the page's bar; SD.Next shows its progress elsewhere. */
+    function hasWebuiBar(tab) {
+        const bar = tab.querySelector(".progressDiv");
+        return bar !== null && bar.style.display !== "none";
     }
 
     (ui.updaters = ui.updaters || []).push(function (tab) {
@@ -48,6 +53,7 @@
             ui.press("sadtalker_refresh");
         }
         showWebuiProgress(tab);
+        tab.classList.toggle("st-webui-progress", hasWebuiBar(tab));
         const bar = tab.querySelector("[data-busy]");
         if (bar) {
             ui.poll(bar);

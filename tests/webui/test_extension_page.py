@@ -48,3 +48,35 @@ def test_png_info_sends_pictures(host, visit):
     page.click("#pnginfo_send_to_sadtalker")
     page.wait_for_selector("#sadtalker_faces .st-faces[data-ready]")
     assert "2 faces" in page.inner_text("#sadtalker_faces")
+
+
+WEBUI_PROGRESS = """(draws) => {
+    window.requestProgress = function (job, container) {
+        if (draws) {
+            const bar = document.createElement("div");
+            bar.className = "progressDiv";
+            bar.textContent = "the webui's bar";
+            container.parentNode.insertBefore(bar, container);
+        }
+    };
+}"""
+
+
+@pytest.mark.parametrize("draws", [True, False])
+def test_the_pages_bar_is_shown_unless_the_webui_shows_one_in_the_tab(host, visit, draws):
+    """SD.Next has the function of the webui's progress bar, but it shows no bar in the tab."""
+    visitor = visit(host.address)
+    page = visitor.page
+    page.evaluate(WEBUI_PROGRESS, draws)
+    tab(visitor, "SadTalker")
+    visitor.portrait()
+    visitor.voice(90)
+    visitor.press("generate")
+    page.wait_for_selector("#sadtalker_progress .st-preview")
+    page.wait_for_timeout(1000)
+    assert page.is_visible("#sadtalker_progress .st-bar") is not draws
+    assert ("Rendering frames" in page.inner_text("#sadtalker_progress")) is not draws
+    assert (page.locator("#tab_sadtalker .progressDiv").count() == 1) is draws
+    visitor.press("interrupt")
+    page.wait_for_selector("#sadtalker_progress .st-message")
+    assert visitor.errors == []
