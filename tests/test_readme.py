@@ -73,7 +73,8 @@ def test_every_flag_exists():
     for command in build_parser()._subparsers._group_actions[0].choices.values():
         known |= set(command._option_string_actions)
     runpy.run_path(str(ROOT / "preload.py"))["preload"](host := argparse.ArgumentParser())
-    known |= {"--version", "--api", "--api-auth"} | set(host._option_string_actions)
+    known |= {"--version", "--api", "--api-auth", "--auth", "--auth-file"} | set(host._option_string_actions)
+    known |= runpy.run_path(str(ROOT / "install.py"))["SKIP_FLAGS"]
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - known == set()
 
 
