@@ -13,6 +13,7 @@ pytest.importorskip("gradio")
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from host_tools import ADDRESS, Processed, extension_of, wait_for
+from stub_sdnext import StubSdNext
 from stub_webui import ROOT, StubWebui
 
 from sadtalker_ext.pipeline.result_metadata import read_record
@@ -67,16 +68,23 @@ def test_a_fault_anywhere_is_logged_and_does_not_reach_the_host(host, monkeypatc
     assert shown or "SadTalker cannot" in caplog.text
 
 
-def test_a_package_that_cannot_be_imported_does_not_break_the_host(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sadtalker_ext.webui.host", None)
-    made = StubWebui(tmp_path)
+@pytest.mark.parametrize("stub", [StubWebui, StubSdNext])
+@pytest.mark.parametrize("name", ["sadtalker_ext.webui.host", "sadtalker_ext.api.router", "sadtalker_ext.webui.tab"])
+def test_a_package_that_cannot_be_imported_is_named_in_the_tab(tmp_path, monkeypatch, caplog, stub, name):
+    for loaded in [loaded for loaded in sys.modules if loaded.startswith("sadtalker_ext.webui.host")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, name, None)
+    made = stub(tmp_path)
     made.load_scripts()
     try:
-        assert made.build() is not None
-        assert "ModuleNotFoundError" in "".join(made.reports)
+        demo = made.build()
     finally:
-        for name in made.modules:
-            sys.modules.pop(name, None)
+        for module in made.modules:
+            sys.modules.pop(module, None)
+    assert made.reports == []
+    texts = [str(block.value) for block in demo.blocks.values() if hasattr(block, "value")]
+    assert any("SadTalker cannot be loaded: " in text and name in text for text in texts)
+    assert "ModuleNotFoundError" in caplog.text
 
 
 def test_routes_are_added_once_and_require_the_hosts_login(host):
