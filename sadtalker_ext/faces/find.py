@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -14,12 +15,16 @@ from sadtalker_ext.faces import face_alignment_provider, mesh_provider
 from sadtalker_ext.faces.networks import face_networks
 from sadtalker_ext.geometry.landmarks import FACE_POINTS, FaceBox, Landmarks, common_area, overlap
 from sadtalker_ext.geometry.mean_face import place_in_box
+from sadtalker_ext.geometry.measures import head_pose
+from sadtalker_ext.geometry.quarter_turns import turn_landmarks, upright_turns
 
 log = logging.getLogger(__name__)
 
 LARGEST = "largest"
 MIN_FACE_PX = 16.0
 """Distance from eyes to chin; a smaller face has too few pixels for a mouth."""
+MAX_YAW_DEG = 42.0
+"""Largest turn to the side. Measured on 900 pictures, faces that show both eyes have up to 37, a profile 48."""
 MIN_BOX_PX = 24
 MAX_OUTSIDE = 0.2
 """Fraction of the face that may be outside the picture."""
@@ -199,6 +204,15 @@ def _problem(picture: Image, face: Landmarks, scale: PictureScale) -> str | None
         return (
             f"The face at {_format_box(face.box, scale)} is cut by the picture's border, {outside:.0%} of it is "
             "outside: choose a picture that shows the whole face"
+        )
+    reference = Landmarks.from_mesh(place_in_box(face.box), "box")
+    upright = turn_landmarks(face, picture.shape[:2], upright_turns(face))
+    turn_deg = abs(math.degrees(head_pose(upright, reference)[1]))
+    if turn_deg > MAX_YAW_DEG:
+        return (
+            f"The face at {_format_box(face.box, scale)} is seen from the side, turned by about {turn_deg:.0f} "
+            "degrees, and a part of the mouth is hidden: choose a picture that shows both eyes, or set the face to a "
+            f"box around it, {BOX_FORMAT}"
         )
     return None
 

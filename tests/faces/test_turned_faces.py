@@ -48,6 +48,13 @@ def test_animals_and_objects_are_not_faces(name):
         choose_face(picture)
 
 
+def test_profile_is_refused_unless_a_box_selects_it():
+    picture = np.ascontiguousarray(np.dstack([skimage.data.camera()] * 3))
+    with pytest.raises(FaceError, match=r"seen from the side, turned by about \d+ degrees.*both eyes"):
+        choose_face(picture)
+    assert choose_face(picture, "190,120,80,80").landmarks
+
+
 def test_box_on_an_animal_works():
     cat = np.ascontiguousarray(skimage.data.chelsea())
     choice = choose_face(cat, "130,40,170,180")
