@@ -18,8 +18,10 @@ class Portrait:
     landmarks: landmarks of the chosen face, in pixels of ``picture``.
     person: (H, W) float32 in [0, 1], opacity of the person in front of the background; None if no segmentation is
         available.
+    mouth_covered: whether a mask, a hand or an object is in front of the mouth, so that the lips cannot move.
     """
 
     picture: Image
     landmarks: Landmarks
     person: Float32Array | None = None
+    mouth_covered: bool = False

@@ -39,5 +39,7 @@ SHAPES: Final = (
 SHAPE_NAMES: Final = tuple(shape.name for shape in SHAPES)
 SHAPE_INDEX: Final = {name: index for index, name in enumerate(SHAPE_NAMES)}
 MOUTH_SHAPES: Final = SHAPE_NAMES[: SHAPE_INDEX["smile"] + 1]
+MOUTH_COLUMNS: Final = tuple(SHAPE_INDEX[name] for name in (*MOUTH_SHAPES, "mouth_neutral"))
+"""Columns that move jaw and lips."""
 SCALED_COLUMNS: Final = tuple(SHAPE_INDEX[name] for name in (*MOUTH_SHAPES, "brows_up", "brows_down"))
 """Columns that the setting ``expression_scale`` multiplies: mouth and brows, but neither lids nor gaze."""

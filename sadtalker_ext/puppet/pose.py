@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sadtalker_ext.puppet.basis import SHAPE_INDEX
+from sadtalker_ext.puppet.basis import MOUTH_COLUMNS, SHAPE_INDEX
 from sadtalker_ext.puppet.expression_fields import (
     FIELD_NAMES,
     LOWER,
@@ -48,6 +48,8 @@ class Pose:
         """expression: (E,). rotation: (3,) radians. translation: (3,) face heights. All are clamped softly."""
         self.rig = rig
         self.expression = clamp_expression(np.asarray(expression, np.float64)[None])[0]
+        if rig.mouth_covered:
+            self.expression[list(MOUTH_COLUMNS)] = 0.0
         rotations, translations = np.asarray(rotation, np.float64)[None], np.asarray(translation, np.float64)[None]
         (self.rotation,), (self.translation,) = clamp_pose(rotations, translations)
         lower_lip = rig.face.mouth.lower_thickness_px / rig.face.height_px

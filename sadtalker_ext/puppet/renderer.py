@@ -52,16 +52,22 @@ class PortraitRenderer:
     """
 
     def __init__(
-        self, picture: Image, mesh: Float32Array, person: Float32Array | None = None, imaging: Imaging | None = None
+        self,
+        picture: Image,
+        mesh: Float32Array,
+        person: Float32Array | None = None,
+        imaging: Imaging | None = None,
+        *,
+        mouth_covered: bool = False,
     ) -> None:
         """Prepare a portrait.
 
         picture: (H, W, 3) RGB. mesh: (478, 3) MediaPipe mesh in pixels, whole numbers at pixel centres. person: (H, W)
         segmentation of the foreground in [0, 1]; without it the background moves with the head. imaging: OpenCV by
-        default.
+        default. mouth_covered: whether jaw and lips stay as they are, because something is in front of the mouth.
         """
         self.imaging: Imaging = imaging or CpuImaging()
-        self.rig: Rig = build_rig(picture, mesh, person, self.imaging)
+        self.rig: Rig = build_rig(picture, mesh, person, self.imaging, mouth_covered=mouth_covered)
         self._picture = self.imaging.array(picture)
         self._backdrop = self.imaging.array(self.rig.backdrop)
 

@@ -63,7 +63,7 @@ class Rig:
     head_grid: the region of the picture that can move; every pixel outside is the picture's own.
     fields: (J, 2 layers, rows, columns, 2) pixels on face_grid. matte: (rows, columns) on the nodes of head_grid with
     HEAD_MARGIN_CELLS, how much a pixel belongs to the moving person. backdrop: the picture with the person filled in.
-    mouth_outline: (N, 1, 2) pixels, points that bound both lips.
+    mouth_outline: (N, 1, 2) pixels, points that bound both lips. mouth_covered: whether jaw and lips stay as they are.
     """
 
     picture: Image
@@ -79,9 +79,12 @@ class Rig:
     left_eye: Eye
     right_eye: Eye
     mouth_outline: Float32Array
+    mouth_covered: bool = False
 
 
-def build_rig(picture: Image, mesh: Float32Array, person: Float32Array | None, imaging: Imaging) -> Rig:
+def build_rig(
+    picture: Image, mesh: Float32Array, person: Float32Array | None, imaging: Imaging, *, mouth_covered: bool = False
+) -> Rig:
     """Return the rig of a portrait: picture (H, W, 3) RGB, mesh (478, 3) pixels, person (H, W) in [0, 1] or None."""
     height, width = picture.shape[:2]
     face = refine_seam(picture, measure_face(mesh))
@@ -110,6 +113,7 @@ def build_rig(picture: Image, mesh: Float32Array, person: Float32Array | None, i
         left_eye=Eye(face.left_eye, picture, imaging),
         right_eye=Eye(face.right_eye, picture, imaging),
         mouth_outline=_mouth_outline(face),
+        mouth_covered=mouth_covered,
     )
 
 

@@ -128,7 +128,10 @@ class StarterEngine:
 
         def prepare() -> tuple[Portrait, PortraitRenderer]:
             mesh = portrait.landmarks.mesh - np.array(PIXEL_CENTRE, np.float32)
-            return portrait, PortraitRenderer(portrait.picture, mesh, portrait.person, self._imaging())
+            renderer = PortraitRenderer(
+                portrait.picture, mesh, portrait.person, self._imaging(), mouth_covered=portrait.mouth_covered
+            )
+            return portrait, renderer
 
         # The cached pair holds the portrait, so its id is not reused while the entry exists.
         return self._renderers.get_or_make(id(portrait), prepare)[1]
