@@ -12,7 +12,7 @@ TOWARDS_CAMERA = np.array([0.0, 0.0, -1.0])
 def test_matches_scipy_in_the_documented_order():
     angles = np.random.default_rng(0).uniform(-1.5, 1.5, (200, 3))
     turns = (1, -1, 1) * angles
-    pitch, yaw, roll = (Rotation.from_euler(axis, part) for axis, part in zip("xyz", turns.T, strict=True))
+    pitch, yaw, roll = (Rotation.from_euler(axis, part[:, None]) for axis, part in zip("xyz", turns.T, strict=True))
     oracle = roll * pitch * yaw
     np.testing.assert_allclose(euler_to_matrix(angles), oracle.as_matrix(), atol=1e-12)
     np.testing.assert_allclose(matrix_to_euler(oracle.as_matrix()), angles, atol=1e-9)
