@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sadtalker_ext.cli.demo import demo_portrait, demo_voice
+from sadtalker_ext.assets import demo_portrait, demo_voice
 from sadtalker_ext.cli.process_memory import ALL, ANONYMOUS, tree_memory_mb
 from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from sadtalker_ext.errors import EngineError

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from sadtalker_ext.assets import demo_portrait, demo_voice
 from sadtalker_ext.cli.animate import add_output_flags, print_result
 from sadtalker_ext.cli.progress import ProgressLine
 from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
-from sadtalker_ext.errors import MissingPackageError
 
 OUTPUT: Final = Path("outputs") / "demo.mp4"
 SHEET_EVERY: Final = 5
@@ -22,8 +21,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Add the command and its flags to the parser."""
     parser = commands.add_parser(
         "demo", help="make a video from the demo portrait and voice", allow_abbrev=False,
-        description="Make a video from the astronaut portrait of scikit-image and the voice that ships with this "
-        "package.",
+        description="Make a video from the photograph of an astronaut and the voice that ship with this package.",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT, help=f"output file, .mp4 (default: {OUTPUT})")
     parser.add_argument("--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet of the video")
@@ -57,23 +55,3 @@ def run(options: argparse.Namespace) -> int:
         sheet.write(options.sheet)
     print_result(result, as_json=options.json)
     return 0
-
-
-def demo_portrait() -> Path:
-    """Return the photograph of Eileen Collins (NASA, public domain), 512 x 512, from the files of scikit-image."""
-    spec = find_spec("skimage")
-    folders = spec.submodule_search_locations if spec else None
-    path = Path(next(iter(folders or ["skimage"]))) / "data" / "astronaut.png"
-    if not path.is_file():
-        raise MissingPackageError(
-            "The demo photograph is a file of the package scikit-image, which is not installed; run: pip install "
-            "scikit-image"
-        )
-    return path
-
-
-def demo_voice() -> Path:
-    """Return the spoken clip that ships with this package; assets/README.md describes how it was made."""
-    import sadtalker_ext
-
-    return Path(sadtalker_ext.__file__).parent / "assets" / "demo_voice.flac"

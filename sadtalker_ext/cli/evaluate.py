@@ -7,9 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sadtalker_ext.assets import demo_portrait
 from sadtalker_ext.cli.progress import ProgressLine
 from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
 from sadtalker_ext.errors import FileRef, MediaError, SettingsError
+from sadtalker_ext.system.optional_package import require_package
 
 if TYPE_CHECKING:
     from sadtalker_ext.metrics.report import Metric
@@ -83,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check_options(options: argparse.Namespace) -> None:
-    """Raise SettingsError for combinations of flags that are not supported."""
+    """Raise SettingsError for unsupported combinations of flags, MissingPackageError if a package is missing."""
     if options.result is None and options.lips is None and not options.voice:
         raise SettingsError("There is nothing to measure; name a finished video, or voices with --lips or --voice")
     if options.result is not None and options.render:
@@ -95,6 +97,8 @@ def check_options(options: argparse.Namespace) -> None:
         raise SettingsError(f"The flag --clip {options.clip[0]} needs a lips file; name it with --lips")
     if (options.fid_network or options.csim_network) and (options.reference is None or options.result is None):
         raise SettingsError("FID and CSIM compare two videos; name both, RESULT.mp4 and --reference")
+    if options.result is not None or options.render:
+        require_package("skimage", "scikit-image", "The measurement of picture quality")
 
 
 def measure_result(options: argparse.Namespace) -> list[Metric]:
@@ -137,7 +141,6 @@ def measure_predicted(options: argparse.Namespace) -> dict[str, list[Metric]]:
 def measure_rendered(options: argparse.Namespace) -> dict[str, list[Metric]]:
     """Return the metrics of the video rendered for each voice, measured by a tracker that no engine uses to render."""
     settings, runtime = read_settings(options), read_runtime(options)
-    from sadtalker_ext.cli.demo import demo_portrait
     from sadtalker_ext.pipeline.animate import animate
     from sadtalker_ext.pipeline.evaluate_video import video_metrics
     from sadtalker_ext.pipeline.progress import Watcher

@@ -6,14 +6,14 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sadtalker_ext.assets import demo_portrait
 from sadtalker_ext.engines.sadtalker.framing import MODES, frame_portrait
-from sadtalker_ext.errors import FaceError, MediaError, MissingPackageError
+from sadtalker_ext.errors import FaceError, MediaError
 from sadtalker_ext.geometry.landmarks import subset_68
 from sadtalker_ext.training.core.array_records import load_arrays, save_arrays
 
@@ -84,7 +84,7 @@ class WorkingPortrait:
 def find_portraits(folder: Path | None) -> list[Path]:
     """Return the image files of a folder, sorted; the demo portrait if ``folder`` is None."""
     if folder is None:
-        return [_demo_portrait()]
+        return [demo_portrait()]
     if not folder.is_dir():
         raise MediaError(f"{folder} is not a folder. Use a folder with portraits.")
     from sadtalker_ext.video.image_formats import supported_extensions
@@ -94,15 +94,6 @@ def find_portraits(folder: Path | None) -> list[Path]:
     if not found:
         raise MediaError(f"There are no pictures in {folder}. Use a folder with portraits.")
     return found
-
-
-def _demo_portrait() -> Path:
-    spec = find_spec("skimage")
-    folders = spec.submodule_search_locations if spec else None
-    path = Path(next(iter(folders or ["skimage"]))) / "data" / "astronaut.png"
-    if not path.is_file():
-        raise MissingPackageError("The demo portrait is part of scikit-image. Run: pip install scikit-image")
-    return path
 
 
 def identity_names(paths: Sequence[Path]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from sadtalker_ext.assets import demo_voice
 from sadtalker_ext.audio.speech import Speech, open_speech
 from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.errors import MediaError
@@ -70,7 +71,7 @@ def open_source(path: Path | None) -> SpeechSource:
     None uses the synthesiser flite if it is installed, otherwise the demo voice.
     """
     if path is None:
-        return SynthesiserSource() if shutil.which("flite") else FileSource((_demo_voice(),))
+        return SynthesiserSource() if shutil.which("flite") else FileSource((demo_voice(),))
     for folder in (path / "shards", path):
         shards = tuple(sorted(folder.glob("*.npz")))
         if shards:
@@ -172,9 +173,3 @@ def _corpus_shard(path: Path) -> tuple[NDArray[np.int16], ...]:
 @lru_cache(maxsize=4)
 def _file_samples(path: Path) -> Samples:
     return open_speech(path).samples()
-
-
-def _demo_voice() -> Path:
-    import sadtalker_ext
-
-    return Path(sadtalker_ext.__file__).parent / "assets" / "demo_voice.flac"
