@@ -6,7 +6,6 @@ called from any thread.
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, cast
@@ -38,6 +37,8 @@ DETECTION_FLOOR: Final = 0.2
 SAME_DETECTION_OVERLAP: Final = 0.3
 """Intersection over union from which two boxes show the same face."""
 DETECTORS: Final = {"short": SHORT_RANGE, "full": FULL_RANGE}
+_OPENED: dict[str, FaceNetworks] = {}
+_OPENING: Final = threading.Lock()
 
 
 class FaceNetworks:
@@ -63,7 +64,9 @@ class FaceNetworks:
         """
         network = cast("BlazeFaceShortRange | BlazeFaceFullRange", self._network(DETECTORS[reach]))
         side = network.side_px
-        anchors = self._anchors.setdefault(reach, FaceAnchors(side, network.grids).to(self._device))
+        if reach not in self._anchors:
+            self._anchors[reach] = FaceAnchors(side, network.grids).to(self._device)
+        anchors = self._anchors[reach]
         found: list[Float32Array] = []
         for group in _groups(pictures):
             boxed, sizes = zip(*(_letterbox(picture, side) for picture in group), strict=True)
@@ -90,7 +93,7 @@ class FaceNetworks:
     def segment(self, pictures: Sequence[Image]) -> Float32Array:
         """Return the masks (N, 256, 256) in [0, 1] of the people in RGB pictures (256, 256, 3)."""
         network = self._network(PERSON_SEGMENTER)
-        masks = []
+        masks = [np.zeros((0, 256, 256), np.float32)]
         for group in _groups(pictures):
             with torch.inference_mode():
                 masks.append(network(self._to_tensor(np.stack(group))).cpu().numpy())
@@ -108,10 +111,10 @@ class FaceNetworks:
         return torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2).float().div_(255.0)
 
 
-@functools.cache
 def face_networks(device: str = "cpu") -> FaceNetworks:
-    """Return the networks of this process on a device, such as "cpu" or "cuda:0"."""
-    return FaceNetworks(device)
+    """Return the networks of this process on a device, such as "cpu" or "cuda:0"; always the same object."""
+    with _OPENING:
+        return _OPENED.setdefault(device, FaceNetworks(device))
 
 
 def _groups(pictures: Sequence[Image]) -> Iterator[Sequence[Image]]:
