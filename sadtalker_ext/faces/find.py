@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sadtalker_ext.arrays import Image
 from sadtalker_ext.errors import FaceError
 from sadtalker_ext.faces import face_alignment_provider, mesh_provider
+from sadtalker_ext.faces.mouth_cover import measure_mouth_cover
 from sadtalker_ext.faces.networks import face_networks
-from sadtalker_ext.geometry.landmarks import FACE_POINTS, FaceBox, Landmarks, common_area, overlap
+from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, common_area, outside_share, overlap
 from sadtalker_ext.geometry.mean_face import place_in_box
 from sadtalker_ext.geometry.measures import head_pose
 from sadtalker_ext.geometry.quarter_turns import turn_landmarks, upright_turns
@@ -30,6 +31,10 @@ MAX_OUTSIDE = 0.2
 """Fraction of the face that may be outside the picture."""
 MIN_BOX_INSIDE = 0.5
 """Fraction of a given box that must be inside the picture."""
+COVERED_MOUTH_NOTE = (
+    "The mouth seems to be covered (by a mask, a hand or a microphone?), so the lips cannot be animated: "
+    "choose a picture with a visible mouth."
+)
 BOX_FORMAT = "x,y,width,height in pixels"
 EYE_CORNERS = (33, 133, 362, 263)
 CHIN = 152
@@ -49,11 +54,15 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class FaceChoice:
-    """The chosen face, all faces (from left to right, numbered from 1), and notes for the user."""
+    """The chosen face, all faces (from left to right, numbered from 1), and notes for the user.
+
+    mouth_covered: whether a mask, a hand or an object covers the mouth of the chosen face.
+    """
 
     landmarks: Landmarks
     faces: tuple[Landmarks, ...]
     notes: tuple[str, ...] = ()
+    mouth_covered: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,10 @@ def choose_face(picture: Image, selection: str = LARGEST, scale: PictureScale = 
 
     FaceError if there is no such face, or it cannot be used.
     """
+    return _with_cover(picture, _choose(picture, selection, scale))
+
+
+def _choose(picture: Image, selection: str, scale: PictureScale) -> FaceChoice:
     if "," in selection:
         box = FaceBox(*(float(part) / scale.original for part in selection.split(",")))
         face = face_in_box(picture, box, scale)
@@ -140,6 +153,16 @@ def choose_face(picture: Image, selection: str = LARGEST, scale: PictureScale = 
         raise FaceError(str(problems[0]))
     notes = _several_faces_notes(found.faces, usable[0], scale, is_largest=usable[0] is by_size[0])
     return FaceChoice(usable[0], found.faces, notes)
+
+
+def _with_cover(picture: Image, choice: FaceChoice) -> FaceChoice:
+    """Return ``choice`` with what covers its mouth; landmarks that may show no human face are not examined."""
+    face = choice.landmarks
+    if face.lip_spread is None and face.provider != face_alignment_provider.PROVIDER:
+        return choice
+    if not measure_mouth_cover(picture, face).is_covered:
+        return choice
+    return replace(choice, notes=(*choice.notes, COVERED_MOUTH_NOTE), mouth_covered=True)
 
 
 def face_in_box(picture: Image, box: FaceBox, scale: PictureScale = SAME_SIZE) -> Landmarks:
@@ -221,12 +244,6 @@ def eyes_to_chin_px(face: Landmarks) -> float:
     """Return the distance from the mean of the eye corners to the chin."""
     eyes = face.mesh[list(EYE_CORNERS), :2].mean(axis=0)
     return float(np.linalg.norm(face.mesh[CHIN, :2] - eyes))
-
-
-def outside_share(face: Landmarks, width: int, height: int) -> float:
-    """Return the fraction of the mesh points, 0 to 1, that are outside a picture of this size."""
-    x, y = face.mesh[:FACE_POINTS, 0], face.mesh[:FACE_POINTS, 1]
-    return float(np.mean((x < 0) | (y < 0) | (x > width) | (y > height)))
 
 
 def _several_faces_notes(

@@ -13,7 +13,7 @@ from sadtalker_ext.arrays import Float32Array, Image
 from sadtalker_ext.faces.detection import detect, detect_in_tiles, merge_crops
 from sadtalker_ext.faces.face_crop import FaceCrop, ImagePyramid, crop_around_mesh, crop_to_picture
 from sadtalker_ext.faces.networks import FaceNetworks, face_networks
-from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, oval_box, overlap
+from sadtalker_ext.geometry.landmarks import LIPS, FaceBox, Landmarks, oval_box, overlap
 from sadtalker_ext.geometry.mean_face import mirror_points
 from sadtalker_ext.geometry.quarter_turns import turn_landmarks, turn_picture
 
@@ -94,7 +94,7 @@ def _find(picture: Image, networks: FaceNetworks, levels: int) -> list[Landmarks
         crops = merge_crops(detect_in_tiles(networks, picture, side))
         meshes = _keep_new(meshes, estimate_meshes(networks, pyramid, crops, MIN_PRESENCE_IN_TILE))
     refined = [refine(networks, pyramid, mesh) for mesh in meshes]
-    faces = [Landmarks.from_mesh(view.mesh, PROVIDER) for view in refined if view.is_face]
+    faces = [view.landmarks for view in refined if view.is_face]
     return sorted(faces, key=lambda face: -face.box.width * face.box.height)
 
 
@@ -115,6 +115,8 @@ def find_in_box(picture: Image, box: FaceBox, networks: FaceNetworks | None = No
     if best is None:
         return None
     refined = refine(networks, pyramid, best)
+    if refined.is_face:
+        return refined.landmarks
     return Landmarks.from_mesh(refined.mesh, PROVIDER) if refined.spread <= MAX_VIEW_SPREAD_IN_BOX else None
 
 
@@ -154,12 +156,18 @@ class RefinedMesh:
     """The mean of several measurements of a face.
 
     mesh: (478, 3) in pixels of the picture. presence: mean log odds that the crops show a face. spread: mean distance
-    of a point from its mean over the crops, in face heights.
+    of a point from its mean over the crops, in face heights. lip_spread: standard deviation of the lip points.
     """
 
     mesh: Float32Array
     presence: float
     spread: float
+    lip_spread: float
+
+    @property
+    def landmarks(self) -> Landmarks:
+        """The mean as landmarks of a human face."""
+        return Landmarks.from_mesh(self.mesh, PROVIDER, self.lip_spread)
 
     @property
     def is_face(self) -> bool:
@@ -177,8 +185,11 @@ def refine(networks: FaceNetworks, pyramid: ImagePyramid, mesh: Float32Array) ->
     ]
     meshes, presence = measure(networks, [(pyramid, crop) for crop in crops])
     mean = np.asarray(np.mean(meshes, axis=0), np.float32)
-    distances = np.linalg.norm((np.stack(meshes) - mean)[..., :2], axis=-1)
-    return RefinedMesh(mean, float(presence.mean()), float(distances.mean()) / oval_box(mean).height)
+    offsets = (np.stack(meshes) - mean)[..., :2]
+    box = oval_box(mean)
+    spread = float(np.linalg.norm(offsets, axis=-1).mean()) / box.height
+    lip_spread = float(offsets[:, list(LIPS)].std(axis=0).mean()) / max(box.width, box.height)
+    return RefinedMesh(mean, float(presence.mean()), spread, lip_spread)
 
 
 def track(frames: Iterable[Image], networks: FaceNetworks | None = None) -> Iterator[Landmarks | None]:

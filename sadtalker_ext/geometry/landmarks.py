@@ -19,6 +19,12 @@ FACE_OVAL: Final = (
 )  # fmt: skip
 """Mesh points of the face outline, clockwise in the picture from the top of the forehead."""
 
+LIPS: Final = (
+    61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 314, 405, 321, 375,
+    78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324,
+)  # fmt: skip
+"""Mesh points on the outer and the inner edges of the lips."""
+
 SUBSET_68: Final = (
     # 0-16 jaw line in about equal steps, from the subject's right temple over the chin to the left
     127, 234, 132, 58, 172, 136, 149, 176, 152, 400, 378, 365, 397, 288, 361, 454, 356,
@@ -54,16 +60,19 @@ class Landmarks:
         473:478 of the left.
     box: the bounding box of the face oval.
     provider: name of the model that found the face ("face-mesh", "face-alignment", "box").
+    lip_spread: standard deviation of the lip points over the measurements whose mean the mesh is, in face heights; None
+        if it was measured once, or may be no human face.
     """
 
     mesh: Float32Array
     box: FaceBox
     provider: str
+    lip_spread: float | None = None
 
     @classmethod
-    def from_mesh(cls, mesh: Float32Array, provider: str) -> Landmarks:
+    def from_mesh(cls, mesh: Float32Array, provider: str, lip_spread: float | None = None) -> Landmarks:
         """Return landmarks with the mesh (478, 3) and the box of its oval."""
-        return cls(mesh.astype("float32"), oval_box(mesh), provider)
+        return cls(mesh.astype("float32"), oval_box(mesh), provider, lip_spread)
 
 
 def oval_box(mesh: Float32Array) -> FaceBox:
@@ -77,6 +86,12 @@ def oval_box(mesh: Float32Array) -> FaceBox:
 def subset_68(mesh: Float32Array) -> Float32Array:
     """Return the 68 points (68, 2) of the 300-W markup of a mesh (478, 2 or 3), in the unit of the mesh."""
     return mesh[list(SUBSET_68), :2]
+
+
+def outside_share(face: Landmarks, width: int, height: int) -> float:
+    """Return the fraction of the mesh points, 0 to 1, that are outside a picture of this size."""
+    x, y = face.mesh[:FACE_POINTS, 0], face.mesh[:FACE_POINTS, 1]
+    return float(((x < 0) | (y < 0) | (x > width) | (y > height)).mean())
 
 
 def common_area(first: FaceBox, second: FaceBox) -> float:

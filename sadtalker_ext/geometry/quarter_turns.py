@@ -37,4 +37,4 @@ def turn_landmarks(face: Landmarks, size: tuple[int, ...], turns: int) -> Landma
     for _ in range(turns % 4):
         mesh[:, :2] = np.stack([mesh[:, 1], width - mesh[:, 0]], axis=1)
         height, width = width, height
-    return Landmarks.from_mesh(mesh, face.provider)
+    return Landmarks.from_mesh(mesh, face.provider, face.lip_spread)

@@ -96,7 +96,7 @@ def _read_portrait(path: str | Path, face: str, limit_px: int) -> PreparedPortra
     landmarks = faces[id(choice.landmarks)]
     turns = upright_turns(landmarks)
     pixels, upright = turn_picture(picture.pixels, turns), turn_landmarks(landmarks, picture.pixels.shape[:2], turns)
-    portrait = Portrait(pixels, upright, segment_person(pixels, upright.box))
+    portrait = Portrait(pixels, upright, segment_person(pixels, upright.box), choice.mouth_covered)
     listed = tuple(faces[id(found)] for found in choice.faces)
     return PreparedPortrait(portrait, picture.original_size_px, listed, (*picture.notes, *choice.notes), turns)
 
@@ -115,7 +115,7 @@ def _scaled(face: Landmarks, factor: float) -> Landmarks:
     """Return the landmarks in a picture that is ``factor`` times as large."""
     from sadtalker_ext.geometry.landmarks import Landmarks
 
-    return face if factor == 1 else Landmarks.from_mesh(face.mesh * factor, face.provider)
+    return face if factor == 1 else Landmarks.from_mesh(face.mesh * factor, face.provider, face.lip_spread)
 
 
 def list_faces(path: str | Path) -> tuple[Picture, list[Landmarks]]:

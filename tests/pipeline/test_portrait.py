@@ -77,3 +77,20 @@ def test_numbers_differ_and_stay_inside_the_picture():
     assert white[:40, :40].sum() > 10
     assert white[140:, 230:].sum() > 10
     assert not np.array_equal(cv2.resize(white[:40, :40], (20, 20)), cv2.resize(white[150:190, 250:290], (20, 20)))
+
+
+def test_covered_mouth_reaches_portrait_and_notes(tmp_path):
+    from skimage.data import astronaut
+
+    picture = astronaut()
+    picture[118:200, 185:268] = (40, 60, 110)
+    path = tmp_path / "masked.png"
+    Image.fromarray(cv2.GaussianBlur(picture, (0, 0), 0.7)).save(path)
+    prepared = read_portrait(path, FaceSettings())
+    assert prepared.portrait.mouth_covered
+    (note,) = prepared.notes
+    assert note.startswith("The mouth seems to be covered")
+
+
+def test_uncovered_mouth_may_move(photograph):
+    assert not read_portrait(photograph, FaceSettings()).portrait.mouth_covered
