@@ -69,11 +69,12 @@ def moved(monkeypatch, networks, tmp_path):
 
 @pytest.fixture
 def reference(tmp_path):
-    """Return a video of a face that moves and grows, 6 frames at 25 Hz."""
+    """Return a video of a face that moves, grows and darkens, 6 frames at 25 Hz."""
     picture = Image.fromarray(astronaut())
     boxes = [(4 * i, 2 * i, 512 - 8 * i, 512 - 10 * i) for i in range(SEEN)]
     shown = (picture.crop(box).resize((256, 256), Image.LANCZOS) for box in boxes)
-    write_video((np.asarray(frame) for frame in shown), tmp_path / "r.mp4", VideoSpec(25.0, quality="best"))
+    darker = (np.uint8(np.asarray(frame) * (1 - 0.06 * index)) for index, frame in enumerate(shown))
+    write_video(darker, tmp_path / "r.mp4", VideoSpec(25.0, quality="best"))
     return tmp_path / "r.mp4"
 
 
