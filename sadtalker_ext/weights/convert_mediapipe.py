@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -31,18 +32,24 @@ if TYPE_CHECKING:
 MAX_MODEL_BYTES = 16 * 2**20
 """Largest model that is read from the wheel; the real ones have 0.2 to 2.5 MB."""
 
+ZIP_ERRORS = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile)
+"""Exceptions of :mod:`zipfile` for damaged, encrypted and unsupported archives."""
+
 
 def convert_wheel(wheel: Path, folder: Path) -> list[Path]:
     """Convert the four models in a wheel of MediaPipe to safetensors files in ``folder``; return their paths.
 
     WeightsError if the file is not such a wheel or its models are not the expected ones.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         with zipfile.ZipFile(wheel) as archive:
             models = {network: _read_model(archive, wheel, network) for network in FACE_NETWORKS}
-    except (OSError, zipfile.BadZipFile) as error:
+    except ZIP_ERRORS as error:
         raise WeightsError(f"{wheel} cannot be read as a wheel ({error}); download mediapipe 0.10.9 again") from error
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(f"The folder {folder} cannot be created ({error}); choose another one") from error
     return [_convert(network, data, wheel.name, folder) for network, data in models.items()]
 
 

@@ -78,10 +78,11 @@ def load_face_network(network: FaceNetwork, path: Path | None = None) -> nn.Modu
     """
     file = read_safetensors_file(path or network.file, network.name)
     module = build_face_network(network)
-    try:
-        module.load_state_dict(file.tensors, strict=True)
-    except RuntimeError as error:
+    expected = {name: value.shape for name, value in module.state_dict().items()}
+    if expected != {name: value.shape for name, value in file.tensors.items()}:
         raise WeightsError(
-            f"{path or network.file} does not fit this version of the package ({error}); install the package again"
-        ) from error
+            f"{path or network.file} does not fit this version of the package: its tensors have other names or shapes; "
+            "install the package again"
+        )
+    module.load_state_dict(file.tensors)
     return module.eval().requires_grad_(requires_grad=False)

@@ -7,6 +7,7 @@ below are those of its tables.
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _OPERATORS: Final = {3: "conv", 4: "depthwise", 6: "dequantize", 32: "custom", 54: "prelu", 124: "densify"}
 """Names of the builtin operators that are used here; others get their number as name."""
 _DTYPES: Final = {0: "<f4", 1: "<f2", 2: "<i4"}
+MAX_TENSOR_VALUES: Final = 2**24
+"""Largest number of values in a tensor; the largest real one has 0.4 million."""
 _INDEX_DTYPES: Final = {1: "<i4", 2: "<u2", 3: "u1"}
 
 
@@ -38,7 +41,7 @@ def read_operators(data: bytes) -> list[Operator]:
     """Return the operators of the first graph in ``data``, in order of execution; WeightsError if it is damaged."""
     try:
         return _Graph(data).operators()
-    except (struct.error, IndexError, ValueError, KeyError, UnicodeDecodeError) as error:
+    except (struct.error, IndexError, ValueError, KeyError, OverflowError, RecursionError) as error:
         raise WeightsError(f"The TensorFlow Lite file is damaged ({error}); download it again") from error
 
 
@@ -124,10 +127,14 @@ class _Graph:
         values = self._buffers[tensor.number(2, "I")].vector(0, "u1")
         if values is None or dtype is None or not values.size:
             return None
-        numbers = np.frombuffer(values.tobytes(), dtype).astype(np.float32)
         shape = _integers(tensor.vector(0, "<i4"))
+        if min(shape, default=1) < 0 or math.prod(shape) > MAX_TENSOR_VALUES:
+            raise ValueError(f"a tensor has the shape {shape}")
+        numbers = np.frombuffer(values.tobytes(), dtype).astype(np.float32)
         sparsity = tensor.table(6)
-        return numbers.reshape(shape) if sparsity is None else _densify(numbers, shape, sparsity)
+        dense = numbers.reshape(shape) if sparsity is None else _densify(numbers, shape, sparsity)
+        self._known[index] = dense
+        return dense
 
 
 def _densify(values: Float32Array, shape: list[int], sparsity: _Table) -> Float32Array:
@@ -137,8 +144,11 @@ def _densify(values: Float32Array, shape: list[int], sparsity: _Table) -> Float3
     if compressed != [False] * (len(shape) - 1) + [True] or sparsity.vector(1, "<i4") is not None:
         raise ValueError("a sparse tensor has an unknown layout")
     segments, indices = (_index_vector(dimensions[-1], field) for field in (2, 4))
-    dense = np.zeros((int(np.prod(shape[:-1])), shape[-1]), np.float32)
-    rows = np.repeat(np.arange(len(dense)), np.diff(segments))
+    dense = np.zeros((math.prod(shape[:-1]), shape[-1]), np.float32)
+    counts = np.diff(segments)
+    if len(counts) != len(dense) or counts.min(initial=0) < 0 or counts.sum() != len(values):
+        raise ValueError("the rows of a sparse tensor do not fit its values")
+    rows = np.repeat(np.arange(len(dense)), counts)
     dense[rows, indices] = values
     return dense.reshape(shape)
 

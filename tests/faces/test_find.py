@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import FaceError
-from sadtalker_ext.faces.find import PictureScale, choose_face, face_in_box, find_faces, outside_share, track_faces
-from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, oval_box, overlap, subset_68
+from sadtalker_ext.faces.find import PictureScale, choose_face, face_in_box, find_faces, track_faces
+from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, outside_share, oval_box, overlap, subset_68
 from sadtalker_ext.geometry.measures import eye_opening, head_pose, mouth_opening, mouth_width
 
 # Measured by eye in the photograph: hairline, chin and sides of the face; corners of eyes and mouth.

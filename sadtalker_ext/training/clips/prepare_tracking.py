@@ -14,10 +14,9 @@ from sadtalker_ext.engines.sadtalker.puppet_coefficients import portrait_rotatio
 from sadtalker_ext.faces import mesh_provider
 from sadtalker_ext.faces.detection import detect
 from sadtalker_ext.faces.face_crop import ImagePyramid
-from sadtalker_ext.faces.find import outside_share
 from sadtalker_ext.faces.networks import face_networks
 from sadtalker_ext.geometry.crop import face_square
-from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, oval_box, overlap, subset_68
+from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, outside_share, oval_box, overlap, subset_68
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Frame
