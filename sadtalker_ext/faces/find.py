@@ -32,8 +32,8 @@ MAX_OUTSIDE = 0.2
 MIN_BOX_INSIDE = 0.5
 """Fraction of a given box that must be inside the picture."""
 COVERED_MOUTH_NOTE = (
-    "The mouth seems to be covered (by a mask, a hand or a microphone?), so the lips cannot be animated: "
-    "choose a picture with a visible mouth."
+    "The mouth seems to be covered, for example by a mask, a hand or a microphone, and its lips cannot be animated: "
+    "choose a picture that shows the mouth."
 )
 BOX_FORMAT = "x,y,width,height in pixels"
 EYE_CORNERS = (33, 133, 362, 263)
