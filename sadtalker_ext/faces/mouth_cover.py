@@ -112,6 +112,8 @@ tinted and over-exposed. The constant is lowered, so that about 2 in 1000 uncove
 _PICTURE_WEIGHTS: Final = MouthMeasures(redness=-10.7, structure=-23.7, foreign=7.7, gap=-36.1, turned=-0.9)
 _PICTURE_CONSTANT: Final = 6.9
 """The same without the spread of the lip points."""
+_MAX_GAIN: Final = 5.0
+"""Log odds that the spread of the lip points may add at most: a mouth that is clearly seen is not covered."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ def measure_mouth_cover(picture: Image, face: Landmarks) -> MouthCover:
         return MouthCover(_probability(from_picture), measures)
     spread = math.log(min(max(face.lip_spread, _SPREAD_RANGE[0]), _SPREAD_RANGE[1]))
     log_odds = _CONSTANT + _weighted(measures, _WEIGHTS) + _SPREAD_WEIGHT * spread
-    if outside_share(face, picture.shape[1], picture.shape[0]) > _MAX_CUT:
-        log_odds = min(log_odds, from_picture)
+    is_cut = outside_share(face, picture.shape[1], picture.shape[0]) > _MAX_CUT
+    log_odds = min(log_odds, from_picture + (0.0 if is_cut else _MAX_GAIN))
     return MouthCover(_probability(log_odds), measures)
 
 

@@ -151,6 +151,12 @@ def test_lip_points_of_a_covered_mouth_scatter(astronaut, face):
     assert len(set(LIPS)) == 40
 
 
+def test_lips_that_are_clearly_seen_are_not_covered_although_their_points_scatter(astronaut, face):
+    for change in (one_colour, grey, dark):
+        scattered = Landmarks.from_mesh(face.mesh, "face-mesh", lip_spread=0.03)
+        assert measure_mouth_cover(change(astronaut, face), scattered).score < 0.3
+
+
 def test_mouth_outside_the_picture_gives_no_score(astronaut, face):
     cut = astronaut[: int(face.mesh[0, 1])]
     cover = measure_mouth_cover(cut, face)
