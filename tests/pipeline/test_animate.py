@@ -67,7 +67,7 @@ def test_frames_are_streamed(engine, files):
 def test_result_has_the_notes(engine, files):
     Image.fromarray(np.hstack([astronaut(), astronaut()])).save(files[0])
     assert any("2 faces" in note for note in animate(*files).notes)
-    result = animate(*files, Settings(face="1", resolution_limit=512))
+    result = animate(*files, Settings(face="2", resolution_limit=512))
     assert any("1024 x 512 to 512 x 256" in note for note in result.notes)
     assert result.size == (512, 256)
     assert engine.portrait.landmarks.box.x > 256
