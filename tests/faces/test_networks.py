@@ -59,7 +59,7 @@ def test_masks_do_not_depend_on_the_batch(astronaut):
     shown = list(scenes(astronaut, 256).values())[:3]
     masks = face_networks().segment(shown)
     for picture, mask in zip(shown, masks, strict=True):
-        np.testing.assert_allclose(mask, face_networks().segment([picture])[0], atol=1e-5)
+        np.testing.assert_allclose(mask, face_networks().segment([picture])[0], atol=1e-4)
     assert masks.min() >= 0
     assert masks.max() <= 1
 
