@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from synthetic_videos import ASTRONAUT, VOICE
 
@@ -32,8 +34,12 @@ PLAN = PracticePlan(clips=2, size_px=SIZE, seconds=1.2, speech=VOICE, seed=3)
 
 
 def inline(work, jobs, processes):
+    """Run the jobs in this process, whose number of threads stays what it is in the main process of the command."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
     for job in jobs:
         work(job, 0)
+    torch.set_num_threads(threads[0])
+    cv2.setNumThreads(threads[1])
 
 
 @pytest.fixture(scope="module")
