@@ -1,6 +1,6 @@
 """The webui's command line: who may use the extension's routes, and under which names.
 
-SD.Next's flags for logins and origins have names of their own: ``--auth``, ``--auth-file``, ``--cors-origins``,
+SD.Next has other names for its flags for logins and origins: ``--auth``, ``--auth-file``, ``--cors-origins``,
 ``--cors-regex``.
 """
 

@@ -1,4 +1,4 @@
-"""Compatibility of memory management: each webui moves its image model off the GPU with functions of its own."""
+"""Compatibility of memory management: each webui has different functions that move its image model off the GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ there."""
 
 @contextmanager
 def image_model_unloaded(wanted: bool) -> Iterator[None]:
-    """Keep the image model off the GPU for the block, if that is wanted and a model is loaded."""
+    """Keep the image model off the GPU for the block, if requested and if a model is loaded."""
     reload = unload_image_model() if wanted else None
     try:
         yield

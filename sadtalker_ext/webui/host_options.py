@@ -43,7 +43,7 @@ def add_options() -> None:
     """Add the extension's section to the webui's settings page."""
     add, make = find("shared", "opts.add_option"), find("shared", "OptionInfo")
     if add is None or make is None:
-        log.warning(MISSING, "options", "SadTalker uses the defaults of its own")
+        log.warning(MISSING, "options", "SadTalker uses its own defaults")
         return
     for name, declared in OPTIONS.items():
         add(f"sadtalker_{name}", make(declared.default, declared.label, section=SECTION))

@@ -1,4 +1,4 @@
-"""The models of MediaPipe 0.10.9 as an oracle for our networks, in a process of their own.
+"""The models of MediaPipe 0.10.9 as an oracle for our networks, in a separate process.
 
 ``python tests/faces/mediapipe_oracle.py`` writes ``mediapipe_numbers.npz`` again where MediaPipe is installed
 (``pip install mediapipe==0.10.9``, Python 3.9 to 3.12). With two arguments, it reads pictures from the first .npz file

@@ -1,4 +1,4 @@
-"""Our networks agree with MediaPipe itself, where it is installed; it runs once, in a process of its own."""
+"""Our networks agree with MediaPipe itself, where it is installed; it runs once, in a separate process."""
 
 import cv2
 import numpy as np

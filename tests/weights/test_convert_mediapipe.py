@@ -38,7 +38,7 @@ def random_network(network):
 
 
 def add_layer(model, name, layer, mixed):
-    """Write a layer in TensorFlow's layout; groups become operators of their own."""
+    """Write a layer in TensorFlow's layout; each group becomes a separate operator."""
     if isinstance(layer, nn.PReLU):
         for part in np.split(layer.weight.detach().numpy(), 2):
             model.operator("prelu", [model.half(part.reshape(1, 1, -1))])

@@ -1,4 +1,4 @@
-"""Writer of small TensorFlow Lite files, with a FlatBuffers encoder of its own: fields in forward order, no sharing."""
+"""Writer of small TensorFlow Lite files, with a separate FlatBuffers encoder: fields in forward order, no sharing."""
 
 import struct
 
