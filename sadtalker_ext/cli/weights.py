@@ -45,6 +45,14 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     faces.add_argument("wheel", type=Path, metavar="WHEEL", help="the wheel of MediaPipe, a .whl file")
     faces.add_argument("target", type=Path, metavar="DIR", help="folder for the converted files")
     faces.set_defaults(run=run_convert_mediapipe)
+    speech = actions.add_parser(
+        "convert-moonshine", allow_abbrev=False, help="convert the speech encoder in a wheel of moonshine_voice",
+        description="Convert the encoder of Moonshine Tiny in a wheel of moonshine_voice 0.0.49 (pip download "
+        "--no-deps moonshine_voice==0.0.49) to the file that ships with this package.",
+    )  # fmt: skip
+    speech.add_argument("wheel", type=Path, metavar="WHEEL", help="the wheel of moonshine_voice, a .whl file")
+    speech.add_argument("target", type=Path, metavar="DIR", help="folder for the converted file")
+    speech.set_defaults(run=run_convert_moonshine)
     making = actions.add_parser(
         "make-random", aliases=["make-seeded"], allow_abbrev=False,
         help="write checkpoints with reproducible random weights, for tests and benchmarks",
@@ -155,6 +163,14 @@ def run_convert_mediapipe(options: argparse.Namespace) -> int:
 
     for path in convert_wheel(options.wheel, options.target):
         print(path)
+    return 0
+
+
+def run_convert_moonshine(options: argparse.Namespace) -> int:
+    """Convert the speech encoder in a wheel."""
+    from sadtalker_ext.weights.convert_moonshine import convert_moonshine_wheel
+
+    print(convert_moonshine_wheel(options.wheel, options.target))
     return 0
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.weights.flatbuffers_table import Table, root_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,59 +46,11 @@ def read_operators(data: bytes) -> list[Operator]:
         raise WeightsError(f"The TensorFlow Lite file is damaged ({error}); download it again") from error
 
 
-class _Table:
-    """A FlatBuffers table; absent fields give None, 0 or an empty list."""
-
-    def __init__(self, data: bytes, position: int) -> None:
-        self._data, self._position = data, position
-        self._fields = position - struct.unpack_from("<i", data, position)[0]
-        self._count = (struct.unpack_from("<H", data, self._fields)[0] - 4) // 2
-
-    def _offset(self, field: int) -> int:
-        if field >= self._count:
-            return 0
-        offset: int = struct.unpack_from("<H", self._data, self._fields + 4 + 2 * field)[0]
-        return offset
-
-    def number(self, field: int, code: str) -> int:
-        offset = self._offset(field)
-        return int(struct.unpack_from("<" + code, self._data, self._position + offset)[0]) if offset else 0
-
-    def _target(self, field: int) -> int:
-        """Return the position that the field refers to, 0 if it is absent."""
-        offset = self._offset(field)
-        if not offset:
-            return 0
-        place = self._position + offset
-        return place + int(struct.unpack_from("<I", self._data, place)[0])
-
-    def table(self, field: int) -> _Table | None:
-        target = self._target(field)
-        return _Table(self._data, target) if target else None
-
-    def vector(self, field: int, dtype: str) -> NDArray[np.generic] | None:
-        target = self._target(field)
-        if not target:
-            return None
-        count = struct.unpack_from("<I", self._data, target)[0]
-        return np.frombuffer(self._data, dtype, count, target + 4)
-
-    def tables(self, field: int) -> list[_Table]:
-        target = self._target(field)
-        if not target:
-            return []
-        (count,) = struct.unpack_from("<I", self._data, target)
-        if 4 * count > len(self._data):
-            raise ValueError("a list is longer than the file")
-        places = [target + 4 + 4 * index for index in range(count)]
-        return [_Table(self._data, place + struct.unpack_from("<I", self._data, place)[0]) for place in places]
-
-
 class _Graph:
     """The first graph of a model, with constants resolved through the operators that only convert them."""
 
     def __init__(self, data: bytes) -> None:
-        model = _Table(data, struct.unpack_from("<I", data, 0)[0])
+        model = root_table(data)
         self._codes = [max(code.number(0, "b"), code.number(3, "i")) for code in model.tables(1)]
         graph = model.tables(2)[0]
         self._tensors, self._operators, self._buffers = graph.tables(0), graph.tables(3), model.tables(4)
@@ -137,7 +90,7 @@ class _Graph:
         return dense
 
 
-def _densify(values: Float32Array, shape: list[int], sparsity: _Table) -> Float32Array:
+def _densify(values: Float32Array, shape: list[int], sparsity: Table) -> Float32Array:
     """Return the dense tensor of sparse ``values`` whose last dimension is compressed (CSR) and others are dense."""
     dimensions = sparsity.tables(2)
     compressed = [dimension.number(0, "b") == 1 for dimension in dimensions]
@@ -153,7 +106,7 @@ def _densify(values: Float32Array, shape: list[int], sparsity: _Table) -> Float3
     return dense.reshape(shape)
 
 
-def _index_vector(dimension: _Table, field: int) -> NDArray[np.int64]:
+def _index_vector(dimension: Table, field: int) -> NDArray[np.int64]:
     table = dimension.table(field + 1)
     values = table.vector(0, _INDEX_DTYPES[dimension.number(field, "b")]) if table is not None else None
     if values is None:
