@@ -44,6 +44,15 @@ TUCK_LIFT: Final = 0.008
 """Rise of the lower lip towards the upper one in f and v, in face heights, in addition to rolling in."""
 TUCK_ROLL: Final = 0.5
 """Share of the lower lip's thickness that rolls in under the upper teeth."""
+JAW_NARROWS: Final = 0.5
+"""Inward travel of the mouth corners at jaw_open = 1, in units of spread = 1. Real mouths narrow only when they open
+wide; in speech their width is nearly independent of the opening."""
+WIDE_NARROWS: Final = 1.6
+"""What a portrait with a wide mouth adds to that travel, per unit of :attr:`~MouthFrame.excess_width`."""
+JAW_RELAXES_SMILE: Final = 0.35
+"""Share of a smile that is lost at jaw_open = 1: the cheeks cannot stretch in both directions."""
+_NARROWS_FROM: Final = 0.3
+"""Value of jaw_open at which the mouth begins to narrow."""
 OVERLAP: Final = 0.004
 """Overlap of the lips at a complete closure, in face heights, so that no gap shows between them."""
 _OVERLAP_FROM: Final = 0.8
@@ -66,11 +75,14 @@ def clamp_expression(expression: Float64Array) -> Float64Array:
     return limited
 
 
-def field_weights(expression: Float64Array, source_gap: float, lower_lip: float) -> Float64Array:
+def field_weights(
+    expression: Float64Array, source_gap: float, lower_lip: float, excess_width: float = 0.0
+) -> Float64Array:
     """Return the weights (T, J) of the fields, in :data:`FIELD_NAMES` order, for coefficients (T, E).
 
     source_gap: lip gap of the source portrait in face heights; mouth_neutral removes it, and lips_closed removes it
-    together with the opening by other shapes. lower_lip: thickness of the lower lip in face heights.
+    together with the opening by other shapes. lower_lip: thickness of the lower lip in face heights. excess_width: see
+    :attr:`~sadtalker_ext.puppet.face_geometry.MouthFrame.excess_width`.
     """
     value = {name: expression[:, index] for name, index in SHAPE_INDEX.items()}
     drop = JAW_DROP * value["jaw_open"] + LIP_DROP * value["lower_lip_drop"]
@@ -78,6 +90,7 @@ def field_weights(expression: Float64Array, source_gap: float, lower_lip: float)
     upper = LIP_RAISE * value["upper_lip_raise"] + TUCK_RAISE * value["lip_tuck"]
     opened = np.maximum(drop + upper - TUCK_LIFT * value["lip_tuck"], 0.0)
     closed = value["lips_closed"]
+    wide_open = smooth_ramp(value["jaw_open"], _NARROWS_FROM, 1.0)
     overlap = OVERLAP * smooth_ramp(closed, _OVERLAP_FROM, 1.0)
     weights = {
         "jaw": JAW_DROP * value["jaw_open"],
@@ -86,8 +99,8 @@ def field_weights(expression: Float64Array, source_gap: float, lower_lip: float)
         "close_opened": (1.0 - (1.0 - closed) * (1.0 - TUCK_CLOSES * value["lip_tuck"])) * opened + overlap,
         "close_source": 1.0 - (1.0 - closed) * (1.0 - value["mouth_neutral"]) if source_gap > 0.0 else 0.0 * closed,
         "pucker": value["pucker"],
-        "spread": value["spread"],
-        "smile": value["smile"],
+        "spread": value["spread"] - (JAW_NARROWS + WIDE_NARROWS * excess_width) * wide_open,
+        "smile": value["smile"] * (1.0 - JAW_RELAXES_SMILE * wide_open),
         "brows_up": value["brows_up"],
         "brows_down": value["brows_down"],
     }

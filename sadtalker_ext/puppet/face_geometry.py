@@ -33,6 +33,10 @@ _EYE_CURVE_REACH: Final = 1.6
 _LIP_DEGREE: Final = 5
 _LID_DEGREE: Final = 4
 """Degrees of the polynomials fitted to the 11 points of a lip and the 9 points of a lid."""
+_NEUTRAL_MOUTH_WIDTH: Final = 0.82
+"""Width of a relaxed mouth, as a share of the distance between the eyes' middles (median of tracked portraits)."""
+_MAX_EXCESS_WIDTH: Final = 0.4
+"""Largest excess width; more comes from misplaced landmarks."""
 _MIN_CREASE: Final = 0.35
 """Smallest distance from the upper lid to the brow, in half eye widths, where the brow lies close to the eye."""
 
@@ -42,6 +46,7 @@ class MouthFrame:
     """The mouth: local axes, half widths to both corners, lip curves v(t) and lip thicknesses.
 
     upper, lower: inner edges of the lips, equal where the mouth is closed. gap_px: largest distance between them.
+    excess_width: how much wider than a relaxed mouth it is, as a share of the relaxed width; a broad smile has 0.25.
     """
 
     axes: Axes
@@ -52,6 +57,7 @@ class MouthFrame:
     upper_thickness_px: float
     lower_thickness_px: float
     gap_px: float
+    excess_width: float
 
     @property
     def width_px(self) -> float:
@@ -170,7 +176,15 @@ def _measure_mouth(points: Float64Array) -> MouthFrame:
         upper_thickness_px=max(float(upper(zero)[0] - v_top[0]), _MIN_LIP_PX),
         lower_thickness_px=max(float(v_bottom[0] - lower(zero)[0]), _MIN_LIP_PX),
         gap_px=float(np.max(lower.values - upper.values)),
+        excess_width=_excess_width(points, left + right),
     )
+
+
+def _excess_width(points: Float64Array, width_px: float) -> float:
+    """Return how much wider a mouth of ``width_px`` is than a relaxed one between the eyes of the mesh (478, 2)."""
+    right, left = (points[[chain[0], chain[-1]]].mean(0) for chain in (topo.RIGHT_EYE_UPPER, topo.LEFT_EYE_UPPER))
+    relaxed = max(_NEUTRAL_MOUTH_WIDTH * float(np.hypot(*(left - right))), _MIN_HALF_WIDTH_PX)
+    return float(np.clip(width_px / relaxed - 1.0, 0.0, _MAX_EXCESS_WIDTH))
 
 
 def _measure_eye(points: Float64Array, chains: _EyeChains) -> EyeFrame:

@@ -24,8 +24,9 @@ ROTATION_LIMITS_RAD: Final = tuple(np.deg2rad([13.0, 16.0, 18.0]).tolist())
 """Largest pitch, yaw and roll; rotations beyond are bent softly towards a limit."""
 _ROTATION_SOFTNESS: Final = 0.08
 """Distance of that limit from the range, as a share of the range."""
-TRANSLATION_LIMIT: Final = 0.12
-"""Largest translation along each axis, in face heights."""
+TRANSLATION_LIMIT: Final = 0.3
+"""Largest translation along each axis, in face heights; beyond, the neck and the hair at the border of the moving region
+would be squeezed to less than half their size."""
 _TRANSLATION_SOFTNESS: Final = 0.1
 """Distance of the limit from the range, as a share of the range."""
 CAMERA_DISTANCE: Final = 6.0
@@ -97,18 +98,33 @@ class Head:
 
     def displace(self, rotation: Float64Array, translation: Float64Array) -> Displacement:
         """Return the forward displacement for rotation (3,) in radians and translation (3,) in face heights."""
+        shift = self._shift(self.nodes, self.depth, (rotation, translation)) * self.follow[..., None]
+        return Displacement.on(self.grid, shift.astype(np.float32))
+
+    def move_points(
+        self, points: Float64Array, rotation: Float64Array, translation: Float64Array
+    ) -> Float64Array:
+        """Return where ``points`` (M, N, 2) of the picture move to; exact where :meth:`displace` interpolates."""
+        known = self.grid.sample(np.stack([self.follow, self.depth], axis=-1), points.astype(np.float32))
+        moved: Float64Array = points + self._shift(points, known[..., 1], (rotation, translation)) * known[..., :1]
+        return moved
+
+    def _shift(
+        self, points: NDArray[np.floating[Any]], depth: NDArray[np.floating[Any]], pose: tuple[Float64Array, Float64Array]
+    ) -> Float64Array:
+        """Return the shift (..., 2) in pixels of points (..., 2) that follow the head completely."""
+        rotation, translation = pose
         matrix = rotation_matrix(rotation * np.array([_PITCH_GAIN, 1.0, 1.0]))
-        x = self.nodes[..., 0] - self.pivot[0]
-        y = self.nodes[..., 1] - self.pivot[1]
-        z = _RELIEF * (self.depth - self.pivot[2])
+        x = points[..., 0] - self.pivot[0]
+        y = points[..., 1] - self.pivot[1]
+        z = _RELIEF * (depth - self.pivot[2])
         distance = CAMERA_DISTANCE * self.height_px
         shift_px = translation * self.height_px
         moved_z = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z - shift_px[2]
         scale = (distance + z) / (distance + moved_z)
         moved_x = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z) * scale + shift_px[0]
         moved_y = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z) * scale + shift_px[1]
-        shift = np.stack([(moved_x - x) * self.follow, (moved_y - y) * self.follow], axis=-1)
-        return Displacement.on(self.grid, shift.astype(np.float32))
+        return np.stack([moved_x - x, moved_y - y], axis=-1)
 
 
 def build_head(face: FaceGeometry, mesh: Float32Array, grid: Grid) -> Head:

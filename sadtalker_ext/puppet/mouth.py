@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 
 from sadtalker_ext.puppet.mouth_colours import estimate_palette, own_teeth
+from sadtalker_ext.puppet.mouth_seam import dark_bands
 from sadtalker_ext.puppet.strips import TEXELS_PER_HEIGHT
 from sadtalker_ext.puppet.teeth import lower_teeth, upper_teeth
 from sadtalker_ext.puppet.tongue import tongue
@@ -27,13 +28,21 @@ _LIP_EDGE_PX: Final = 0.9
 _MIN_LIP_EDGE: Final = 0.0035
 """Half width of the lips' soft edges in pixels of the portrait, and its minimum in face heights."""
 
+_UPPER_EDGE: Final = 0.022
+"""Distance of the upper teeth's edge below the upper lip, face heights: what parted lips at rest show."""
+_OWN_TEETH_SHARE: Final = 0.8
+"""Share of the lip gap that the upper teeth fill in a portrait that shows its teeth."""
+
 
 @dataclass(frozen=True)
 class Mouth:
     """Interior of one portrait's mouth.
 
     own_teeth: how much the portrait's mouth gap shows teeth, 0 to 1. gap: lip gap of the portrait, face heights.
-    edge: half width of the lips' soft edges, face heights.
+    edge: half width of the lips' soft edges, face heights. teeth_scale: half widths of a relaxed mouth per half width
+    of this one: teeth have the size of the face, whatever the lips do. upper_edge: distance of the upper teeth's edge
+    below the upper lip of the portrait, face heights. dark_bands: heights of the seam's shadow on the upper and the
+    lower lip, face heights.
     """
 
     upper_teeth: Texture
@@ -43,6 +52,9 @@ class Mouth:
     own_teeth: float
     gap: float
     edge: float
+    teeth_scale: float
+    upper_edge: float
+    dark_bands: tuple[float, float]
 
 
 def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging) -> Mouth:
@@ -59,6 +71,9 @@ def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging) -> Mouth:
         own_teeth=amount,
         gap=face.mouth.gap_px / unit,
         edge=max(_LIP_EDGE_PX / unit, _MIN_LIP_EDGE),
+        teeth_scale=1.0 + face.mouth.excess_width,
+        upper_edge=_UPPER_EDGE + amount * max(_OWN_TEETH_SHARE * face.mouth.gap_px / unit - _UPPER_EDGE, 0.0),
+        dark_bands=dark_bands(picture, face),
     )
 
 

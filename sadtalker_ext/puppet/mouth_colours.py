@@ -11,7 +11,8 @@ from sadtalker_ext.puppet.strips import Palette
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array, Image
-    from sadtalker_ext.puppet.face_geometry import FaceGeometry, MouthFrame
+    from sadtalker_ext.puppet.curves import Axes
+    from sadtalker_ext.puppet.face_geometry import FaceGeometry
 
 _LUMA: Final = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma (ITU-R BT.601)."""
@@ -57,29 +58,40 @@ _SKIN_ROWS: Final = 9
 """Rows of the skin patch below the mouth line (negative is above), in face heights: nose and cheeks."""
 _LIGHT_PERCENTILE: Final = 80
 """Percentile of the skin patch that stands for the light on the face."""
+_SCLERA: Final = _Patch(0.85, 61)
+"""Samples across an eye, in half eye widths."""
+_SCLERA_FROM: Final = 0.3
+_SCLERA_TO: Final = 0.8
+_SCLERA_ROWS: Final = 9
+"""Rows sampled between the lids, as shares of the way from the upper to the lower one: below the lashes' shadow."""
+_BESIDE_IRIS: Final = 1.2
+"""Smallest distance from the iris' centre, in iris radii."""
+_SCLERA_PERCENTILE: Final = 60
+"""Percentile of the luma from which on samples belong to the eyes' whites; darker ones are lashes and shadow."""
 
 _ENAMEL_RGB: Final = (1.0, 0.965, 0.90)
 """Colour of enamel in white light: slightly yellow."""
-_ENAMEL_TINT: Final = 0.28
-"""Share of the light's colour, as the skin reflects it, in the enamel; more would give skin-coloured teeth."""
-_ENAMEL_LEVEL: Final = 240.0
-"""Level of enamel in full light, 0 to 255."""
-_FULL_LIGHT_SHARE: Final = 0.45
-"""Share of that level in the painted enamel; the rest follows the brightness of the skin."""
-_BRIGHTER_THAN_SKIN: Final = 1.15
-"""Brightness of enamel relative to the brightest skin."""
-_SKIN_LIGHT_MAX: Final = 248.0
-"""Largest level that the skin's brightness gives the enamel."""
+_ENAMEL_TINT: Final = 0.5
+"""Share of the light's colour in the enamel. The eyes' whites or the skin show it; both are redder than the light."""
+_BRIGHTER_THAN_SKIN: Final = 1.06
+_BRIGHTER_THAN_SCLERA: Final = 1.02
+"""Brightness of enamel relative to the brightest skin and to the eyes' whites, whichever gives more."""
+_ENAMEL_LEVEL: Final = 226.0
+"""Largest luma of the painted enamel: white paper has 255."""
 _ENAMEL_MAX: Final = 245.0
-"""Largest level of the painted enamel."""
+"""Largest level of the painted enamel in a channel."""
 _PAINTED_SHARE: Final = 0.2
 """Share of the painted enamel where the portrait shows its own teeth; the rest is their colour."""
-_FLESH_RGB: Final = (1.06, 0.94, 0.94)
-"""Gain of the lip's colour that gives the flesh inside the mouth: redder than the lip."""
+_FLESH_OF_LIP_RGB: Final = (1.06, 0.94, 0.94)
+_FLESH_OF_SKIN_RGB: Final = (0.80, 0.46, 0.46)
+_FLESH_LIP_SHARE: Final = 0.5
+"""Gains of the lip's and of the bright skin's colour that give the flesh inside the mouth, and the lip's share in it.
+Lips alone mislead: they may be painted, or hidden by a beard."""
 _GUM_RGB: Final = (0.86, 0.72, 0.72)
 _TONGUE_RGB: Final = (0.84, 0.66, 0.66)
-_CAVITY_RGB: Final = (0.17, 0.11, 0.11)
-"""Gain of the flesh's colour for gums, tongue and the dark cavity."""
+_MUCOSA_RGB: Final = (0.58, 0.42, 0.42)
+_CAVITY_RGB: Final = (0.26, 0.155, 0.155)
+"""Gain of the flesh's colour for gums, tongue, the inner side of lips and cheeks, and the throat."""
 
 
 def own_teeth(picture: Image, face: FaceGeometry) -> tuple[float, Float32Array | None]:
@@ -91,8 +103,8 @@ def own_teeth(picture: Image, face: FaceGeometry) -> tuple[float, Float32Array |
     grid_t: Float64Array
     grid_t, share = np.meshgrid(t, np.linspace(_GAP_FROM, _GAP_TO, _GAP_ROWS))
     rows: Float64Array = np.add(mouth.upper(grid_t) * (1.0 - share), mouth.lower(grid_t) * share)
-    inside = _sample(picture, mouth, grid_t, rows)
-    lip = _sample(picture, mouth, t[None, :], mouth.lower(t[None, :]) + _LIP_DEPTH * mouth.lower_thickness_px)
+    inside = _sample(picture, mouth.axes, grid_t, rows)
+    lip = _sample(picture, mouth.axes, t[None, :], mouth.lower(t[None, :]) + _LIP_DEPTH * mouth.lower_thickness_px)
     luma_weights = np.array(_LUMA, np.float32)
     luma, lip_luma = inside @ luma_weights, float(np.median(lip @ luma_weights))
     redness = (inside[:, 0] - inside[:, 2]) / np.maximum(luma, _MIN_LEVEL)
@@ -113,17 +125,19 @@ def estimate_palette(picture: Image, face: FaceGeometry, teeth_colour: Float32Ar
     """
     mouth = face.mouth
     t = np.linspace(-_LIP.width * mouth.left_px, _LIP.width * mouth.right_px, _LIP.columns)[None, :]
-    lip = np.median(_sample(picture, mouth, t, mouth.lower(t) + _LIP_MIDDLE * mouth.lower_thickness_px), axis=0)
-    lip_level = max(float(lip.mean()), _MIN_LEVEL)
-    flesh = lip / lip_level * np.array(_FLESH_RGB)
-    enamel = _painted_enamel(_skin_light(picture, face))
+    lip = np.median(_sample(picture, mouth.axes, t, mouth.lower(t) + _LIP_MIDDLE * mouth.lower_thickness_px), axis=0)
+    skin = _skin_light(picture, face)
+    of_lip, of_skin = lip * np.array(_FLESH_OF_LIP_RGB), skin * np.array(_FLESH_OF_SKIN_RGB)
+    flesh = _FLESH_LIP_SHARE * of_lip + (1.0 - _FLESH_LIP_SHARE) * of_skin
+    enamel = _painted_enamel(skin, _sclera(picture, face))
     if teeth_colour is not None:
         enamel = _PAINTED_SHARE * enamel + (1.0 - _PAINTED_SHARE) * teeth_colour
     return Palette(
         enamel=enamel.astype(np.float32),
-        gum=(flesh * lip_level * np.array(_GUM_RGB)).astype(np.float32),
-        tongue=(flesh * lip_level * np.array(_TONGUE_RGB)).astype(np.float32),
-        cavity=(flesh * lip_level * np.array(_CAVITY_RGB)).astype(np.float32),
+        gum=(flesh * np.array(_GUM_RGB)).astype(np.float32),
+        tongue=(flesh * np.array(_TONGUE_RGB)).astype(np.float32),
+        mucosa=(flesh * np.array(_MUCOSA_RGB)).astype(np.float32),
+        cavity=(flesh * np.array(_CAVITY_RGB)).astype(np.float32),
     )
 
 
@@ -132,22 +146,39 @@ def _skin_light(picture: Image, face: FaceGeometry) -> Float64Array:
     mouth = face.mouth
     across = np.linspace(-_SKIN.width * mouth.left_px, _SKIN.width * mouth.right_px, _SKIN.columns)[None, :]
     rows = np.linspace(_SKIN_TOP, _SKIN_BOTTOM, _SKIN_ROWS)[:, None] * face.height_px
-    light: Float64Array = np.percentile(_sample(picture, mouth, across, rows), _LIGHT_PERCENTILE, axis=0)
+    light: Float64Array = np.percentile(_sample(picture, mouth.axes, across, rows), _LIGHT_PERCENTILE, axis=0)
     return light
 
 
-def _painted_enamel(light: Float64Array) -> Float64Array:
-    level = float(light @ np.array(_LUMA))
-    tint = light / max(level, _MIN_LEVEL)
+def _sclera(picture: Image, face: FaceGeometry) -> Float64Array:
+    """Return the RGB levels (3,) of the brighter part of the eyes' whites, at the sides of the irises."""
+    found = []
+    for eye in (face.left_eye, face.right_eye):
+        across = np.linspace(-_SCLERA.width, _SCLERA.width, _SCLERA.columns) * eye.half_px
+        t, share = np.meshgrid(across, np.linspace(_SCLERA_FROM, _SCLERA_TO, _SCLERA_ROWS))
+        v: Float64Array = np.add(eye.upper(t) * (1.0 - share), eye.lower(t) * share)
+        levels = _sample(picture, eye.axes, t, v)
+        beside = np.hypot(t - eye.iris.t_px, v - eye.iris.v_px).ravel() > _BESIDE_IRIS * eye.iris.radius_px
+        found.append(levels[beside] if beside.any() else levels)
+    levels = np.concatenate(found)
+    luma = levels @ np.array(_LUMA, np.float32)
+    sclera: Float64Array = np.median(levels[luma >= np.percentile(luma, _SCLERA_PERCENTILE)], axis=0).astype(np.float64)
+    return sclera
+
+
+def _painted_enamel(skin: Float64Array, sclera: Float64Array) -> Float64Array:
+    """Return the enamel's RGB levels (3,) for those of bright skin and of the eyes' whites, each (3,)."""
+    luma = np.array(_LUMA)
+    tints = [light / max(float(light @ luma), _MIN_LEVEL) for light in (skin, sclera)]
+    tint = min(tints, key=lambda colour: float(np.ptp(colour)))
     white = np.array(_ENAMEL_RGB) * ((1.0 - _ENAMEL_TINT) + _ENAMEL_TINT * tint)
-    lit = min(_BRIGHTER_THAN_SKIN * level, _SKIN_LIGHT_MAX)
-    brightness = _FULL_LIGHT_SHARE * _ENAMEL_LEVEL + (1.0 - _FULL_LIGHT_SHARE) * lit
-    enamel: Float64Array = np.clip(white * brightness, 0.0, _ENAMEL_MAX)
+    level = max(_BRIGHTER_THAN_SKIN * float(skin @ luma), _BRIGHTER_THAN_SCLERA * float(sclera @ luma))
+    enamel: Float64Array = np.clip(white / float(white @ luma) * min(level, _ENAMEL_LEVEL), 0.0, _ENAMEL_MAX)
     return enamel
 
 
-def _sample(picture: Image, mouth: MouthFrame, t: Float64Array, v: Float64Array) -> Float32Array:
-    """Return the picture's levels (N, 3) at the mouth's coordinates ``t`` and ``v`` in pixels, which broadcast."""
-    where = mouth.axes.pixels(*np.broadcast_arrays(t, v)).astype(np.float32)
+def _sample(picture: Image, axes: Axes, t: Float64Array, v: Float64Array) -> Float32Array:
+    """Return the picture's levels (N, 3) at the local coordinates ``t`` and ``v`` in pixels, which broadcast."""
+    where = axes.pixels(*np.broadcast_arrays(t, v)).astype(np.float32)
     found = cv2.remap(picture, where[..., 0], where[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return found.astype(np.float32).reshape(-1, 3)

@@ -20,7 +20,7 @@ _AJAR: Final = 0.03
 """Opening, in face heights, at which the rim of the lips has its full shade."""
 _AJAR_GAIN: Final = 2.0
 """Rise of the profile ``1 - u^2`` of that shade, clipped to 1: it fades only near the corners."""
-_RIM_SHADE: Final = 0.30
+_RIM_SHADE: Final = 0.16
 """Darkening of the upper lip's rim, where it curves inwards."""
 _LOWER_RIM_SHARE: Final = 0.6
 """Darkening of the lower lip's rim, which light reaches from above, as a share of the upper one's."""
@@ -29,12 +29,10 @@ _LOWER_RIM: Final = Falloff(0.008)
 """Falloff of the rims away from the lip edges, in face heights."""
 _CORNER_U: Final = 1.02
 _CORNER_FADE: Final = 0.07
-"""Position along the lips, in half mouth widths, at which the gap has faded out, and the width of the fade."""
+"""Position along the lips, in half mouth widths, at which the gap has faded out, and the width of the fade; both lips
+cover what it leaves."""
 _MIN_GAP: Final = 0.004
 """Coverage below which the interior is not drawn; a single level of 255 corresponds to this."""
-_MIN_COVERAGE: Final = 1e-3
-_MAX_COVERAGE: Final = 2.0
-"""Range of the total coverage by which levels are divided."""
 
 
 def compose_mouth(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthState, imaging: Imaging) -> BackendArray:
@@ -49,16 +47,17 @@ def compose_mouth(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     rim = _RIM_SHADE * ajar
     upper_rim = 1.0 - rim * _UPPER_RIM.evaluate(xp.clip(from_upper, -1.0, 0.0), xp)
     lower_rim = 1.0 - _LOWER_RIM_SHARE * rim * _LOWER_RIM.evaluate(xp.clip(from_lower, 0.0, 1.0), xp)
-    upper = imaging.to_float(imaging.sample(picture, maps.upper_points)) * upper_rim[..., None]
-    lower = imaging.to_float(imaging.sample(picture, maps.lower_points)) * lower_rim[..., None]
-    between = xp.clip((_CORNER_U - xp.abs(maps.lip_u)) / _CORNER_FADE, 0.0, 1.0)
-    gap = xp.clip(1.0 - above - below, 0.0, 1.0) * between
-    levels = upper * above[..., None] + lower * below[..., None]
+    uncovered = 1.0 - above - below
+    gap = uncovered * xp.clip((_CORNER_U - xp.abs(maps.lip_u)) / _CORNER_FADE, 0.0, 1.0)
+    joint = 0.5 * (uncovered - gap)
+    upper = imaging.to_float(imaging.sample(picture, maps.upper_points)) * (upper_rim * (above + joint))[..., None]
+    lower = imaging.to_float(imaging.sample(picture, maps.lower_points)) * (lower_rim * (below + joint))[..., None]
+    levels = upper + lower
     hole = _bounds(gap > _MIN_GAP)
     if hole is not None:
         inside = draw_interior(mouth, picture, maps.window(hole), state, imaging)
         levels[hole] = levels[hole] + inside * gap[hole][..., None]
-    return levels / xp.clip(above + below + gap, _MIN_COVERAGE, _MAX_COVERAGE)[..., None]
+    return levels
 
 
 def _bounds(flags: BackendArray) -> Window | None:

@@ -26,8 +26,8 @@ PUCKER_NARROWS: Final = 0.36
 SPREAD_WIDENS: Final = 0.24
 """Outward travel of the mouth corners at spread = 1, in half mouth widths, before the falloff along the mouth."""
 
-_LENS_POWER: Final = 0.9
-"""Exponent of the opening profile ``1 - u^2``; below 1 the opening is slightly fuller than a parabola."""
+_LENS_POWER: Final = 0.6
+"""Exponent of the opening profile ``1 - u^2``; below 1 the opening is fuller than a parabola, with rounder corners."""
 
 # The jaw.
 _MIN_CHIN_LEVEL: Final = 0.12

@@ -5,10 +5,8 @@ Distances are face heights, positions along the mouth (u) half mouth widths, lig
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from sadtalker_ext.puppet.profiles import Falloff
 from sadtalker_ext.puppet.strips import ALPHA, RGB
 
 if TYPE_CHECKING:
@@ -18,36 +16,33 @@ if TYPE_CHECKING:
     from sadtalker_ext.puppet.mouth_maps import MouthMaps, MouthState
 
 # Cavity.
-_CAVITY_ALONG: Final = Falloff(0.95, power=4)
-_CAVITY_SIDE_SHARE: Final = 0.65
-"""Light in the cavity along the mouth, and the share of it that is lost at the corners."""
-_CAVITY_DEPTH: Final = 0.12
-_CAVITY_DEPTH_SHARE: Final = 0.45
+_MUCOSA_REACH: Final = 0.022
+"""Distance from the nearer lip at which the lit inner side of lips and cheeks has faded to 1/e towards the throat."""
+_PALATE_DEPTH: Final = 0.10
+_PALATE_SHARE: Final = 0.30
 """Distance below the upper lip at which the cavity is fully lit, and the share of light that is missing above."""
 
 # Tongue, lower and upper teeth.
 _TONGUE_RISE: Final = 0.016
 """Rise of the tongue above the lower lip's place when the jaw is closed."""
-_TONGUE_JAW_SHARE: Final = 0.36
+_TONGUE_JAW_SHARE: Final = 0.40
 """Share of the jaw's drop by which the tongue stays behind the jaw."""
-_TONGUE_LIGHT: Final = 0.80
-_LOWER_TEETH_RISE: Final = 0.004
+_TONGUE_LIGHT: Final = 0.92
+_LOWER_TEETH_RISE: Final = 0.005
 """Rise of the lower teeth's edge above the lower lip's place when the jaw is closed."""
-_LOWER_TEETH_LIGHT: Final = 0.58
+_LOWER_TEETH_LIGHT: Final = 0.82
 """Light on the lower teeth, which the upper ones and the lip shade."""
-_EDGE_REST: Final = 0.020
-"""Distance of the upper teeth's edge below the upper lip of the portrait: what parted lips at rest show."""
 _ARCH_BOW: Final = 0.010
 """Rise of the upper teeth's edge at the mouth corners: the dental arch recedes in perspective."""
 _UPPER_TEETH_LIGHT: Final = 1.0
 
 # Shadows.
-_UPPER_LIP_SHADOW: Final = 0.50
-_LOWER_LIP_SHADOW: Final = 0.35
-_SHADOW_LENGTH: Final = 0.012
+_UPPER_LIP_SHADOW: Final = 0.30
+_LOWER_LIP_SHADOW: Final = 0.22
+_SHADOW_LENGTH: Final = 0.010
 """Depth of the shadows of both lips on the interior, and the distance at which they have fallen to 1/e."""
-_SIDE_SHADOW: Final = 0.65
-_SIDE_SHADOW_U: Final = 0.86
+_SIDE_SHADOW: Final = 0.50
+_SIDE_SHADOW_U: Final = 0.90
 _SIDE_SHADOW_HALF_WIDTH: Final = 0.30
 """Depth of the shadow in the mouth corners, the position where it is half as deep, and half the width of its edge."""
 
@@ -57,6 +52,9 @@ _OWN_MOVED: Final = 0.025
 _OWN_RETREAT: Final = 0.010
 """Distance above the lower lip's place at which the own teeth end once the mouth moves; their true edge is not
 visible."""
+_OWN_TOP_RETREAT: Final = 0.014
+"""Distance below the upper lip's place, at most, at which the own teeth begin when the upper lip rises: the lip's own
+shadow, which the portrait has there, would become a dark line between lip and teeth."""
 _OWN_EDGE: Final = 1.6
 _OWN_EDGE_MOVED: Final = 0.004
 """Half width of the lower border of the own interior: in widths of the lip edge at rest, and what motion adds."""
@@ -71,16 +69,18 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     From back to front: cavity, tongue, lower teeth, upper teeth, and the portrait's own teeth.
     """
     xp = imaging.xp
-    u = maps.skull_u + state.parallax_u
+    u = (maps.skull_u + state.parallax_u) * mouth.teeth_scale
     upper = maps.skull_from_upper + state.parallax_down
     lower = maps.skull_from_lower + state.parallax_down - state.jaw
-    colour = imaging.array(mouth.palette.cavity) * _cavity_light(maps, xp)[..., None]
-    tongue_v = lower + _TONGUE_RISE + _TONGUE_JAW_SHARE * state.jaw
+    below_upper = xp.clip(maps.from_upper_lip + state.roll_upper, 0.0, 1.0)
+    above_lower = xp.clip(state.roll_lower - maps.from_lower_lip, 0.0, 1.0)
+    colour = _cavity(mouth, maps, xp.minimum(below_upper, above_lower), imaging)
+    tongue_v = lower + _TONGUE_RISE + _TONGUE_JAW_SHARE * max(state.jaw, 0.0)
     colour = _draw_strip(mouth.tongue, (u, tongue_v), colour, _TONGUE_LIGHT, imaging)
     colour = _draw_strip(mouth.lower_teeth, (u, lower + _LOWER_TEETH_RISE), colour, _LOWER_TEETH_LIGHT, imaging)
-    upper_v = upper - _EDGE_REST + _ARCH_BOW * u * u
+    upper_v = upper - mouth.upper_edge + _ARCH_BOW * u * u
     colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, _UPPER_TEETH_LIGHT, imaging)
-    painted = colour * _shadows(maps, state, imaging)[..., None]
+    painted = colour * _shadows(maps, (below_upper, above_lower), imaging)[..., None]
     if mouth.gap <= 0.0:
         return painted
     own = imaging.to_float(imaging.sample(picture, maps.skull_points))
@@ -88,29 +88,36 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     return own * share + painted * (1.0 - share)
 
 
-def _cavity_light(maps: MouthMaps, xp: ModuleType) -> BackendArray:
-    along = _CAVITY_ALONG.evaluate(maps.skull_u, xp)
-    below = xp.clip(maps.skull_from_upper / _CAVITY_DEPTH, 0.0, 1.0)
-    depth = (1.0 - _CAVITY_DEPTH_SHARE) + _CAVITY_DEPTH_SHARE * below
-    return depth * ((1.0 - _CAVITY_SIDE_SHARE) + _CAVITY_SIDE_SHARE * along)
+def _cavity(mouth: Mouth, maps: MouthMaps, from_lip: BackendArray, imaging: Imaging) -> BackendArray:
+    """Return the levels (h, w, 3) behind teeth and tongue: lit mucosa at the lips, darker towards the throat.
 
-
-def _shadows(maps: MouthMaps, state: MouthState, imaging: Imaging) -> BackendArray:
-    """Return the light (h, w) that the lips and the mouth corners leave on the interior."""
+    from_lip: (h, w) distance from the nearer lip.
+    """
     xp = imaging.xp
-    below_upper = xp.clip(maps.from_upper_lip + state.roll_upper, 0.0, 1.0)
-    above_lower = xp.clip(state.roll_lower - maps.from_lower_lip, 0.0, 1.0)
-    upper = _UPPER_LIP_SHADOW * xp.exp(-below_upper / _SHADOW_LENGTH)
-    lower = _LOWER_LIP_SHADOW * xp.exp(-above_lower / _SHADOW_LENGTH)
+    lit = xp.exp(-from_lip / _MUCOSA_REACH)[..., None]
+    below = xp.clip(maps.skull_from_upper / _PALATE_DEPTH, 0.0, 1.0)
+    depth = ((1.0 - _PALATE_SHARE) + _PALATE_SHARE * below)[..., None]
+    return imaging.array(mouth.palette.mucosa) * lit + imaging.array(mouth.palette.cavity) * (depth * (1.0 - lit))
+
+
+def _shadows(maps: MouthMaps, from_lips: tuple[BackendArray, BackendArray], imaging: Imaging) -> BackendArray:
+    """Return the light (h, w) that the lips and the mouth corners leave on the interior.
+
+    from_lips: distances (h, w) below the upper and above the lower lip.
+    """
+    xp = imaging.xp
+    upper = _UPPER_LIP_SHADOW * xp.exp(-from_lips[0] / _SHADOW_LENGTH)
+    lower = _LOWER_LIP_SHADOW * xp.exp(-from_lips[1] / _SHADOW_LENGTH)
     side = imaging.smooth_edge(xp.abs(maps.skull_u) - _SIDE_SHADOW_U, _SIDE_SHADOW_HALF_WIDTH)
-    return xp.clip(1.0 - upper - lower, 0.0, 1.0) * (1.0 - _SIDE_SHADOW * side)
+    return (1.0 - upper - lower) * (1.0 - _SIDE_SHADOW * side)
 
 
 def _own_share(mouth: Mouth, maps: MouthMaps, state: MouthState, imaging: Imaging) -> BackendArray:
     """Return the share (h, w) of the portrait's own interior: all at rest, only its teeth when the mouth moves."""
     moved = min(max(state.opened / _OWN_MOVED, 0.0), 1.0)
     edge, still = mouth.edge, 1.0 - moved
-    inside = imaging.smooth_edge(maps.skull_from_upper + _OWN_TOP_MARGIN * edge * still, edge)
+    top = min(state.raised, _OWN_TOP_RETREAT) - _OWN_TOP_MARGIN * edge * still
+    inside = imaging.smooth_edge(maps.skull_from_upper - top, edge + 0.5 * min(state.raised, _OWN_TOP_RETREAT))
     retreated = maps.skull_from_lower + _OWN_RETREAT * moved - _OWN_BOTTOM_MARGIN * edge * still
     above_edge = 1.0 - imaging.smooth_edge(retreated, _OWN_EDGE * edge + _OWN_EDGE_MOVED * moved)
     return inside * above_edge * (1.0 - moved * (1.0 - mouth.own_teeth))

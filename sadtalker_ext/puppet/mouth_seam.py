@@ -37,6 +37,20 @@ _SMOOTHING_SAMPLES: Final = 7
 _TAPER: Final = 0.12
 """Distance from the corners, in half mouth widths, within which the correction fades to 0."""
 
+_BAND_COLUMNS: Final = 25
+_BAND_ROWS: Final = 15
+_BAND_WIDTH: Final = 0.6
+"""Samples of the bands beside the seam, and their reach to both sides in half mouth widths."""
+_BAND_REACH: Final = 0.6
+_BAND_LIP: Final = 0.4
+"""Height of the sampled band and where the lip's own brightness begins, as shares of the lip's thickness."""
+_BAND_END: Final = 0.75
+"""The dark band ends at this share of the way from the seam's brightness to the lip's."""
+_BAND_CONTRAST: Final = 10.0
+"""Difference of both, in grey levels, below which a column has no dark band."""
+_MAX_BAND: Final = 0.012
+"""Largest height of a band, in face heights."""
+
 
 def refine_seam(picture: Image, face: FaceGeometry) -> FaceGeometry:
     """Return ``face`` with the seam of a closed mouth moved to the dark line between the lips.
@@ -56,6 +70,26 @@ def refine_seam(picture: Image, face: FaceGeometry) -> FaceGeometry:
     base = (mouth.upper.values + mouth.lower.values) / 2.0
     seam = Curve(mouth.upper.start, mouth.upper.step, base + np.interp(grid, t, offset * taper, left=0.0, right=0.0))
     return replace(face, mouth=replace(mouth, upper=seam, lower=seam, gap_px=0.0))
+
+
+def dark_bands(picture: Image, face: FaceGeometry) -> tuple[float, float]:
+    """Return the heights, in face heights, of the dark bands that the seam leaves on the upper and the lower lip.
+
+    They are the shadow in the groove between closed lips, which parting lips do not have.
+    """
+    mouth = face.mouth
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    t = np.linspace(-_BAND_WIDTH * mouth.left_px, _BAND_WIDTH * mouth.right_px, _BAND_COLUMNS)[None, :]
+    share = np.linspace(0.0, _BAND_REACH, _BAND_ROWS)[:, None]
+    heights = []
+    for edge, thickness_px in ((mouth.upper(t), -mouth.upper_thickness_px), (mouth.lower(t), mouth.lower_thickness_px)):
+        where = mouth.axes.pixels(*np.broadcast_arrays(t, edge + share * thickness_px)).astype(np.float32)
+        levels = cv2.remap(grey, where[..., 0], where[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        lip = np.median(levels[share[:, 0] >= _BAND_LIP], axis=0)
+        dark = np.cumprod(levels < levels[0] + _BAND_END * (lip - levels[0]), axis=0).sum(axis=0)
+        rows = float(np.median(np.where(lip - levels[0] > _BAND_CONTRAST, dark, 0)))
+        heights.append(min(rows * _BAND_REACH / (_BAND_ROWS - 1) * abs(thickness_px) / face.height_px, _MAX_BAND))
+    return heights[0], heights[1]
 
 
 def _seam_cost(picture: Image, face: FaceGeometry, t: Float64Array, offsets: Float64Array) -> Float64Array:

@@ -18,6 +18,7 @@ from sadtalker_ext.puppet.expression_fields import (
 )
 from sadtalker_ext.puppet.eyes import EyeState
 from sadtalker_ext.puppet.head import clamp_pose
+from sadtalker_ext.puppet.mouth_fields import UPPER_LIP_CLOSES
 from sadtalker_ext.puppet.mouth_maps import MouthMaps, MouthState
 from sadtalker_ext.puppet.warp import Box, Displacement
 
@@ -33,6 +34,10 @@ _TEETH_FOLLOW: Final = 0.96
 _PRESS_FROM: Final = 0.6
 _PRESS_ROLL: Final = 0.10
 """Value of lips_closed from which the lips press together, and the share of their thickness that rolls in at 1."""
+_STEEPEST: Final = 4.0
+"""Largest ratio of vertical distance and distance from a lip's edge; beyond, the grid does not resolve the edge."""
+_APART: Final = 0.05
+"""Opening, in face heights, at which parted lips have lost the shadow of the seam between closed ones."""
 _PARALLAX_YAW: Final = 0.07
 _PARALLAX_PITCH: Final = 0.05
 """Depth of the teeth behind the lips, in face heights, as it shows when the head turns and nods."""
@@ -52,8 +57,9 @@ class Pose:
             self.expression[list(MOUTH_COLUMNS)] = 0.0
         rotations, translations = np.asarray(rotation, np.float64)[None], np.asarray(translation, np.float64)[None]
         (self.rotation,), (self.translation,) = clamp_pose(rotations, translations)
-        lower_lip = rig.face.mouth.lower_thickness_px / rig.face.height_px
-        self.weights = field_weights(self.expression[None], rig.mouth.gap, lower_lip)[0]
+        mouth = rig.face.mouth
+        lower_lip = mouth.lower_thickness_px / rig.face.height_px
+        self.weights = field_weights(self.expression[None], rig.mouth.gap, lower_lip, mouth.excess_width)[0]
         self.head_moves = _any_motion(self.rotation) or _any_motion(self.translation)
         self.face_moves = _any_motion(self.weights)
         self.mouth_moves = _any_motion(self.weights[list(MOUTH_FIELDS)]) or self._value("lip_tuck") > _MIN_MOTION
@@ -100,12 +106,13 @@ class Pose:
         upper_t, upper_v = mouth.axes.local(upper.astype(np.float64))
         lower_t, lower_v = mouth.axes.local(lower.astype(np.float64))
         skull_t, skull_v = mouth.axes.local(skull.astype(np.float64))
+        cell_px = float(np.hypot(*(points[0, 1] - points[0, 0])))
         return MouthMaps(
             upper_points=upper,
             lower_points=lower,
             skull_points=skull,
-            from_upper_lip=(upper_v - mouth.upper(upper_t)) / unit,
-            from_lower_lip=(lower_v - mouth.lower(lower_t)) / unit,
+            from_upper_lip=_from_edge(upper_v - mouth.upper(upper_t), cell_px) / unit,
+            from_lower_lip=_from_edge(lower_v - mouth.lower(lower_t), cell_px) / unit,
             skull_u=mouth.normalised(skull_t),
             skull_from_upper=(skull_v - mouth.upper(skull_t)) / unit,
             skull_from_lower=(skull_v - mouth.lower(skull_t)) / unit,
@@ -121,12 +128,15 @@ class Pose:
         opened = max(parted - weight["close_opened"], 0.0)
         closing = weight["close_source"] * self.rig.mouth.gap
         press = max(self._value("lips_closed") - _PRESS_FROM, 0.0) / (1.0 - _PRESS_FROM) * _PRESS_ROLL
+        apart = min((opened + closing) / _APART, 1.0)
+        upper_band, lower_band = self.rig.mouth.dark_bands
         pitch, yaw = float(self.rotation[0]), float(self.rotation[1])
         return MouthState(
-            jaw=weight["jaw"] * _TEETH_FOLLOW,
+            jaw=weight["jaw"] * _TEETH_FOLLOW - (1.0 - UPPER_LIP_CLOSES) * closing,
             opened=opened + closing,
-            roll_upper=press * mouth.upper_thickness_px / unit,
-            roll_lower=rolled + press * mouth.lower_thickness_px / unit,
+            raised=weight["part_upper"],
+            roll_upper=press * mouth.upper_thickness_px / unit + apart * upper_band,
+            roll_lower=rolled + press * mouth.lower_thickness_px / unit + apart * lower_band,
             parallax_u=_PARALLAX_YAW * float(np.sin(yaw)) * 2.0 * unit / mouth.width_px,
             parallax_down=_PARALLAX_PITCH * float(np.sin(pitch)),
         )
@@ -154,6 +164,16 @@ class Pose:
         corners = np.array([[a * across, b * up] for a in (-1, 0, 1) for b in (-1, 0, 1)])
         points = eye.frame.axes.pixels(corners[:, 0], corners[:, 1])
         return Box.around(self.forward(points[:, None, :].astype(np.float32), UPPER).reshape(-1, 2))
+
+
+def _from_edge(below_px: Float64Array, cell_px: float) -> Float64Array:
+    """Return the distance (h, w) from a lip's edge for the vertical one ``below_px`` on nodes ``cell_px`` apart.
+
+    Both are equal where the edge is level; where it is steep, soft edges would be too narrow without the difference.
+    """
+    down, along = np.gradient(below_px, cell_px)
+    distance: Float64Array = below_px / np.clip(np.hypot(down, along), 1.0, _STEEPEST)
+    return distance
 
 
 def _any_motion(values: Float64Array) -> bool:

@@ -28,6 +28,7 @@ class Palette:
     enamel: Float32Array
     gum: Float32Array
     tongue: Float32Array
+    mucosa: Float32Array
     cavity: Float32Array
 
 

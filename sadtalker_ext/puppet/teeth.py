@@ -7,7 +7,7 @@ Lengths are face heights, positions across are half mouth widths, unless stated 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
@@ -113,10 +113,12 @@ _NECK_WARMTH_RGB: Final = (0.0, 0.03, 0.10)
 """Loss of red, green and blue at the neck, where the dentine shows through."""
 _TURN_POWER: Final = 4
 """Exponent with which the arch turns away from the light: the front teeth are lit evenly."""
-_TURN_SHARE: Final = 0.65
+_TURN_SHARE: Final = 0.48
 """Share of the light on the teeth that is lost where the arch turns away."""
 _GUM_TURN_SHARE: Final = 0.6
 """The same share for the gum."""
+_LOWER_BOUNCE: Final = 0.25
+"""Share of the flesh's colour in the lower teeth, which tongue and lip light from all sides."""
 _BLUR_TEXELS: Final = 1.2
 """Standard deviation of the final blur, which removes aliasing of the painted edges."""
 
@@ -128,7 +130,8 @@ def upper_teeth(palette: Palette) -> Strip:
 
 def lower_teeth(palette: Palette) -> Strip:
     """Return the lower teeth with their gum; the incisal edge is at 0."""
-    return _paint_arch(palette, _LOWER)
+    enamel = (1.0 - _LOWER_BOUNCE) * palette.enamel + _LOWER_BOUNCE * palette.mucosa
+    return _paint_arch(replace(palette, enamel=enamel.astype(np.float32)), _LOWER)
 
 
 def _paint_arch(palette: Palette, arch: _Arch) -> Strip:

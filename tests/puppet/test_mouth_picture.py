@@ -1,0 +1,89 @@
+"""The picture of an open mouth: its size, its colours in the portrait's light, and its edges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from puppet_portraits import STILL, mesh_of, picture_of, shape
+
+from sadtalker_ext.puppet.expression_fields import LOWER, build_fields, field_weights
+from sadtalker_ext.puppet.face_geometry import measure_face
+from sadtalker_ext.puppet.mouth_colours import estimate_palette
+from sadtalker_ext.puppet.mouth_seam import dark_bands
+
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+@pytest.fixture(scope="module")
+def face():
+    return measure_face(mesh_of("astronaut"))
+
+
+def corner_travel(face, excess_width: float, **coefficients: float) -> float:
+    """Return how far the right corner moves outwards, in half mouth widths."""
+    mouth = face.mouth
+    weights = field_weights(shape(**coefficients)[None].astype(float), 0.06, 0.05, excess_width)[0]
+    corner = mouth.axes.pixels(np.array([mouth.right_px]), mouth.lower(np.array([mouth.right_px])))
+    moved = weights @ build_fields(face, corner[None])[LOWER, :, 0, 0]
+    return float(moved @ mouth.axes.along) / mouth.right_px
+
+
+def test_a_mouth_narrows_only_when_it_opens_wide(face):
+    assert abs(corner_travel(face, 0.0, jaw_open=0.2)) < 0.02
+    assert -0.25 < corner_travel(face, 0.0, jaw_open=1.0) < -0.08
+
+
+def test_a_smile_gives_way_to_the_jaw(face):
+    relaxed, broad = (corner_travel(face, excess, jaw_open=1.0) for excess in (0.0, 0.25))
+    assert broad < relaxed - 0.05
+    widened = [
+        corner_travel(face, 0.0, jaw_open=jaw, smile=1.0) - corner_travel(face, 0.0, jaw_open=jaw) for jaw in (0, 1)
+    ]
+    assert 0.5 * widened[0] < widened[1] < 0.8 * widened[0]
+
+
+def test_the_interior_is_as_bright_as_the_light_on_the_face(face):
+    picture = picture_of("astronaut")
+    bright = estimate_palette(picture, face, None)
+    dim = estimate_palette((picture * 0.5).astype(np.uint8), face, None)
+    for name in ("enamel", "gum", "tongue", "mucosa", "cavity"):
+        ratio = (getattr(dim, name) @ LUMA) / (getattr(bright, name) @ LUMA)
+        assert ratio == pytest.approx(0.5, abs=0.06), name
+    levels = [getattr(bright, name) @ LUMA for name in ("cavity", "mucosa", "tongue", "enamel")]
+    assert levels == sorted(levels)
+    assert levels[0] > 0.1 * levels[-1]
+
+
+DARKEST_LUMA = 14.0
+"""Luma, 0 to 255, below which a pixel of a brightly lit mouth looks black."""
+
+
+@pytest.mark.parametrize("smile", [0.0, 1.0])
+def test_nothing_in_an_open_mouth_is_black(astronaut, smile):
+    """Bright light reaches the throat, and no pixel at the corners is left uncovered."""
+    frame = astronaut.render_frame(shape(jaw_open=1.0, upper_lip_raise=0.3, smile=smile), STILL, STILL)
+    levels = frame[mouth_window()] @ LUMA
+    assert DARKEST_LUMA < levels.min() < 40
+
+
+def mouth_window() -> tuple[slice, slice]:
+    corners = mesh_of("astronaut")[[61, 291], :2]
+    left, right = int(corners[0, 0]), int(corners[1, 0])
+    top = int(corners[:, 1].min())
+    return slice(top - 10, top + 45), slice(left - 3, right + 4)
+
+
+def test_dark_bands_have_the_height_that_was_drawn(face):
+    mouth, unit = face.mouth, face.height_px
+    closed = replace(face, mouth=replace(mouth, lower=mouth.upper, gap_px=0.0))
+    rows, columns = np.mgrid[:512, :512]
+    t, v = mouth.axes.local(np.stack([columns, rows], axis=-1).astype(float))
+    below_px = v - mouth.upper(t)
+    plain = np.full((512, 512, 3), 150, np.uint8)
+    assert dark_bands(plain, closed) == (0.0, 0.0)
+    for height_px in (0.6, 1.2):
+        drawn = np.where((np.abs(below_px) < height_px)[..., None], 40, plain).astype(np.uint8)
+        for found in dark_bands(drawn, closed):
+            assert found * unit == pytest.approx(height_px, abs=0.5)
