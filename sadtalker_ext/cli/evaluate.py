@@ -23,6 +23,7 @@ EXAMPLES: Final = """examples:
   sadtalker evaluate talking.mp4 --lips lips.json --clip anna
   sadtalker evaluate --lips lips.json
   sadtalker evaluate --lips lips.json --render --still
+  sadtalker evaluate --reenact speaker.mp4
 """
 AUDIO_SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".webm")
 
@@ -37,6 +38,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )  # fmt: skip
     parser.add_argument("result", nargs="?", type=Path, metavar="RESULT.mp4", help="a finished video to measure")
     parser.add_argument("--reference", type=Path, metavar="VIDEO", help="original video to compare the pictures with")
+    parser.add_argument(
+        "--reenact", action="append", type=Path, metavar="VIDEO",
+        help="animate the first frame of a video with the motion of the others and compare each frame with the real "
+        "one; can be repeated",
+    )  # fmt: skip
     _add_voice_flags(parser)
     parser.add_argument(
         "--fid-network", type=Path, metavar="FILE", help="file of a TorchScript Inception network, to compute FID"
@@ -74,7 +80,9 @@ def run(options: argparse.Namespace) -> int:
     check_options(options)
     from sadtalker_ext.metrics.report import to_json, to_table
 
-    if options.result is not None:
+    if options.reenact:
+        report = measure_reenacted(options)
+    elif options.result is not None:
         report = {options.result.name: measure_result(options)}
     elif options.render:
         report = measure_rendered(options)
@@ -86,8 +94,13 @@ def run(options: argparse.Namespace) -> int:
 
 def check_options(options: argparse.Namespace) -> None:
     """Raise SettingsError for unsupported combinations of flags, MissingPackageError if a package is missing."""
-    if options.result is None and options.lips is None and not options.voice:
+    if options.result is None and options.lips is None and not options.voice and not options.reenact:
         raise SettingsError("There is nothing to measure; name a finished video, or voices with --lips or --voice")
+    if options.reenact and (options.result is not None or options.lips is not None or options.voice):
+        raise SettingsError(
+            "The flag --reenact makes its own videos from ", FileRef("video", options.reenact[0]),
+            "; omit RESULT.mp4, --lips and --voice",
+        )  # fmt: skip
     if options.result is not None and options.render:
         raise SettingsError(
             "The flag --render makes its own videos, so ", FileRef("video", options.result),
@@ -97,7 +110,7 @@ def check_options(options: argparse.Namespace) -> None:
         raise SettingsError(f"The flag --clip {options.clip[0]} needs a lips file; name it with --lips")
     if (options.fid_network or options.csim_network) and (options.reference is None or options.result is None):
         raise SettingsError("FID and CSIM compare two videos; name both, RESULT.mp4 and --reference")
-    if options.result is not None or options.render:
+    if options.result is not None or options.render or options.reenact:
         require_package("skimage", "scikit-image", "The measurement of picture quality")
 
 
@@ -152,6 +165,22 @@ def measure_rendered(options: argparse.Namespace) -> dict[str, list[Metric]]:
             video = (options.keep or Path(folder)) / f"{name}.mp4"
             animate(portrait, voice, video, settings, runtime, Watcher(line.report))
             report[name] = video_metrics(video, None, clip)
+    return report
+
+
+def measure_reenacted(options: argparse.Namespace) -> dict[str, list[Metric]]:
+    """Return the agreement of each reenacted video with the real one."""
+    settings, runtime = read_settings(options), read_runtime(options)
+    from sadtalker_ext.engines.session import open_engine
+    from sadtalker_ext.ffmpeg import require_file
+    from sadtalker_ext.pipeline.evaluate_reenact import reenactment_metrics
+    from sadtalker_ext.pipeline.progress import Watcher
+
+    videos = [require_file(path, "video") for path in options.reenact]
+    report = {}
+    with open_engine(settings=settings, runtime=runtime) as opened, ProgressLine(quiet=options.quiet) as line:
+        for path in videos:
+            report[path.stem] = reenactment_metrics(path, opened.engine, settings, Watcher(line.report))
     return report
 
 

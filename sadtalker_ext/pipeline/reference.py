@@ -92,7 +92,11 @@ def track_reference(detected: DetectedFrames, use: str, path: Path) -> TrackedRe
 
 def read_motion(detected: DetectedFrames, path: Path, engine: Engine) -> Motion:
     """Return the motion (N, ...) that the engine reads in frames and the face detected in each."""
-    parts = collect(detected, lambda frame, face: engine.read_face(Portrait(frame, face)), path)
+    return join_motion(collect(detected, lambda frame, face: engine.read_face(Portrait(frame, face)), path))
+
+
+def join_motion(parts: Sequence[Motion]) -> Motion:
+    """Return one motion that consists of parts in temporal order."""
     names = ("expression", "rotation", "translation")
     return Motion(*(np.concatenate([getattr(part, part_name) for part in parts]) for part_name in names))
 

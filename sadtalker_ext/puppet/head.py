@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
     from sadtalker_ext.puppet.warp import Grid
 
+    _Values = NDArray[np.floating[Any]]
+
 ROTATION_LIMITS_RAD: Final = tuple(np.deg2rad([13.0, 16.0, 18.0]).tolist())
 """Largest pitch, yaw and roll; rotations beyond are bent softly towards a limit."""
 _ROTATION_SOFTNESS: Final = 0.08
 """Distance of that limit from the range, as a share of the range."""
 TRANSLATION_LIMIT: Final = 0.3
-"""Largest translation along each axis, in face heights; beyond, the neck and the hair at the border of the moving region
-would be squeezed to less than half their size."""
+"""Largest translation along each axis, in face heights. Beyond, the neck and the surroundings of the head, which make
+up for it, would be squeezed to less than half their size."""
 _TRANSLATION_SOFTNESS: Final = 0.1
 """Distance of the limit from the range, as a share of the range."""
 CAMERA_DISTANCE: Final = 6.0
@@ -101,17 +103,13 @@ class Head:
         shift = self._shift(self.nodes, self.depth, (rotation, translation)) * self.follow[..., None]
         return Displacement.on(self.grid, shift.astype(np.float32))
 
-    def move_points(
-        self, points: Float64Array, rotation: Float64Array, translation: Float64Array
-    ) -> Float64Array:
+    def move_points(self, points: Float64Array, rotation: Float64Array, translation: Float64Array) -> Float64Array:
         """Return where ``points`` (M, N, 2) of the picture move to; exact where :meth:`displace` interpolates."""
         known = self.grid.sample(np.stack([self.follow, self.depth], axis=-1), points.astype(np.float32))
         moved: Float64Array = points + self._shift(points, known[..., 1], (rotation, translation)) * known[..., :1]
         return moved
 
-    def _shift(
-        self, points: NDArray[np.floating[Any]], depth: NDArray[np.floating[Any]], pose: tuple[Float64Array, Float64Array]
-    ) -> Float64Array:
+    def _shift(self, points: _Values, depth: _Values, pose: tuple[Float64Array, Float64Array]) -> Float64Array:
         """Return the shift (..., 2) in pixels of points (..., 2) that follow the head completely."""
         rotation, translation = pose
         matrix = rotation_matrix(rotation * np.array([_PITCH_GAIN, 1.0, 1.0]))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.audio.prosody import Prosody
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.engines.protocol import MotionEditor
+    from sadtalker_ext.engines.starter.mesh_motion import MeshFitter
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.puppet.imaging import Imaging
     from sadtalker_ext.puppet.renderer import PortraitRenderer
@@ -50,6 +51,7 @@ class StarterEngine:
         self._speech_to_motion = open_speech_to_motion()
         self._pose_cvae = load_pose_cvae()
         self._renderers: RecentValues[tuple[Portrait, PortraitRenderer]] = RecentValues(KEPT_RENDERERS)
+        self._fitters: RecentValues[tuple[Portrait, MeshFitter]] = RecentValues(KEPT_RENDERERS)
         self._current: PortraitRenderer | None = None
         self.editor: MotionEditor = StandardMotionEditor(SCALED_COLUMNS)
         self.spec = EngineSpec(
@@ -71,6 +73,20 @@ class StarterEngine:
         from sadtalker_ext.metrics.sync import mouth_opening, mouth_width
 
         return mouth_opening(motion.expression), mouth_width(motion.expression)
+
+    def mesh_motion(self, portrait: Portrait, meshes: Float32Array) -> Motion:
+        """Return the motion (T) that makes the portrait look like tracked meshes (T, 478, 3) in its pixels."""
+        from sadtalker_ext.engines.starter.eyes_and_brows import eye_contact
+        from sadtalker_ext.engines.starter.mesh_motion import MeshFitter, neutral_of_portrait
+
+        def prepare() -> tuple[Portrait, MeshFitter]:
+            return portrait, MeshFitter(neutral_of_portrait(portrait))
+
+        motion = self._fitters.get_or_make(id(portrait), prepare)[1].fit(meshes)
+        expression = motion.expression.copy()
+        # The measured gaze includes what render() adds to keep the gaze on the viewer.
+        expression[:, [SHAPE_INDEX["gaze_x"], SHAPE_INDEX["gaze_y"]]] -= eye_contact(motion.rotation).astype(np.float32)
+        return motion.replace(expression=expression)
 
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
         """Predict mouth, eyebrows, eyelids, gaze and head pose for the whole of ``speech``, added to ``source``."""
@@ -119,6 +135,7 @@ class StarterEngine:
         """Forget the prepared portraits."""
         self._current = None
         self._renderers.clear()
+        self._fitters.clear()
 
     def _mouth_is_open(self) -> bool:
         return self._current is not None and self._current.rig.mouth.gap > 0.0

@@ -13,7 +13,7 @@ from sadtalker_ext.engines.protocol import MotionStyle
 from sadtalker_ext.engines.starter.eyes_and_brows import eye_contact
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.puppet.basis import SHAPE_INDEX, SHAPES
-from sadtalker_ext.puppet.head import ROTATION_LIMITS_RAD, TRANSLATION_LIMIT
+from sadtalker_ext.puppet.head import ROTATION_LIMITS_RAD
 from sadtalker_ext.training.clips.shape_columns import BLINK_COLUMNS, GAZE_COLUMNS, MOUTH_COLUMNS, SPOKEN_COLUMNS
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ HEAD_PROBABILITY: Final = 0.7
 """Part of the clips with wide rotation, and independently with wide translation."""
 ROTATION_REACH: Final = (0.85, 0.85, 0.7)
 """Wide pitch, yaw and roll, as parts of the limits of the renderer."""
+TRANSLATION_LIMIT: Final = 0.12
+"""Largest translation along each axis, in face heights: a talking head moves no further."""
 TRANSLATION_REACH: Final = 0.06
 """Wide translation in face heights; more would show the border of many portraits."""
 BLINK_RANGE: Final = (0.7, 1.2)

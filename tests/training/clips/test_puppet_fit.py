@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from synthetic_videos import astronaut, talk
 
+from sadtalker_ext.engines.starter.mesh_motion import NeutralFace
 from sadtalker_ext.faces.find import track_faces
 from sadtalker_ext.geometry.landmarks import Landmarks
 from sadtalker_ext.geometry.mean_face import mean_face_mesh
@@ -13,7 +14,7 @@ from sadtalker_ext.geometry.measures import eye_opening
 from sadtalker_ext.puppet.basis import SHAPE_INDEX
 from sadtalker_ext.puppet.expression_fields import JAW_DROP, LIP_DROP, LIP_RAISE
 from sadtalker_ext.training.clips.practice_render import render_frames
-from sadtalker_ext.training.clips.puppet_fit import NeutralFace, PuppetFitter, bounded_weights, find_neutral
+from sadtalker_ext.training.clips.puppet_fit import PuppetFitter, find_neutral
 
 FRAMES = 120
 GAP = 0.03
@@ -109,19 +110,3 @@ def test_rigid_motion_has_no_expression():
     measured = fitter.fit(turned.astype(np.float32)[None])
     np.testing.assert_allclose(measured.rotation[0], angles, atol=0.01)
     assert np.abs(measured.expression).max() < 0.05
-
-
-def test_weights_are_the_bounded_optimum():
-    from scipy.optimize import lsq_linear
-
-    from sadtalker_ext.training.clips.puppet_fit import _FIELDS, RIDGE
-
-    random = np.random.default_rng(0)
-    basis = random.standard_normal((len(_FIELDS), 40)) * 0.2
-    moved = random.standard_normal((5, 40)) * 0.3
-    _, low, high, penalty = np.array(list(_FIELDS.values())).T
-    found = bounded_weights(basis, moved)
-    for row, weights in zip(moved, found, strict=True):
-        table = np.concatenate([basis.T, np.diag(np.sqrt(RIDGE * penalty))])
-        expected = lsq_linear(table, np.concatenate([row, np.zeros(len(penalty))]), (low, high), tol=1e-12).x
-        np.testing.assert_allclose(weights, expected, atol=1e-4)
