@@ -33,8 +33,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = commands.add_parser(
         "evaluate", help="measure lip sync, head motion and picture quality", allow_abbrev=False, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure lip sync, head motion and picture quality of a finished video, or of the motion that an "
-        "engine predicts for voices.",
+        description="Measure lip sync, head motion, liveliness and picture quality of a finished video, or of the "
+        "motion that an engine predicts for voices. Lips in silence are measured if the package silero-vad is "
+        "installed (pip install --no-deps silero-vad==5.1.2).",
     )  # fmt: skip
     parser.add_argument("result", nargs="?", type=Path, metavar="RESULT.mp4", help="a finished video to measure")
     parser.add_argument("--reference", type=Path, metavar="VIDEO", help="original video to compare the pictures with")

@@ -193,6 +193,7 @@ def network_metrics(path: Path, reference: Path, fid_network: Path | None, csim_
 def video_metrics(path: Path, reference: Path | None = None, clip: LipClip | None = None) -> list[Metric]:
     """Return all metrics that need no further network: lips of a measured speaker, head motion, pictures."""
     from sadtalker_ext.audio.speech import open_speech
+    from sadtalker_ext.pipeline.evaluate_liveliness import liveliness_metrics
     from sadtalker_ext.video.read import probe
 
     track = track_video(path)
@@ -201,7 +202,7 @@ def video_metrics(path: Path, reference: Path | None = None, clip: LipClip | Non
     metrics += motion_metrics(track.rotation, track.rate_hz, speech)
     share = 100.0 * track.detected_share
     metrics.append(Metric("face_seen", share, "%", "higher", "share of frames in which the tracker finds the face"))
-    return metrics + picture_metrics(path, reference)
+    return metrics + liveliness_metrics(path) + picture_metrics(path, reference)
 
 
 def _face_squares(path: Path) -> Iterator[Image]:
