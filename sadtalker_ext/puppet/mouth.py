@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import cv2
 
+from sadtalker_ext.puppet.drawn_mouth import drawn_palette, drawn_tongue, no_teeth
 from sadtalker_ext.puppet.mouth_colours import estimate_palette, own_teeth
 from sadtalker_ext.puppet.mouth_seam import dark_bands
 from sadtalker_ext.puppet.strips import TEXELS_PER_HEIGHT
@@ -42,7 +43,7 @@ class Mouth:
     edge: half width of the lips' soft edges, face heights. teeth_scale: half widths of a relaxed mouth per half width
     of this one: teeth have the size of the face, whatever the lips do. upper_edge: distance of the upper teeth's edge
     below the upper lip of the portrait, face heights. dark_bands: heights of the seam's shadow on the upper and the
-    lower lip, face heights.
+    lower lip, face heights; a drawing keeps its outlines. shading: strength of the shadows, 0 in drawings.
     """
 
     upper_teeth: Texture
@@ -55,25 +56,30 @@ class Mouth:
     teeth_scale: float
     upper_edge: float
     dark_bands: tuple[float, float]
+    shading: float
 
 
-def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging) -> Mouth:
-    """Return the mouth of a face whose seam is refined: estimate the colours and paint the strips."""
-    amount, colour = own_teeth(picture, face)
-    palette = estimate_palette(picture, face, colour)
+def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging, *, drawn: bool = False) -> Mouth:
+    """Return the mouth of a face whose seam is refined: estimate the colours and paint the strips.
+
+    drawn: whether the portrait is a drawing, whose interior has flat colours and no teeth.
+    """
+    amount, colour = (0.0, None) if drawn else own_teeth(picture, face)
+    palette = drawn_palette(picture, face) if drawn else estimate_palette(picture, face, colour)
     unit = face.height_px
     scale = min(1.0, _TEXELS_PER_PIXEL * unit / TEXELS_PER_HEIGHT)
     return Mouth(
-        upper_teeth=_strip_texture(upper_teeth(palette), scale, imaging),
-        lower_teeth=_strip_texture(lower_teeth(palette), scale, imaging),
-        tongue=_strip_texture(tongue(palette), scale, imaging),
+        upper_teeth=_strip_texture(no_teeth() if drawn else upper_teeth(palette), scale, imaging),
+        lower_teeth=_strip_texture(no_teeth() if drawn else lower_teeth(palette), scale, imaging),
+        tongue=_strip_texture(drawn_tongue(palette) if drawn else tongue(palette), scale, imaging),
         palette=palette,
         own_teeth=amount,
         gap=face.mouth.gap_px / unit,
         edge=max(_LIP_EDGE_PX / unit, _MIN_LIP_EDGE),
         teeth_scale=1.0 + face.mouth.excess_width,
         upper_edge=_UPPER_EDGE + amount * max(_OWN_TEETH_SHARE * face.mouth.gap_px / unit - _UPPER_EDGE, 0.0),
-        dark_bands=dark_bands(picture, face),
+        dark_bands=(0.0, 0.0) if drawn else dark_bands(picture, face),
+        shading=0.0 if drawn else 1.0,
     )
 
 

@@ -99,11 +99,8 @@ def own_teeth(picture: Image, face: FaceGeometry) -> tuple[float, Float32Array |
     mouth = face.mouth
     if not face.mouth_is_open:
         return 0.0, None
+    inside = gap_levels(picture, face).reshape(-1, 3)
     t = np.linspace(-_GAP_WIDTH * mouth.left_px, _GAP_WIDTH * mouth.right_px, _GAP_COLUMNS)
-    grid_t: Float64Array
-    grid_t, share = np.meshgrid(t, np.linspace(_GAP_FROM, _GAP_TO, _GAP_ROWS))
-    rows: Float64Array = np.add(mouth.upper(grid_t) * (1.0 - share), mouth.lower(grid_t) * share)
-    inside = _sample(picture, mouth.axes, grid_t, rows)
     lip = _sample(picture, mouth.axes, t[None, :], mouth.lower(t[None, :]) + _LIP_DEPTH * mouth.lower_thickness_px)
     luma_weights = np.array(_LUMA, np.float32)
     luma, lip_luma = inside @ luma_weights, float(np.median(lip @ luma_weights))
@@ -118,6 +115,16 @@ def own_teeth(picture: Image, face: FaceGeometry) -> tuple[float, Float32Array |
     return amount, np.percentile(inside[teeth], _TEETH_PERCENTILE, axis=0).astype(np.float32)
 
 
+def gap_levels(picture: Image, face: FaceGeometry) -> Float32Array:
+    """Return the RGB levels (rows, columns, 3) between the lips of an open mouth, where upper teeth would show."""
+    mouth = face.mouth
+    t = np.linspace(-_GAP_WIDTH * mouth.left_px, _GAP_WIDTH * mouth.right_px, _GAP_COLUMNS)
+    grid_t: Float64Array
+    grid_t, share = np.meshgrid(t, np.linspace(_GAP_FROM, _GAP_TO, _GAP_ROWS))
+    rows: Float64Array = np.add(mouth.upper(grid_t) * (1.0 - share), mouth.lower(grid_t) * share)
+    return _sample(picture, mouth.axes, grid_t, rows).reshape(*grid_t.shape, 3)
+
+
 def estimate_palette(picture: Image, face: FaceGeometry, teeth_colour: Float32Array | None) -> Palette:
     """Return the interior's colours from the light on this face (its brightest skin) and its lips.
 
@@ -126,7 +133,7 @@ def estimate_palette(picture: Image, face: FaceGeometry, teeth_colour: Float32Ar
     mouth = face.mouth
     t = np.linspace(-_LIP.width * mouth.left_px, _LIP.width * mouth.right_px, _LIP.columns)[None, :]
     lip = np.median(_sample(picture, mouth.axes, t, mouth.lower(t) + _LIP_MIDDLE * mouth.lower_thickness_px), axis=0)
-    skin = _skin_light(picture, face)
+    skin = skin_light(picture, face)
     of_lip, of_skin = lip * np.array(_FLESH_OF_LIP_RGB), skin * np.array(_FLESH_OF_SKIN_RGB)
     flesh = _FLESH_LIP_SHARE * of_lip + (1.0 - _FLESH_LIP_SHARE) * of_skin
     enamel = _painted_enamel(skin, _sclera(picture, face))
@@ -141,7 +148,7 @@ def estimate_palette(picture: Image, face: FaceGeometry, teeth_colour: Float32Ar
     )
 
 
-def _skin_light(picture: Image, face: FaceGeometry) -> Float64Array:
+def skin_light(picture: Image, face: FaceGeometry) -> Float64Array:
     """Return the RGB levels (3,) of bright skin around the nose."""
     mouth = face.mouth
     across = np.linspace(-_SKIN.width * mouth.left_px, _SKIN.width * mouth.right_px, _SKIN.columns)[None, :]

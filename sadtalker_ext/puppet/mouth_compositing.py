@@ -44,7 +44,7 @@ def compose_mouth(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     above = 1.0 - imaging.smooth_edge(from_upper, mouth.edge)
     below = xp.minimum(imaging.smooth_edge(from_lower, mouth.edge), 1.0 - above)
     ajar = min(max(state.opened / _AJAR, 0.0), 1.0) * xp.clip(_AJAR_GAIN * (1.0 - maps.lip_u**2), 0.0, 1.0)
-    rim = _RIM_SHADE * ajar
+    rim = _RIM_SHADE * mouth.shading * ajar
     upper_rim = 1.0 - rim * _UPPER_RIM.evaluate(xp.clip(from_upper, -1.0, 0.0), xp)
     lower_rim = 1.0 - _LOWER_RIM_SHARE * rim * _LOWER_RIM.evaluate(xp.clip(from_lower, 0.0, 1.0), xp)
     uncovered = 1.0 - above - below

@@ -80,12 +80,13 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     colour = _draw_strip(mouth.lower_teeth, (u, lower + _LOWER_TEETH_RISE), colour, _LOWER_TEETH_LIGHT, imaging)
     upper_v = upper - mouth.upper_edge + _ARCH_BOW * u * u
     colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, _UPPER_TEETH_LIGHT, imaging)
-    painted = colour * _shadows(maps, (below_upper, above_lower), imaging)[..., None]
+    if mouth.shading:
+        colour = colour * _shadows(maps, (below_upper, above_lower), imaging)[..., None]
     if mouth.gap <= 0.0:
-        return painted
+        return colour
     own = imaging.to_float(imaging.sample(picture, maps.skull_points))
     share = _own_share(mouth, maps, state, imaging)[..., None]
-    return own * share + painted * (1.0 - share)
+    return own * share + colour * (1.0 - share)
 
 
 def _cavity(mouth: Mouth, maps: MouthMaps, from_lip: BackendArray, imaging: Imaging) -> BackendArray:
@@ -94,6 +95,8 @@ def _cavity(mouth: Mouth, maps: MouthMaps, from_lip: BackendArray, imaging: Imag
     from_lip: (h, w) distance from the nearer lip.
     """
     xp = imaging.xp
+    if not mouth.shading:
+        return imaging.array(mouth.palette.cavity) + 0.0 * from_lip[..., None]
     lit = xp.exp(-from_lip / _MUCOSA_REACH)[..., None]
     below = xp.clip(maps.skull_from_upper / _PALATE_DEPTH, 0.0, 1.0)
     depth = ((1.0 - _PALATE_SHARE) + _PALATE_SHARE * below)[..., None]

@@ -9,6 +9,7 @@ import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.backdrop import fill_background, person_mask, soft_matte
+from sadtalker_ext.puppet.drawing import is_drawing
 from sadtalker_ext.puppet.expression_fields import build_fields
 from sadtalker_ext.puppet.eyes import Eye
 from sadtalker_ext.puppet.face_geometry import measure_face
@@ -109,7 +110,7 @@ def build_rig(
         head_grid=head_grid,
         matte=matte,
         backdrop=backdrop,
-        mouth=build_mouth(picture, face, imaging),
+        mouth=build_mouth(picture, face, imaging, drawn=is_drawing(picture, face, mesh)),
         left_eye=Eye(face.left_eye, picture, imaging),
         right_eye=Eye(face.right_eye, picture, imaging),
         mouth_outline=_mouth_outline(face),

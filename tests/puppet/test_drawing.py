@@ -1,0 +1,89 @@
+"""Drawings are told from photographs by their flat skin, and their mouths are drawn flat."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from puppet_portraits import NAMES, STILL, mesh_of, picture_of, shape
+
+from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.drawing import FLAT_SHARE, flat_share, is_drawing
+from sadtalker_ext.puppet.face_geometry import measure_face
+from sadtalker_ext.puppet.renderer import PortraitRenderer
+
+DRAWN = {"art_3"}
+"""Shared portraits that are drawings; the others are photographs, renderings and paintings with round, lit skin."""
+COLOURS = 6
+"""Colours of a poster."""
+
+
+def measured(picture: np.ndarray, name: str) -> float:
+    return flat_share(picture, measure_face(mesh_of(name)), mesh_of(name))
+
+
+def poster(picture: np.ndarray) -> np.ndarray:
+    """Return the picture in a few flat colours (k-means), smoothed before: a simple drawing of the same face."""
+    smooth = picture
+    for _ in range(6):
+        smooth = cv2.bilateralFilter(smooth, 9, 40, 9)
+    levels = smooth.reshape(-1, 3).astype(np.float32)
+    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 1.0)
+    cv2.setRNGSeed(1)
+    _, labels, centres = cv2.kmeans(levels, COLOURS, None, criteria, 1, cv2.KMEANS_PP_CENTERS)
+    return cv2.medianBlur(centres[labels.ravel()].reshape(picture.shape).astype(np.uint8), 5)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> np.ndarray:
+    return poster(picture_of("astronaut"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_drawings_and_other_portraits_are_told_apart(name):
+    share = measured(picture_of(name), name)
+    assert share > 1.3 * FLAT_SHARE if name in DRAWN else share < 0.7 * FLAT_SHARE
+
+
+def blurred(picture: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(picture, (0, 0), 1.5)
+
+
+def overexposed(picture: np.ndarray) -> np.ndarray:
+    return np.clip(picture * 1.35, 0, 255).astype(np.uint8)
+
+
+def dim(picture: np.ndarray) -> np.ndarray:
+    return (picture * 0.4).astype(np.uint8)
+
+
+def compressed(picture: np.ndarray) -> np.ndarray:
+    return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 50])[1], cv2.IMREAD_COLOR)
+
+
+@pytest.mark.parametrize("change", [blurred, overexposed, dim, compressed])
+def test_a_poor_photograph_is_no_drawing(change):
+    assert measured(change(picture_of("astronaut")), "astronaut") < 0.5 * FLAT_SHARE
+
+
+def test_a_poster_is_a_drawing(drawn):
+    assert is_drawing(drawn, measure_face(mesh_of("astronaut")), mesh_of("astronaut"))
+
+
+def test_lines_on_white_paper_are_a_drawing():
+    paper = np.full_like(picture_of("astronaut"), 255)
+    for chain in (topo.FACE_OVAL, topo.MOUTH_UPPER_INNER, topo.LEFT_EYE_UPPER, topo.RIGHT_EYE_UPPER, topo.LEFT_BROW):
+        cv2.polylines(paper, [np.rint(mesh_of("astronaut")[list(chain), :2]).astype(np.int32)], False, (0, 0, 0))
+    assert measured(paper, "astronaut") > FLAT_SHARE
+
+
+def test_a_drawn_mouth_has_flat_colours_and_no_teeth(drawn):
+    renderer = PortraitRenderer(drawn, mesh_of("astronaut"))
+    palette = renderer.rig.mouth.palette
+    frame = renderer.render_frame(shape(jaw_open=1.0), STILL, STILL).astype(float)
+    changed = (np.abs(frame - drawn).max(axis=-1) > 40) & (frame[..., 1] < 0.8 * frame[..., 0])
+    rows, columns = np.nonzero(changed)
+    middle = frame[int(np.median(rows)) - 4 : int(np.median(rows)) + 4, int(np.median(columns))]
+    distance = [np.abs(middle - colour).max(axis=-1) for colour in (palette.cavity, palette.tongue)]
+    assert np.min(distance, axis=0).max() < 3.0
+    np.testing.assert_array_equal(renderer.render_frame(shape(), STILL, STILL), drawn)
