@@ -94,9 +94,9 @@ def crop_to_picture(mesh: Float32Array, crop: FaceCrop) -> Float32Array:
     :func:`sadtalker_ext.geometry.mean_face.mirror_points`.
     """
     matrix = crop.to_picture()
-    points = mesh[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-    depth = mesh[:, 2:] * (crop.side / CROP_PX)
-    placed: Float32Array = np.concatenate([points, depth], axis=1).astype(np.float32)
+    placed = np.empty(mesh.shape, np.float32)
+    placed[:, :2] = (matrix[:, :2] @ mesh[:, :2].T + matrix[:, 2:]).T
+    placed[:, 2] = mesh[:, 2] * (crop.side / CROP_PX)
     return placed
 
 
@@ -105,7 +105,7 @@ def crop_around_mesh(mesh: Float32Array) -> FaceCrop:
     across = mesh[_LEFT_EYE, :2] - mesh[_RIGHT_EYE, :2]
     angle = math.atan2(float(across[1]), float(across[0]))
     rotation = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    upright = mesh[:FACE_POINTS, :2] @ rotation.T
-    low, high = upright.min(axis=0), upright.max(axis=0)
+    upright = rotation @ mesh[:FACE_POINTS, :2].T
+    low, high = upright.min(axis=1), upright.max(axis=1)
     x, y = rotation.T @ ((low + high) / 2)
     return FaceCrop(float(x), float(y), float((high - low).max()) * MESH_CROP_SCALE, angle)

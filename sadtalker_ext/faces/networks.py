@@ -7,8 +7,8 @@ called from any thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import cv2
 import numpy as np
@@ -16,6 +16,8 @@ import torch
 
 from sadtalker_ext.arrays import Float32Array, Image
 from sadtalker_ext.models.blaze_face import FaceAnchors
+from sadtalker_ext.models.face_mesh import FaceMesh
+from sadtalker_ext.models.face_mesh_inference import FaceMeshInference
 from sadtalker_ext.weights.face_networks import (
     FACE_MESH,
     FULL_RANGE,
@@ -26,7 +28,7 @@ from sadtalker_ext.weights.face_networks import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from sadtalker_ext.models.blaze_face import BlazeFaceFullRange, BlazeFaceShortRange
 
@@ -47,7 +49,7 @@ class FaceNetworks:
     def __init__(self, device: str = "cpu") -> None:
         self._device = torch.device(device)
         self._lock = threading.Lock()
-        self._loaded: dict[str, nn.Module] = {}
+        self._loaded: dict[str, Callable[[Tensor], Any]] = {}
         self._anchors: dict[str, FaceAnchors] = {}
 
     def load(self, *networks: FaceNetwork) -> None:
@@ -99,11 +101,15 @@ class FaceNetworks:
                 masks.append(network(self._to_tensor(np.stack(group))).cpu().numpy())
         return np.concatenate(masks)
 
-    def _network(self, network: FaceNetwork) -> nn.Module:
+    def _network(self, network: FaceNetwork) -> Callable[[Tensor], Any]:
         with self._lock:
             if network.name not in self._loaded:
                 module = load_face_network(network)
-                self._loaded[network.name] = module.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                if isinstance(module, FaceMesh) and self._device.type == "cpu":
+                    self._loaded[network.name] = FaceMeshInference(module)
+                else:
+                    module = module.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                    self._loaded[network.name] = module
             return self._loaded[network.name]
 
     def _to_tensor(self, pictures: Image) -> Tensor:

@@ -25,6 +25,8 @@ _CROP_SIDE: Final = 16
 """Side of a crop of the features, in its own pixels."""
 _CROP_SCALE: Final = 1.5
 """Side of a crop relative to the extent of its points."""
+_OUTSIDE: Final = -9.0
+"""Normalized coordinate of a position outside the features, where grid_sample gives 0."""
 
 
 class FaceMesh(nn.Module):
@@ -95,8 +97,9 @@ class RegionCrops(nn.Module):
     """Geometry of the attention: crops of the features around points of the mesh, and points back in the mesh."""
 
     pixels: Tensor
+    origin: Tensor
     corners: Tensor
-    extents: Tensor
+    axes: Tensor
     positions: Tensor
     position_regions: Tensor
     iris_depth: Tensor
@@ -105,11 +108,14 @@ class RegionCrops(nn.Module):
         super().__init__()
         steps = torch.arange(_CROP_SIDE, dtype=torch.float32) + 0.5
         y, x = torch.meshgrid(steps, steps, indexing="ij")
-        self.register_buffer("pixels", torch.stack([x, y], -1).reshape(-1, 2), persistent=False)
-        self.register_buffer("corners", torch.tensor(LEVEL_POINTS), persistent=False)
+        self.register_buffer("pixels", torch.stack([x, y, torch.ones_like(x)], -1).reshape(-1, 3), persistent=False)
+        left, right = zip(*LEVEL_POINTS, strict=True)
         longest = max(len(points) for points in REGIONS)
-        padded = [(*points, *points[:1] * (longest - len(points))) for points in REGIONS]
-        self.register_buffer("extents", torch.tensor(padded), persistent=False)
+        padded = [point for points in REGIONS for point in (*points, *points[:1] * (longest - len(points)))]
+        self.register_buffer("corners", torch.tensor([*left, *right, *padded]), persistent=False)
+        # Pixel centres are at +0.5 in the transforms; grid_sample has -1 and 1 at the centres of the outer pixels.
+        self.register_buffer("origin", torch.tensor([0.0, 0.0, 1 + 1 / (_FEATURE_SIDE - 1)]), persistent=False)
+        self.register_buffer("axes", torch.tensor([[1.0, 0.0, 0.0, 1.0], [0.0, -1.0, 1.0, 0.0]]), persistent=False)
         self.register_buffer("positions", torch.tensor([p for head in HEAD_POINTS for p in head]), persistent=False)
         regions = [region for head, region in zip(HEAD_POINTS, HEAD_REGIONS, strict=True) for _ in head]
         self.register_buffer("position_regions", torch.tensor(regions), persistent=False)
@@ -117,29 +123,27 @@ class RegionCrops(nn.Module):
 
     def transforms(self, mesh: Tensor) -> Tensor:
         """Return the affine transforms (N, 3, 2, 3) from crop pixels to pixels of the features."""
-        points = mesh[..., :2] * (_FEATURE_SIDE / SIDE_PX)
-        across = points[:, self.corners[:, 1]] - points[:, self.corners[:, 0]]
+        count, regions = len(mesh), len(REGIONS)
+        points = mesh.index_select(1, self.corners)[..., :2] * (_FEATURE_SIDE / SIDE_PX)
+        across = points[:, regions : 2 * regions] - points[:, :regions]
         axis = across / across.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-        cosine, sine = axis[..., 0], axis[..., 1]
-        rotation = torch.stack([cosine, -sine, sine, cosine], -1).reshape(len(mesh), -1, 2, 2)
-        low, high = (points[:, self.extents] @ rotation).aminmax(dim=2)
-        size = (high - low) * (_CROP_SCALE / _CROP_SIDE)
-        centre = (rotation @ ((low + high) / 2)[..., None])[..., 0]
-        linear = rotation * size[:, :, None, :]
-        offset = centre - linear.sum(-1) * (_CROP_SIDE / 2)
-        return torch.cat([linear, offset[..., None]], -1)
+        rotation = (axis @ self.axes).reshape(count, regions, 2, 2)
+        outline = torch.unflatten(points[:, 2 * regions :], 1, (regions, -1))
+        low, high = (outline @ rotation).aminmax(dim=2)
+        size = high - low
+        corner = torch.sub(low, size, alpha=(_CROP_SCALE - 1) / 2)
+        linear = rotation * (size * (_CROP_SCALE / _CROP_SIDE))[:, :, None, :]
+        return torch.cat([linear, rotation @ corner[..., None]], -1)
 
     def crop(self, features: Tensor, transforms: Tensor) -> Tensor:
-        """Return the features (N, 3 * C, 16, 16) of the three regions; positions outside the features give 0."""
-        count, channels = features.shape[:2]
-        places = self.pixels @ transforms[..., :2].mT + transforms[:, :, None, :, 2] - 0.5
-        last = _FEATURE_SIDE - 1
-        inside = ((places >= 0) & (places <= last)).all(-1)
-        grid = (places * (2 / last) - 1).reshape(count, -1, _CROP_SIDE, 2)
+        """Return the features (N, 3 * C, 16, 16) of the three regions, channels last; positions outside give 0."""
+        count, last = len(features), _FEATURE_SIDE - 1
+        grid = self.pixels @ (transforms * (2 / last) - self.origin).mT
+        grid = grid.masked_fill_(grid.abs().amax(-1, keepdim=True) > 1, _OUTSIDE)
+        grid = grid.reshape(count, -1, _CROP_SIDE, 2)
         cut = F.grid_sample(features, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-        cut = torch.unflatten(cut, 2, (len(REGIONS), _CROP_SIDE)).transpose(1, 2)
-        cut = cut * inside.reshape(count, len(REGIONS), 1, _CROP_SIDE, _CROP_SIDE)
-        return cut.reshape(count, len(REGIONS) * channels, _CROP_SIDE, _CROP_SIDE)
+        cut = torch.unflatten(cut, 2, (-1, _CROP_SIDE)).permute(0, 3, 4, 2, 1)
+        return cut.reshape(count, _CROP_SIDE, _CROP_SIDE, -1).permute(0, 3, 1, 2)
 
     def merge(self, mesh: Tensor, refined: list[Tensor], transforms: Tensor) -> Tensor:
         """Return the mesh (N, 478, 3) with the points of the heads, whose depth is that of the trunk.
