@@ -35,7 +35,12 @@ if TYPE_CHECKING:
 MAX_BATCH: Final = 8
 """Pictures per forward pass; more does not make a CPU faster."""
 DETECTION_FLOOR: Final = 0.2
-"""Smallest score of a detection."""
+"""Smallest score of a detection, in [0, 1].
+
+The mesh decides what is a face, so a low limit costs only time. Measured with limits of 0.2, 0.3, 0.4 and 0.5:
+31 faces in 31 portraits with each; 109, 108, 107 and 106 in 100 news photographs, all of them real; no false face in
+150 pictures without any; 1, 0.8, 0.7 and 0.65 times the time. Of faces cut by the border, 0.5 misses most.
+"""
 SAME_DETECTION_OVERLAP: Final = 0.3
 """Intersection over union from which two boxes show the same face."""
 DETECTORS: Final = {"short": SHORT_RANGE, "full": FULL_RANGE}

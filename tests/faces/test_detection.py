@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+import skimage.data
+from portrait_variants import sample
 
 from sadtalker_ext.faces.detection import (
     DETECTION_CROP_SCALE,
@@ -15,8 +17,9 @@ from sadtalker_ext.faces.detection import (
     merge_crops,
 )
 from sadtalker_ext.faces.face_crop import FaceCrop
-from sadtalker_ext.faces.networks import face_networks
-from sadtalker_ext.geometry.landmarks import FaceBox, overlap
+from sadtalker_ext.faces.mesh_provider import find
+from sadtalker_ext.faces.networks import DETECTION_FLOOR, face_networks
+from sadtalker_ext.geometry.landmarks import FaceBox, oval_box, overlap
 
 SIZES = [(640, 480, 200), (200, 200, 200), (100, 70, 200), (201, 150, 200), (361, 1000, 200), (999, 333, 111)]
 
@@ -131,3 +134,23 @@ def test_a_small_face_is_found_in_a_tile_where_it_is_in_the_picture(astronaut):
     face = min(crops, key=lambda crop: math.dist((crop.x, crop.y), (856, 531)))
     assert math.dist((face.x, face.y), (856, 531)) < 8
     assert 25 < face.side < 60
+
+
+@pytest.mark.parametrize("centre", [(150, 123), (300, 123)])
+def test_a_face_cut_by_the_border_is_found_from_a_low_score(astronaut, centre):
+    picture = sample(astronaut, centre, 160, 256)
+    score = max(face_networks().detect([picture], reach)[0][:, 0].max(initial=0.0) for reach in ("short", "full"))
+    assert DETECTION_FLOOR <= score < 0.5, "MediaPipe's limits, 0.5 and 0.6, would miss it"
+    (face,) = find(picture)
+    assert oval_box(face.mesh).height > 100
+
+
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "brick", "gravel", "clock"])
+def test_low_scores_give_no_face_where_there_is_none(name):
+    picture = getattr(skimage.data, name)()
+    picture = np.ascontiguousarray(np.dstack([picture] * 3) if picture.ndim == 2 else picture)
+    networks = face_networks()
+    regions = [crop for reach in ("short", "full") for crop in detect(networks, [picture], reach)[0]]
+    regions += detect_in_tiles(networks, picture, max(picture.shape) // 4)
+    assert len(regions) >= 2, "the mesh has something to refuse"
+    assert find(picture) == []
