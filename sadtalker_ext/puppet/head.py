@@ -59,6 +59,12 @@ _NECK_STILL: Final = 0.62
 _NECK_WHOLE: Final = -0.06
 """Levels below the chin, in face heights, at which following has ended (the shoulders) and up to which it is whole."""
 
+_BORDER_BAND: Final = 0.3
+"""Width, in face heights, of the band along the border of the picture in which a head that moves away from the border
+is stretched. Its outermost pixels stay, because nothing is known of what lies beyond."""
+_MIN_BAND_PX: Final = 1.0
+"""Narrower bands are left out: there the face itself touches the border."""
+
 
 def rotation_matrix(rotation: Float64Array) -> Float64Array:
     """Return the matrix (3, 3) of pitch, yaw and roll (3,) in radians: roll after pitch after yaw.
@@ -88,7 +94,8 @@ class Head:
     """Soft solid on a grid.
 
     nodes: (rows, columns, 2) pixels. follow: (rows, columns), share of the head's motion in [0, 1]. depth: (rows,
-    columns) pixels away from the camera. pivot: (3,) pixels.
+    columns) pixels away from the camera. pivot: (3,) pixels. hold: (rows, columns, 4), share of a motion away from the
+    left, right, upper and lower border of the picture that is possible; 1 far from the border.
     """
 
     grid: Grid
@@ -97,14 +104,19 @@ class Head:
     depth: Float32Array
     pivot: Float64Array
     height_px: float
+    hold: Float32Array | None = None
 
     def displace(self, rotation: Float64Array, translation: Float64Array) -> Displacement:
         """Return the forward displacement for rotation (3,) in radians and translation (3,) in face heights."""
         shift = self._shift(self.nodes, self.depth, (rotation, translation)) * self.follow[..., None]
+        if self.hold is not None:
+            left, right, top, bottom = np.moveaxis(self.hold, -1, 0)
+            shift[..., 0] *= np.where(shift[..., 0] > 0.0, left, right)
+            shift[..., 1] *= np.where(shift[..., 1] > 0.0, top, bottom)
         return Displacement.on(self.grid, shift.astype(np.float32))
 
     def move_points(self, points: Float64Array, rotation: Float64Array, translation: Float64Array) -> Float64Array:
-        """Return where ``points`` (M, N, 2) of the picture move to; exact where :meth:`displace` interpolates."""
+        """Return where ``points`` (M, N, 2) of the face move to; exact where :meth:`displace` interpolates."""
         known = self.grid.sample(np.stack([self.follow, self.depth], axis=-1), points.astype(np.float32))
         moved: Float64Array = points + self._shift(points, known[..., 1], (rotation, translation)) * known[..., :1]
         return moved
@@ -125,8 +137,11 @@ class Head:
         return np.stack([moved_x - x, moved_y - y], axis=-1)
 
 
-def build_head(face: FaceGeometry, mesh: Float32Array, grid: Grid) -> Head:
-    """Return the head of a face with the mesh (478, 3) in pixels, sampled on ``grid``."""
+def build_head(face: FaceGeometry, mesh: Float32Array, grid: Grid, size_px: tuple[int, int] | None = None) -> Head:
+    """Return the head of a face with the mesh (478, 3) in pixels, sampled on ``grid``.
+
+    size_px: (width, height) of the picture, at whose border the head is held; None: it has no border.
+    """
     nodes = grid.nodes()
     points = nodes.astype(np.float64)
     depth = head_depth(mesh.astype(np.float64), points, face.height_px)
@@ -139,7 +154,21 @@ def build_head(face: FaceGeometry, mesh: Float32Array, grid: Grid) -> Head:
         depth=np.asarray(smooth, np.float32),
         pivot=neck_pivot(face, mesh),
         height_px=face.height_px,
+        hold=None if size_px is None else _border_hold(mesh, points, size_px, _BORDER_BAND * face.height_px),
     )
+
+
+def _border_hold(mesh: Float32Array, points: Float64Array, size_px: tuple[int, int], band_px: float) -> Float32Array:
+    """Return the hold (..., 4) of a head at ``points`` (..., 2) in a picture of (width, height); see :class:`Head`."""
+    oval = mesh[list(topo.FACE_OVAL), :2]
+    holds = []
+    for axis, size in enumerate(size_px):
+        near = (points[..., axis] + 0.5, float(oval[:, axis].min()) + 0.5)
+        far = (size - 0.5 - points[..., axis], size - 0.5 - float(oval[:, axis].max()))
+        for distance, room in (near, far):
+            band = min(band_px, room)
+            holds.append(smooth_ramp(distance, 0.0, band) if band > _MIN_BAND_PX else np.ones_like(distance))
+    return np.stack(holds, axis=-1).astype(np.float32)
 
 
 def neck_pivot(face: FaceGeometry, mesh: NDArray[np.floating[Any]]) -> Float64Array:

@@ -106,7 +106,7 @@ def build_rig(
         face=face,
         face_grid=face_grid,
         fields=fields,
-        head=build_head(face, mesh, head_grid.widened(_DISPLACEMENT_MARGIN_CELLS)),
+        head=build_head(face, mesh, head_grid.widened(_DISPLACEMENT_MARGIN_CELLS), (width, height)),
         head_grid=head_grid,
         matte=matte,
         backdrop=backdrop,

@@ -93,16 +93,20 @@ class StarterEngine:
         from sadtalker_ext.audio.prosody import measure_prosody
         from sadtalker_ext.engines.starter.eyes_and_brows import blink_tracks, brow_track, gaze_tracks
         from sadtalker_ext.engines.starter.head_motion import head_motion
+        from sadtalker_ext.engines.starter.lively_motion import add_breaths, brow_flow, enliven, liveliness
 
         frames = speech.frames
         prosody = measure_prosody(speech.blocks(), frames)
-        seeds = np.random.SeedSequence(style.seed).spawn(4)
-        pose_rng, blink_rng, brow_rng, gaze_rng = (np.random.default_rng(seed) for seed in seeds)
-        rotation, translation = head_motion(self._pose_cvae, prosody, style.pose_style, pose_rng)
+        seeds = np.random.SeedSequence(style.seed).spawn(6)
+        pose_rng, blink_rng, brow_rng, gaze_rng, lean_rng, flow_rng = map(np.random.default_rng, seeds)
+        pose = head_motion(self._pose_cvae, prosody, style.pose_style, pose_rng)
+        amount = liveliness(prosody)
+        rotation, translation = enliven(*pose, lean_rng, amount)
         tracks: dict[tuple[str, ...], Float32Array] = {
-            MOUTH_SHAPES: self._speech_to_motion.predict(speech.blocks(), frames),
+            MOUTH_SHAPES: add_breaths(self._speech_to_motion.predict(speech.blocks(), frames), prosody),
             ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),
             ("brows_up",): brow_track(prosody.emphasis, brow_rng)[:, None],
+            ("brows_up", "brows_down"): amount * brow_flow(frames, flow_rng),
             ("gaze_x", "gaze_y"): gaze_tracks(np.zeros_like(rotation), gaze_rng, prosody.phrase_starts),
         }
         if self._mouth_is_open():

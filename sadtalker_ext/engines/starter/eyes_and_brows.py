@@ -59,19 +59,19 @@ EYE_LAG_S: Final = 0.006
 """Standard deviation of the time lag of each eye in a blink, seconds."""
 BROW_LEAD_S: Final = 0.06
 """Time by which the eyebrows reach their height before the accent, seconds."""
-BROW_GAP_S: Final = 1.2
+BROW_GAP_S: Final = 0.75
 """Shortest time between two raises, seconds."""
-BROW_RISE_S: Final = 0.2
-BROW_FALL_S: Final = 0.45
-BROW_HOLD_S: Final = (0.12, 0.35)
+BROW_RISE_S: Final = 0.18
+BROW_FALL_S: Final = 0.32
+BROW_HOLD_S: Final = (0.06, 0.3)
 """Durations of a raise, seconds; the hold is drawn from a range."""
-BROW_HEIGHT: Final = (0.35, 0.8)
+BROW_HEIGHT: Final = (0.5, 1.0)
 """Range of the height of a raise at full emphasis."""
-BROW_MIN_EMPHASIS: Final = 0.3
+BROW_MIN_EMPHASIS: Final = 0.22
 """Emphasis of the weakest accent that may raise the eyebrows."""
 BROW_FIRST_S: Final = 0.3
 """Earliest start of a raise, seconds."""
-BROW_PROBABILITY: Final = (0.2, 0.6)
+BROW_PROBABILITY: Final = (0.5, 0.5)
 """Probability of a raise: the first value plus the second times the emphasis."""
 BROW_WINDOW_FRAMES: Final = (10, 30)
 """Frames before and after an accent that a raise may cover."""
@@ -170,11 +170,11 @@ def _closure(blink: Blink, times_s: Float64Array) -> Float64Array:
     closing = np.clip((times_s - blink.begin_s) / blink.closing_s, 0.0, 1.0)
     opening_s = blink.begin_s + blink.closing_s + blink.closed_s
     opening = np.clip((times_s - opening_s) / blink.opening_s, 0.0, 1.0)
-    closure: Float64Array = blink.depth * _minimum_jerk(closing) * (1.0 - _minimum_jerk(opening**OPENING_EXPONENT))
+    closure: Float64Array = blink.depth * minimum_jerk(closing) * (1.0 - minimum_jerk(opening**OPENING_EXPONENT))
     return closure
 
 
-def _minimum_jerk(progress: Float64Array) -> Float64Array:
+def minimum_jerk(progress: Float64Array) -> Float64Array:
     """Return the minimum-jerk course from 0 to 1 (Flash and Hogan 1985)."""
     return progress**3 * (10.0 - 15.0 * progress + 6.0 * progress**2)
 
@@ -198,9 +198,9 @@ def brow_track(emphasis: Float32Array, rng: Generator) -> Float32Array:
         if begin_s < free_s or chance > base + slope * float(emphasis[peak]):
             continue
         near = slice(max(0, peak - before), peak + after)
-        rise = _minimum_jerk(np.clip((times_s[near] - begin_s) / BROW_RISE_S, 0.0, 1.0))
-        fall = _minimum_jerk(np.clip((times_s[near] - begin_s - BROW_RISE_S - hold_s) / BROW_FALL_S, 0.0, 1.0))
-        np.maximum(track[near], height * float(emphasis[peak]) * rise * (1.0 - fall), out=track[near])
+        rise = minimum_jerk(np.clip((times_s[near] - begin_s) / BROW_RISE_S, 0.0, 1.0))
+        fall = minimum_jerk(np.clip((times_s[near] - begin_s - BROW_RISE_S - hold_s) / BROW_FALL_S, 0.0, 1.0))
+        np.maximum(track[near], height * float(emphasis[peak]) ** 0.5 * rise * (1.0 - fall), out=track[near])
         free_s = begin_s + BROW_GAP_S
     return track.astype(np.float32)
 

@@ -68,7 +68,7 @@ def head_motion(
     mirrored = rng.random() < MIRROR_PROBABILITY
     pose = _generate(network, prosody_features(prosody), index, noise)[:frames]
     pose *= np.repeat(config.pose_unit, 3)
-    pose = _soft_limit(pose, np.array([*ROTATION_LIMIT_RAD, *TRANSLATION_LIMIT]))
+    pose = soft_limit(pose, np.array([*ROTATION_LIMIT_RAD, *TRANSLATION_LIMIT]))
     if mirrored:
         pose = pose * _MIRROR
     return pose[:, :3].astype(np.float32), pose[:, 3:].astype(np.float32)
@@ -105,7 +105,7 @@ def _generate(network: PoseCvae, features: Float32Array, style: int, noise: Floa
     return eased
 
 
-def _soft_limit(values: Float64Array, limits: Float64Array) -> Float64Array:
+def soft_limit(values: Float64Array, limits: Float64Array) -> Float64Array:
     """Compress values smoothly, so that they stay below ``limits``."""
     limited: Float64Array = limits * np.tanh(values / limits)
     return limited

@@ -68,6 +68,8 @@ POSE_RANGE: Final = (0.4, 0.4, 0.4, 0.5, 0.5, 0.5)
 """Largest pitch, yaw and roll in radians and translations in face heights; the renderer shows smaller ones."""
 STEPS: Final = 5
 """Gauss-Newton steps; the last ones change the shapes by less than 0.01."""
+POSE_STEPS: Final = 3
+"""Steps of a fit of the pose alone."""
 SWEEPS: Final = 30
 """Sweeps of the coordinate descent of a step that ends at a bound."""
 DIFFERENCE: Final = 1e-3
@@ -152,8 +154,8 @@ class MeshFitter:
 
     def __init__(self, neutral: NeutralFace) -> None:
         self.neutral = neutral
-        self._model = LandmarkModel(neutral.mesh)
-        self.face = self._model.face
+        self.model = LandmarkModel(neutral.mesh)
+        self.face = self.model.face
         self._neutral_gaze = self._gaze_position(neutral.mesh)
 
     def fit(self, meshes: Float32Array) -> Motion:
@@ -163,7 +165,7 @@ class MeshFitter:
         for row, mesh in enumerate(meshes):
             start = np.zeros(len(FITTED) + 6)
             start[len(FITTED) :] = np.concatenate(self.measure_pose(mesh))
-            fitted = fit_parameters(self._model, mesh[list(POINTS), :2].astype(np.float64), start)
+            fitted = fit_parameters(self.model, mesh[list(POINTS), :2].astype(np.float64), start)
             expression[row, COLUMNS] = fitted[: len(FITTED)]
             pose[row] = fitted[len(FITTED) :]
         self._measure_eyes(meshes, expression)
@@ -221,6 +223,19 @@ def fit_parameters(model: LandmarkModel, target: Float64Array, start: Float64Arr
         rest = ((target - model.place(found)) * weights).ravel()
         normal = slope @ slope.T + np.diag(penalty)
         found = found + bounded_step(normal, slope @ rest - penalty * found, low - found, high - found)
+    return found
+
+
+def fit_pose(model: LandmarkModel, target: Float64Array, start: Float64Array) -> Float64Array:
+    """Return parameters (P,) with the shapes of ``start`` and the pose that :func:`fit_parameters` looks for."""
+    weights = np.where(np.isin(POINTS, LIPS), LIP_WEIGHT, 1.0)[:, None]
+    found, pose = start.copy(), np.arange(len(FITTED), len(start))
+    for _ in range(POSE_STEPS):
+        placed = model.place(found)
+        changed = [model.place(found + DIFFERENCE * (np.arange(len(found)) == k)) for k in pose]
+        slope = np.stack([((one - placed) * weights).ravel() / DIFFERENCE for one in changed], axis=1)
+        found[pose] += np.linalg.lstsq(slope, ((target - placed) * weights).ravel(), rcond=None)[0]
+        found[pose] = np.clip(found[pose], -np.array(POSE_RANGE), POSE_RANGE)
     return found
 
 

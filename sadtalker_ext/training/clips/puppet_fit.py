@@ -8,14 +8,21 @@ import numpy as np
 
 from sadtalker_ext.engines.sadtalker.coefficients import EXPRESSION, from_motion
 from sadtalker_ext.engines.sadtalker.puppet_coefficients import clip_coefficients, portrait_rotation
-from sadtalker_ext.engines.starter.mesh_motion import MeshFitter, NeutralFace, align_skull
+from sadtalker_ext.engines.starter.mesh_motion import (
+    COLUMNS,
+    POINTS,
+    MeshFitter,
+    NeutralFace,
+    align_skull,
+    fit_pose,
+)
 from sadtalker_ext.geometry.landmarks import Landmarks
 from sadtalker_ext.geometry.measures import eye_opening, mouth_opening
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.puppet import topology as topo
 
 if TYPE_CHECKING:
-    from sadtalker_ext.arrays import Float32Array
+    from sadtalker_ext.arrays import Float32Array, Float64Array
 
 EYE_CORNERS: Final = (33, 133, 362, 263)
 """Mesh points of the corners of the right and left eye, outer right first, outer left last."""
@@ -54,17 +61,26 @@ def find_neutral(meshes: Float32Array) -> NeutralFace:
 
 
 class PuppetFitter(MeshFitter):
-    """Measures shapes of the puppet and the rotation of the skull, relative to a neutral face.
+    """Measures shapes of the puppet in upright faces, and the rotation of the skull, relative to a neutral face.
 
-    :class:`MeshFitter` finds the pose with which the renderer resembles a face; this class measures that of the head.
+    :class:`MeshFitter` finds what makes the renderer resemble a face; there, shapes make up for a head that turns
+    unlike the renderer's. The translation is that with which the renderer resembles the face.
     """
 
     def fit(self, meshes: Float32Array) -> Motion:
         """Return motion (T, 15) of tracked meshes (T, 478, 3); rotation and translation start at the neutral face."""
-        poses = [self.measure_pose(mesh) for mesh in meshes]
-        rotation, translation = (np.array(part, np.float32) for part in zip(*poses, strict=True))
         upright = np.stack([align_skull(mesh, self.neutral.mesh) for mesh in meshes]).astype(np.float32)
-        return super().fit(upright).replace(rotation=rotation, translation=translation)
+        motion = super().fit(upright)
+        pose = [self._fit_pose(mesh, shapes) for mesh, shapes in zip(meshes, motion.expression, strict=True)]
+        rotation, translation = (np.array(part, np.float32) for part in zip(*pose, strict=True))
+        return motion.replace(rotation=rotation, translation=translation)
+
+    def _fit_pose(self, mesh: Float32Array, expression: Float32Array) -> tuple[Float64Array, Float64Array]:
+        """Return rotation (3,) of the skull and translation (3,) of the renderer's head."""
+        rotation, translation = self.measure_pose(mesh)
+        start = np.concatenate([expression[list(COLUMNS)], rotation, translation])
+        found = fit_pose(self.model, mesh[list(POINTS), :2].astype(np.float64), start)
+        return rotation, found[-3:]
 
     def measure_coefficients(self, meshes: Float32Array, crop: Float32Array) -> Float32Array:
         """Return coefficients (T, 73) of tracked meshes (T, 478, 3); crop: (3,) of the clip."""

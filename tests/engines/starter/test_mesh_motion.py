@@ -7,7 +7,14 @@ import pytest
 from scipy.optimize import least_squares, lsq_linear
 
 from sadtalker_ext.engines.starter import mesh_motion
-from sadtalker_ext.engines.starter.mesh_motion import FITTED, POINTS, LandmarkModel, bounded_step, fit_parameters
+from sadtalker_ext.engines.starter.mesh_motion import (
+    FITTED,
+    POINTS,
+    LandmarkModel,
+    bounded_step,
+    fit_parameters,
+    fit_pose,
+)
 from sadtalker_ext.geometry.mean_face import mean_face_mesh
 from sadtalker_ext.puppet.basis import SHAPE_INDEX, SHAPES
 from sadtalker_ext.puppet.expression_fields import LOWER, UPPER
@@ -67,6 +74,13 @@ def test_motion_is_recovered_from_its_landmarks(model, known):
     np.testing.assert_allclose(found[POSE + 3 :], known[POSE + 3 :], atol=0.03)
     error = np.linalg.norm(model.place(found) - model.place(known), axis=1)
     assert error.mean() < 0.006 * FACE_PX
+
+
+@pytest.mark.parametrize("known", MOTIONS)
+def test_pose_is_recovered_for_known_shapes(model, known):
+    start = known.copy()
+    start[POSE:] = 0.0
+    np.testing.assert_allclose(fit_pose(model, model.place(known), start), known, atol=2e-3)
 
 
 def test_fit_is_the_bounded_optimum(model):

@@ -1,0 +1,159 @@
+"""Amount of head motion: from the motion of the network to that of real speakers.
+
+The network was trained on careful motion. Real speakers on video move about twice as far: the mean standard deviations
+of 14 of them (4 to 20 s each) are 2.9, 3.9 and 2.5 degrees of pitch, yaw and roll, and 0.039 and 0.047 face heights of
+the face's centre. THEval (Quignon et al., CVPR 2026) finds the same lack of head motion in most generated videos.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sadtalker_ext.constants import FRAME_RATE_HZ
+from sadtalker_ext.engines.starter.eyes_and_brows import minimum_jerk
+from sadtalker_ext.engines.starter.head_motion import soft_limit
+from sadtalker_ext.puppet.basis import MOUTH_SHAPES
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from sadtalker_ext.arrays import Float32Array, Float64Array
+    from sadtalker_ext.audio.prosody import Prosody
+
+ROTATION_GAIN: Final = (2.4, 1.9, 2.2)
+TRANSLATION_GAIN: Final = (2.3, 1.5, 1.0)
+"""Factors of pitch, yaw, roll and of x, y, z that bring the style "natural" to the amount of real speakers."""
+NOD_DROP: Final = 0.4
+"""Drop of the head in face heights per radian of pitch: people nod with neck and back. In the same videos the height of
+the face and its pitch correlate with 0.79."""
+LEAN: Final = (0.04, 0.028)
+"""Standard deviation of the place, x and y in face heights, that a speaker leans to."""
+LEAN_ROLL: Final = 0.7
+"""Roll of a sideways lean, radians per face height."""
+LEAN_INTERVAL_S: Final = (1.6, 4.5)
+LEAN_MOVE_S: Final = (1.0, 1.8)
+"""Ranges of the time between two changes of the lean and of the duration of a change, seconds."""
+BROW_LEVEL: Final = 0.42
+"""Standard deviation of the level of the brows between accents; positive raises, negative lowers them."""
+BROW_LIMIT: Final = 0.8
+"""Largest level."""
+BROW_INTERVAL_S: Final = (0.25, 0.8)
+BROW_MOVE_S: Final = (0.12, 0.22)
+BROW_SLOWNESS_S: Final = 0.2
+"""Ranges of the time between two changes of this level and of the duration of a small change, and what a change by 1
+adds to it, seconds."""
+BREATH_OPENING: Final = (0.22, 0.46)
+"""Range of the jaw opening of a breath before a phrase."""
+BREATH_SEED: Final = 0
+BREATH_S: Final = (0.45, 0.8)
+"""Range of the duration of a breath; a shorter pause shortens it, seconds."""
+MIN_BREATH_S: Final = 0.2
+"""Shorter breaths are left out, seconds."""
+BREATH_ENDS_S: Final = 0.04
+"""Time before the phrase at which the breath has ended, seconds."""
+BREATH_RISE: Final = 0.55
+"""Share of the breath in which the mouth opens; it closes in the rest."""
+IDLE_LIVELINESS: Final = 0.5
+"""Share of this that a person shows who is not speaking."""
+ROTATION_LIMIT_RAD: Final = (0.2, 0.24, 0.2)
+TRANSLATION_LIMIT: Final = (0.16, 0.16, 0.09)
+"""Asymptotes of the result, just within what the renderer shows undistorted."""
+
+
+def liveliness(prosody: Prosody) -> float:
+    """Return how lively a person is who speaks with this prosody: 1, or :data:`IDLE_LIVELINESS` without speech."""
+    return 1.0 if len(prosody.phrase_starts) else IDLE_LIVELINESS
+
+
+def enliven(
+    rotation: Float32Array, translation: Float32Array, rng: Generator, amount: float = 1.0
+) -> tuple[Float32Array, Float32Array]:
+    """Return head motion (T, 3) in radians and (T, 3) in face heights with the amount of real speakers.
+
+    Rotation and translation are scaled, a nod lowers the head, and the speaker leans to another place every few
+    seconds. The first frame stays zero. amount: 1 for the whole change, 0 for none.
+    """
+    lean = amount * lean_track(len(rotation), rng)
+    turned = rotation * (1.0 + amount * (np.array(ROTATION_GAIN) - 1.0))
+    turned[:, 2] += LEAN_ROLL * lean[:, 0]
+    moved = translation * (1.0 + amount * (np.array(TRANSLATION_GAIN) - 1.0))
+    moved[:, :2] += lean
+    moved[:, 1] += amount * NOD_DROP * turned[:, 0]
+    turned = soft_limit(turned, np.array(ROTATION_LIMIT_RAD))
+    moved = soft_limit(moved, np.array(TRANSLATION_LIMIT))
+    return turned.astype(np.float32), moved.astype(np.float32)
+
+
+def lean_track(frames: int, rng: Generator) -> Float64Array:
+    """Return the place (frames, 2), x and y in face heights, that a speaker leans to; zero in the first frame.
+
+    Each change is a minimum-jerk movement from one place to the next.
+    """
+    track = np.zeros((frames, 2))
+    place, start_s = np.zeros(2), 0.0
+    times_s = np.arange(frames) / FRAME_RATE_HZ
+    while start_s < frames / FRAME_RATE_HZ:
+        target = rng.normal(0.0, LEAN)
+        move_s, interval_s = rng.uniform(*LEAN_MOVE_S), rng.uniform(*LEAN_INTERVAL_S)
+        end_s = start_s + max(interval_s, move_s)
+        near = slice(int(start_s * FRAME_RATE_HZ), int(end_s * FRAME_RATE_HZ) + 1)
+        progress = minimum_jerk(np.clip((times_s[near] - start_s) / move_s, 0.0, 1.0))
+        track[near] = place + progress[:, None] * (target - place)
+        place, start_s = target, end_s
+    return track
+
+
+def brow_flow(frames: int, rng: Generator) -> Float32Array:
+    """Return small movements of the coefficients brows_up and brows_down, (frames, 2) in [0, 1], that never rest long.
+
+    The brows of a speaker move all the time, not only at accents; the first frame is zero.
+    """
+    track = np.zeros(frames)
+    level, start_s = 0.0, 0.0
+    times_s = np.arange(frames) / FRAME_RATE_HZ
+    while start_s < frames / FRAME_RATE_HZ:
+        target = float(np.clip(rng.normal(0.0, BROW_LEVEL), -BROW_LIMIT, BROW_LIMIT))
+        move_s = rng.uniform(*BROW_MOVE_S) + BROW_SLOWNESS_S * abs(target - level)
+        interval_s = rng.uniform(*BROW_INTERVAL_S)
+        end_s = start_s + max(interval_s, move_s)
+        near = slice(int(start_s * FRAME_RATE_HZ), int(end_s * FRAME_RATE_HZ) + 1)
+        progress = minimum_jerk(np.clip((times_s[near] - start_s) / move_s, 0.0, 1.0))
+        track[near] = level + progress * (target - level)
+        level, start_s = target, end_s
+    flow: Float32Array = np.stack([np.maximum(track, 0.0), np.maximum(-track, 0.0)], axis=1).astype(np.float32)
+    return flow
+
+
+def add_breaths(mouth: Float32Array, prosody: Prosody) -> Float32Array:
+    """Return mouth coefficients (T, 8), in the order of MOUTH_SHAPES, with the lips parted for a breath before phrases.
+
+    Speakers breathe in through the mouth in pauses of speech. Without a pause between two phrases nothing changes. The
+    mouth depends on the voice only, so the random numbers have a fixed seed.
+    """
+    breath = breath_track(prosody, np.random.default_rng(BREATH_SEED))
+    parted = np.minimum(breath / BREATH_OPENING[0], 1.0)
+    breathing = mouth.copy()
+    jaw, closed = MOUTH_SHAPES.index("jaw_open"), MOUTH_SHAPES.index("lips_closed")
+    breathing[:, jaw] = np.maximum(mouth[:, jaw], breath)
+    breathing[:, closed] = mouth[:, closed] * (1.0 - parted)
+    return breathing
+
+
+def breath_track(prosody: Prosody, rng: Generator) -> Float32Array:
+    """Return the jaw opening (T,) of the breaths: in each pause, until just before the next phrase."""
+    track = np.zeros(len(prosody))
+    times_s = np.arange(len(prosody)) / FRAME_RATE_HZ
+    for end, start in zip([0, *prosody.phrase_ends], prosody.phrase_starts, strict=False):
+        opening, length_s = rng.uniform(*BREATH_OPENING), rng.uniform(*BREATH_S)
+        end_s, start_s = float(end) / FRAME_RATE_HZ, float(start) / FRAME_RATE_HZ - BREATH_ENDS_S
+        begin_s = max(start_s - length_s, end_s)
+        if start_s - begin_s < MIN_BREATH_S:
+            continue
+        near = slice(int(begin_s * FRAME_RATE_HZ), int(start_s * FRAME_RATE_HZ) + 2)
+        middle_s = begin_s + BREATH_RISE * (start_s - begin_s)
+        rise = minimum_jerk(np.clip((times_s[near] - begin_s) / (middle_s - begin_s), 0.0, 1.0))
+        fall = minimum_jerk(np.clip((times_s[near] - middle_s) / (start_s - middle_s), 0.0, 1.0))
+        track[near] = opening * rise * (1.0 - fall)
+    return track.astype(np.float32)

@@ -1,0 +1,133 @@
+"""Amount of motion: that of real speakers, smooth, and only where it belongs."""
+
+import numpy as np
+import pytest
+
+from sadtalker_ext.audio.prosody import Prosody
+from sadtalker_ext.engines.starter import lively_motion
+from sadtalker_ext.engines.starter.head_motion import head_motion
+from sadtalker_ext.engines.starter.lively_motion import (
+    add_breaths,
+    breath_track,
+    brow_flow,
+    enliven,
+    lean_track,
+    liveliness,
+)
+from sadtalker_ext.metrics.motion import fast_share
+from sadtalker_ext.puppet.basis import MOUTH_SHAPES
+from sadtalker_ext.training.starter.head_motion_data import simulate_prosody
+from sadtalker_ext.weights.starter import load_pose_cvae
+
+MINUTE = 1500
+REAL_DEG = (2.9, 3.9, 2.5)
+REAL_HEIGHTS = (0.039, 0.047)
+"""Mean standard deviations of 14 speakers on video: pitch, yaw, roll, and x and y of the face's centre."""
+JAW, CLOSED = MOUTH_SHAPES.index("jaw_open"), MOUTH_SHAPES.index("lips_closed")
+CENTRE_ABOVE_PIVOT, CENTRE_BEFORE_PIVOT = 0.42, 0.17
+"""Where the centre of the face is, seen from the neck about which it turns, in face heights."""
+
+
+@pytest.fixture(scope="module")
+def clips():
+    """Head motion in 16 clips of ten seconds, before and after."""
+    network = load_pose_cvae()
+    motions = []
+    for seed in range(16):
+        prosody = simulate_prosody(250, np.random.default_rng(seed))
+        plain = head_motion(network, prosody, "natural", np.random.default_rng(seed))
+        motions.append((plain, enliven(*plain, np.random.default_rng(seed))))
+    return motions
+
+
+def rng():
+    return np.random.default_rng(3)
+
+
+def prosody_with(starts, ends, frames=200):
+    flat = np.zeros(frames, np.float32)
+    names = dict.fromkeys(Prosody.__dataclass_fields__, flat)
+    edges = {"phrase_starts": np.array(starts, np.int64), "phrase_ends": np.array(ends, np.int64)}
+    return Prosody(**{**names, **edges})
+
+
+def test_head_moves_as_much_as_that_of_real_speakers(clips):
+    angles, places = [], []
+    for _, (rotation, translation) in clips:
+        angles.append(np.rad2deg(rotation).std(axis=0))
+        x = translation[:, 0] + CENTRE_ABOVE_PIVOT * rotation[:, 2] + CENTRE_BEFORE_PIVOT * rotation[:, 1]
+        y = translation[:, 1] + CENTRE_BEFORE_PIVOT * rotation[:, 0]
+        places.append((x.std(), y.std()))
+    np.testing.assert_allclose(np.mean(angles, axis=0), REAL_DEG, rtol=0.35)
+    np.testing.assert_allclose(np.mean(places, axis=0), REAL_HEIGHTS, rtol=0.35)
+
+
+def test_nods_lower_the_head(clips):
+    r = [np.corrcoef(rotation[:, 0], translation[:, 1])[0, 1] for _, (rotation, translation) in clips]
+    assert np.mean(r) > 0.4
+
+
+def test_lively_motion_is_smooth_limited_and_starts_in_the_source_pose(clips):
+    for _, (rotation, translation) in clips:
+        assert np.all(rotation[0] == 0)
+        assert np.all(translation[0] == 0)
+        assert np.all(np.abs(rotation) < lively_motion.ROTATION_LIMIT_RAD)
+        assert np.all(np.abs(translation) < lively_motion.TRANSLATION_LIMIT)
+        assert fast_share(rotation) < 0.03
+        assert np.abs(np.diff(translation, axis=0)).max() < 0.035
+
+
+def test_no_amount_changes_only_the_limits(clips):
+    rotation, translation = clips[0][0]
+    still, placed = enliven(rotation, translation, rng(), amount=0.0)
+    np.testing.assert_allclose(still, rotation, atol=0.012)
+    np.testing.assert_allclose(placed, translation, atol=0.015)
+
+
+@pytest.mark.parametrize(("track", "spread"), [(lean_track, 0.028), (brow_flow, 0.15)])
+def test_tracks_have_any_length_and_do_not_drift(track, spread):
+    for frames in (0, 1, 2, 30):
+        assert track(frames, rng()).shape == (frames, 2)
+        assert np.all(track(frames, rng())[:1] == 0)
+    long = track(30 * MINUTE, rng())
+    assert long.std() > spread
+    assert np.abs(np.diff(long, axis=0)).max() < 0.35
+    minutes = long.reshape(30, MINUTE, 2).mean(axis=1)
+    assert np.abs(np.polyfit(np.arange(30), minutes, 1)[0] * 29).max() < 0.1
+
+
+def test_brows_rise_or_fall_but_not_both():
+    flow = brow_flow(MINUTE, rng())
+    assert flow.min() == 0
+    assert flow.max() <= 1
+    assert np.all(flow.min(axis=1) == 0)
+    assert np.all((flow > 0.2).mean(axis=0) > 0.1)
+
+
+def test_breaths_come_in_pauses_only():
+    prosody = prosody_with([0, 60, 120], [40, 116, 200])
+    track = breath_track(prosody, rng())
+    assert set(np.flatnonzero(track)) <= set(range(40, 60))
+    low, high = lively_motion.BREATH_OPENING
+    assert 0.8 * low < track.max() <= high
+    assert np.all(breath_track(prosody_with([], []), rng()) == 0)
+    assert np.all(breath_track(prosody_with([0], [200]), rng()) == 0)
+    assert breath_track(prosody_with([50], [200]), rng())[20:50].max() > 0.8 * low
+
+
+def test_breaths_part_closed_lips_and_leave_speech_alone():
+    prosody = prosody_with([0, 60], [40, 200])
+    mouth = np.full((200, len(MOUTH_SHAPES)), 0.05, np.float32)
+    mouth[:, CLOSED] = 1.0
+    breathing = add_breaths(mouth, prosody)
+    outside = np.r_[0:40, 60:200]
+    np.testing.assert_array_equal(breathing[outside], mouth[outside])
+    peak = int(breathing[:, JAW].argmax())
+    assert breathing[peak, CLOSED] < 0.1
+    others = [column for column in range(len(MOUTH_SHAPES)) if column not in (JAW, CLOSED)]
+    np.testing.assert_array_equal(breathing[:, others], mouth[:, others])
+
+
+def test_people_who_do_not_speak_are_calmer():
+    assert liveliness(prosody_with([0], [200])) == 1
+    assert 0 < liveliness(prosody_with([], [])) < 1
