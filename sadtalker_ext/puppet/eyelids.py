@@ -80,17 +80,19 @@ class LidGeometry:
     """Sizes of one eye's lids in pixels.
 
     opening_px: largest distance between the lids. fold_px: height of the skin that stretches above the upper lid.
-    half_px: half the width of the eye.
+    half_px: half the width of the eye. drawn: whether the upper lid is flat skin and nothing stretches above it.
     """
 
     opening_px: float
     fold_px: float
     half_px: float
+    drawn: bool
 
     @classmethod
     def measure(cls, frame: EyeFrame) -> LidGeometry:
         """Return the sizes of the lids of an eye."""
-        return cls(frame.opening_px, _FOLD_SHARE * frame.crease_px, frame.half_px)
+        fold_px = _LASH_BAND * frame.opening_px if frame.drawn else _FOLD_SHARE * frame.crease_px
+        return cls(frame.opening_px, fold_px, frame.half_px, frame.drawn)
 
     def close(self, upper: BackendArray, lower: BackendArray, blink: float, xp: ModuleType) -> Lids:
         """Return the lids at ``blink``, 0 to 1, for the heights of the lid edges in the source."""
@@ -127,6 +129,10 @@ class LidGeometry:
         The more the skin stretches, the larger the share: stretched lashes and creases would look smeared.
         """
         top = lids.upper - self.fold_px
+        if self.drawn:
+            bottom = lids.upper_now - _LASH_BAND * self.opening_px
+            flat = xp.clip(v - top + _HALF_PIXEL, 0.0, 1.0) * xp.clip(bottom - v + _HALF_PIXEL, 0.0, 1.0)
+            return flat, v
         travel = lids.upper_now - lids.upper
         along = xp.clip((v - top) / xp.clip(lids.upper_now - top, _MIN_STRETCHED_PX, UNLIMITED), 0.0, 1.0)
         stretch = xp.clip(_SMOOTH_RATE * travel / (self.fold_px + _MIN_STRETCHED_PX), 0.0, 1.0)
@@ -138,6 +144,8 @@ class LidGeometry:
 
     def skin_shade(self, v: BackendArray, lids: Lids, blink: float, xp: ModuleType) -> BackendArray:
         """Return the factor of the skin's levels by the lash line and the crease."""
+        if self.drawn:  # the drawn lash line moves with the lid
+            return xp.ones_like(v)
         opening = xp.clip(lids.lower - lids.upper, 0.0, UNLIMITED)
         thickness = max(_LASH_THICKNESS * self.opening_px, _MIN_LASH_PX)
         wide = xp.clip(opening / (_WIDE_SHARE * self.opening_px + _MIN_STRETCHED_PX), 0.0, 1.0)

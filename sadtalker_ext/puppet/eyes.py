@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from sadtalker_ext.puppet.eyelid_skin import smooth_skin
+from sadtalker_ext.puppet.eyelid_skin import lid_skin
 from sadtalker_ext.puppet.eyelids import UNLIMITED, LidGeometry
 
 if TYPE_CHECKING:
-    from sadtalker_ext.arrays import Image
+    from sadtalker_ext.arrays import Float64Array, Image
     from sadtalker_ext.puppet.backend_array import BackendArray
     from sadtalker_ext.puppet.face_geometry import EyeFrame
     from sadtalker_ext.puppet.imaging import Imaging, Texture
@@ -30,6 +30,10 @@ _MIN_EDGE_PX: Final = 0.6
 """Width of the soft edge between lid and eyeball, in half eye widths, and its minimum."""
 _GAZE_EDGES: Final = 2.0
 """Width of the edge for gaze without a blink, in widths of that edge."""
+_DRAWN_EDGE: Final = 0.25
+_DRAWN_GAZE: Final = 0.5
+"""Width of that edge in large drawn eyes, in half eye widths, and the share of the travel at which their irises move:
+they fill the eye."""
 
 # The box around an eye, in half eye widths or openings.
 _GAZE_ACROSS: Final = 1.05
@@ -67,12 +71,15 @@ class EyeState(NamedTuple):
 class Eye:
     """One eye of a portrait, with its lid curves as tables of the imaging backend."""
 
-    def __init__(self, frame: EyeFrame, picture: Image, imaging: Imaging) -> None:
+    def __init__(
+        self, frame: EyeFrame, picture: Image, imaging: Imaging, flat_skin: Float64Array | None = None
+    ) -> None:
+        """Prepare an eye; ``flat_skin`` is the skin's colour (3,) in a drawing."""
         self.frame = frame
         self._lids = LidGeometry.measure(frame)
         self._upper = imaging.array(frame.upper.values.astype(np.float32))
         self._lower = imaging.array(frame.lower.values.astype(np.float32))
-        self._lid_skin = smooth_skin(frame, picture, imaging)
+        self.lid_skin = lid_skin(frame, picture, imaging, flat_skin)
 
     def reach_px(self, blinks: bool) -> tuple[float, float]:
         """Return half the width and half the height of the box that lids (or gaze alone) can change."""
@@ -91,19 +98,28 @@ class Eye:
         shift_t, shift_v = self._gaze_shift(t, v, state, xp)
         edge_px = max(_MIN_EDGE_PX, _EDGE * self.frame.half_px)
         if not state.blinks:
-            inside = _eyeball_share(v, (upper, lower), _GAZE_EDGES * edge_px, xp)
+            gaze_edge_px = _DRAWN_EDGE * self.frame.half_px if self.frame.drawn else _GAZE_EDGES * edge_px
+            inside = _eyeball_share(v, (upper, lower), gaze_edge_px, xp)
             return self._sample(picture, t - shift_t * inside, v - shift_v * inside, imaging)
         geometry = self._lids
         lids = geometry.close(upper, lower, state.blink, xp)
-        skin = self._sample(picture, t, geometry.skin_source(v, lids, xp), imaging)
+        source_v = geometry.skin_source(v, lids, xp)
+        skin = self._sample(picture, t, source_v, imaging)
         smooth_share, smooth_v = geometry.smooth_skin(v, lids, xp)
-        smooth = self._sample(self._lid_skin, t, smooth_v, imaging)
-        skin = skin * (1.0 - smooth_share)[..., None] + smooth * smooth_share[..., None]
+        smooth, rims = self._sample(self.lid_skin.smooth, t, smooth_v, imaging), self.lid_skin.rims
+        share = smooth_share[..., None]
+        if rims is not None:
+            share = xp.maximum(share, self._sample(rims, t, source_v, imaging))
+        skin = skin * (1.0 - share) + smooth * share
         skin = skin * geometry.skin_shade(v, lids, state.blink, xp)[..., None]
         ball = self._sample(picture, t - shift_t, v - shift_v, imaging)
         shade = geometry.eyeball_shade(v, lids, state.blink, xp)
         covered = 1.0 - _eyeball_share(v, (lids.upper_now, lids.lower_now), edge_px, xp)
-        return skin * covered[..., None] + ball * ((1.0 - covered) * shade)[..., None]
+        levels = skin * covered[..., None] + ball * ((1.0 - covered) * shade)[..., None]
+        if rims is None:
+            return levels
+        rim = self._sample(rims, t, v, imaging)
+        return levels * (1.0 - rim) + self._sample(picture, t, v, imaging) * rim
 
     def _curve(self, table: BackendArray, t: BackendArray, xp: ModuleType) -> BackendArray:
         """Return the tabulated lid height at ``t``, linear between the entries."""
@@ -123,10 +139,8 @@ class Eye:
         outside = xp.clip(distance - _IRIS_WHOLE * iris.radius_px, 0.0, UNLIMITED)
         weight = xp.exp(-((outside / (_IRIS_FADE * iris.radius_px)) ** 2))
         across, down = GAZE_REACH
-        return (
-            state.gaze_x * across * self.frame.half_px * weight,
-            state.gaze_y * down * self.frame.half_px * weight,
-        )
+        reach_px = self.frame.half_px * (_DRAWN_GAZE if self.frame.drawn else 1.0)
+        return state.gaze_x * across * reach_px * weight, state.gaze_y * down * reach_px * weight
 
     def _sample(self, texture: Texture, t: BackendArray, v: BackendArray, imaging: Imaging) -> BackendArray:
         """Return the levels (h, w, 3) at the eye's coordinates ``t`` and ``v``."""

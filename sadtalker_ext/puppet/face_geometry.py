@@ -81,7 +81,8 @@ class Iris(NamedTuple):
 class EyeFrame:
     """One eye: local axes with the origin midway between its corners, lid curves v(t), and the iris.
 
-    crease_px: distance from the upper lid up to the brow, whose skin can cover the closing eye.
+    crease_px: distance from the upper lid up to the brow, whose skin can cover the closing eye. drawn: whether it is a
+    large eye of a drawing, whose lids are flat skin instead of stretched one.
     """
 
     axes: Axes
@@ -90,6 +91,7 @@ class EyeFrame:
     lower: Curve
     iris: Iris
     crease_px: float
+    drawn: bool = False
 
     @property
     def opening_px(self) -> float:

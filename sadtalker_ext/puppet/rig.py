@@ -10,6 +10,7 @@ import numpy as np
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.backdrop import fill_background, person_mask, soft_matte
 from sadtalker_ext.puppet.drawing import is_drawing
+from sadtalker_ext.puppet.drawn_eyes import cheek_colour, refine_drawn_eyes
 from sadtalker_ext.puppet.expression_fields import build_fields
 from sadtalker_ext.puppet.eyes import Eye
 from sadtalker_ext.puppet.face_geometry import measure_face
@@ -89,6 +90,10 @@ def build_rig(
     """Return the rig of a portrait: picture (H, W, 3) RGB, mesh (478, 3) pixels, person (H, W) in [0, 1] or None."""
     height, width = picture.shape[:2]
     face = refine_seam(picture, measure_face(mesh))
+    drawn = is_drawing(picture, face, mesh)
+    flat_skin = cheek_colour(picture, mesh) if drawn else None
+    if drawn:
+        face = refine_drawn_eyes(picture, face, mesh)
     centre = mesh[list(topo.FACE_OVAL), :2].astype(np.float64).mean(0)
     face_grid = Grid.cover(_box(face, centre, _FACE_REACH), _FACE_NODES)
     fields = np.ascontiguousarray(build_fields(face, face_grid.nodes().astype(np.float64)).swapaxes(0, 1), np.float32)
@@ -110,9 +115,9 @@ def build_rig(
         head_grid=head_grid,
         matte=matte,
         backdrop=backdrop,
-        mouth=build_mouth(picture, face, imaging, drawn=is_drawing(picture, face, mesh)),
-        left_eye=Eye(face.left_eye, picture, imaging),
-        right_eye=Eye(face.right_eye, picture, imaging),
+        mouth=build_mouth(picture, face, imaging, drawn=drawn),
+        left_eye=Eye(face.left_eye, picture, imaging, flat_skin),
+        right_eye=Eye(face.right_eye, picture, imaging, flat_skin),
         mouth_outline=_mouth_outline(face),
         mouth_covered=mouth_covered,
     )

@@ -35,6 +35,8 @@ CHIN: Final = 152
 NOSE_BOTTOM: Final = 2
 CHEEK_RIGHT: Final = 234
 CHEEK_LEFT: Final = 454
+CHEEK_SKIN: Final = (36, 50, 101, 118, 187, 205, 266, 280, 330, 347, 411, 425)
+"""Points on both cheeks, away from eyes, nose and mouth."""
 FACE_OVAL: Final = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,

@@ -1,0 +1,91 @@
+"""Blinks of large drawn eyes and beneath glasses."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from puppet_portraits import STILL, mesh_of, picture_of, shape
+
+from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.renderer import PortraitRenderer
+
+SCALE = 3
+"""The astronaut's face is enlarged, so that eyes have enough pixels."""
+SKIN_RGB = (250, 225, 205)
+IRIS_RGB = (40, 60, 190)
+BLINK = {"blink_left": 1.0, "blink_right": 1.0}
+EYES = ((topo.LEFT_EYE_UPPER, topo.LEFT_EYE_LOWER), (topo.RIGHT_EYE_UPPER, topo.RIGHT_EYE_LOWER))
+
+
+@pytest.fixture(scope="module")
+def mesh() -> np.ndarray:
+    return mesh_of("astronaut") * np.float32(SCALE)
+
+
+@pytest.fixture(scope="module")
+def photograph() -> np.ndarray:
+    return cv2.resize(picture_of("astronaut"), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
+
+
+def eye_box(mesh: np.ndarray, chains: tuple) -> tuple[tuple[int, int], int]:
+    """Return the middle of an eye and half its width in pixels."""
+    corners = mesh[[chains[0][0], chains[0][-1]], :2]
+    middle = np.rint(corners.mean(axis=0)).astype(int)
+    return (int(middle[0]), int(middle[1])), round(float(np.hypot(*(corners[1] - corners[0]))) / 2.0)
+
+
+def draw_face(mesh: np.ndarray, height: float) -> np.ndarray:
+    """Return flat skin with eyes that are ``height`` times as high as wide."""
+    picture = np.full((512 * SCALE, 512 * SCALE, 3), SKIN_RGB, np.uint8)
+    for chains in EYES:
+        middle, half = eye_box(mesh, chains)
+        cv2.ellipse(picture, middle, (half, int(half * height)), 0, 0, 360, IRIS_RGB, -1)
+    return picture
+
+
+def iris_pixels(picture: np.ndarray) -> int:
+    return int((np.abs(picture.astype(int) - IRIS_RGB).max(axis=-1) < 40).sum())
+
+
+def test_a_blink_covers_large_drawn_eyes(mesh):
+    picture = draw_face(mesh, 1.0)
+    renderer = PortraitRenderer(picture, mesh)
+    assert renderer.rig.left_eye.frame.drawn
+    assert renderer.rig.right_eye.frame.drawn
+    closed = renderer.render_frame(shape(**BLINK), STILL, STILL)
+    # what remains is the lash line: the upper border of the eye, moved down
+    assert iris_pixels(closed) < 0.2 * iris_pixels(picture)
+    half_closed = renderer.render_frame(shape(blink_left=0.5, blink_right=0.5), STILL, STILL)
+    assert iris_pixels(closed) < iris_pixels(half_closed) < iris_pixels(picture)
+
+
+def test_drawn_eyes_of_usual_height_keep_the_lids_of_the_landmarks(mesh):
+    assert not PortraitRenderer(draw_face(mesh, 0.4), mesh).rig.left_eye.frame.drawn
+
+
+def test_rims_of_glasses_stay_while_the_lids_close(mesh, photograph):
+    rims = np.zeros(photograph.shape[:2], np.uint8)
+    for chains in EYES:
+        (x, y), half = eye_box(mesh, chains)
+        reach = (int(1.7 * half), int(1.2 * half))
+        cv2.ellipse(rims, (x, y + int(0.3 * half)), reach, 0, 0, 360, 255, max(half // 6, 2), cv2.LINE_AA)
+    share = (rims / 255.0)[..., None]
+    picture = (photograph * (1.0 - share) + 20 * share).astype(np.uint8)
+    renderer = PortraitRenderer(picture, mesh)
+    frame = renderer.render_frame(shape(**BLINK), STILL, STILL)
+    moved = np.abs(frame.astype(int) - picture).max(axis=-1)
+    assert np.percentile(moved[rims > 200], 99) < 12
+    dark = frame.max(axis=-1) < 50
+    near = cv2.dilate(rims, np.ones((5, 5), np.uint8)) > 0
+    lids = np.zeros_like(rims)
+    for chains in EYES:
+        (x, y), half = eye_box(mesh, chains)
+        lids[y - half : y - half // 8, x - half : x + half] = 1
+    assert not (dark & ~near & (lids > 0)).any()
+
+
+def test_a_face_without_glasses_has_no_rims(mesh, photograph):
+    renderer = PortraitRenderer(photograph, mesh)
+    for eye in (renderer.rig.left_eye, renderer.rig.right_eye):
+        assert eye.lid_skin.rims is None
