@@ -23,7 +23,14 @@ from sadtalker_ext.puppet.basis import SHAPE_INDEX, SHAPES
 from sadtalker_ext.puppet.expression_fields import LOWER, UPPER, build_fields, clamp_expression, field_weights
 from sadtalker_ext.puppet.eyes import GAZE_REACH
 from sadtalker_ext.puppet.face_geometry import measure_face
-from sadtalker_ext.puppet.head import CAMERA_DISTANCE, build_head, clamp_pose, neck_pivot
+from sadtalker_ext.puppet.head import (
+    CAMERA_DISTANCE,
+    ROTATION_LIMITS_RAD,
+    TRANSLATION_LIMIT,
+    build_head,
+    clamp_pose,
+    neck_pivot,
+)
 from sadtalker_ext.puppet.warp import Box, Grid
 
 if TYPE_CHECKING:
@@ -64,8 +71,10 @@ FITTED: Final = (
     _Shape("brows_up", 0.5), _Shape("brows_down", 0.5), _Shape("mouth_neutral", 2.0),
 )  # fmt: skip
 COLUMNS: Final = tuple(SHAPE_INDEX[shape.name] for shape in FITTED)
-POSE_RANGE: Final = (0.4, 0.4, 0.4, 0.5, 0.5, 0.5)
-"""Largest pitch, yaw and roll in radians and translations in face heights; the renderer shows smaller ones."""
+POSE_RANGE: Final = (*ROTATION_LIMITS_RAD, *(TRANSLATION_LIMIT,) * 3)
+"""Largest pitch, yaw and roll in radians and translations in face heights; beyond, the renderer does not change."""
+HALVINGS: Final = 5
+"""How often a step that would increase the error is halved."""
 STEPS: Final = 5
 """Gauss-Newton steps; the last ones change the shapes by less than 0.01."""
 POSE_STEPS: Final = 3
@@ -217,12 +226,21 @@ def fit_parameters(model: LandmarkModel, target: Float64Array, start: Float64Arr
     low, high, penalty = _bounds()
     weights = np.where(np.isin(POINTS, LIPS), LIP_WEIGHT, 1.0)[:, None] / (model.face.height_px * LANDMARK_SIGMA)
     found = np.clip(start, low, high)
+
+    def error(parameters: Float64Array) -> float:
+        return float((((model.place(parameters) - target) * weights) ** 2).sum() + penalty @ parameters**2)
+
     for _ in range(STEPS):
         steps = np.where(found + DIFFERENCE > high, -DIFFERENCE, DIFFERENCE)
         slope = (model.derivative(found, steps) * weights).reshape(len(found), -1)
         rest = ((target - model.place(found)) * weights).ravel()
         normal = slope @ slope.T + np.diag(penalty)
-        found = found + bounded_step(normal, slope @ rest - penalty * found, low - found, high - found)
+        step = bounded_step(normal, slope @ rest - penalty * found, low - found, high - found)
+        lengths = (0.5**halving for halving in range(HALVINGS + 1))
+        length = next((one for one in lengths if error(found + one * step) < error(found)), 0.0)
+        if length == 0.0:
+            break
+        found = found + length * step
     return found
 
 

@@ -76,6 +76,19 @@ def test_motion_is_recovered_from_its_landmarks(model, known):
     assert error.mean() < 0.006 * FACE_PX
 
 
+def test_fit_does_not_diverge_beyond_what_the_renderer_shows(model):
+    """Without limits and halved steps, some frames of a head that moves far ended on the wrong side of the picture."""
+    known = parameters(pose=(-0.2, -0.13, 0.18, 0.05, -0.13, -0.28), pucker=0.8, smile=0.7, upper_lip_raise=0.4)
+    start = parameters(pose=(-0.3, -0.13, 0.19, 0.05, -0.13, -0.45))
+    found = fit_parameters(model, model.place(known), start)
+    error = np.linalg.norm(model.place(found) - model.place(known), axis=1)
+    assert error.mean() < 0.01 * FACE_PX
+    for sign in (-1.0, 1.0):
+        far = fit_parameters(model, model.place(known) + sign * np.array([150.0, 0.0]), start)
+        assert np.all(np.abs(far[POSE:]) <= mesh_motion.POSE_RANGE)
+        assert np.sign(far[POSE + 3]) == sign
+
+
 @pytest.mark.parametrize("known", MOTIONS)
 def test_pose_is_recovered_for_known_shapes(model, known):
     start = known.copy()
