@@ -48,7 +48,8 @@ def compose_mouth(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     upper_rim = 1.0 - rim * _UPPER_RIM.evaluate(xp.clip(from_upper, -1.0, 0.0), xp)
     lower_rim = 1.0 - _LOWER_RIM_SHARE * rim * _LOWER_RIM.evaluate(xp.clip(from_lower, 0.0, 1.0), xp)
     uncovered = 1.0 - above - below
-    gap = uncovered * xp.clip((_CORNER_U - xp.abs(maps.lip_u)) / _CORNER_FADE, 0.0, 1.0)
+    open_share = (1.0 - state.sealed) * xp.clip((_CORNER_U - xp.abs(maps.lip_u)) / _CORNER_FADE, 0.0, 1.0)
+    gap = uncovered * open_share
     joint = 0.5 * (uncovered - gap)
     upper = imaging.to_float(imaging.sample(picture, maps.upper_points)) * (upper_rim * (above + joint))[..., None]
     lower = imaging.to_float(imaging.sample(picture, maps.lower_points)) * (lower_rim * (below + joint))[..., None]

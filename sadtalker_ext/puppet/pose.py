@@ -20,6 +20,7 @@ from sadtalker_ext.puppet.eyes import EyeState
 from sadtalker_ext.puppet.head import clamp_pose
 from sadtalker_ext.puppet.mouth_fields import UPPER_LIP_CLOSES
 from sadtalker_ext.puppet.mouth_maps import MouthMaps, MouthState
+from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.warp import Box, Displacement
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _STEEPEST: Final = 4.0
 """Largest ratio of vertical distance and distance from a lip's edge; beyond, the grid does not resolve the edge."""
 _APART: Final = 0.05
 """Opening, in face heights, at which parted lips have lost the shadow of the seam between closed ones."""
+_SEALS_FROM: Final = 0.85
+"""Value of lips_closed from which soft lip edges no longer show the interior between them; at 1 they show nothing."""
 _PARALLAX_YAW: Final = 0.07
 _PARALLAX_PITCH: Final = 0.05
 """Depth of the teeth behind the lips, in face heights, as it shows when the head turns and nods."""
@@ -128,13 +131,14 @@ class Pose:
         opened = max(parted - weight["close_opened"], 0.0)
         closing = weight["close_source"] * self.rig.mouth.gap
         press = max(self._value("lips_closed") - _PRESS_FROM, 0.0) / (1.0 - _PRESS_FROM) * _PRESS_ROLL
-        apart = min((opened + closing) / _APART, 1.0)
+        apart = min(opened / _APART, 1.0)
         upper_band, lower_band = self.rig.mouth.dark_bands
         pitch, yaw = float(self.rotation[0]), float(self.rotation[1])
         return MouthState(
             jaw=weight["jaw"] * _TEETH_FOLLOW - (1.0 - UPPER_LIP_CLOSES) * closing,
             opened=opened + closing,
             raised=weight["part_upper"],
+            sealed=float(smooth_ramp(self.expression[SHAPE_INDEX["lips_closed"]], _SEALS_FROM, 1.0)),
             roll_upper=press * mouth.upper_thickness_px / unit + apart * upper_band,
             roll_lower=rolled + press * mouth.lower_thickness_px / unit + apart * lower_band,
             parallax_u=_PARALLAX_YAW * float(np.sin(yaw)) * 2.0 * unit / mouth.width_px,

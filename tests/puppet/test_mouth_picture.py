@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from puppet_portraits import STILL, mesh_of, picture_of, shape
+from puppet_portraits import NAMES, STILL, mesh_of, picture_of, shape
 
 from sadtalker_ext.puppet.expression_fields import LOWER, build_fields, field_weights
 from sadtalker_ext.puppet.face_geometry import measure_face
+from sadtalker_ext.puppet.imaging import CpuImaging
+from sadtalker_ext.puppet.mouth import Mouth
 from sadtalker_ext.puppet.mouth_colours import estimate_palette
 from sadtalker_ext.puppet.mouth_seam import dark_bands
+from sadtalker_ext.puppet.renderer import PortraitRenderer
+from sadtalker_ext.puppet.strips import Palette
+from sadtalker_ext.puppet.teeth import lower_teeth, upper_teeth
+from sadtalker_ext.puppet.tongue import tongue
 
+OPEN = shape(jaw_open=0.6)
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -87,3 +94,28 @@ def test_dark_bands_have_the_height_that_was_drawn(face):
         drawn = np.where((np.abs(below_px) < height_px)[..., None], 40, plain).astype(np.uint8)
         for found in dark_bands(drawn, closed):
             assert found * unit == pytest.approx(height_px, abs=0.5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_closed_lips_show_no_interior(make_renderer, name):
+    """The interior of a closed mouth may have any colour: nothing of it is seen at p, b and m."""
+    renderer = make_renderer(name)
+    closed = shape(lips_closed=1.0, jaw_open=0.15, mouth_neutral=1.0)
+    frame = renderer.render_frame(closed, STILL, STILL)
+    rig = renderer.rig
+    green = Palette(**{field.name: np.float32([0, 255, 0]) for field in fields(Palette)})
+    shown = PortraitRenderer.__new__(PortraitRenderer)
+    shown.__dict__.update(renderer.__dict__, rig=replace(rig, mouth=recoloured(rig.mouth, green)))
+    np.testing.assert_array_equal(shown.render_frame(closed, STILL, STILL), frame)
+    assert (shown.render_frame(OPEN, STILL, STILL) != renderer.render_frame(OPEN, STILL, STILL)).any()
+
+
+def recoloured(mouth: Mouth, palette: Palette) -> Mouth:
+    """Return the mouth with every part of its interior in the colours of ``palette``."""
+    imaging = CpuImaging()
+    strips = {"upper_teeth": upper_teeth, "lower_teeth": lower_teeth, "tongue": tongue}
+    painted = {name: paint(palette) for name, paint in strips.items()}
+    textures = {
+        name: imaging.texture(strip.image, origin=(0.0, strip.top), scale=1.0) for name, strip in painted.items()
+    }
+    return replace(mouth, palette=palette, own_teeth=0.0, **textures)
