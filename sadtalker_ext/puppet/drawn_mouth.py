@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import cv2
 import numpy as np
 
+from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.drawn_eyes import cheek_colour, skin_distance
+from sadtalker_ext.puppet.face_geometry import measure_mouth
 from sadtalker_ext.puppet.mouth_colours import gap_levels, skin_light
 from sadtalker_ext.puppet.profiles import smooth_edge
 from sadtalker_ext.puppet.strips import Palette, Strip, strip_axes
 
 if TYPE_CHECKING:
-    from sadtalker_ext.arrays import Image
+    from sadtalker_ext.arrays import Float32Array, Image
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
 
 _INTERIOR_OF_SKIN_RGB: Final = (0.66, 0.32, 0.32)
@@ -19,6 +24,8 @@ _INTERIOR_OF_SKIN_RGB: Final = (0.66, 0.32, 0.32)
 _OWN_GREEN: Final = 0.8
 """Largest level of green, relative to the skin's, in the gap of an open mouth; what has more is skin around a line. It
 must not exceed the level of red either, as it does where something covers the mouth."""
+_LIP_MIDDLE: Final = 0.2
+"""Where a lower lip would be, below the landmarks' one, as a share of the height between the outer contours."""
 _TONGUE_RGB: Final = (1.28, 1.45, 1.42)
 """Gain of the interior's colour that gives the tongue: lighter and less saturated."""
 _MAX_LEVEL: Final = 250.0
@@ -33,6 +40,26 @@ _TONGUE_EDGE: Final = 0.004
 """Half width of the tongue's outline, in face heights."""
 _EMPTY_TEXELS: Final = 32
 """Size of the empty strip that stands for teeth."""
+
+
+def refine_drawn_mouth(picture: Image, face: FaceGeometry, mesh: Float32Array) -> FaceGeometry:
+    """Return ``face`` with the open mouth of a drawing without lips; mesh (478, 3) in pixels.
+
+    Landmarks expect lips and place them inside a coloured opening; its border is where they place the outer contour.
+    """
+    if not face.mouth_is_open:
+        return face
+    points = mesh[:, :2].astype(np.float64)
+    opening = measure_mouth(points, topo.MOUTH_UPPER_OUTER, topo.MOUTH_LOWER_OUTER)
+    middle = np.zeros(1)
+    below = face.mouth.lower(middle) + _LIP_MIDDLE * (opening.lower(middle) - opening.upper(middle))
+    inside = (face.mouth.upper(middle) + face.mouth.lower(middle)) / 2.0
+    lip, gap = (face.mouth.axes.pixels(middle, v).astype(np.float32) for v in (below, inside))
+    at = np.stack([lip, gap])
+    levels = cv2.remap(picture, at[..., 0], at[..., 1], cv2.INTER_LINEAR)
+    from_gap = skin_distance(levels[:1], levels[1, 0].astype(np.float64))[0, 0]
+    from_skin = skin_distance(levels[:1], cheek_colour(picture, mesh))[0, 0]
+    return replace(face, mouth=opening) if from_gap < from_skin else face
 
 
 def drawn_palette(picture: Image, face: FaceGeometry) -> Palette:

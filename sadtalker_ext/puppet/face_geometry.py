@@ -142,7 +142,7 @@ def measure_face(mesh: Float32Array) -> FaceGeometry:
         axes=axes,
         height_px=max(height, _MIN_FACE_HEIGHT_PX),
         width_px=max(width, _MIN_FACE_WIDTH_PX),
-        mouth=_measure_mouth(points),
+        mouth=measure_mouth(points, topo.MOUTH_UPPER_INNER, topo.MOUTH_LOWER_INNER),
         left_eye=_measure_eye(points, _LEFT_EYE),
         right_eye=_measure_eye(points, _RIGHT_EYE),
         brows=np.concatenate([points[list(topo.RIGHT_BROW)], points[list(topo.LEFT_BROW)][::-1]]),
@@ -150,9 +150,10 @@ def measure_face(mesh: Float32Array) -> FaceGeometry:
     )
 
 
-def _measure_mouth(points: Float64Array) -> MouthFrame:
+def measure_mouth(points: Float64Array, upper_chain: tuple[int, ...], lower_chain: tuple[int, ...]) -> MouthFrame:
+    """Return the mouth of a mesh (478, 2) whose opening lies between two chains of points."""
     corners = points[list(topo.MOUTH_CORNERS)]
-    middles = [chain[topo.MIDDLE] for chain in (topo.MOUTH_UPPER_INNER, topo.MOUTH_LOWER_INNER)]
+    middles = [chain[topo.MIDDLE] for chain in (upper_chain, lower_chain)]
     axes = make_axes(points[middles].mean(0), corners[1] - corners[0])
     t_corner, _ = axes.local(corners)
     left = max(float(-t_corner[0]), _MIN_HALF_WIDTH_PX)
@@ -164,8 +165,8 @@ def _measure_mouth(points: Float64Array) -> MouthFrame:
         lip[0], lip[-1] = corners[0], corners[1]
         return fit_curve(*axes.local(lip), ends, _LIP_DEGREE)
 
-    upper = fit_lip(topo.MOUTH_UPPER_INNER)
-    lower = fit_lip(topo.MOUTH_LOWER_INNER).not_above(upper)
+    upper = fit_lip(upper_chain)
+    lower = fit_lip(lower_chain).not_above(upper)
     _, v_top = axes.local(points[[topo.MOUTH_UPPER_OUTER[topo.MIDDLE]]])
     _, v_bottom = axes.local(points[[topo.MOUTH_LOWER_OUTER[topo.MIDDLE]]])
     zero = np.zeros(1)

@@ -58,9 +58,13 @@ _CORNER_PULL_DOWN: Final = Falloff(0.17)
 _PART_BELOW: Final = Falloff(0.10)
 _PART_ABOVE: Final = Falloff(0.085)
 """Falloff of the parting lips away from the lip edge, in face heights, below and above the mouth."""
-_CLOSE_BELOW: Final = Falloff(0.19)
+_CLOSE_BELOW: Final = 0.19
 _CLOSE_ABOVE: Final = Falloff(0.085)
-"""Falloff of the closing lips away from the lip edge. Below, it is wider, because the chin rises with the lip."""
+"""Falloff of the closing lips away from the lip edge (below: its width), in face heights. Below, it is wider, because
+the chin rises with the lip."""
+_CHIN_STAYS: Final = 2.0
+"""How fast that width shrinks with the square of the gap relative to the distance from the lower lip to the chin: a
+drawn mouth can be as high as its chin, which keeps its outline."""
 _SOURCE_GAP_RISE: Final = 4.0
 """Slope, per unit of the opening profile, with which closing the source gap begins at the mouth corners."""
 
@@ -129,7 +133,7 @@ def mouth_fields(face: FaceGeometry, place: MouthPlace, below: bool) -> dict[str
     lens, zero = _lens(place.u), np.zeros_like(place.u)
     distance = np.maximum(place.from_lower, 0.0) if below else np.minimum(place.from_upper, 0.0)
     near = (_PART_BELOW if below else _PART_ABOVE)(distance)
-    wide = (_CLOSE_BELOW if below else _CLOSE_ABOVE)(distance)
+    wide = (Falloff(_close_width(face)) if below else _CLOSE_ABOVE)(distance)
     gap = np.maximum(face.mouth.lower(place.t_px) - face.mouth.upper(place.t_px), 0.0) / face.height_px
     gap = gap * np.minimum(_SOURCE_GAP_RISE * lens, 1.0)
     share = -(1.0 - UPPER_LIP_CLOSES) if below else UPPER_LIP_CLOSES
@@ -142,6 +146,14 @@ def mouth_fields(face: FaceGeometry, place: MouthPlace, below: bool) -> dict[str
         "close_source": _to_pixels(face, zero, share * gap * wide),
         **_corner_fields(face, place, below),
     }
+
+
+def _close_width(face: FaceGeometry) -> float:
+    """Return the width of the closing lips' falloff below the mouth, in face heights."""
+    mouth = face.mouth
+    chin_px = float(mouth.axes.local(face.chin)[1]) - float(mouth.lower(np.zeros(1))[0])
+    gap = mouth.gap_px / max(chin_px, _MIN_CHIN_LEVEL * face.height_px)
+    return _CLOSE_BELOW / (1.0 + _CHIN_STAYS * gap * gap)
 
 
 def _lens(u: Float64Array) -> Float64Array:

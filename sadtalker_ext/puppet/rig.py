@@ -11,6 +11,7 @@ from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.backdrop import fill_background, person_mask, soft_matte
 from sadtalker_ext.puppet.drawing import is_drawing
 from sadtalker_ext.puppet.drawn_eyes import cheek_colour, refine_drawn_eyes
+from sadtalker_ext.puppet.drawn_mouth import refine_drawn_mouth
 from sadtalker_ext.puppet.expression_fields import build_fields
 from sadtalker_ext.puppet.eyes import Eye
 from sadtalker_ext.puppet.face_geometry import measure_face
@@ -93,7 +94,7 @@ def build_rig(
     drawn = is_drawing(picture, face, mesh)
     flat_skin = cheek_colour(picture, mesh) if drawn else None
     if drawn:
-        face = refine_drawn_eyes(picture, face, mesh)
+        face = refine_drawn_mouth(picture, refine_drawn_eyes(picture, face, mesh), mesh)
     centre = mesh[list(topo.FACE_OVAL), :2].astype(np.float64).mean(0)
     face_grid = Grid.cover(_box(face, centre, _FACE_REACH), _FACE_NODES)
     fields = np.ascontiguousarray(build_fields(face, face_grid.nodes().astype(np.float64)).swapaxes(0, 1), np.float32)

@@ -87,3 +87,19 @@ def test_a_drawn_mouth_has_flat_colours_and_no_teeth(drawn):
     distance = [np.abs(middle - colour).max(axis=-1) for colour in (palette.cavity, palette.tongue)]
     assert np.min(distance, axis=0).max() < 3.0
     np.testing.assert_array_equal(renderer.render_frame(shape(), STILL, STILL), drawn)
+
+
+def test_a_drawn_opening_without_lips_closes_completely():
+    mesh = mesh_of("astronaut") * np.float32(2)
+    paper = np.full((1024, 1024, 3), (250, 225, 205), np.uint8)
+    contour = np.concatenate([mesh[list(topo.MOUTH_UPPER_OUTER), :2], mesh[list(topo.MOUTH_LOWER_OUTER[::-1]), :2]])
+    cv2.fillPoly(paper, [np.rint(contour).astype(np.int32)], (200, 80, 90))
+    renderer = PortraitRenderer(paper, mesh)
+    low, high = (mesh[topo.MOUTH_UPPER_OUTER[topo.MIDDLE], 1], mesh[topo.MOUTH_LOWER_OUTER[topo.MIDDLE], 1])
+    assert renderer.rig.face.mouth.gap_px == pytest.approx(high - low, rel=0.1)
+    closed, opened = (
+        renderer.render_frame(shape(mouth_neutral=1.0, lips_closed=closed, jaw_open=0.4), STILL, STILL)
+        for closed in (1.0, 0.0)
+    )
+    red = [(frame[..., 1] < 140).sum() for frame in (closed, paper, opened)]
+    assert red[0] < 0.15 * red[1] < red[2]
