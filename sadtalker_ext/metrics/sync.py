@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
-from sadtalker_ext.puppet.expression_fields import JAW_DROP, LIP_DROP, LIP_RAISE, TUCK_CLOSES, TUCK_LIFT, TUCK_RAISE
+from sadtalker_ext.puppet.expression_fields import (
+    JAW_DROP,
+    JAW_NARROWS,
+    LIP_DROP,
+    LIP_RAISE,
+    TUCK_CLOSES,
+    TUCK_LIFT,
+    TUCK_RAISE,
+    jaw_is_wide,
+)
 from sadtalker_ext.puppet.mouth_fields import PUCKER_NARROWS, SPREAD_WIDENS
 
 if TYPE_CHECKING:
@@ -48,9 +57,13 @@ def mouth_opening(mouth: NDArray[np.floating[Any]]) -> Float64Array:
 
 
 def mouth_width(mouth: NDArray[np.floating[Any]]) -> Float64Array:
-    """Return the mouth width (T,) of coefficients (T, 8 or more) as above; 1 is the width at rest."""
-    spread, pucker = (np.asarray(mouth[:, _COLUMN[name]], np.float64) for name in ("spread", "pucker"))
-    return 1.0 + SPREAD_WIDENS * spread - PUCKER_NARROWS * pucker
+    """Return the mouth width (T,) of coefficients (T, 8 or more) as above; 1 is the width at rest.
+
+    The corners come in as the jaw drops far; the share of a portrait with a wide mouth is left out.
+    """
+    names = ("spread", "pucker", "jaw_open")
+    spread, pucker, jaw = (np.asarray(mouth[:, _COLUMN[name]], np.float64) for name in names)
+    return 1.0 + SPREAD_WIDENS * (spread - JAW_NARROWS * jaw_is_wide(jaw)) - PUCKER_NARROWS * pucker
 
 
 def best_lag(

@@ -121,8 +121,8 @@ def rotary_angles(count: int, channels: int) -> Tensor:
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
     """Rotate neighbouring pairs of the first channels of ``x`` (B, H, T, C) by ``angles`` (T, P), 2 P <= C."""
-    pairs = x[..., : 2 * angles.shape[-1]].unflatten(-1, (-1, 2))
-    first, second = pairs.unbind(-1)
+    rotated = x[..., : 2 * angles.shape[-1]]
+    first, second = rotated[..., ::2], rotated[..., 1::2]
     cosine, sine = angles.cos(), angles.sin()
     turned = torch.stack([first * cosine - second * sine, second * cosine + first * sine], -1).flatten(-2)
     return torch.cat([turned, x[..., 2 * angles.shape[-1] :]], -1)

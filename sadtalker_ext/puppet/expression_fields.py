@@ -90,7 +90,7 @@ def field_weights(
     upper = LIP_RAISE * value["upper_lip_raise"] + TUCK_RAISE * value["lip_tuck"]
     opened = np.maximum(drop + upper - TUCK_LIFT * value["lip_tuck"], 0.0)
     closed = value["lips_closed"]
-    wide_open = smooth_ramp(value["jaw_open"], _NARROWS_FROM, 1.0)
+    wide_open = jaw_is_wide(value["jaw_open"])
     overlap = OVERLAP * smooth_ramp(closed, _OVERLAP_FROM, 1.0)
     weights = {
         "jaw": JAW_DROP * value["jaw_open"],
@@ -105,6 +105,11 @@ def field_weights(
         "brows_down": value["brows_down"],
     }
     return np.stack([weights[name] for name in FIELD_NAMES], axis=1)
+
+
+def jaw_is_wide(jaw_open: Float64Array) -> Float64Array:
+    """Return the share (T,) of :data:`JAW_NARROWS` by which the corners come in at ``jaw_open`` (T,)."""
+    return smooth_ramp(jaw_open, _NARROWS_FROM, 1.0)
 
 
 def build_fields(face: FaceGeometry, points: Float64Array) -> Float64Array:

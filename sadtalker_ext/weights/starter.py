@@ -1,4 +1,4 @@
-"""The two networks of the starter engine that ship with the package: SpeechToExpression and PoseCvae."""
+"""The networks of the starter engine that ship with the package: SpeechToExpression, LipMotion and PoseCvae."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from sadtalker_ext.weights.safetensors_file import load_network, save_network
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sadtalker_ext.models.lip_motion import LipMotion
     from sadtalker_ext.models.pose_cvae import PoseCvae
     from sadtalker_ext.models.speech_to_expression import SpeechToExpression
 
 SPEECH_TO_EXPRESSION_FILE: Final = Path(__file__).with_name("starter_speech_to_expression.safetensors")
 SPEECH_TO_EXPRESSION_KIND: Final = "starter exp_net"
 """The entry ``kind`` in the header of the file."""
+LIP_MOTION_FILE: Final = Path(__file__).with_name("starter_lip_motion.safetensors")
+LIP_MOTION_KIND: Final = "starter lip_motion"
 POSE_CVAE_FILE: Final = Path(__file__).with_name("starter_pose_cvae.safetensors")
 POSE_CVAE_KIND: Final = "starter pose_vae"
 
@@ -32,6 +35,18 @@ def load_speech_to_expression(path: Path | None = None) -> SpeechToExpression:
 def save_speech_to_expression(network: SpeechToExpression, path: Path, origin: Mapping[str, str]) -> None:
     """Write ``network`` and the ``origin`` of its weights (recipe, data, commit) to ``path``."""
     save_network(path, network, SPEECH_TO_EXPRESSION_KIND, origin)
+
+
+def load_lip_motion(path: Path | None = None) -> LipMotion:
+    """Load the shipped network or one of ``sadtalker train lip_motion``; float32, on the CPU, in eval mode."""
+    from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig
+
+    return load_network(path or LIP_MOTION_FILE, LIP_MOTION_KIND, LipMotion, LipMotionConfig)
+
+
+def save_lip_motion(network: LipMotion, path: Path, origin: Mapping[str, str]) -> None:
+    """Write ``network`` in half precision and the ``origin`` of its weights (recipe, data, commit) to ``path``."""
+    save_network(path, copy.deepcopy(network).half(), LIP_MOTION_KIND, origin)
 
 
 def load_pose_cvae(path: Path | None = None) -> PoseCvae:

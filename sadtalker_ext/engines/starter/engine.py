@@ -44,11 +44,11 @@ class StarterEngine:
     """Two motion networks, and the portraits that were prepared last."""
 
     def __init__(self, runtime: Runtime) -> None:
-        from sadtalker_ext.engines.starter.speech_motion import open_speech_to_motion
+        from sadtalker_ext.engines.starter.mouth_motion import open_mouth_motion
         from sadtalker_ext.weights.starter import load_pose_cvae
 
         self.runtime = runtime
-        self._speech_to_motion = open_speech_to_motion()
+        self._mouth_motion = open_mouth_motion()
         self._pose_cvae = load_pose_cvae()
         self._renderers: RecentValues[tuple[Portrait, PortraitRenderer]] = RecentValues(KEPT_RENDERERS)
         self._fitters: RecentValues[tuple[Portrait, MeshFitter]] = RecentValues(KEPT_RENDERERS)
@@ -103,7 +103,7 @@ class StarterEngine:
         amount = liveliness(prosody)
         rotation, translation = enliven(*pose, lean_rng, amount)
         tracks: dict[tuple[str, ...], Float32Array] = {
-            MOUTH_SHAPES: add_breaths(self._speech_to_motion.predict(speech.blocks(), frames), prosody),
+            MOUTH_SHAPES: add_breaths(self._mouth_motion.predict(speech.blocks, frames), prosody),
             ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),
             ("brows_up",): brow_track(prosody.emphasis, brow_rng)[:, None],
             ("brows_up", "brows_down"): amount * brow_flow(frames, flow_rng),

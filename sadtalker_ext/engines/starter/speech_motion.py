@@ -58,10 +58,14 @@ class SpeechToMotion:
 
         blocks: consecutive mono 16 kHz samples in [-1, 1]; silence is assumed before the first and after the last.
         """
-        if frames <= 0:
-            return np.zeros((0, len(MOUTH_SHAPES)), np.float32)
+        return gate_closures(self.predict_curves(blocks, frames))
+
+    def predict_curves(self, blocks: Iterator[Samples], frames: int) -> Float32Array:
+        """Return the output of the network (frames, 7), columns :data:`SPEECH_SHAPES`; blocks: see :meth:`predict`."""
         chunks = [self._predict_chunk(chunk) for chunk in self._chunks(blocks, frames)]
-        return gate_closures(np.concatenate(chunks)[:frames])
+        empty = np.zeros((0, len(SPEECH_SHAPES)), np.float32)
+        curves: Float32Array = np.concatenate([empty, *chunks])[: max(frames, 0)]
+        return curves
 
     @property
     def _frame_samples(self) -> int:

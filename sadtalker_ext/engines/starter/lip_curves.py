@@ -1,0 +1,124 @@
+"""Opening and width of the mouth from speech of any length, in constant memory.
+
+The encoder reads windows of about six seconds at fixed places, each of which gives the frames of about four seconds in
+its middle. The result therefore does not depend on how the sound is divided into blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from sadtalker_ext.models.speech_encoder import FIRST_CENTRE, RECEPTIVE_FIELD, SAMPLES_PER_FEATURE
+from sadtalker_ext.weights.speech_encoder import load_speech_encoder
+from sadtalker_ext.weights.starter import load_lip_motion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from sadtalker_ext.arrays import Float32Array, Samples
+    from sadtalker_ext.models.lip_motion import LipMotion
+    from sadtalker_ext.models.speech_encoder import SpeechEncoder
+
+FRAME_SAMPLES: Final = round(SAMPLE_RATE_HZ / FRAME_RATE_HZ)
+WINDOW_FRAMES: Final = 96
+"""Frames of a window; 96 frames are 160 features."""
+CONTEXT_FRAMES: Final = 24
+"""Frames that the encoder reads before and after those of a window; longer contexts were not better (measured)."""
+SPEECH_RMS: Final = 0.06
+"""Level to which a window is scaled, that of the encoder's training data roughly."""
+QUIETEST_RMS: Final = 0.001
+"""Quieter windows are scaled as if they had this level, so that silence is not amplified to noise."""
+
+
+class FrameFeatures(NamedTuple):
+    """Encoder features (T, D) at 25 Hz and the mean square of the samples (T,) of each frame."""
+
+    features: Float32Array
+    power: Float32Array
+
+
+@dataclass
+class LipCurves:
+    """Encoder and lip motion on a device, in inference mode."""
+
+    encoder: SpeechEncoder
+    lip_motion: LipMotion
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        self.encoder.to(self.device).eval()
+        self.lip_motion.to(self.device).eval()
+
+    def predict(self, blocks: Iterator[Samples], frames: int) -> Float32Array:
+        """Return opening and width (frames, 2), in standard deviations from the speaker's mean.
+
+        blocks: consecutive mono 16 kHz samples in [-1, 1]. Row i is the mouth at i / 25 s.
+        """
+        import torch
+
+        if frames <= 0:
+            return np.zeros((0, 2), np.float32)
+        tapped, power = [], []
+        with torch.inference_mode():
+            for window in stream_features(self.encoder, self.lip_motion.config.layers, blocks, frames):
+                tapped.append(self.lip_motion.taps(torch.from_numpy(window.features).to(self.device)))
+                power.append(torch.from_numpy(window.power).to(self.device))
+            curves = self.lip_motion.combine(torch.cat(tapped)[None], torch.cat(power)[None])[0]
+        rows: Float32Array = curves.float().cpu().numpy()
+        return rows
+
+
+def stream_features(
+    encoder: SpeechEncoder, layers: Sequence[int], blocks: Iterator[Samples], frames: int
+) -> Iterator[FrameFeatures]:
+    """Yield the features of up to :data:`WINDOW_FRAMES` frames each, ``frames`` in total.
+
+    Silence is assumed before the first and after the last sample.
+    """
+    import torch
+
+    device = next(encoder.parameters()).device
+    for start, samples in _windows(blocks, frames):
+        count = min(WINDOW_FRAMES, frames - start)
+        rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+        scaled = np.clip(samples * (SPEECH_RMS / max(rms, QUIETEST_RMS)), -1.0, 1.0).astype(np.float32)
+        with torch.inference_mode():
+            outputs = encoder.layer_outputs(torch.from_numpy(scaled)[None].to(device), layers)
+            at_features = torch.cat(outputs, -1)[0].float().cpu().numpy()
+        own = samples[CONTEXT_FRAMES * FRAME_SAMPLES :][: count * FRAME_SAMPLES].reshape(count, -1)
+        yield FrameFeatures(_at_frames(at_features, count), np.square(own).mean(1, dtype=np.float32))
+
+
+def _windows(blocks: Iterator[Samples], frames: int) -> Iterator[tuple[int, Samples]]:
+    """Yield the first frame of each window and its samples, context included."""
+    context = CONTEXT_FRAMES * FRAME_SAMPLES
+    step = WINDOW_FRAMES * FRAME_SAMPLES
+    need = step + 2 * context + RECEPTIVE_FIELD - SAMPLES_PER_FEATURE
+    held = np.zeros(context, np.float32)
+    for start in range(0, frames, WINDOW_FRAMES):
+        while len(held) < need:
+            block = next(blocks, None)
+            fresh = np.zeros(need - len(held), np.float32) if block is None else np.asarray(block, np.float32)
+            held = np.concatenate([held, fresh])
+        yield start, held[:need]
+        held = held[step:]
+
+
+def _at_frames(features: Float32Array, count: int) -> Float32Array:
+    """Interpolate the features of a window at the times of its frames."""
+    samples = (np.arange(count) + CONTEXT_FRAMES) * FRAME_SAMPLES
+    place = (samples - FIRST_CENTRE) / SAMPLES_PER_FEATURE
+    low = place.astype(np.intp)
+    share = (place - low)[:, None].astype(np.float32)
+    rows: Float32Array = features[low] * (1 - share) + features[low + 1] * share
+    return rows
+
+
+def open_lip_curves(path: Path | None = None, device: str = "cpu") -> LipCurves:
+    """Load the shipped encoder and the shipped LipMotion, or that in ``path``, on a device."""
+    return LipCurves(load_speech_encoder(), load_lip_motion(path), device)

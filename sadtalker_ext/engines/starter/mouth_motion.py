@@ -1,0 +1,161 @@
+"""Mouth motion of the starter engine: what LipMotion measures, in the shapes that SpeechToExpression distinguishes.
+
+LipMotion predicts how far the mouth opens and how wide it is, learned from real lips. SpeechToExpression, learned from
+phones, predicts which shapes do it: complete closures (p b m), lower lip under the teeth (f v), rounding, raised lips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sadtalker_ext.arrays import smoothstep
+from sadtalker_ext.constants import FRAME_RATE_HZ
+from sadtalker_ext.engines.starter.lip_curves import open_lip_curves
+from sadtalker_ext.engines.starter.speech_motion import SPEECH_SHAPES, gate_closures, open_speech_to_motion
+from sadtalker_ext.puppet.basis import MOUTH_SHAPES
+from sadtalker_ext.puppet.expression_fields import (
+    JAW_DROP,
+    JAW_NARROWS,
+    LIP_DROP,
+    LIP_RAISE,
+    TUCK_CLOSES,
+    TUCK_LIFT,
+    TUCK_RAISE,
+    jaw_is_wide,
+)
+from sadtalker_ext.puppet.mouth_fields import PUCKER_NARROWS, SPREAD_WIDENS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sadtalker_ext.arrays import Float32Array, Samples
+    from sadtalker_ext.engines.starter.lip_curves import LipCurves
+    from sadtalker_ext.engines.starter.speech_motion import SpeechToMotion
+    from sadtalker_ext.models.lip_motion import LipMotionConfig
+
+JAW_OPENING: Final = 0.33
+"""Distance of the inner lips at ``jaw_open`` = 1, in distances of the outer eye corners (tracked in results)."""
+OPENING_GAIN: Final = 1.6
+"""Predictions vary less than real lips, because they are means; this restores part of the range."""
+WIDTH_GAIN: Final = 1.2
+LEAD_S: Final = 0.04
+"""The lips move this much earlier than LipMotion predicts. Its training videos have been encoded several times and are
+out of sync by up to 0.12 s in both directions; viewers tolerate lips that lead better than lips that lag (ITU-R
+BT.1359). Closures keep their time, which is exact."""
+OPENING_REACH, WIDTH_REACH = 8, 25
+"""Frames (25 Hz) around recognized speech in which the lips may open and change their width; in longer pauses the
+mouth closes and rests."""
+SPEECH_STARTS, SPEECH_IS_CERTAIN = 0.01, 0.06
+"""Opening predicted by SpeechToExpression between which speech is recognized."""
+RAISE_SHARE: Final = 0.3
+"""Weight of the raised or lowered lips in this opening, relative to the jaw."""
+LIKELY_CLOSURE: Final = (0.10, 0.20)
+"""Values of ``lips_closed`` between which the lips close where LipMotion predicts a small opening."""
+UNLIKELY_CLOSURE: Final = (0.60, 0.90)
+"""The same where it predicts a large opening: only a certain closure is believed there."""
+SMALL_OPENING, LARGE_OPENING = -0.75, 0.25
+"""Predicted openings, in standard deviations from the mean, that count as small and as large in this."""
+
+
+@dataclass
+class MouthMotion:
+    """Both predictors of the mouth."""
+
+    shapes: SpeechToMotion
+    lips: LipCurves
+
+    def predict(self, blocks: Callable[[], Iterator[Samples]], frames: int) -> Float32Array:
+        """Return mouth coefficients (frames, 8) in the order of MOUTH_SHAPES; row i is the motion at i / 25 s.
+
+        blocks: returns consecutive mono 16 kHz samples in [-1, 1] from the start; it is called twice.
+        """
+        curves = self.shapes.predict_curves(blocks(), frames)
+        return combine(curves, self.lips.predict(blocks(), frames), self.lips.lip_motion.config)
+
+
+def open_mouth_motion(device: str = "cpu") -> MouthMotion:
+    """Load the shipped networks on a device."""
+    return MouthMotion(open_speech_to_motion(device=device), open_lip_curves(device=device))
+
+
+def combine(curves: Float32Array, lips: Float32Array, typical: LipMotionConfig) -> Float32Array:
+    """Return mouth coefficients (T, 8) that open and widen the mouth as ``lips`` say.
+
+    curves: (T, 7) of SpeechToExpression, columns SPEECH_SHAPES. lips: (T, 2) of LipMotion. typical: mean and spread of
+    real lips, with which ``lips`` are scaled.
+    """
+    mouth = gate_closures(curves)
+    if len(mouth) == 0:
+        return mouth
+    column = {name: mouth[:, index] for index, name in enumerate(MOUTH_SHAPES)}
+    column["lips_closed"][:] = believed_closures(curves[:, SPEECH_SHAPES.index("lips_closed")], lips[:, 0])
+    lips = advance(lips, LEAD_S)
+    opening = (typical.opening_mean + OPENING_GAIN * typical.opening_scale * lips[:, 0]) / JAW_OPENING
+    _open_lips(column, np.maximum(opening, 0.0) * speech_gate(curves, OPENING_REACH))
+    change = WIDTH_GAIN * typical.width_scale / typical.width_mean * lips[:, 1]
+    change *= speech_gate(curves, WIDTH_REACH)
+    change += SPREAD_WIDENS * JAW_NARROWS * jaw_is_wide(column["jaw_open"].astype(np.float64)).astype(np.float32)
+    column["spread"][:], column["pucker"][:] = shape_width(column["spread"], column["pucker"], change)
+    return mouth
+
+
+def advance(curves: Float32Array, lead_s: float) -> Float32Array:
+    """Return the curves (T, D) moved ``lead_s`` earlier; the last row is repeated."""
+    frames = np.arange(len(curves))
+    columns = [np.interp(frames + lead_s * FRAME_RATE_HZ, frames, column) for column in curves.T]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def speech_gate(curves: Float32Array, reach: int) -> Float32Array:
+    """Return (T,) in [0, 1]: 1 within ``reach`` frames of speech that SpeechToExpression recognizes.
+
+    It is 0 in noise, in music and in long pauses.
+    """
+    part = {name: curves[:, index] for index, name in enumerate(SPEECH_SHAPES)}
+    opening = part["jaw_open"] + RAISE_SHARE * (part["upper_lip_raise"] + part["lower_lip_drop"])
+    padded = np.pad(opening.astype(np.float64), reach)
+    nearby = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
+    certain = smoothstep((nearby - SPEECH_STARTS) / (SPEECH_IS_CERTAIN - SPEECH_STARTS))
+    kernel = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9.0
+    gate: Float32Array = np.convolve(np.pad(certain, 2, mode="edge"), kernel, mode="valid").astype(np.float32)
+    return gate
+
+
+def believed_closures(closed: Float32Array, opening: Float32Array) -> Float32Array:
+    """Return ``lips_closed`` (T,), complete or dropped where ``closed`` (T,) of SpeechToExpression is not certain.
+
+    opening: (T,) of LipMotion. Where both agree, the lips close at a low value of ``closed``: viewers notice lips that
+    stay apart in p, b or m. Closures that real lips do not make would hide the real movement.
+    """
+    share = np.clip((opening - SMALL_OPENING) / (LARGE_OPENING - SMALL_OPENING), 0.0, 1.0)
+    low, high = (a + share * (b - a) for a, b in zip(LIKELY_CLOSURE, UNLIKELY_CLOSURE, strict=True))
+    believed: Float32Array = smoothstep((closed - low) / (high - low)).astype(np.float32)
+    return believed
+
+
+def shape_width(spread: Float32Array, pucker: Float32Array, change: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Return ``spread`` and ``pucker`` (T,) with which the width changes by ``change`` (T,), in widths at rest.
+
+    The smaller of both is kept, as what the lips do besides widening and narrowing.
+    """
+    common = np.minimum(SPREAD_WIDENS * spread, PUCKER_NARROWS * pucker)
+    wider = np.clip((common + np.maximum(change, 0.0)) / SPREAD_WIDENS, 0.0, 1.0)
+    narrower = np.clip((common + np.maximum(-change, 0.0)) / PUCKER_NARROWS, 0.0, 1.0)
+    return wider.astype(np.float32), narrower.astype(np.float32)
+
+
+def _open_lips(column: dict[str, Float32Array], opening: Float32Array) -> None:
+    """Set the jaw, and reduce raised and lowered lips if necessary, so that the lips open by ``opening`` (T,).
+
+    opening: distance of the lips without a closure; 1 is the jaw wide open. See metrics.sync.mouth_opening.
+    """
+    tuck = column["lip_tuck"]
+    needed = opening / (1.0 - TUCK_CLOSES * tuck) - (TUCK_RAISE - TUCK_LIFT) / JAW_DROP * tuck
+    by_lips = (LIP_DROP * column["lower_lip_drop"] + LIP_RAISE * column["upper_lip_raise"]) / JAW_DROP
+    kept = np.clip(np.maximum(needed, 0.0) / np.maximum(by_lips, 1e-6), 0.0, 1.0)
+    column["lower_lip_drop"] *= kept
+    column["upper_lip_raise"] *= kept
+    column["jaw_open"][:] = np.clip(needed - kept * by_lips, 0.0, 1.0)

@@ -1,0 +1,150 @@
+"""Ridge regression from windows of encoder features to standardized lips, with recordings aligned in time.
+
+Sound and picture of videos from the internet are often apart by up to 0.12 s. Each recording is therefore moved by the
+lag at which the prediction of the other speakers' recordings fits it best; the median of all lags remains zero, so
+that the timing of real lips is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from sadtalker_ext.constants import FRAME_RATE_HZ
+from sadtalker_ext.metrics.sync import best_lag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sadtalker_ext.arrays import Float64Array
+
+DIRECTIONS: Final = 96
+"""Principal components that are kept of the output of each layer."""
+RIDGE: Final = 150.0
+"""Weight of the squared coefficients, for features of unit mean square per layer."""
+MAX_SHIFT_S: Final = 0.12
+ALIGNMENTS: Final = 4
+"""Rounds of fitting and moving the recordings; later ones hardly move any."""
+FOLDS: Final = 5
+
+
+class Score(NamedTuple):
+    """Pearson r of predicted and measured opening and width at the best lag, the recordings being aligned.
+
+    lag_s: lag of the opening in the recording as it is, in seconds; positive if the prediction is late.
+    """
+
+    opening: float
+    width: float
+    lag_s: float
+
+
+class NormalEquations(NamedTuple):
+    """Sums of the products of the rows with each other (D, D) and with the targets (D, 2)."""
+
+    matrix: Float64Array
+    right: Float64Array
+
+    def solve(self) -> Float64Array:
+        """Return the weights (D, 2) of the ridge regression."""
+        weights: Float64Array = np.linalg.solve(self.matrix + RIDGE * np.eye(len(self.matrix)), self.right)
+        return weights
+
+
+@dataclass
+class Example:
+    """A recording for the regression.
+
+    rows: (T, D) windows of features. lips: (T, 2) measured. shift_s: the lips are read this much later.
+    """
+
+    speaker: str
+    rows: Float64Array
+    lips: Float64Array
+    shift_s: float = 0.0
+
+    def normal_equations(self) -> NormalEquations:
+        """Return this recording's part of the normal equations."""
+        targets = standardize(shifted(self.lips, self.shift_s))
+        valid = np.isfinite(targets).all(axis=1)
+        rows = self.rows[valid]
+        return NormalEquations(rows.T @ rows, rows.T @ targets[valid])
+
+    def score(self, weights: Float64Array) -> Score:
+        """Compare the prediction of ``weights`` (D, 2) with the lips."""
+        predicted, aligned = self.rows @ weights, shifted(self.lips, self.shift_s)
+        opening, width = (_agreement(predicted[:, column], aligned[:, column])[0] for column in (0, 1))
+        return Score(opening, width, _agreement(predicted[:, 0], self.lips[:, 0])[1])
+
+
+def _agreement(predicted: Float64Array, measured: Float64Array) -> tuple[float, float]:
+    """Return the highest r over lags and its lag in seconds; missing values of ``measured`` are interpolated."""
+    frames = np.arange(len(measured))
+    valid = np.isfinite(measured)
+    return best_lag(predicted, FRAME_RATE_HZ, np.interp(frames, frames[valid], measured[valid]), FRAME_RATE_HZ)
+
+
+def windows(features: Float64Array, reach: int) -> Float64Array:
+    """Return the features (T, D) of each frame and of ``reach`` frames before and after it: (T, (2 reach + 1) D)."""
+    padded = np.pad(features, ((reach, reach), (0, 0)), mode="edge")
+    return np.concatenate([padded[tap : tap + len(features)] for tap in range(2 * reach + 1)], axis=1)
+
+
+def principal_directions(features: Sequence[Float64Array]) -> Float64Array:
+    """Return the directions (D, K) of largest variance, scaled so that the projections have a mean square of one."""
+    joined = np.concatenate(features)
+    covariance = joined.T @ joined / len(joined)
+    _, vectors = np.linalg.eigh(covariance)
+    directions: Float64Array = vectors[:, ::-1][:, :DIRECTIONS] / np.sqrt(np.trace(covariance))
+    return directions
+
+
+def standardize(lips: Float64Array) -> Float64Array:
+    """Return the lips (T, 2) minus their mean over time, divided by their standard deviation; nan stays."""
+    spread: Float64Array = np.nanstd(lips, axis=0)
+    standardized: Float64Array = (lips - np.nanmean(lips, axis=0)) / np.maximum(spread, 1e-9)
+    return standardized
+
+
+def shifted(lips: Float64Array, shift_s: float) -> Float64Array:
+    """Return the lips (T, 2) read ``shift_s`` later; nan beyond the ends."""
+    frames = np.arange(len(lips))
+    at = frames + shift_s * FRAME_RATE_HZ
+    columns = [np.interp(at, frames, column, left=np.nan, right=np.nan) for column in lips.T]
+    return np.stack(columns, axis=1)
+
+
+def sum_equations(examples: Iterable[Example]) -> NormalEquations:
+    """Return the normal equations of all examples; at least one."""
+    parts = (example.normal_equations() for example in examples)
+    return reduce(lambda total, part: NormalEquations(*map(np.add, total, part)), parts)
+
+
+def cross_validate(examples: Mapping[str, Example], seed: int = 0) -> dict[str, Score]:
+    """Return the score of each example under weights fitted without its speaker, in :data:`FOLDS` folds of speakers."""
+    speakers = sorted({example.speaker for example in examples.values()})
+    order = np.random.default_rng(seed).permutation(len(speakers))
+    fold_of = {speakers[index]: place % FOLDS for place, index in enumerate(order)}
+    folds = [
+        {name: example for name, example in examples.items() if fold_of[example.speaker] == fold}
+        for fold in sorted(set(fold_of.values()))
+    ]
+    parts = [sum_equations(fold.values()) for fold in folds]
+    scores: dict[str, Score] = {}
+    for number, fold in enumerate(folds):
+        others = parts[:number] + parts[number + 1 :]
+        weights = NormalEquations(*(reduce(np.add, sums) for sums in zip(*others, strict=True))).solve()
+        scores |= {name: example.score(weights) for name, example in fold.items()}
+    return scores
+
+
+def align(examples: Mapping[str, Example]) -> None:
+    """Move each example to the lag that fits the prediction of the other speakers; the median shift is zero."""
+    for number in range(ALIGNMENTS):
+        lags = {name: -score.lag_s for name, score in cross_validate(examples, seed=number).items()}
+        middle = float(np.median(list(lags.values())))
+        for name, example in examples.items():
+            example.shift_s = float(np.clip(lags[name] - middle, -MAX_SHIFT_S, MAX_SHIFT_S))

@@ -1,0 +1,52 @@
+"""LipMotion: a linear map over a window, relative to a running mean that pauses do not move."""
+
+import numpy as np
+import pytest
+import torch
+
+from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig, running_mean
+
+CONFIG = LipMotionConfig(layers=(1, 2), width=5, reach=2, mean_frames=8)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return LipMotion(CONFIG).eval()
+
+
+@pytest.fixture
+def features():
+    return torch.randn(1, 40, CONFIG.features, generator=torch.Generator().manual_seed(1))
+
+
+def test_outputs_are_those_of_a_loop(network, features):
+    power = torch.rand(1, 40, generator=torch.Generator().manual_seed(2)) + 0.1
+    weights = network.taps.weight.detach().numpy().reshape(2, 5, CONFIG.features)
+    f, p = features[0].numpy().astype(np.float64), power[0].numpy().astype(np.float64)
+    centred = np.empty_like(f)
+    for t in range(40):
+        near = slice(max(0, t - 8), t + 9)
+        means = [p[max(0, s - 8) : s + 9].mean() for s in range(*near.indices(40))]
+        w = p[near] / (p[near] + CONFIG.gate * np.array(means))
+        centred[t] = f[t] - (w[:, None] * f[near]).sum(0) / w.sum()
+    expected = np.zeros((40, 2))
+    for t in range(40):
+        for tap in range(5):
+            expected[t] += weights[:, tap] @ centred[min(max(t + tap - 2, 0), 39)]
+    np.testing.assert_allclose(network(features, power)[0].detach().numpy(), expected, atol=1e-4)
+
+
+def test_a_constant_offset_of_the_features_has_no_effect(network, features):
+    power = torch.ones(1, 40)
+    torch.testing.assert_close(network(features + 3.0, power), network(features, power), atol=1e-4, rtol=0)
+
+
+def test_pauses_do_not_move_the_mean():
+    values = torch.cat([torch.ones(1, 10, 1), torch.full((1, 10, 1), 9.0)], 1)
+    power = torch.cat([torch.ones(1, 10), torch.full((1, 10), 1e-8)], 1)
+    assert running_mean(values, power, 30, 0.01)[0, :, 0] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_silence_has_a_finite_mean():
+    assert torch.isfinite(running_mean(torch.ones(1, 5, 2), torch.zeros(1, 5), 3, 0.01)).all()
