@@ -49,6 +49,10 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public 
     pose_cvae.set_defaults(run=_pose_cvae)
     for parser in (expression, pose_cvae):
         add_run_flags(parser)
+    _add_lip_motion(recipes)
+
+
+def _add_lip_motion(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
     lips = recipes.add_parser(
         "lip_motion", help="starter: speech to opening and width of the mouth, from videos of talking people",
         description="Fit the map from speech to opening and width of the mouth to videos of at least five people, and "

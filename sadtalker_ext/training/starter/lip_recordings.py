@@ -73,27 +73,48 @@ def measure_videos(sources: Sequence[Path], folder: Path) -> list[LipRecording]:
     visible face or without sound is left out with a message. MediaError if no video remains.
     """
     from sadtalker_ext.audio.speech import open_speech
-    from sadtalker_ext.pipeline.evaluate_video import track_video
 
     entries: dict[str, dict[str, object]] = {}
     for video in find_videos(sources):
         try:
             open_speech(video.path, "video")
-            track = track_video(video.path)
+            rate_hz, lips = track_lips(video.path)
         except (MediaError, FaceError) as error:
             _LOG.warning("%s is left out: %s", video.path.name, error)
             continue
         entries[f"{video.number:04d}_{video.path.stem}"] = {
-            "speaker": video.identity, "file": str(video.path), "fps": track.rate_hz,
-            "openness": [round(float(value), 5) for value in track.opening],
-            "width": [round(float(value), 5) for value in track.width],
+            "speaker": video.identity, "file": str(video.path), "fps": rate_hz,
+            "openness": _rounded(lips[:, 0]), "width": _rounded(lips[:, 1]),
         }  # fmt: skip
-        _LOG.info("%s: %d frames", video.path.name, len(track.opening))
+        _LOG.info("%s: %d frames", video.path.name, len(lips))
     if not entries:
         raise MediaError("No video shows a face and has sound; choose other videos")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / LIPS_FILE, entries)
     return read_recordings(folder)
+
+
+def track_lips(path: Path) -> tuple[float, Float64Array]:
+    """Return the frame rate of a video and the lips (T, 2) of its largest face, nan where no face is found.
+
+    FaceError if that is in more than half of the frames.
+    """
+    from sadtalker_ext.faces.find import track_faces
+    from sadtalker_ext.geometry.measures import mouth_opening, mouth_width
+    from sadtalker_ext.video.read import probe, read_frames
+
+    lips = [
+        (np.nan, np.nan) if face is None else (mouth_opening(face), mouth_width(face))
+        for face in track_faces(read_frames(path))
+    ]
+    missing = sum(np.isnan(row[0]) for row in lips)
+    if 2 * missing > len(lips):
+        raise FaceError(f"A face was found in only {len(lips) - missing} of {len(lips)} frames")
+    return probe(path).rate_hz, np.array(lips, np.float64).reshape(-1, 2)
+
+
+def _rounded(values: Float64Array) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), 5) for value in values]
 
 
 def _recording(folder: Path, name: str, entry: Mapping[str, Any]) -> LipRecording:
