@@ -40,6 +40,8 @@ from sadtalker_ext.webui.tab import build_tab
 log = logging.getLogger(__name__)
 __all__ = ["AnimateResults", "Extension", "RestApi", "WebuiHost", "register"]
 NO_LOGIN: Final = "The webui's logins have no pair name:password; correct --api-auth, --auth or the file of --auth-file"
+SERVED: Final = "sadtalker_prefix"
+"""Name in an app's state of the prefix of the routes that it has; recent FastAPI does not list a router's routes."""
 
 
 class RestApi(NamedTuple):
@@ -138,7 +140,7 @@ class Extension:
         """Add the REST routes if the webui serves its own API; once per app."""
         if not serves_api():
             return
-        if any(getattr(route, "path", "").startswith(self._rest_api.prefix) for route in app.routes):
+        if getattr(app.state, SERVED, None) == self._rest_api.prefix:
             return
         flags = find("shared", "cmd_opts")
         text = logins(flags)
@@ -151,6 +153,7 @@ class Extension:
             output=lambda stem: dated_output(results_folder(), stem), logins=known,
         )  # fmt: skip
         app.include_router(self._rest_api.make_router(self.queue, options))
+        setattr(app.state, SERVED, self._rest_api.prefix)
 
     @guarded("stop its jobs")
     def unload(self) -> None:
