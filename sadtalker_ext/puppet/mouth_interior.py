@@ -36,6 +36,9 @@ _ARCH_BOW: Final = 0.010
 """Rise of the upper teeth's edge at the mouth corners: the dental arch recedes in perspective."""
 _UPPER_TEETH_LIGHT: Final = 1.0
 
+_PUCKER_SHADE: Final = 0.35
+"""Light that the teeth lose when rounded lips stand out in front of them."""
+
 # Shadows.
 _UPPER_LIP_SHADOW: Final = 0.30
 _LOWER_LIP_SHADOW: Final = 0.22
@@ -77,9 +80,11 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     colour = _cavity(mouth, maps, xp.minimum(below_upper, above_lower), imaging)
     tongue_v = lower + _TONGUE_RISE + _TONGUE_JAW_SHARE * max(state.jaw, 0.0)
     colour = _draw_strip(mouth.tongue, (u, tongue_v), colour, _TONGUE_LIGHT, imaging)
-    colour = _draw_strip(mouth.lower_teeth, (u, lower + _LOWER_TEETH_RISE), colour, _LOWER_TEETH_LIGHT, imaging)
+    shade = 1.0 - _PUCKER_SHADE * state.pucker
+    lower_v = lower + _LOWER_TEETH_RISE - mouth.dark_bands[1]
+    colour = _draw_strip(mouth.lower_teeth, (u, lower_v), colour, _LOWER_TEETH_LIGHT * shade, imaging)
     upper_v = upper - mouth.upper_edge + _ARCH_BOW * u * u
-    colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, _UPPER_TEETH_LIGHT, imaging)
+    colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, _UPPER_TEETH_LIGHT * shade, imaging)
     if mouth.shading:
         colour = colour * _shadows(maps, (below_upper, above_lower), imaging)[..., None]
     if mouth.gap <= 0.0:

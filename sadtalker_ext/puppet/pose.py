@@ -139,6 +139,7 @@ class Pose:
             opened=opened + closing,
             raised=weight["part_upper"],
             sealed=float(smooth_ramp(self.expression[SHAPE_INDEX["lips_closed"]], _SEALS_FROM, 1.0)),
+            pucker=float(np.clip(self._value("pucker"), 0.0, 1.0)),
             roll_upper=press * mouth.upper_thickness_px / unit + apart * upper_band,
             roll_lower=rolled + press * mouth.lower_thickness_px / unit + apart * lower_band,
             parallax_u=_PARALLAX_YAW * float(np.sin(yaw)) * 2.0 * unit / mouth.width_px,
