@@ -28,7 +28,7 @@ TRANSLATION_GAIN: Final = (2.3, 1.5, 1.0)
 NOD_DROP: Final = 0.4
 """Drop of the head in face heights per radian of pitch: people nod with neck and back. In the same videos the height of
 the face and its pitch correlate with 0.79."""
-LEAN: Final = (0.04, 0.028)
+LEAN: Final = (0.044, 0.031)
 """Standard deviation of the place, x and y in face heights, that a speaker leans to."""
 LEAN_ROLL: Final = 0.7
 """Roll of a sideways lean, radians per face height."""
@@ -44,7 +44,7 @@ BROW_MOVE_S: Final = (0.12, 0.22)
 BROW_SLOWNESS_S: Final = 0.2
 """Ranges of the time between two changes of this level and of the duration of a small change, and what a change by 1
 adds to it, seconds."""
-BREATH_OPENING: Final = (0.22, 0.46)
+BREATH_OPENING: Final = (0.18, 0.4)
 """Range of the jaw opening of a breath before a phrase."""
 BREATH_SEED: Final = 0
 BREATH_S: Final = (0.45, 0.8)
