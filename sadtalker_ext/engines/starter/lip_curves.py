@@ -42,6 +42,13 @@ class FrameFeatures(NamedTuple):
     power: Float32Array
 
 
+class LipTrack(NamedTuple):
+    """Opening and width of the mouth (T, 2), in standard deviations from the speaker's mean, and the power (T,)."""
+
+    lips: Float32Array
+    power: Float32Array
+
+
 @dataclass
 class LipCurves:
     """Encoder and lip motion on a device, in inference mode."""
@@ -54,23 +61,24 @@ class LipCurves:
         self.encoder.to(self.device).eval()
         self.lip_motion.to(self.device).eval()
 
-    def predict(self, blocks: Iterator[Samples], frames: int) -> Float32Array:
-        """Return opening and width (frames, 2), in standard deviations from the speaker's mean.
+    def predict(self, blocks: Iterator[Samples], frames: int) -> LipTrack:
+        """Return the track of ``frames`` frames; row i is the mouth at i / 25 s.
 
-        blocks: consecutive mono 16 kHz samples in [-1, 1]. Row i is the mouth at i / 25 s.
+        blocks: consecutive mono 16 kHz samples in [-1, 1].
         """
         import torch
 
         if frames <= 0:
-            return np.zeros((0, 2), np.float32)
+            return LipTrack(np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
         tapped, power = [], []
         with torch.inference_mode():
             for window in stream_features(self.encoder, self.lip_motion.config.layers, blocks, frames):
                 tapped.append(self.lip_motion.taps(torch.from_numpy(window.features).to(self.device)))
-                power.append(torch.from_numpy(window.power).to(self.device))
-            curves = self.lip_motion.combine(torch.cat(tapped)[None], torch.cat(power)[None])[0]
-        rows: Float32Array = curves.float().cpu().numpy()
-        return rows
+                power.append(window.power)
+            powers = np.concatenate(power)
+            at_device = torch.from_numpy(powers)[None].to(self.device)
+            curves = self.lip_motion.combine(torch.cat(tapped)[None], at_device)[0]
+        return LipTrack(curves.float().cpu().numpy(), powers)
 
 
 def stream_features(

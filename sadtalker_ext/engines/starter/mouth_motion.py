@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sadtalker_ext.arrays import Float32Array, Samples
-    from sadtalker_ext.engines.starter.lip_curves import LipCurves
+    from sadtalker_ext.engines.starter.lip_curves import LipCurves, LipTrack
     from sadtalker_ext.engines.starter.speech_motion import SpeechToMotion
     from sadtalker_ext.models.lip_motion import LipMotionConfig
 
@@ -50,6 +50,13 @@ OPENING_REACH, WIDTH_REACH = 8, 25
 mouth closes and rests."""
 SPEECH_STARTS, SPEECH_IS_CERTAIN = 0.01, 0.06
 """Opening predicted by SpeechToExpression between which speech is recognized."""
+SILENCE_DB: Final = (-35.0, -25.0)
+"""Level relative to the mean of the surroundings at which the mouth is closed, and from which on it is free."""
+SILENCE_REACH: Final = 4
+"""Frames around sound in which the mouth is free: real lips open before a sound and close after it."""
+LEVEL_FRAMES: Final = 200
+"""Half width of the surroundings."""
+_NO_POWER: Final = 1e-12
 RAISE_SHARE: Final = 0.3
 """Weight of the raised or lowered lips in this opening, relative to the jaw."""
 LIKELY_CLOSURE: Final = (0.10, 0.20)
@@ -81,20 +88,21 @@ def open_mouth_motion(device: str = "cpu") -> MouthMotion:
     return MouthMotion(open_speech_to_motion(device=device), open_lip_curves(device=device))
 
 
-def combine(curves: Float32Array, lips: Float32Array, typical: LipMotionConfig) -> Float32Array:
-    """Return mouth coefficients (T, 8) that open and widen the mouth as ``lips`` say.
+def combine(curves: Float32Array, track: LipTrack, typical: LipMotionConfig) -> Float32Array:
+    """Return mouth coefficients (T, 8) that open and widen the mouth as the track of LipMotion says.
 
-    curves: (T, 7) of SpeechToExpression, columns SPEECH_SHAPES. lips: (T, 2) of LipMotion. typical: mean and spread of
-    real lips, with which ``lips`` are scaled.
+    curves: (T, 7) of SpeechToExpression, columns SPEECH_SHAPES. typical: mean and spread of real lips, with which the
+    track is scaled.
     """
     mouth = gate_closures(curves)
     if len(mouth) == 0:
         return mouth
     column = {name: mouth[:, index] for index, name in enumerate(MOUTH_SHAPES)}
-    column["lips_closed"][:] = believed_closures(curves[:, SPEECH_SHAPES.index("lips_closed")], lips[:, 0])
-    lips = advance(lips, LEAD_S)
+    column["lips_closed"][:] = believed_closures(curves[:, SPEECH_SHAPES.index("lips_closed")], track.lips[:, 0])
+    lips = advance(track.lips, LEAD_S)
     opening = (typical.opening_mean + OPENING_GAIN * typical.opening_scale * lips[:, 0]) / JAW_OPENING
-    _open_lips(column, np.maximum(opening, 0.0) * speech_gate(curves, OPENING_REACH))
+    sounding = sound_gate(track.power) * speech_gate(curves, OPENING_REACH)
+    _open_lips(column, np.maximum(opening, 0.0) * sounding)
     change = WIDTH_GAIN * typical.width_scale / typical.width_mean * lips[:, 1]
     change *= speech_gate(curves, WIDTH_REACH)
     change += SPREAD_WIDENS * JAW_NARROWS * jaw_is_wide(column["jaw_open"].astype(np.float64)).astype(np.float32)
@@ -116,9 +124,27 @@ def speech_gate(curves: Float32Array, reach: int) -> Float32Array:
     """
     part = {name: curves[:, index] for index, name in enumerate(SPEECH_SHAPES)}
     opening = part["jaw_open"] + RAISE_SHARE * (part["upper_lip_raise"] + part["lower_lip_drop"])
-    padded = np.pad(opening.astype(np.float64), reach)
+    return _soft_gate(opening, reach, (SPEECH_STARTS, SPEECH_IS_CERTAIN))
+
+
+def sound_gate(power: Float32Array) -> Float32Array:
+    """Return (T,) in [0, 1]: 0 where the sound is silent for more than twice :data:`SILENCE_REACH` frames.
+
+    power: (T,) mean square of the samples; it is compared with its mean over :data:`LEVEL_FRAMES` to both sides.
+    """
+    sums = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
+    frames = np.arange(len(power))
+    first, after = np.maximum(frames - LEVEL_FRAMES, 0), np.minimum(frames + LEVEL_FRAMES + 1, len(power))
+    mean = (sums[after] - sums[first]) / (after - first)
+    level_db = 10.0 * np.log10(np.maximum(power, _NO_POWER) / np.maximum(mean, _NO_POWER))
+    return _soft_gate(level_db.astype(np.float32), SILENCE_REACH, SILENCE_DB)
+
+
+def _soft_gate(values: Float32Array, reach: int, limits: tuple[float, float]) -> Float32Array:
+    """Return (T,) in [0, 1] for the largest value within ``reach`` frames, 0 and 1 at the limits, smooth in time."""
+    padded = np.pad(values.astype(np.float64), reach, mode="edge")
     nearby = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
-    certain = smoothstep((nearby - SPEECH_STARTS) / (SPEECH_IS_CERTAIN - SPEECH_STARTS))
+    certain = smoothstep((nearby - limits[0]) / (limits[1] - limits[0]))
     kernel = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9.0
     gate: Float32Array = np.convolve(np.pad(certain, 2, mode="edge"), kernel, mode="valid").astype(np.float32)
     return gate

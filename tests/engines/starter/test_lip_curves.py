@@ -25,9 +25,9 @@ def shipped():
 @pytest.mark.parametrize("size", [1000, 16000, 320_001])
 def test_blocks_of_any_size_give_the_same_curves(shipped, size):
     samples = wave(12.0)
-    whole = shipped.predict(iter([samples]), 300)
+    whole = shipped.predict(iter([samples]), 300).lips
     assert whole.shape == (300, 2)
-    assert np.abs(shipped.predict(blocks(samples, size), 300) - whole).max() < 1e-4
+    assert np.abs(shipped.predict(blocks(samples, size), 300).lips - whole).max() < 1e-4
 
 
 def test_pieces_of_features_are_those_of_the_whole_clip(shipped):
@@ -38,16 +38,16 @@ def test_pieces_of_features_are_those_of_the_whole_clip(shipped):
     features = torch.from_numpy(np.concatenate([part.features for part in parts]))[None]
     power = torch.from_numpy(np.concatenate([part.power for part in parts]))[None]
     whole = shipped.lip_motion(features, power)[0].numpy()
-    np.testing.assert_allclose(shipped.predict(iter([samples]), 225), whole, atol=1e-3)
+    np.testing.assert_allclose(shipped.predict(iter([samples]), 225).lips, whole, atol=1e-3)
 
 
 @pytest.mark.parametrize("frames", [0, 1, WINDOW_FRAMES, WINDOW_FRAMES + 1])
 def test_number_of_frames(shipped, frames):
-    assert shipped.predict(iter([wave(0.3)]), frames).shape == (frames, 2)
+    assert shipped.predict(iter([wave(0.3)]), frames).lips.shape == (frames, 2)
 
 
 def test_silence_gives_finite_curves(shipped):
-    assert np.isfinite(shipped.predict(iter([np.zeros(32000, np.float32)]), 50)).all()
+    assert np.isfinite(shipped.predict(iter([np.zeros(32000, np.float32)]), 50).lips).all()
 
 
 class Times(SpeechEncoder):
@@ -91,4 +91,4 @@ def test_sound_is_read_as_the_frames_need_it():
 
     for number, _ in enumerate(stream_features(encoder, (1,), second(), 10 * WINDOW_FRAMES)):
         assert read <= (WINDOW_FRAMES * (number + 1) + CONTEXT_FRAMES) / 25 + 1.1
-    assert LipCurves(encoder, network).predict(second(), 100).shape == (100, 2)
+    assert LipCurves(encoder, network).predict(second(), 100).lips.shape == (100, 2)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from test_speech_motion import wave
 
+from sadtalker_ext.engines.starter.lip_curves import LipTrack
 from sadtalker_ext.engines.starter.mouth_motion import (
     JAW_OPENING,
     LEAD_S,
@@ -14,6 +15,7 @@ from sadtalker_ext.engines.starter.mouth_motion import (
     combine,
     open_mouth_motion,
     shape_width,
+    sound_gate,
     speech_gate,
 )
 from sadtalker_ext.engines.starter.speech_motion import SPEECH_SHAPES
@@ -33,7 +35,8 @@ def curves(frames, **shapes):
 
 
 def lips(frames, opening=0.0, width=0.0):
-    return np.stack([np.broadcast_to(opening, frames), np.broadcast_to(width, frames)], 1).astype(np.float32)
+    values = np.stack([np.broadcast_to(opening, frames), np.broadcast_to(width, frames)], 1).astype(np.float32)
+    return LipTrack(values, np.full(frames, 0.01, np.float32))
 
 
 @pytest.mark.parametrize("shape", [{}, {"upper_lip_raise": 0.8, "lower_lip_drop": 0.9}, {"pucker": 0.7}])
@@ -84,9 +87,19 @@ def test_mouth_is_closed_and_rests_without_speech():
     assert speech_gate(curves(5, jaw_open=0.0), 8).max() == 0.0
 
 
+def test_mouth_is_closed_while_the_sound_is_silent():
+    power = np.full(120, 0.01, np.float32)
+    power[40:80] = 1e-7
+    opening = mouth_opening(combine(curves(120), lips(120, 1.0)._replace(power=power), TYPICAL))
+    assert opening[50:70].max() == 0.0
+    assert opening[[30, 42, 77, 100]].min() > 0.2
+    assert sound_gate(power * 1e-4) == pytest.approx(sound_gate(power), abs=1e-6)
+    assert sound_gate(np.zeros(10, np.float32)) == pytest.approx(1.0)
+
+
 def test_lips_lead_by_the_stated_time():
     ramp = lips(20, np.arange(20.0))
-    np.testing.assert_allclose(advance(ramp, LEAD_S)[:15, 0], np.arange(15) + LEAD_S * 25, atol=1e-5)
+    np.testing.assert_allclose(advance(ramp.lips, LEAD_S)[:15, 0], np.arange(15) + LEAD_S * 25, atol=1e-5)
 
 
 def test_no_frames():
