@@ -41,6 +41,8 @@ _APART: Final = 0.05
 """Opening, in face heights, at which parted lips have lost the shadow of the seam between closed ones."""
 _SEALS_FROM: Final = 0.85
 """Value of lips_closed from which soft lip edges no longer show the interior between them; at 1 they show nothing."""
+_CORNER_TRAVEL: Final = 0.03
+"""Travel of the mouth corners at smile, spread or pucker of 1, in face heights."""
 _PARALLAX_YAW: Final = 0.07
 _PARALLAX_PITCH: Final = 0.05
 """Depth of the teeth behind the lips, in face heights, as it shows when the head turns and nods."""
@@ -136,7 +138,7 @@ class Pose:
         pitch, yaw = float(self.rotation[0]), float(self.rotation[1])
         return MouthState(
             jaw=weight["jaw"] * _TEETH_FOLLOW - (1.0 - UPPER_LIP_CLOSES) * closing,
-            opened=opened + closing,
+            opened=opened + closing + self._corner_motion(),
             raised=weight["part_upper"],
             sealed=float(smooth_ramp(self.expression[SHAPE_INDEX["lips_closed"]], _SEALS_FROM, 1.0)),
             pucker=float(np.clip(self._value("pucker"), 0.0, 1.0)),
@@ -145,6 +147,12 @@ class Pose:
             parallax_u=_PARALLAX_YAW * float(np.sin(yaw)) * 2.0 * unit / mouth.width_px,
             parallax_down=_PARALLAX_PITCH * float(np.sin(pitch)),
         )
+
+    def _corner_motion(self) -> float:
+        """Return how far the corners of an open mouth move, face heights; its own interior then shows in part only."""
+        if self.rig.mouth.gap <= 0.0:
+            return 0.0
+        return _CORNER_TRAVEL * sum(abs(self._value(shape)) for shape in ("smile", "spread", "pucker"))
 
     def eye_states(self) -> tuple[tuple[Eye, EyeState], ...]:
         """Return both eyes of the rig with their states."""

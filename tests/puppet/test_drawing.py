@@ -103,3 +103,14 @@ def test_a_drawn_opening_without_lips_closes_completely():
     )
     red = [(frame[..., 1] < 140).sum() for frame in (closed, paper, opened)]
     assert red[0] < 0.15 * red[1] < red[2]
+
+
+def test_a_smile_uncovers_no_skin_inside_a_drawn_opening():
+    mesh = mesh_of("astronaut") * np.float32(2)
+    paper = np.full((1024, 1024, 3), (250, 225, 205), np.uint8)
+    contour = np.concatenate([mesh[list(topo.MOUTH_UPPER_OUTER), :2], mesh[list(topo.MOUTH_LOWER_OUTER[::-1]), :2]])
+    cv2.fillPoly(paper, [np.rint(contour).astype(np.int32)], (200, 80, 90))
+    frame = PortraitRenderer(paper, mesh).render_frame(shape(smile=1.0), STILL, STILL)
+    red = (frame[..., 1] < 140).astype(np.uint8)
+    assert cv2.connectedComponents(red)[0] == 2
+    assert cv2.connectedComponents(1 - red)[0] == 2
