@@ -65,7 +65,7 @@ BROW_RISE_S: Final = 0.18
 BROW_FALL_S: Final = 0.32
 BROW_HOLD_S: Final = (0.06, 0.3)
 """Durations of a raise, seconds; the hold is drawn from a range."""
-BROW_HEIGHT: Final = (0.5, 1.0)
+BROW_HEIGHT: Final = (0.6, 1.0)
 """Range of the height of a raise at full emphasis."""
 BROW_MIN_EMPHASIS: Final = 0.22
 """Emphasis of the weakest accent that may raise the eyebrows."""

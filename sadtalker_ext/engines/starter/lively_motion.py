@@ -35,11 +35,11 @@ LEAN_ROLL: Final = 0.7
 LEAN_INTERVAL_S: Final = (1.6, 4.5)
 LEAN_MOVE_S: Final = (1.0, 1.8)
 """Ranges of the time between two changes of the lean and of the duration of a change, seconds."""
-BROW_LEVEL: Final = 0.42
+BROW_LEVEL: Final = 0.5
 """Standard deviation of the level of the brows between accents; positive raises, negative lowers them."""
 BROW_LIMIT: Final = 0.8
 """Largest level."""
-BROW_INTERVAL_S: Final = (0.25, 0.8)
+BROW_INTERVAL_S: Final = (0.22, 0.7)
 BROW_MOVE_S: Final = (0.12, 0.22)
 BROW_SLOWNESS_S: Final = 0.2
 """Ranges of the time between two changes of this level and of the duration of a small change, and what a change by 1
