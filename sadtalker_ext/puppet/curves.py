@@ -50,10 +50,8 @@ class Curve:
 
     def __call__(self, t: Float64Array) -> Float64Array:
         """Return the value at ``t`` (any shape, pixels)."""
-        position = np.clip((t - self.start) / self.step, 0.0, len(self.values) - 1.0)
-        low = np.minimum(position.astype(np.int64), len(self.values) - 2)
-        share = position - low
-        value: Float64Array = self.values[low] * (1.0 - share) + self.values[low + 1] * share
+        steps = self.start + self.step * np.arange(len(self.values))
+        value: Float64Array = np.interp(t, steps, self.values)
         return value
 
     def not_above(self, other: Curve) -> Curve:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import cv2
 import numpy as np
 
 from sadtalker_ext.puppet.basis import MOUTH_COLUMNS, SHAPE_INDEX
@@ -179,14 +180,15 @@ class Pose:
         return Box.around(self.forward(points[:, None, :].astype(np.float32), UPPER).reshape(-1, 2))
 
 
-def _from_edge(below_px: Float64Array, cell_px: float) -> Float64Array:
+def _from_edge(below_px: Float64Array, cell_px: float) -> Float32Array:
     """Return the distance (h, w) from a lip's edge for the vertical one ``below_px`` on nodes ``cell_px`` apart.
 
     Both are equal where the edge is level; where it is steep, soft edges would be too narrow without the difference.
     """
-    down, along = np.gradient(below_px, cell_px)
-    distance: Float64Array = below_px / np.clip(np.hypot(down, along), 1.0, _STEEPEST)
-    return distance
+    below, scale = below_px.astype(np.float32), 0.5 / cell_px
+    along, down = (cv2.Sobel(below, cv2.CV_32F, *order, ksize=1, scale=scale) for order in ((1, 0), (0, 1)))
+    slope = np.minimum(np.maximum(cv2.magnitude(along, down), np.float32(1.0)), np.float32(_STEEPEST))
+    return np.asarray(below / slope, np.float32)
 
 
 def _any_motion(values: Float64Array) -> bool:
