@@ -28,6 +28,9 @@ CHECKED_BLOCK_S = 1.0
 def _no_check() -> None: ...
 
 
+def _no_progress(_: int) -> None: ...
+
+
 @dataclass(frozen=True)
 class Speech:
     """The speech of one clip: its length, and its samples on demand.
@@ -36,12 +39,14 @@ class Speech:
     sample_count: number of decoded mono samples at 16 kHz, whatever the header states.
     peak: largest magnitude of the samples; 1 is full scale.
     check: called before each block is yielded; its exceptions are passed on to the reader of the blocks.
+    progress: called by :meth:`reported_blocks` with the number of video frames whose sound has been read.
     """
 
     path: Path | None
     sample_count: int
     peak: float = 0.0
     check: Callable[[], None] = field(default=_no_check, compare=False)
+    progress: Callable[[int], None] = field(default=_no_progress, compare=False)
 
     @property
     def duration_s(self) -> float:
@@ -68,9 +73,21 @@ class Speech:
         blocks = _silent_blocks(self.sample_count, size) if self.path is None else _decode(self.path, size - overlap)
         return self._checked(_overlap_blocks(blocks, overlap) if overlap else blocks)
 
-    def with_check(self, check: Callable[[], None]) -> Speech:
-        """Return the same speech with ``check``, whose exceptions stop readers within a block."""
-        return replace(self, check=check)
+    def reported_blocks(self) -> Generator[Samples, None, None]:
+        """Yield blocks as :meth:`blocks` does, and report how far they have been read.
+
+        An engine reads the sound several times; the slowest reader of them uses this method.
+        """
+        read = 0
+        with closing(self.blocks()) as blocks:
+            for block in blocks:
+                yield block
+                read += len(block)
+                self.progress(min(self.frames, -(-read // SAMPLES_PER_FRAME)))
+
+    def with_check(self, check: Callable[[], None], progress: Callable[[int], None] = _no_progress) -> Speech:
+        """Return the same speech with ``check``, whose exceptions stop readers within a block, and ``progress``."""
+        return replace(self, check=check, progress=progress)
 
     def _checked(self, blocks: Generator[Samples, None, None]) -> Generator[Samples, None, None]:
         with closing(blocks):

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from sadtalker_ext.runtime import Runtime
     from sadtalker_ext.settings import Settings
 
-STAGES: Final = ("engine", "portrait", "voice", "motion", "frames")
+MOTION_STAGE: Final = "motion"
+STAGES: Final = ("engine", "portrait", "voice", MOTION_STAGE, "frames")
 """Stages of a video. The first three run in parallel, the others follow in turn."""
 
 REFERENCE_STAGE: Final = "reference"
@@ -126,15 +127,17 @@ def load_reference(task: Task, engine: Engine, frames: int) -> MotionReference |
 
 
 def predict(task: Task, prepared: PreparedInputs, timing: VideoTiming) -> SourceAndMotion:
-    """Predict and edit the motion; cancellation is checked after each second of audio."""
+    """Predict and edit the motion; after each second of audio progress is reported and cancellation is checked."""
 
     def compute() -> SourceAndMotion:
         engine = prepared.engine
         source = engine.read_face(prepared.portrait)
-        motion = engine.predict_motion(prepared.speech.with_check(task.watcher.check), source, prepared.style)
+        counted = task.watcher.counter(MOTION_STAGE, prepared.speech.frames)
+        speech = prepared.speech.with_check(task.watcher.check, counted)
+        motion = engine.predict_motion(speech, source, prepared.style)
         if prepared.reference is not None:
             motion = prepared.reference.apply(motion, source)
         return SourceAndMotion(source, engine.editor.edit(motion, source, task.settings, timing))
 
     with ParallelStages(task.watcher, task.stopwatch) as stages:
-        return stages.result(stages.begin("motion", compute))
+        return stages.result(stages.begin(MOTION_STAGE, compute))

@@ -18,7 +18,7 @@ class Progress:
     """State of the work.
 
     stage: name of the stage, one of :data:`~sadtalker_ext.pipeline.prepare.STAGES`.
-    done, total: frames of the video; both 0 in a stage without frames.
+    done, total: frames; both 0 in a stage that does not count them.
     frames_per_s: since the stage began; 0 if unknown.
     left_s: estimated seconds to the end of the stage; 0 if unknown.
     frame: (H, W, 3) uint8 RGB, the frame just finished, for a preview; None in a stage without frames.
@@ -54,6 +54,16 @@ class Watcher:
         """Raise Cancelled if the caller asked to stop."""
         if self._cancelled():
             raise Cancelled("Stopped; no file was written")
+
+    def counter(self, stage: str, total: int) -> Callable[[int], None]:
+        """Return a function that reports how many of ``total`` frames are done in a stage that makes no pictures."""
+        began_s = time.perf_counter()
+
+        def report(done: int) -> None:
+            rate = done / max(time.perf_counter() - began_s, 1e-9)
+            self._report(Progress(stage, done, total, rate, (total - done) / max(rate, 1e-9)))
+
+        return report
 
     def watch(self, frames: Iterator[Frame], stage: str, total: int) -> Iterator[Frame]:
         """Pass every frame on, and report it as done when the consumer asks for the next one."""

@@ -102,6 +102,21 @@ def test_cancellation_ends_reading_of_the_voice(engine, files):
     assert not files[2].parent.exists()
 
 
+def test_motion_reports_each_second_of_the_voice(engine, files):
+    reports, predicted = [], engine.predict_motion
+
+    def predict(speech, source, style):
+        list(speech.reported_blocks())
+        return predicted(speech, source, style)
+
+    engine.predict_motion = predict
+    result = animate(*files, watcher=Watcher(report=reports.append))
+    motion = [report for report in reports if report.stage == "motion"]
+    assert [report.done for report in motion] == [0, *range(25, result.frames, 25), result.frames]
+    assert {report.total for report in motion[1:]} == {result.frames}
+    assert motion[-1].left_s == 0.0
+
+
 def test_failure_keeps_an_earlier_result(engine, files):
     files[2].parent.mkdir()
     files[2].write_bytes(b"earlier")

@@ -122,7 +122,7 @@ class SadTalkerEngine:
         bases = rows.loop_to_length(base, frames)
         latents = torch.Generator().manual_seed(style.seed)
         expression = []
-        for start, mel in zip(range(0, frames, AUDIO_BATCH), self._mel_windows(speech), strict=True):
+        for start, mel in zip(range(0, frames, AUDIO_BATCH), self._mel_windows(speech, report=True), strict=True):
             part = slice(start, start + mel.shape[1])
             blink = torch.from_numpy(lids[part].astype(np.float32)).to(self.device)[None]
             base_part = torch.from_numpy(bases[part]).to(self.device)[None]
@@ -156,9 +156,10 @@ class SadTalkerEngine:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _mel_windows(self, speech: Speech) -> Iterator[Tensor]:
+    def _mel_windows(self, speech: Speech, *, report: bool = False) -> Iterator[Tensor]:
         """Yield the mel windows (1, <= 32, 1, 80, 16) of all frames."""
-        for windows in stream_windows(stream_mel(speech.blocks()), speech.frames, AUDIO_BATCH):
+        blocks = speech.reported_blocks() if report else speech.blocks()
+        for windows in stream_windows(stream_mel(blocks), speech.frames, AUDIO_BATCH):
             if self.options.parity and speech.path is None:
                 windows = np.full_like(windows, IDLE_MEL)  # noqa: PLW2901 - as the official code does
             yield torch.from_numpy(windows).to(self.device)[None]

@@ -103,7 +103,7 @@ class StarterEngine:
         amount = liveliness(prosody)
         rotation, translation = enliven(*pose, lean_rng, amount)
         tracks: dict[tuple[str, ...], Float32Array] = {
-            MOUTH_SHAPES: add_breaths(self._mouth_motion.predict(speech.blocks, frames), prosody),
+            MOUTH_SHAPES: add_breaths(self._mouth_motion.predict(speech), prosody),
             ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),
             ("brows_up",): brow_track(prosody.emphasis, brow_rng)[:, None],
             ("brows_up", "brows_down"): amount * brow_flow(frames, flow_rng),

@@ -29,18 +29,22 @@ from sadtalker_ext.puppet.expression_fields import (
 from sadtalker_ext.puppet.mouth_fields import PUCKER_NARROWS, SPREAD_WIDENS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from sadtalker_ext.arrays import Float32Array, Samples
+    from sadtalker_ext.arrays import Float32Array
+    from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.engines.starter.lip_curves import LipCurves, LipTrack
     from sadtalker_ext.engines.starter.speech_motion import SpeechToMotion
     from sadtalker_ext.models.lip_motion import LipMotionConfig
 
-JAW_OPENING: Final = 0.33
-"""Distance of the inner lips at ``jaw_open`` = 1, in distances of the outer eye corners (tracked in results)."""
+JAW_OPENING: Final = 0.38
+"""Distance of the inner lips at ``jaw_open`` = 1, in distances of the outer eye corners: 0.30 to 0.43, tracked in
+results of seven portraits."""
+JAW_WIDENS, JAW_WIDENS_UNTIL = 0.15, 0.4
+"""Width gained per ``jaw_open`` up to the second value, relative to the width at rest: opened lips are tracked wider
+(0.04 to 0.10 at the second value in the same portraits), so the corners have to come in for the predicted width."""
 OPENING_GAIN: Final = 1.6
 """Predictions vary less than real lips, because they are means; this restores part of the range."""
-WIDTH_GAIN: Final = 1.2
+WIDTH_GAIN: Final = 2.0
+"""As above; a tracker also sees only 0.6 of the change of width that spread and pucker command."""
 LEAD_S: Final = 0.04
 """The lips move this much earlier than LipMotion predicts. Its training videos have been encoded several times and are
 out of sync by up to 0.12 s in both directions; viewers tolerate lips that lead better than lips that lag (ITU-R
@@ -74,13 +78,11 @@ class MouthMotion:
     shapes: SpeechToMotion
     lips: LipCurves
 
-    def predict(self, blocks: Callable[[], Iterator[Samples]], frames: int) -> Float32Array:
-        """Return mouth coefficients (frames, 8) in the order of MOUTH_SHAPES; row i is the motion at i / 25 s.
-
-        blocks: returns consecutive mono 16 kHz samples in [-1, 1] from the start; it is called twice.
-        """
-        curves = self.shapes.predict_curves(blocks(), frames)
-        return combine(curves, self.lips.predict(blocks(), frames), self.lips.lip_motion.config)
+    def predict(self, speech: Speech) -> Float32Array:
+        """Return mouth coefficients (T, 8) in the order of MOUTH_SHAPES; row i is the motion at i / 25 s."""
+        curves = self.shapes.predict_curves(speech.blocks(), speech.frames)
+        track = self.lips.predict(speech.reported_blocks(), speech.frames)
+        return combine(curves, track, self.lips.lip_motion.config)
 
 
 def open_mouth_motion(device: str = "cpu") -> MouthMotion:
@@ -104,10 +106,17 @@ def combine(curves: Float32Array, track: LipTrack, typical: LipMotionConfig) -> 
     sounding = sound_gate(track.power) * speech_gate(curves, OPENING_REACH)
     _open_lips(column, np.maximum(opening, 0.0) * sounding)
     change = WIDTH_GAIN * typical.width_scale / typical.width_mean * lips[:, 1]
+    change -= width_of_jaw(column["jaw_open"]) - width_of_jaw(np.float32(typical.opening_mean / JAW_OPENING))
     change *= speech_gate(curves, WIDTH_REACH)
-    change += SPREAD_WIDENS * JAW_NARROWS * jaw_is_wide(column["jaw_open"].astype(np.float64)).astype(np.float32)
     column["spread"][:], column["pucker"][:] = shape_width(column["spread"], column["pucker"], change)
     return mouth
+
+
+def width_of_jaw(jaw_open: Float32Array | np.float32) -> Float32Array:
+    """Return the width that ``jaw_open`` adds, in widths at rest: it widens small openings and narrows large ones."""
+    narrowing = SPREAD_WIDENS * JAW_NARROWS * jaw_is_wide(np.asarray(jaw_open, np.float64))
+    widening = JAW_WIDENS * np.minimum(jaw_open, JAW_WIDENS_UNTIL)
+    return np.asarray(widening - narrowing, np.float32)
 
 
 def advance(curves: Float32Array, lead_s: float) -> Float32Array:
