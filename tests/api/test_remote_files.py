@@ -3,6 +3,7 @@
 import http.server
 import socket
 import threading
+import time
 
 import pytest
 
@@ -16,6 +17,8 @@ from sadtalker_ext.errors import MediaError
         "http://127.0.0.1/x", "http://localhost/x", "http://[::1]/x", "http://10.0.0.1/x", "http://192.168.1.1/x",
         "http://169.254.169.254/latest/meta-data", "http://0.0.0.0/x", "http://[::ffff:127.0.0.1]/x",
         "http://2130706433/x", "http://0x7f.1/x", "http://[fe80::1]/x", "http://224.0.0.1/x", "http://100.64.0.1/x",
+        "http://[::127.0.0.1]/x", "http://[64:ff9b::7f00:1]/x", "http://[2002:7f00:1::]/x", "http://[fec0::1]/x",
+        "http://192.0.0.8/x", "http://[::1/x", "http://8.8.8.8:99999/x",
     ],
 )  # fmt: skip
 def test_private_hosts_are_never_contacted(url, tmp_path, monkeypatch):
@@ -28,6 +31,32 @@ def test_private_hosts_are_never_contacted(url, tmp_path, monkeypatch):
 def test_only_http_addresses_are_accepted(url, tmp_path):
     with pytest.raises(MediaError, match="http"):
         remote_files.fetch_url(url, tmp_path / "x", 1000)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:0:127.0.0.1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "64:ff9b:1::1",
+        "2001::1", "2001:20::1", "2001:db8::1", "2002:7f00:1::", "3fff::1", "5f00::1", "4000::1", "100::1", "::", "::1",
+        "fc00::1", "fd12::1", "fe80::1", "fe80::1%eth0", "fec0::1", "ff0e::1", "0.1.2.3", "10.255.255.255",
+        "100.127.255.255", "127.9.9.9", "169.254.169.254", "172.31.255.255", "192.0.0.8", "192.0.0.170", "192.0.2.1",
+        "192.88.99.1", "192.168.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "239.1.1.1", "250.0.0.1",
+        "255.255.255.255",
+    ],
+)  # fmt: skip
+def test_special_addresses_are_not_public(address):
+    assert not remote_files.is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "8.8.8.8", "1.1.1.1", "100.63.255.255", "100.128.0.0", "172.15.255.255", "172.32.0.0", "192.0.1.0",
+        "198.20.0.0", "223.255.255.255", "2001:200::1", "2001:4860:4860::8888", "2606:4700:4700::1111", "2a00:1450::1",
+    ],
+)  # fmt: skip
+def test_other_addresses_are_public(address):
+    assert remote_files.is_public(address)
 
 
 def test_a_name_with_one_private_address_is_refused(monkeypatch):
@@ -47,12 +76,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "http://10.0.0.1/secret")
             self.end_headers()
+        elif self.path.startswith("/drip"):
+            self.drip(headers=self.path == "/drip-headers")
+        elif self.path == "/short":
+            self.send_response(200)
+            self.send_header("Content-Length", "9000")
+            self.end_headers()
+            self.wfile.write(b"x" * 100)
         elif self.path == "/missing":
             self.send_error(404)
         else:
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b"x" * 5000)
+
+    def drip(self, *, headers):
+        """Send the body, or headers and body, a byte every 50 ms, for eight seconds at most."""
+        start = b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\n"
+        pieces = [bytes([byte]) for byte in start] if headers else [start]
+        for piece in (*pieces, *[b"x"] * 100):
+            try:
+                self.wfile.write(piece)
+            except OSError:
+                return
+            time.sleep(0.05)
 
     def log_message(self, *_):
         pass
@@ -81,8 +128,32 @@ def test_file_is_downloaded(site, tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("file", "larger than"), ("missing", "returned 404"), ("loop", "too often"), ("private", "public internet")],
+    [
+        ("file", "larger than"),
+        ("missing", "returned 404"),
+        ("loop", "too often"),
+        ("private", "public internet"),
+        ("short", "8,900 bytes before the end"),
+    ],
 )
 def test_download_is_refused(site, tmp_path, path, message):
     with pytest.raises(MediaError, match=message):
         remote_files.fetch_url(f"{site}/{path}", tmp_path / "x", 4999)
+
+
+@pytest.mark.parametrize("path", ["drip-body", "drip-headers"])
+def test_an_address_that_sends_slowly_does_not_outlive_the_time_limit(site, tmp_path, monkeypatch, path):
+    monkeypatch.setattr(remote_files, "DOWNLOAD_TIMEOUT_S", 0.5)
+    start_s = time.monotonic()
+    with pytest.raises(MediaError, match="took longer"):
+        remote_files.fetch_url(f"{site}/{path}", tmp_path / "x", 5000)
+    assert time.monotonic() - start_s < 3.0
+
+
+def test_a_tls_handshake_does_not_outlive_the_time_limit(monkeypatch, tmp_path):
+    monkeypatch.setattr(remote_files, "DOWNLOAD_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(remote_files, "public_address", lambda *_: "127.0.0.1")
+    start_s = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(MediaError, match="took longer"):
+        remote_files.fetch_url(f"https://silent:{server.getsockname()[1]}/x", tmp_path / "x", 5000)
+    assert time.monotonic() - start_s < 3.0
