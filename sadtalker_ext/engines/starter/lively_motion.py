@@ -7,6 +7,7 @@ the face's centre. THEval (Quignon et al., CVPR 2026) finds the same lack of hea
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -46,6 +47,8 @@ BROW_SLOWNESS_S: Final = 0.2
 adds to it, seconds."""
 BREATH_OPENING: Final = (0.18, 0.4)
 """Range of the jaw opening of a breath before a phrase."""
+MIN_SPOKEN_OPENING: Final = 0.05
+"""Smallest jaw opening within a phrase in which somebody speaks."""
 BREATH_SEED: Final = 0
 BREATH_S: Final = (0.45, 0.8)
 """Range of the duration of a breath; a shorter pause shortens it, seconds."""
@@ -129,13 +132,17 @@ def brow_flow(frames: int, rng: Generator) -> Float32Array:
 def add_breaths(mouth: Float32Array, prosody: Prosody) -> Float32Array:
     """Return mouth coefficients (T, 8), in the order of MOUTH_SHAPES, with the lips parted for a breath before phrases.
 
-    Speakers breathe in through the mouth in pauses of speech. Without a pause between two phrases nothing changes. The
-    mouth depends on the voice only, so the random numbers have a fixed seed.
+    Speakers breathe in through the mouth in pauses of speech. Without a pause between two phrases nothing changes, nor
+    before noise that only resembles a phrase, in which the mouth stays closed. The mouth depends on the voice only, so
+    the random numbers have a fixed seed.
     """
-    breath = breath_track(prosody, np.random.default_rng(BREATH_SEED))
+    phrases = zip(prosody.phrase_starts, prosody.phrase_ends, strict=True)
+    jaw, closed = MOUTH_SHAPES.index("jaw_open"), MOUTH_SHAPES.index("lips_closed")
+    spoken = np.array([mouth[start:end, jaw].max() > MIN_SPOKEN_OPENING for start, end in phrases], bool)
+    speech = replace(prosody, phrase_starts=prosody.phrase_starts[spoken], phrase_ends=prosody.phrase_ends[spoken])
+    breath = breath_track(speech, np.random.default_rng(BREATH_SEED))
     parted = np.minimum(breath / BREATH_OPENING[0], 1.0)
     breathing = mouth.copy()
-    jaw, closed = MOUTH_SHAPES.index("jaw_open"), MOUTH_SHAPES.index("lips_closed")
     breathing[:, jaw] = np.maximum(mouth[:, jaw], breath)
     breathing[:, closed] = mouth[:, closed] * (1.0 - parted)
     return breathing

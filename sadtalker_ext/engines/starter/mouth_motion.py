@@ -52,8 +52,9 @@ BT.1359). Closures keep their time, which is exact."""
 OPENING_REACH, WIDTH_REACH = 8, 25
 """Frames (25 Hz) around recognized speech in which the lips may open and change their width; in longer pauses the
 mouth closes and rests."""
-SPEECH_STARTS, SPEECH_IS_CERTAIN = 0.01, 0.06
-"""Opening predicted by SpeechToExpression between which speech is recognized."""
+SPEECH_STARTS, SPEECH_IS_CERTAIN = 0.08, 0.18
+"""Opening predicted by SpeechToExpression between which speech is recognized: noise stays below 0.03, real voices reach
+0.2 within any third of a second of speech."""
 SILENCE_DB: Final = (-35.0, -25.0)
 """Level relative to the mean of the surroundings at which the mouth is closed, and from which on it is free."""
 SILENCE_REACH: Final = 4

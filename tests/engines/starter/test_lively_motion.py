@@ -117,7 +117,7 @@ def test_breaths_come_in_pauses_only():
 
 def test_breaths_part_closed_lips_and_leave_speech_alone():
     prosody = prosody_with([0, 60], [40, 200])
-    mouth = np.full((200, len(MOUTH_SHAPES)), 0.05, np.float32)
+    mouth = np.full((200, len(MOUTH_SHAPES)), 0.1, np.float32)
     mouth[:, CLOSED] = 1.0
     breathing = add_breaths(mouth, prosody)
     outside = np.r_[0:40, 60:200]
@@ -126,6 +126,14 @@ def test_breaths_part_closed_lips_and_leave_speech_alone():
     assert breathing[peak, CLOSED] < 0.1
     others = [column for column in range(len(MOUTH_SHAPES)) if column not in (JAW, CLOSED)]
     np.testing.assert_array_equal(breathing[:, others], mouth[:, others])
+
+
+def test_no_breath_before_noise_that_looks_like_a_phrase():
+    prosody = prosody_with([60], [100])
+    closed = np.zeros((200, len(MOUTH_SHAPES)), np.float32)
+    np.testing.assert_array_equal(add_breaths(closed, prosody), closed)
+    closed[70, JAW] = 0.2
+    assert add_breaths(closed, prosody)[:60, JAW].max() > 0.0
 
 
 def test_people_who_do_not_speak_are_calmer():
