@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,6 +13,7 @@ from fastapi import HTTPException
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
+from sadtalker_ext.api.bodies import parse_json, read_fields
 from sadtalker_ext.api.remote_files import fetch_url
 from sadtalker_ext.api.sender_names import SenderNames
 from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S
@@ -37,6 +36,8 @@ PREFIX: Final = "sadtalker_job_"
 FILES: Final = ("portrait", "voice", "reference")
 FIELDS: Final = (*FILES, "idle_s", "reference_use", "settings")
 COPY_BYTES: Final = 1 << 20
+BASE64_BLOCK: Final = 1 << 20
+"""Characters of base64 text that are decoded at once."""
 MAX_SHOWN: Final = 40
 """Characters of a wrong value in an error message."""
 MAX_SUFFIX: Final = 6
@@ -45,41 +46,13 @@ MAX_SUFFIX: Final = 6
 
 async def read_job_request(request: Request, options: ApiOptions) -> JobRequest:
     """Return the job request in the body of POST /jobs; HTTPException 4xx if the body is not valid."""
-    check_size(request, options.upload_bytes)
-    fields = await read_fields(request)
+    fields = await read_fields(request, options.upload_bytes)
     scratch = Path(await run_in_threadpool(tempfile.mkdtemp, prefix=PREFIX))
     try:
         return await run_in_threadpool(_build_job_request, fields, scratch, options)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-
-
-def check_size(request: Request, max_bytes: int) -> None:
-    """Raise HTTPException for a body that is too large or of unknown size, before it is read."""
-    length = request.headers.get("content-length", "")
-    if not length.isdigit():
-        raise HTTPException(411, "The size of the request is unknown; send a Content-Length header")
-    if int(length) > max_bytes:
-        raise HTTPException(
-            413, f"The request is larger than the allowed {max_bytes / 1e6:.0f} MB; send smaller files"
-        )
-
-
-async def read_fields(request: Request) -> dict[str, Any]:
-    """Return the fields of a form, with its files, or of a JSON object."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        return dict(await request.form())
-    if kind != "application/json":
-        raise HTTPException(415, "The content type must be multipart/form-data, with files, or application/json")
-    try:
-        body = json.loads(await request.body())
-    except ValueError as e:
-        raise HTTPException(400, f"The body is not valid JSON: {e}") from e
-    if not isinstance(body, dict):
-        raise HTTPException(400, f"The body must be a JSON object with some of {', '.join(FIELDS)}")
-    return body
 
 
 def _build_job_request(fields: Mapping[str, Any], scratch: Path, options: ApiOptions) -> JobRequest:
@@ -142,7 +115,7 @@ def read_settings(given: object) -> Settings:
     """Return the settings of a JSON object, or of its text in a form."""
     try:
         if isinstance(given, str):
-            return Settings.from_json(given or "{}")
+            given = parse_json(given or "{}", "field settings")
         if given is not None and not isinstance(given, dict):
             raise SettingsError("The settings must be a JSON object")
         return Settings.from_mapping(given or {})
@@ -162,10 +135,7 @@ def receive_file(name: str, given: object, target: Path, options: ApiOptions) ->
             shutil.copyfileobj(given.file, file, COPY_BYTES)
         return target, display_name(given.filename)
     if isinstance(given, str) and given.lstrip().startswith("{"):
-        try:
-            given = json.loads(given)
-        except ValueError as e:
-            raise HTTPException(400, f"The field {name} is not valid JSON: {e}") from e
+        given = parse_json(given, f"field {name}")
     if not isinstance(given, dict) or len(given) != 1:
         raise HTTPException(
             422, f'The field {name} must be an upload, {{"base64": ...}}, {{"path": ...}} or {{"url": ...}}'
@@ -182,10 +152,19 @@ def receive_file(name: str, given: object, target: Path, options: ApiOptions) ->
 
 
 def _decode_base64(name: str, text: str, target: Path, options: ApiOptions) -> Path:
-    data = text.partition(",")[2] if text.startswith("data:") else text
+    """Decode in blocks, because the text may have tens of megabytes."""
+    begin = text.find(",") + 1 if text.startswith("data:") else 0
+    padding = text.find("=", begin)
+    end, rest = len(text) if padding < 0 else padding, ""
     try:
-        target.write_bytes(base64.b64decode("".join(data.split()), validate=True))
-    except binascii.Error as e:
+        with target.open("wb") as file:
+            for at in range(begin, end, BASE64_BLOCK):
+                block = rest + "".join(text[at : min(at + BASE64_BLOCK, end)].split())
+                whole = len(block) // 4 * 4
+                file.write(base64.b64decode(block[:whole], validate=True))
+                rest = block[whole:]
+            file.write(base64.b64decode(rest + "".join(text[end:].split()), validate=True))
+    except ValueError as e:  # binascii.Error, or characters outside ASCII
         raise MediaError(f"The {name} is not valid base64 ({e}); encode the file again") from e
     return target
 
@@ -210,7 +189,10 @@ def _find_on_server(name: str, text: str, target: Path, options: ApiOptions) -> 
 def _download(name: str, text: str, target: Path, options: ApiOptions) -> Path:
     if not options.urls:
         raise HTTPException(403, f"This server does not download files from addresses; upload the {name} instead")
-    fetch_url(text, target, options.upload_bytes)
+    try:
+        fetch_url(text, target, options.upload_bytes)
+    except ValueError as e:  # of urllib: brackets that do not match, a port that is not a number from 0 to 65535
+        raise MediaError(f"The address {text[:MAX_SHOWN]!r} of the {name} is not valid ({e}); check it") from e
     return target
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,15 +53,25 @@ def check_sender(request: Request, allowed: AllowedHosts) -> None:
         raise HTTPException(403, reason)
 
 
-def check_login(request: Request, logins: dict[str, str]) -> None:
-    """Raise 401 for a request without a known user name and password (HTTP basic authentication)."""
+def check_login(request: Request, logins: dict[str, str]) -> str:
+    """Return the user name of a request, empty if there are no logins.
+
+    401 for a request without a known user name and password (HTTP basic authentication).
+    """
     if not logins:
-        return
+        return ""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     try:
-        name, _, password = base64.b64decode(token, validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+        name, _, password = base64.b64decode(token, validate=True).decode("utf-8", "surrogateescape").partition(":")
+    except ValueError:  # not base64, or not even ASCII
         name, password = "", ""
     expected = logins.get(name, "")
-    if scheme.lower() != "basic" or not expected or not secrets.compare_digest(password.encode(), expected.encode()):
+    same = secrets.compare_digest(_as_bytes(password), _as_bytes(expected))
+    if scheme.lower() != "basic" or not expected or not same:
         raise HTTPException(401, "A user name and a password are required", headers={"WWW-Authenticate": "Basic"})
+    return name
+
+
+def _as_bytes(password: str) -> bytes:
+    """Return the bytes that were sent, or given on the command line, in whatever encoding."""
+    return password.encode("utf-8", "surrogateescape")
