@@ -48,12 +48,14 @@ def save_network(path: Path, network: nn.Module, kind: str, origin: Mapping[str,
 
 def read_safetensors_file(path: Path, kind: str) -> SafetensorsFile:
     """Read and check ``path``; WeightsError if it is missing, damaged or of another kind."""
+    from sadtalker_ext.weights.state_dict import UNREADABLE_TENSOR
+
     safetensors: Any = import_module("safetensors")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, safetensors.SafetensorError) as error:
+    except (OSError, safetensors.SafetensorError, *UNREADABLE_TENSOR) as error:
         raise WeightsError(f"{path} cannot be read ({error}); install the package again") from error
     if header.get("kind") != kind:
         found = header.get("kind", "unnamed weights")
@@ -84,9 +86,11 @@ def load_network(
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 of the names, shapes, dtypes and bytes of ``tensors``, in order of name."""
+    import torch
+
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())  # numpy lacks bfloat16 and float8
     return digest.hexdigest()

@@ -28,6 +28,8 @@ MAX_NAMES_LISTED = 5
 """Names that an error message lists before it says "and N more"."""
 HEADER_LENGTH_BYTES = 8
 ZIP_START = b"PK\x03\x04"
+UNREADABLE_TENSOR = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
+"""Errors of ``get_tensor`` for a dtype that this version of torch lacks, besides those of safetensors itself."""
 MAX_HEADER_BYTES = 100_000_000
 """Longest header that the safetensors format allows."""
 
@@ -42,8 +44,9 @@ def read_header(path: Path) -> dict[str, Any]:
             raise checkpoint_error(path, f"is not a safetensors file, {describe_start(path)}; fetch it again")
         try:
             header: dict[str, Any] = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
+            ends = [_end_offset(entry) for key, entry in header.items() if key != "__metadata__"]
+            _check_entries(header.get("__metadata__"))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
             raise checkpoint_error(path, f"is not a safetensors file, {describe_start(path)}; fetch it again") from e
     expected = HEADER_LENGTH_BYTES + length + max(ends, default=0)
     if size < expected:
@@ -51,6 +54,20 @@ def read_header(path: Path) -> dict[str, Any]:
     if size > expected:
         raise checkpoint_error(path, f"is {size - expected:,} bytes longer than its header says; fetch it again")
     return header
+
+
+def _end_offset(entry: dict[str, Any]) -> int:
+    """Return the offset after the last byte of a tensor, relative to the end of the header."""
+    start, end = entry["data_offsets"]
+    if type(start) is not int or type(end) is not int or not 0 <= start <= end:
+        raise ValueError("the offsets of a tensor are not two ascending integers")
+    return end
+
+
+def _check_entries(entries: dict[str, str] | None) -> None:
+    """Raise ValueError unless ``__metadata__`` is absent or maps text to text."""
+    if entries is not None and not all(isinstance(value, str) for value in entries.values()):
+        raise ValueError("an entry of __metadata__ is not text")
 
 
 def describe_start(path: Path) -> str:
@@ -68,11 +85,14 @@ def describe_start(path: Path) -> str:
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Return all tensors of a safetensors file, memory-mapped: pages are read from disk on first use."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open  # type: ignore[attr-defined]
 
     header = read_header(path)
-    with safe_open(str(path), framework="pt", device="cpu") as file:  # type: ignore[no-untyped-call, attr-defined]
-        return {key: file.get_tensor(key) for key in header if key != "__metadata__"}
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as file:  # type: ignore[no-untyped-call, attr-defined]
+            return {key: file.get_tensor(key) for key in header if key != "__metadata__"}
+    except (OSError, SafetensorError, *UNREADABLE_TENSOR) as e:
+        raise checkpoint_error(path, f"has tensors that cannot be read ({_first_line(e)}); fetch it again") from e
 
 
 def split_packaged(tensors: Mapping[str, Tensor], source: Path) -> dict[str, dict[str, Tensor]]:
@@ -111,7 +131,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
         raise checkpoint_error(
             path,
             f"was not loaded: it contains more than tensors, or is damaged ({_first_line(e)}); "
-            "no code in it was executed; fetch it again from the project"
+            "no code in it was executed; fetch it again from the project",
         ) from e
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as e:
         problem = f"cannot be read ({_first_line(e)}), {describe_start(path)}; fetch it again"
@@ -151,7 +171,7 @@ def load_strict(
 
 
 def check_keys(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Raise a WeightsError with the names of missing, extra or wrongly shaped tensors."""
+    """Raise a WeightsError with the names of missing, extra, wrongly shaped or integer instead of float tensors."""
     other = f"{source} is the checkpoint of another network"
     if missing := [key for key in expected if key not in tensors]:
         raise WeightsError(f"{other}: it lacks {_list(missing)}{REMEDY}")
@@ -161,6 +181,8 @@ def check_keys(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], so
         if tensor.shape != tensors[key].shape:
             shapes = f"{tuple(tensors[key].shape)}, not {tuple(tensor.shape)}"
             raise WeightsError(f"{other}: {key} has shape {shapes}{REMEDY}")
+        if tensor.is_floating_point() and not tensors[key].is_floating_point():
+            raise WeightsError(f"{other}: {key} has dtype {tensors[key].dtype}, not {tensor.dtype}{REMEDY}")
 
 
 def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
