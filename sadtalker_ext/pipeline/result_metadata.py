@@ -42,7 +42,9 @@ def read_record(path: Path) -> Record:
     try:
         body = json.loads(comment)
         settings, version = body["settings"], str(body["version"])
-    except (ValueError, TypeError, KeyError) as e:
+        if not isinstance(settings, dict):
+            raise TypeError("the settings are not a JSON object")
+    except (ValueError, TypeError, KeyError, RecursionError) as e:
         raise MediaError(
             "The ", FileRef("video", path), " contains no settings; choose an unchanged result of this program"
         ) from e
