@@ -46,11 +46,11 @@ class Runtime:
             return torch.device(_best_device())
         try:
             device = torch.device(self.device)
-            torch.empty(1, device=device)
-        except (RuntimeError, AssertionError) as e:
+            torch.zeros(1, device=device).item()  # fails on devices without values, such as meta
+        except (RuntimeError, AssertionError, ValueError, ImportError) as e:
+            reason = next(iter(str(e).splitlines()), type(e).__name__)
             raise EngineError(
-                f"The device {self.device!r} cannot be used ({str(e).splitlines()[0]}); "
-                "choose the device 'auto' or 'cpu'."
+                f"The device {self.device!r} cannot be used ({reason}); choose the device 'auto' or 'cpu'."
             ) from e
         return device
 

@@ -16,7 +16,7 @@ def test_auto_selects_what_is_available():
     assert Runtime(batch_size=7).frames_per_batch() == 7
 
 
-@pytest.mark.parametrize("device", ["toaster", "cuda:99", ""])
+@pytest.mark.parametrize("device", ["toaster", "cuda:99", "", "meta", "meta:0", "hpu", "privateuseone"])
 def test_unavailable_device_is_rejected(device):
     with pytest.raises(EngineError, match=r"cannot be used .*choose the device 'auto' or 'cpu'"):
         Runtime(device=device).torch_device()
