@@ -29,6 +29,8 @@ WINDOW_FRAMES: Final = 96
 """Frames of a window; 96 frames are 160 features."""
 CONTEXT_FRAMES: Final = 24
 """Frames that the encoder reads before and after those of a window; longer contexts were not better (measured)."""
+PIECE_FRAMES: Final = 2500
+"""Frames whose outputs are computed at once, which limits the working memory."""
 SPEECH_RMS: Final = 0.06
 """Level to which a window is scaled, that of the encoder's training data roughly."""
 QUIETEST_RMS: Final = 0.001
@@ -70,15 +72,32 @@ class LipCurves:
 
         if frames <= 0:
             return LipTrack(np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
-        tapped, power = [], []
+        # Allocated once: small tensors kept from each window would fragment the heap (120 MB in an hour).
+        tapped = np.empty((frames, self.lip_motion.taps.out_features), np.float32)
+        power = np.empty(frames, np.float32)
+        done = 0
         with torch.inference_mode():
             for window in stream_features(self.encoder, self.lip_motion.config.layers, blocks, frames):
-                tapped.append(self.lip_motion.taps(torch.from_numpy(window.features).to(self.device)))
-                power.append(window.power)
-            powers = np.concatenate(power)
-            at_device = torch.from_numpy(powers)[None].to(self.device)
-            curves = self.lip_motion.combine(torch.cat(tapped)[None], at_device)[0]
-        return LipTrack(curves.float().cpu().numpy(), powers)
+                rows = slice(done, done + len(window.power))
+                features = torch.from_numpy(window.features).to(self.device)
+                tapped[rows] = self.lip_motion.taps(features).float().cpu().numpy()
+                power[rows] = window.power
+                done = rows.stop
+            return LipTrack(self._combine(tapped, power), power)
+
+    def _combine(self, tapped: Float32Array, power: Float32Array) -> Float32Array:
+        """Return the outputs (T, 2), computed in pieces that overlap by all frames on which an output depends."""
+        import torch
+
+        reach = self.lip_motion.config.reach + 2 * self.lip_motion.config.mean_frames
+        pieces = []
+        for start in range(0, len(tapped), PIECE_FRAMES):
+            first, after = max(start - reach, 0), start + PIECE_FRAMES + reach
+            inputs = (torch.from_numpy(part[first:after])[None].to(self.device) for part in (tapped, power))
+            piece = self.lip_motion.combine(*inputs)[0]
+            pieces.append(piece[start - first :][:PIECE_FRAMES].float().cpu().numpy())
+        curves: Float32Array = np.concatenate(pieces)
+        return curves
 
 
 def stream_features(

@@ -62,9 +62,11 @@ class SpeechToMotion:
 
     def predict_curves(self, blocks: Iterator[Samples], frames: int) -> Float32Array:
         """Return the output of the network (frames, 7), columns :data:`SPEECH_SHAPES`; blocks: see :meth:`predict`."""
-        chunks = [self._predict_chunk(chunk) for chunk in self._chunks(blocks, frames)]
-        empty = np.zeros((0, len(SPEECH_SHAPES)), np.float32)
-        curves: Float32Array = np.concatenate([empty, *chunks])[: max(frames, 0)]
+        # Allocated once: small tensors kept from each chunk would fragment the heap.
+        curves = np.zeros((max(frames, 0), len(SPEECH_SHAPES)), np.float32)
+        for start, chunk in zip(range(0, frames, CHUNK_FRAMES), self._chunks(blocks, frames), strict=True):
+            rows = curves[start : start + CHUNK_FRAMES]
+            rows[:] = self._predict_chunk(chunk)[: len(rows)]
         return curves
 
     @property

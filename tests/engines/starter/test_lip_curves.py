@@ -41,6 +41,13 @@ def test_pieces_of_features_are_those_of_the_whole_clip(shipped):
     np.testing.assert_allclose(shipped.predict(iter([samples]), 225).lips, whole, atol=1e-3)
 
 
+def test_pieces_of_long_clips_have_no_seam(shipped, monkeypatch):
+    samples = wave(30.0)
+    whole = shipped.predict(iter([samples]), 750).lips
+    monkeypatch.setattr("sadtalker_ext.engines.starter.lip_curves.PIECE_FRAMES", 70)
+    np.testing.assert_allclose(shipped.predict(iter([samples]), 750).lips, whole, atol=1e-4)
+
+
 @pytest.mark.parametrize("frames", [0, 1, WINDOW_FRAMES, WINDOW_FRAMES + 1])
 def test_number_of_frames(shipped, frames):
     assert shipped.predict(iter([wave(0.3)]), frames).lips.shape == (frames, 2)
