@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +22,7 @@ PORT: Final = 7870
 MAX_UPLOAD_MB: Final = 200
 MAX_MINUTES: Final = MAX_CLIP_S / 60.0
 MAX_WAITING: Final = 50
+ORIGIN: Final = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?/?")
 EXAMPLE: Final = """example:
   sadtalker serve
   curl -F portrait=@me.jpg -F voice=@voice.mp3 http://127.0.0.1:7870/sadtalker/v1/jobs
@@ -41,6 +43,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--allow-folder", type=Path, action="append", default=[], metavar="DIR",
         help="folder of the server whose files requests may name by path; can be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow-origin", action="append", default=[], metavar="ORIGIN",
+        help="web site whose pages may send requests (CORS), such as https://app.example.org, or * for every one; can "
+        "be repeated",
     )  # fmt: skip
     parser.add_argument("--allow-urls", action="store_true", help="download files from public addresses in requests")
     parser.add_argument(
@@ -72,6 +79,7 @@ def add_address(parser: argparse.ArgumentParser, port: int) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
+    check_limits(options)
     api_options, app = import_front_end("api.options", "api"), import_front_end("api.app", "api")
     from sadtalker_ext.pipeline.job import Limits
     from sadtalker_ext.pipeline.job_queue import JobQueue
@@ -87,14 +95,30 @@ def run(options: argparse.Namespace) -> int:
         folders=tuple(options.allow_folder), urls=options.allow_urls,
         upload_bytes=options.max_upload_mb * api_options.MEGABYTE,
         output=(lambda stem: dated_output(folder, stem)) if folder else None, logins=logins,
-        checkpoints=search_folders(), allowed=AllowedHosts(bound=options.host, names=tuple(options.allow_host)),
+        checkpoints=search_folders(), allowed=AllowedHosts(
+            bound=options.host, names=tuple(options.allow_host), origins=tuple(options.allow_origin)
+        ),
     )  # fmt: skip
     limits = Limits(waiting=options.max_waiting, voice_s=options.max_minutes * 60.0)
     queue = JobQueue(StandaloneHost(read_runtime(options)), limits)
-    address = f"http://{options.host}:{options.port}"
-    sys.stderr.write(f"The REST API is at {address}/sadtalker/v1, its documentation at {address}/docs\n")
-    app.serve(queue, served, options.host, options.port)
+    app.serve(queue, served, options.host, options.port, _announce)
     return 0
+
+
+def _announce(address: str) -> None:
+    sys.stderr.write(f"The REST API is at {address}sadtalker/v1, its documentation at {address}docs\n")
+    sys.stderr.flush()
+
+
+def check_limits(options: argparse.Namespace) -> None:
+    """Raise SettingsError for a limit that is not positive, or an origin that is not one."""
+    for name in ("max_upload_mb", "max_minutes", "max_waiting"):
+        if not getattr(options, name) > 0:
+            flag = "--" + name.replace("_", "-")
+            raise SettingsError(f"{flag} is {getattr(options, name):g}; it must be greater than 0")
+    for origin in options.allow_origin:
+        if origin != "*" and not ORIGIN.fullmatch(origin):
+            raise SettingsError(f"The origin {origin!r} is not valid; it must look like https://app.example.org")
 
 
 class StandaloneHost(Host):

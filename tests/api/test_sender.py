@@ -64,6 +64,6 @@ def test_allow_host_reaches_the_server(monkeypatch, tmp_path):
     from sadtalker_ext.cli.main import main
 
     seen = []
-    monkeypatch.setattr(app, "serve", lambda queue, options, *address: seen.append(options.allowed))
+    monkeypatch.setattr(app, "serve", lambda queue, options, *_: seen.append(options.allowed))
     main(["serve", "--host", "10.0.0.5", "--allow-host", "a.example"])
     assert seen == [AllowedHosts(bound="10.0.0.5", names=("a.example",))]
