@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -14,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from sadtalker_ext.api.bodies import parse_json, read_fields
+from sadtalker_ext.api.options import check_login
 from sadtalker_ext.api.remote_files import fetch_url
 from sadtalker_ext.api.sender_names import SenderNames
 from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S
@@ -46,10 +48,11 @@ MAX_SUFFIX: Final = 6
 
 async def read_job_request(request: Request, options: ApiOptions) -> JobRequest:
     """Return the job request in the body of POST /jobs; HTTPException 4xx if the body is not valid."""
+    owner = check_login(request, options.logins)
     fields = await read_fields(request, options.upload_bytes)
     scratch = Path(await run_in_threadpool(tempfile.mkdtemp, prefix=PREFIX))
     try:
-        return await run_in_threadpool(_build_job_request, fields, scratch, options)
+        return replace(await run_in_threadpool(_build_job_request, fields, scratch, options), owner=owner)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
 import sadtalker_ext
 from sadtalker_ext.api.job_requests import read_job_request
 from sadtalker_ext.api.options import ApiOptions, check_login, check_sender
 from sadtalker_ext.api.responses import EngineView, ErrorView, HealthView, JobView, view_engine, view_job
+from sadtalker_ext.api.video_response import video_response
 from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S
 from sadtalker_ext.engines.registry import engine_states, setting_specs
 from sadtalker_ext.errors import SettingsError
@@ -23,7 +24,11 @@ PREFIX: Final = "/sadtalker/v1"
 RETRY_AFTER_S: Final = 30
 """Seconds after which a client should try again when the queue is full."""
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorView} for code in (400, 401, 403, 404, 409, 411, 413, 415, 422, 503)
+    code: {"model": ErrorView} for code in (400, 401, 403, 404, 408, 409, 411, 413, 415, 422, 503)
+}
+VIDEO_RESPONSES: dict[int | str, dict[str, Any]] = {
+    206: {"description": "the part of the video that the Range header names"},
+    416: {"description": "the range begins after the end of the video"},
 }
 _FILE_OBJECT: Final = {
     "description": "exactly one of base64 (may be a data: URL), path (on the server) and url",
@@ -78,32 +83,34 @@ class JobRoutes:
         except SettingsError as e:
             raise HTTPException(422, e.describe(job_request.names)) from e
 
-    def show(self, job_id: str) -> JobView:
+    def show(self, job_id: str, request: Request) -> JobView:
         """Return the state of a job."""
-        return view_job(self._find(job_id))
+        return view_job(self._find(job_id, request))
 
-    def video(self, job_id: str) -> FileResponse:
-        """Return the video of a finished job."""
-        job = self._find(job_id)
+    def video(self, job_id: str, request: Request) -> Response:
+        """Return the video of a finished job, or a part of it for a Range header."""
+        job = self._find(job_id, request)
         if job.state != DONE:
             reason = f"The job is {job.state}: {job.error}" if job.error else f"The job is {job.state}; try again later"
             raise HTTPException(409, reason)
-        if not job.request.output.is_file():
-            raise HTTPException(404, "The video was removed from the server")
-        return FileResponse(job.request.output, media_type="video/mp4", filename=f"sadtalker_{job.id[:8]}.mp4")
+        try:
+            return video_response(request, job.request.output, f"sadtalker_{job.id[:8]}.mp4")
+        except OSError as e:
+            raise HTTPException(404, "The video was removed from the server") from e
 
-    def cancel(self, job_id: str) -> JobView:
+    def cancel(self, job_id: str, request: Request) -> JobView:
         """Stop a job, or remove one that has ended."""
-        job = self._find(job_id)
+        job = self._find(job_id, request)
         if job.ended:
             self._queue.remove(job)
         else:
             self._queue.cancel(job)
         return view_job(job)
 
-    def _find(self, job_id: str) -> Job:
+    def _find(self, job_id: str, request: Request) -> Job:
+        """Return a job of the sender; 404 if there is none, or if it belongs to another login."""
         job = self._queue.find(job_id)
-        if job is None:
+        if job is None or job.request.owner != check_login(request, self._options.logins):
             raise HTTPException(404, f"There is no job {job_id[:64]!r}; it may have been removed")
         return job
 
@@ -117,7 +124,9 @@ def _add_job_routes(router: APIRouter, queue: JobQueue, options: ApiOptions) -> 
     add("/jobs", jobs.create, "POST", response_model=JobView, status_code=202, openapi_extra=job_body(),
         summary="Create a job that animates a portrait")  # fmt: skip
     add("/jobs/{job_id}", jobs.show, "GET", response_model=JobView, summary="State of a job")
-    add("/jobs/{job_id}/video", jobs.video, "GET", response_class=FileResponse, summary="Video of a finished job")
+    add("/jobs/{job_id}/video", jobs.video, "GET", response_class=FileResponse, responses=VIDEO_RESPONSES,
+        summary="Video of a finished job")  # fmt: skip
+    add("/jobs/{job_id}/video", jobs.video, "HEAD", response_class=Response, include_in_schema=False)
     add("/jobs/{job_id}", jobs.cancel, "DELETE", response_model=JobView,
         summary="Stop a job, or remove one that has ended")  # fmt: skip
 

@@ -36,6 +36,7 @@ class JobRequest:
     names: display names of files, for messages; the user does not know the paths of uploads.
     job_id: id of the job, 32 hexadecimal digits, chosen by the client so that it can cancel the job before its request
         has arrived; empty: the queue chooses one.
+    owner: user name that the request was sent with; empty if there are no logins.
     """
 
     inputs: Inputs
@@ -45,6 +46,7 @@ class JobRequest:
     temporary: bool = False
     names: Mapping[Path, str] = field(default_factory=dict)
     job_id: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True)
