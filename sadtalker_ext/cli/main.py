@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import sadtalker_ext
 from sadtalker_ext.cli import animate, bench, demo, evaluate, faces, serve, show, train, ui, weights
+from sadtalker_ext.cli.output_streams import OutputClosedError, OutputError, checked_output, discard_unwritten
+from sadtalker_ext.cli.path_arguments import check_paths
 from sadtalker_ext.cli.setting_flags import join_negative
 from sadtalker_ext.errors import Cancelled, SadTalkerError
 
@@ -22,6 +24,8 @@ REFUSED: Final = 2
 """Exit code of a command that failed with a SadTalkerError; stderr has its message."""
 STOPPED: Final = 130
 """Exit code after Ctrl-C or SIGTERM."""
+UNREAD: Final = 141
+"""Exit code after the reader of the output has ended: that of a program that SIGPIPE ended, as shells expect it."""
 
 COMMANDS: Final = (animate, demo, show, faces, evaluate, bench, serve, weights, ui, train)
 
@@ -40,13 +44,27 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; only argparse raises SystemExit, for invalid arguments."""
-    options = build_parser().parse_args(join_negative(sys.argv[1:] if arguments is None else arguments))
     try:
+        with checked_output():
+            return _run(sys.argv[1:] if arguments is None else arguments)
+    except OutputClosedError:
+        return UNREAD
+    except OutputError as error:
+        sys.stderr.write(f"sadtalker: {error}\n")
+        return REFUSED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    options = build_parser().parse_args(join_negative(arguments))
+    try:
+        check_paths(options)
         with terminate_like_interrupt():
             code: int = options.run(options)
     except (KeyboardInterrupt, Cancelled):
         sys.stderr.write("\nsadtalker: stopped; no partial output was kept\n")
         return STOPPED
+    except OutputError:
+        raise
     except SadTalkerError as error:
         if getattr(options, "json", False):
             print(json.dumps({"error": str(error), "kind": type(error).__name__}))
@@ -75,4 +93,8 @@ def terminate_like_interrupt() -> Iterator[None]:
 
 def entry_point() -> None:
     """Run the command line of this process and exit."""
-    sys.exit(main())
+    try:
+        code = main()
+    finally:
+        discard_unwritten()
+    sys.exit(code)
