@@ -25,6 +25,10 @@ CHECKED_BLOCK_S = 1.0
 """Block length if a check runs between blocks, so that cancelling takes effect quickly."""
 
 
+MAX_SAMPLE = float(1 << 16)
+"""Largest magnitude that a sample can mean: files of floats that hold 16-bit integers reach 32768."""
+
+
 def _no_check() -> None: ...
 
 
@@ -38,6 +42,8 @@ class Speech:
     path: audio or video file; None for silence.
     sample_count: number of decoded mono samples at 16 kHz, whatever the header states.
     peak: largest magnitude of the samples; 1 is full scale.
+    repaired: number of samples that were NaN, infinite or beyond :data:`MAX_SAMPLE`, as files of floats may contain;
+        they are read as zeros.
     check: called before each block is yielded; its exceptions are passed on to the reader of the blocks.
     progress: called by :meth:`reported_blocks` with the number of video frames whose sound has been read.
     """
@@ -45,6 +51,7 @@ class Speech:
     path: Path | None
     sample_count: int
     peak: float = 0.0
+    repaired: int = 0
     check: Callable[[], None] = field(default=_no_check, compare=False)
     progress: Callable[[int], None] = field(default=_no_progress, compare=False)
 
@@ -109,9 +116,10 @@ def open_speech(path: str | Path, role: str = "audio file") -> Speech:
     file = require_media(path, role)
     ref = FileRef(role, file)
     limit = round(MAX_CLIP_S * SAMPLE_RATE_HZ)
-    count, peak = 0, 0.0
+    count, peak, repaired = 0, 0.0, 0
     for data in _decode_bytes(ref, COUNTING_BLOCK_BYTES):
-        samples = np.frombuffer(data, "<f4", count=len(data) // 4)
+        samples, invalid = _usable(np.frombuffer(data, "<f4", count=len(data) // 4))
+        repaired += invalid
         count, peak = count + len(samples), max(peak, float(np.abs(samples).max(initial=0.0)))
         if count > limit:
             raise MediaError("The ", ref, f" is longer than {MAX_CLIP_S / 3600:.0f} hours: cut it into parts")
@@ -120,7 +128,7 @@ def open_speech(path: str | Path, role: str = "audio file") -> Speech:
     if count < MIN_CLIP_S * SAMPLE_RATE_HZ:
         length = count / SAMPLE_RATE_HZ
         raise MediaError("The ", ref, f" lasts {length:.3f} s: choose at least {MIN_CLIP_S} s of speech")
-    return Speech(file, count, peak)
+    return Speech(file, count, peak, repaired)
 
 
 def silence(duration_s: float) -> Speech:
@@ -132,7 +140,14 @@ def silence(duration_s: float) -> Speech:
 
 def _decode(path: Path, size: int) -> Generator[Samples, None, None]:
     for data in _decode_bytes(FileRef("audio file", path), size * 4):
-        yield np.frombuffer(data, "<f4", count=len(data) // 4).astype(np.float32, copy=False)
+        yield _usable(np.frombuffer(data, "<f4", count=len(data) // 4).astype(np.float32, copy=False))[0]
+
+
+def _usable(samples: Samples) -> tuple[Samples, int]:
+    """Return samples (N,) with zeros for those that have no meaning, and the number of these."""
+    valid = np.abs(samples) <= MAX_SAMPLE  # NaN compares as False
+    invalid = len(samples) - int(np.count_nonzero(valid))
+    return (np.where(valid, samples, np.float32(0.0)) if invalid else samples), invalid
 
 
 def _decode_bytes(file: FileRef, size: int) -> Generator[bytes, None, None]:

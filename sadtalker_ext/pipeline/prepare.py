@@ -95,7 +95,18 @@ def prepare_inputs(task: Task) -> PreparedInputs:
     if reference is not None:
         style = reference.style(style)
     return PreparedInputs(
-        opened, style, prepared.portrait, speech, prepared.notes, reference, prepared.quarter_turns
+        opened, style, prepared.portrait, speech, (*prepared.notes, *speech_notes(speech)), reference,
+        prepared.quarter_turns,
+    )  # fmt: skip
+
+
+def speech_notes(speech: Speech) -> tuple[str, ...]:
+    """Return a sentence for the user if samples of the voice were replaced."""
+    if not speech.repaired:
+        return ()
+    return (
+        "The voice has samples that are not numbers, or are far beyond full scale; they were replaced by silence. "
+        "Export it again if you hear gaps",
     )
 
 

@@ -18,6 +18,13 @@ MIN_BIT_RATE = 128_000
 """Bits per second, for mono too."""
 MAX_BITS_PER_SAMPLE = 6
 """Upper limit of AAC: 6144 bits per channel in a frame of 1024 samples."""
+FLOAT_CODECS = "pcm_f"
+"""Start of the names of codecs whose samples can be NaN, infinite or far beyond full scale."""
+REPAIR_FILTER = "aeval='if(lte(abs(val(ch)),65536),val(ch),0)':c=same,"
+"""Replaces such samples by zeros, as :mod:`sadtalker_ext.audio.speech` does; the AAC encoder refuses them.
+
+It costs 5 s for an hour of mono, so only files of floats get it.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,9 @@ def open_audio_track(path: Path, duration_s: float, role: str = "audio file") ->
     rate_hz = stream.rate_hz if stream.rate_hz in AAC_RATES_HZ else FALLBACK_RATE_HZ
     layout, channels = _output_layout(stream)
     bit_rate = min(max(MIN_BIT_RATE, CHANNEL_BIT_RATE * channels), MAX_BITS_PER_SAMPLE * rate_hz * channels)
+    repair = REPAIR_FILTER if stream.codec.startswith(FLOAT_CODECS) else ""
     filters = (
-        f"asetpts=N/SR/TB,aresample={rate_hz}:rematrix_maxval=1.0,aformat=channel_layouts={layout}"
+        f"{repair}asetpts=N/SR/TB,aresample={rate_hz}:rematrix_maxval=1.0,aformat=channel_layouts={layout}"
         f",apad,atrim=end={duration_s:.6f}"
     )
     return AudioTrack(

@@ -1,0 +1,73 @@
+"""Float files with samples that are NaN, infinite or absurdly large: they are read as zeros, and the user is told."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from sadtalker_ext.audio.speech import open_speech
+from sadtalker_ext.errors import MediaError
+from sadtalker_ext.pipeline.inputs import Inputs
+from sadtalker_ext.pipeline.prepare import load_speech, speech_notes
+from sadtalker_ext.video.write import VideoSpec, write_video
+
+DAMAGE = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "3e38": 3e38, "-1e6": -1e6}
+AT = 8000
+"""Index of the damaged sample."""
+
+
+def write_tone(path, value=None, rate_hz=16000, subtype="FLOAT", at=AT):
+    samples = 0.3 * np.sin(2 * np.pi * 220 * np.arange(rate_hz) / rate_hz)
+    if value is not None:
+        samples[at] = value
+    soundfile.write(path, samples, rate_hz, subtype=subtype)
+    return path
+
+
+@pytest.mark.parametrize("value", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_a_damaged_sample_is_read_as_zero(tmp_path, value, subtype):
+    speech = open_speech(write_tone(tmp_path / "a.wav", value, subtype=subtype))
+    expected = open_speech(write_tone(tmp_path / "b.wav", 0.0)).samples()
+    assert np.array_equal(speech.samples(), expected)
+    assert speech.repaired == 1
+    assert speech.peak == pytest.approx(0.3, abs=1e-3)
+    assert "replaced by silence" in speech_notes(speech)[0]
+
+
+@pytest.mark.parametrize("value", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_sample_does_not_spread_in_resampling(tmp_path, value):
+    speech = open_speech(write_tone(tmp_path / "a.wav", value, rate_hz=48000, at=24000))
+    samples = speech.samples()
+    expected = open_speech(write_tone(tmp_path / "b.wav", rate_hz=48000)).samples()
+    assert np.isfinite(samples).all()
+    assert np.abs(samples).max() <= 2.0**16
+    changed = np.flatnonzero(samples != expected)
+    assert 0 < len(changed) <= 200  # the length of the resampler's filter
+    assert np.abs(changed - 8000).max() <= 200
+
+
+def test_files_without_damage_are_unchanged(tmp_path):
+    for value in (1.5, 32768.0):
+        speech = open_speech(write_tone(tmp_path / "a.wav", value))
+        assert speech.samples()[AT] == value
+        assert (speech.repaired, speech_notes(speech)) == (0, ())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_a_file_of_damaged_samples_is_silent(tmp_path, value):
+    path = write_tone(tmp_path / "a.wav", value, at=slice(None))
+    with pytest.raises(MediaError, match="is silent"):
+        load_speech(Inputs(tmp_path / "p.png", path))
+
+
+@pytest.mark.parametrize("value", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_audio_of_the_result_has_a_gap(tmp_path, value, channels):
+    path = write_tone(tmp_path / "a.wav", value)
+    samples, rate_hz = soundfile.read(path)
+    soundfile.write(path, np.stack([samples] * channels, axis=1), rate_hz, subtype="FLOAT")
+    spec = VideoSpec(25.0, audio=path, frame_count=25)
+    write_video((np.full((64, 64, 3), 99, np.uint8) for _ in range(25)), tmp_path / "a.mp4", spec)
+    result = open_speech(tmp_path / "a.mp4").samples()[:16000]
+    expected = open_speech(write_tone(tmp_path / "b.wav", 0.0)).samples()
+    assert np.abs(result[1000:15000] - expected[1000:15000]).max() < 0.1
