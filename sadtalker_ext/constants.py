@@ -11,6 +11,16 @@ SAMPLE_RATE_HZ: Final = 16_000
 SAMPLES_PER_FRAME: Final = 640
 """Audio samples per motion frame: ``SAMPLE_RATE_HZ / FRAME_RATE_HZ``."""
 
+MAX_SAMPLE: Final = 65536.0
+"""Largest magnitude that a sample can mean: files of floats that hold 16-bit integers reach 32768."""
+
+REPAIR_FILTER: Final = f"aeval='if(lte(abs(val(ch)),{MAX_SAMPLE:.0f}),val(ch),0)':c=same"
+"""ffmpeg filter that replaces samples which are NaN, infinite or beyond :data:`MAX_SAMPLE` by zeros.
+
+The resampler would spread them, and the AAC encoder refuses them. It takes 8 s per hour and channel, so it is applied
+only where such samples can occur.
+"""
+
 MIN_CLIP_S: Final = 0.2
 """Shortest voice or idle clip, seconds."""
 

@@ -14,7 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from sadtalker_ext.arrays import Samples
-from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from sadtalker_ext.constants import (
+    MAX_CLIP_S,
+    MAX_SAMPLE,
+    MIN_CLIP_S,
+    REPAIR_FILTER,
+    SAMPLE_RATE_HZ,
+    SAMPLES_PER_FRAME,
+)
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.ffmpeg import Ffmpeg, container_error, file_input, read_blocks, require_media
 
@@ -23,10 +30,6 @@ COUNTING_BLOCK_BYTES = 1 << 18
 DEFAULT_BLOCK_S = 20.0
 CHECKED_BLOCK_S = 1.0
 """Block length if a check runs between blocks, so that cancelling takes effect quickly."""
-
-
-MAX_SAMPLE = float(1 << 16)
-"""Largest magnitude that a sample can mean: files of floats that hold 16-bit integers reach 32768."""
 
 
 def _no_check() -> None: ...
@@ -42,8 +45,8 @@ class Speech:
     path: audio or video file; None for silence.
     sample_count: number of decoded mono samples at 16 kHz, whatever the header states.
     peak: largest magnitude of the samples; 1 is full scale.
-    repaired: number of samples that were NaN, infinite or beyond :data:`MAX_SAMPLE`, as files of floats may contain;
-        they are read as zeros.
+    repaired: whether the file, one of floats, has samples that are NaN, infinite or beyond
+        :data:`~sadtalker_ext.constants.MAX_SAMPLE`; they are read as zeros.
     check: called before each block is yielded; its exceptions are passed on to the reader of the blocks.
     progress: called by :meth:`reported_blocks` with the number of video frames whose sound has been read.
     """
@@ -51,7 +54,7 @@ class Speech:
     path: Path | None
     sample_count: int
     peak: float = 0.0
-    repaired: int = 0
+    repaired: bool = False
     check: Callable[[], None] = field(default=_no_check, compare=False)
     progress: Callable[[int], None] = field(default=_no_progress, compare=False)
 
@@ -77,8 +80,13 @@ class Speech:
         size, overlap = round(seconds * SAMPLE_RATE_HZ), round(overlap_s * SAMPLE_RATE_HZ)
         if not 0 <= overlap < size:
             raise ValueError(f"the overlap of {overlap_s} s must be shorter than the block of {seconds} s")
-        blocks = _silent_blocks(self.sample_count, size) if self.path is None else _decode(self.path, size - overlap)
+        blocks = self._decoded_blocks(size - overlap)
         return self._checked(_overlap_blocks(blocks, overlap) if overlap else blocks)
+
+    def _decoded_blocks(self, size: int) -> Generator[Samples, None, None]:
+        if self.path is None:
+            return _silent_blocks(self.sample_count, size)
+        return _decode(FileRef("audio file", self.path), size, self.repaired)
 
     def reported_blocks(self) -> Generator[Samples, None, None]:
         """Yield blocks as :meth:`blocks` does, and report how far they have been read.
@@ -110,25 +118,32 @@ class Speech:
 def open_speech(path: str | Path, role: str = "audio file") -> Speech:
     """Open the audio of any file that ffmpeg reads, including videos: 0.2 s to 2 h, any rate and number of channels.
 
-    One fast decoding pass counts the samples and finds the peak without keeping samples. MediaError if the file cannot
-    be used; ``role`` is the name of the file in the message.
+    One fast decoding pass counts the samples and finds the peak without keeping samples; a second one follows if some
+    samples must be repaired. MediaError if the file cannot be used; ``role`` is the name of the file in the message.
     """
     file = require_media(path, role)
     ref = FileRef(role, file)
-    limit = round(MAX_CLIP_S * SAMPLE_RATE_HZ)
-    count, peak, repaired = 0, 0.0, 0
-    for data in _decode_bytes(ref, COUNTING_BLOCK_BYTES):
-        samples, invalid = _usable(np.frombuffer(data, "<f4", count=len(data) // 4))
-        repaired += invalid
-        count, peak = count + len(samples), max(peak, float(np.abs(samples).max(initial=0.0)))
-        if count > limit:
-            raise MediaError("The ", ref, f" is longer than {MAX_CLIP_S / 3600:.0f} hours: cut it into parts")
+    count, peak = _measure(ref, repair=False)
+    repaired = not peak <= MAX_SAMPLE  # NaN compares as False
+    if repaired:
+        count, peak = _measure(ref, repair=True)
     if count == 0:
         raise MediaError("The ", ref, " contains no samples: export it again, for example as WAV")
     if count < MIN_CLIP_S * SAMPLE_RATE_HZ:
         length = count / SAMPLE_RATE_HZ
         raise MediaError("The ", ref, f" lasts {length:.3f} s: choose at least {MIN_CLIP_S} s of speech")
     return Speech(file, count, peak, repaired)
+
+
+def _measure(file: FileRef, *, repair: bool) -> tuple[int, float]:
+    """Return the number of samples and their peak, NaN if any sample is; MediaError if there are too many."""
+    limit = round(MAX_CLIP_S * SAMPLE_RATE_HZ)
+    count, peak = 0, np.float32(0.0)
+    for samples in _decode(file, COUNTING_BLOCK_BYTES // 4, repair):
+        count, peak = count + len(samples), np.maximum(peak, np.abs(samples).max(initial=0.0))  # keeps NaN
+        if count > limit:
+            raise MediaError("The ", file, f" is longer than {MAX_CLIP_S / 3600:.0f} hours: cut it into parts")
+    return count, float(peak)
 
 
 def silence(duration_s: float) -> Speech:
@@ -138,21 +153,14 @@ def silence(duration_s: float) -> Speech:
     return Speech(None, round(duration_s * SAMPLE_RATE_HZ))
 
 
-def _decode(path: Path, size: int) -> Generator[Samples, None, None]:
-    for data in _decode_bytes(FileRef("audio file", path), size * 4):
-        yield _usable(np.frombuffer(data, "<f4", count=len(data) // 4).astype(np.float32, copy=False))[0]
+def _decode(file: FileRef, size: int, repair: bool) -> Generator[Samples, None, None]:
+    for data in _decode_bytes(file, size * 4, repair):
+        yield np.frombuffer(data, "<f4", count=len(data) // 4).astype(np.float32, copy=False)
 
 
-def _usable(samples: Samples) -> tuple[Samples, int]:
-    """Return samples (N,) with zeros for those that have no meaning, and the number of these."""
-    valid = np.abs(samples) <= MAX_SAMPLE  # NaN compares as False
-    invalid = len(samples) - int(np.count_nonzero(valid))
-    return (np.where(valid, samples, np.float32(0.0)) if invalid else samples), invalid
-
-
-def _decode_bytes(file: FileRef, size: int) -> Generator[bytes, None, None]:
+def _decode_bytes(file: FileRef, size: int, repair: bool) -> Generator[bytes, None, None]:
     """Yield mono float32 little-endian samples at 16 kHz, ``size`` bytes at a time; MediaError if ffmpeg fails."""
-    with Ffmpeg(["-v", "error", *_decoder_arguments(file.path)], ("Reading the ", file)) as process:
+    with Ffmpeg(["-v", "error", *_decoder_arguments(file.path, repair)], ("Reading the ", file)) as process:
         yield from read_blocks(process.stdout, size)
         if process.finish() != 0:
             if process.refused_container():
@@ -160,15 +168,17 @@ def _decode_bytes(file: FileRef, size: int) -> Generator[bytes, None, None]:
             raise _decoding_error(file, process.last_message())
 
 
-def _decoder_arguments(path: Path) -> list[str]:
+def _decoder_arguments(path: Path, repair: bool) -> list[str]:
     """Return the arguments that decode the first audio stream.
 
     Timestamps are ignored here and in the audio track of the result: audio is one sample after the other.
     ``rematrix_maxval`` makes the mono mix an average for float files too, which ffmpeg would otherwise sum;
-    ``filter_size`` brings the mel features within 0.01 of librosa's resampler (soxr_hq).
+    ``filter_size`` brings the mel features within 0.01 of librosa's resampler (soxr_hq). Repairs come before the
+    resampler, which would spread damaged samples.
     """
+    repairing = f"{REPAIR_FILTER}," if repair else ""
     mono = f"asetpts=N/SR/TB,aresample={SAMPLE_RATE_HZ}:rematrix_maxval=1.0:filter_size=64,aformat=channel_layouts=mono"
-    return ["-vn", *file_input(path), "-map", "0:a:0", "-af", mono, "-c:a", "pcm_f32le", "-f", "f32le", "-"]
+    return ["-vn", *file_input(path), "-map", "0:a:0", "-af", repairing + mono, "-c:a", "pcm_f32le", "-f", "f32le", "-"]
 
 
 def _decoding_error(file: FileRef, message: str) -> MediaError:

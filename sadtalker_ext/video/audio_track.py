@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sadtalker_ext.constants import REPAIR_FILTER
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.ffmpeg import file_input, require_file
 from sadtalker_ext.video.read import AudioStream, probe
@@ -20,11 +21,6 @@ MAX_BITS_PER_SAMPLE = 6
 """Upper limit of AAC: 6144 bits per channel in a frame of 1024 samples."""
 FLOAT_CODECS = "pcm_f"
 """Start of the names of codecs whose samples can be NaN, infinite or far beyond full scale."""
-REPAIR_FILTER = "aeval='if(lte(abs(val(ch)),65536),val(ch),0)':c=same,"
-"""Replaces such samples by zeros, as :mod:`sadtalker_ext.audio.speech` does; the AAC encoder refuses them.
-
-It costs 5 s for an hour of mono, so only files of floats get it.
-"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ def open_audio_track(path: Path, duration_s: float, role: str = "audio file") ->
     rate_hz = stream.rate_hz if stream.rate_hz in AAC_RATES_HZ else FALLBACK_RATE_HZ
     layout, channels = _output_layout(stream)
     bit_rate = min(max(MIN_BIT_RATE, CHANNEL_BIT_RATE * channels), MAX_BITS_PER_SAMPLE * rate_hz * channels)
-    repair = REPAIR_FILTER if stream.codec.startswith(FLOAT_CODECS) else ""
+    repair = f"{REPAIR_FILTER}," if stream.codec.startswith(FLOAT_CODECS) else ""
     filters = (
         f"{repair}asetpts=N/SR/TB,aresample={rate_hz}:rematrix_maxval=1.0,aformat=channel_layouts={layout}"
         f",apad,atrim=end={duration_s:.6f}"

@@ -29,7 +29,7 @@ def test_a_damaged_sample_is_read_as_zero(tmp_path, value, subtype):
     speech = open_speech(write_tone(tmp_path / "a.wav", value, subtype=subtype))
     expected = open_speech(write_tone(tmp_path / "b.wav", 0.0)).samples()
     assert np.array_equal(speech.samples(), expected)
-    assert speech.repaired == 1
+    assert speech.repaired
     assert speech.peak == pytest.approx(0.3, abs=1e-3)
     assert "replaced by silence" in speech_notes(speech)[0]
 
@@ -37,20 +37,17 @@ def test_a_damaged_sample_is_read_as_zero(tmp_path, value, subtype):
 @pytest.mark.parametrize("value", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_sample_does_not_spread_in_resampling(tmp_path, value):
     speech = open_speech(write_tone(tmp_path / "a.wav", value, rate_hz=48000, at=24000))
-    samples = speech.samples()
-    expected = open_speech(write_tone(tmp_path / "b.wav", rate_hz=48000)).samples()
-    assert np.isfinite(samples).all()
-    assert np.abs(samples).max() <= 2.0**16
-    changed = np.flatnonzero(samples != expected)
-    assert 0 < len(changed) <= 200  # the length of the resampler's filter
-    assert np.abs(changed - 8000).max() <= 200
+    expected = open_speech(write_tone(tmp_path / "b.wav", 0.0, rate_hz=48000, at=24000))
+    assert speech.sample_count == expected.sample_count
+    assert np.abs(speech.samples() - expected.samples()).max() < 1e-6  # resampled as doubles or floats
+    assert speech.peak == pytest.approx(expected.peak, abs=1e-6)
 
 
 def test_files_without_damage_are_unchanged(tmp_path):
     for value in (1.5, 32768.0):
         speech = open_speech(write_tone(tmp_path / "a.wav", value))
         assert speech.samples()[AT] == value
-        assert (speech.repaired, speech_notes(speech)) == (0, ())
+        assert (speech.repaired, speech_notes(speech)) == (False, ())
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
