@@ -120,7 +120,10 @@ def make_random_weights(folder: Path) -> list[Path]:
     from sadtalker_ext.weights.packaged import PACKAGED, PackagedConfig
     from sadtalker_ext.weights.state_dict import save_safetensors
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise WeightsError(f"The folder {folder} cannot be created ({e.strerror or e}); choose another one") from e
     first, second = (folder / entry.name for entry in PACKAGED.values())
     mappings = {count: folder / entry.name for count, entry in official.MAPPINGS.items()}
     for path in (first, second, *mappings.values()):

@@ -1,10 +1,12 @@
 """Random weights against published check values."""
 
 import numpy as np
+import pytest
 import torch
 
+from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.spade import SpadeBlock
-from sadtalker_ext.weights.random_weights import random_state, random_tensor, uniform
+from sadtalker_ext.weights.random_weights import make_random_weights, random_state, random_tensor, uniform
 
 
 def test_published_check_values():
@@ -26,3 +28,10 @@ def test_spectral_vectors_belong_to_the_largest_singular_value():
     assert abs(sigma.item() - 1.498416781425476) < 1e-5
     assert abs(sigma.item() - torch.linalg.matrix_norm(weight, 2).item()) < 1e-2
     assert np.allclose(block.conv_s.weight_u[:3].detach(), [-0.00286585, 0.21397440, -0.11995244], atol=1e-6)
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    for folder in (tmp_path / "file", tmp_path / "file" / "new"):
+        with pytest.raises(WeightsError, match="cannot be created"):
+            make_random_weights(folder)
