@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FILE_SETTINGS: Final = ("restore", "upscale")
 """Settings that name a file; on the command line the name may include its folder."""
 
+MAX_JSON_BYTES: Final = 1 << 20
+"""Largest file of settings that is read; all settings together take less than 2 kB."""
+
 
 def flag_of(name: str) -> str:
     """Return the flag of a setting: ``--frame-rate`` for ``frame_rate``."""
@@ -95,13 +98,24 @@ def read_settings_file(path: Path) -> Settings:
     """Return the settings stored in a video made by this program, or in a JSON file."""
     if path.suffix.lower() == ".json":
         try:
-            return Settings.from_json(path.read_text("utf-8"))
+            return Settings.from_json(_read_text(path))
         except (OSError, UnicodeDecodeError) as e:
             reason = getattr(e, "strerror", None) or e
             raise SettingsError(f"The settings file {path} cannot be read ({reason}); choose another file") from e
     from sadtalker_ext.pipeline.result_metadata import read_record
 
     return read_record(path).settings
+
+
+def _read_text(path: Path) -> str:
+    """Return the text of a JSON file; a byte order mark, which editors on Windows write, is omitted."""
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"The settings file {path} is not a regular file; choose another file")
+    with path.open("rb") as file:
+        content = file.read(MAX_JSON_BYTES + 1)
+    if len(content) > MAX_JSON_BYTES:
+        raise SettingsError(f"The settings file {path} is larger than {MAX_JSON_BYTES >> 20} MB; choose another file")
+    return content.decode("utf-8-sig")
 
 
 def format_flags(settings: Mapping[str, object]) -> list[str]:
