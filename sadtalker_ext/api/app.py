@@ -23,8 +23,10 @@ def make_app(queue: JobQueue, options: ApiOptions) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        options.work.root()  # removes what killed servers left
         yield
         queue.close()
+        options.work.remove()
 
     app = FastAPI(
         title="SadTalker", version=sadtalker_ext.__version__, lifespan=lifespan,

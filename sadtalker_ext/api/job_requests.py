@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
 from fastapi import HTTPException
 from starlette.concurrency import run_in_threadpool
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.api.options import ApiOptions
 
-PREFIX: Final = "sadtalker_job_"
-"""Start of the names of temporary folders and videos."""
 FILES: Final = ("portrait", "voice", "reference")
 FIELDS: Final = (*FILES, "idle_s", "reference_use", "settings")
 COPY_BYTES: Final = 1 << 20
@@ -50,7 +46,7 @@ async def read_job_request(request: Request, options: ApiOptions) -> JobRequest:
     """Return the job request in the body of POST /jobs; HTTPException 4xx if the body is not valid."""
     owner = check_login(request, options.logins)
     fields = await read_fields(request, options.upload_bytes)
-    scratch = Path(await run_in_threadpool(tempfile.mkdtemp, prefix=PREFIX))
+    scratch = await run_in_threadpool(options.work.new_job)
     try:
         return replace(await run_in_threadpool(_build_job_request, fields, scratch, options), owner=owner)
     except BaseException:
@@ -69,7 +65,7 @@ def _build_job_request(fields: Mapping[str, Any], scratch: Path, options: ApiOpt
     except MediaError as e:
         raise HTTPException(422, e.describe(names)) from e
     stem = inputs.portrait.stem
-    output = options.output(stem) if options.output else Path(tempfile.gettempdir(), f"{PREFIX}{uuid4().hex}.mp4")
+    output = options.output(stem) if options.output else options.work.new_video()
     if options.output is None:
         names[output] = ""
     sender_names = SenderNames(names)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import HTTPException
 
+from sadtalker_ext.api.work_folder import WorkFolder
 from sadtalker_ext.system.request_guard import AllowedHosts, rejection_reason
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class ApiOptions:
     upload_bytes: maximum size of a request. output: returns the path of a new video for the stem of its portrait, or
     None to store videos in temporary files.
     logins: passwords by user name; empty disables the login. checkpoints: folders searched for checkpoints.
-    allowed: host names and origins that are answered.
+    allowed: host names and origins that are answered. work: folder for uploads and temporary videos.
     """
 
     folders: tuple[Path, ...] = ()
@@ -38,6 +39,7 @@ class ApiOptions:
     logins: dict[str, str] = field(default_factory=dict)
     checkpoints: tuple[Path, ...] = ()
     allowed: AllowedHosts = field(default_factory=AllowedHosts)
+    work: WorkFolder = field(default_factory=WorkFolder)
 
 
 def read_logins(text: str) -> dict[str, str]:

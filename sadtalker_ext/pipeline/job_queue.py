@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 STOPPED_BEFORE_START: Final = "Stopped before it started; no file was written"
 MAX_EARLY_CANCELS: Final = 100
 """Ids of jobs that were cancelled before their request arrived, kept at most."""
+MIN_WAIT_S: Final = 0.01
+"""Shortest wait for the next job that expires, as clocks are rounded."""
 MAX_BUG_TEXT: Final = 200
 """Characters of an unexpected exception that users see."""
 
@@ -35,7 +37,7 @@ class BusyError(SadTalkerError):
 
 
 class JobQueue:
-    """Runs jobs one after another in a thread that starts with the first job."""
+    """Runs jobs one after another in a thread that starts with the first job; another thread removes old ones."""
 
     def __init__(self, host: Host | None = None, limits: Limits | None = None) -> None:
         self.host = host or Host()
@@ -64,12 +66,10 @@ class JobQueue:
                 raise
             job = Job(request, request.job_id) if JOB_ID.fullmatch(request.job_id) else Job(request)
             self._jobs[job.id] = job
+            self._start_threads()
             if job.id in self._cancelled_early:
                 self._end(job, STOPPED, STOPPED_BEFORE_START)
                 return job
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="sadtalker-jobs", daemon=True)
-                self._thread.start()
             self.host.job_queued(job)
             self._change.notify_all()
         return job
@@ -139,6 +139,12 @@ class JobQueue:
         if not self._accepting or waiting >= self.limits.waiting:
             raise BusyError(f"{waiting} jobs are waiting already; try again later")
 
+    def _start_threads(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="sadtalker-jobs", daemon=True)
+            self._thread.start()
+            threading.Thread(target=self._expire, name="sadtalker-expiry", daemon=True).start()
+
     def _run(self) -> None:
         while True:
             with self._change:
@@ -183,6 +189,16 @@ class JobQueue:
             job.finished.set()
             if job.id not in self._jobs:
                 _remove_result(job)
+            self._change.notify_all()
+
+    def _expire(self) -> None:
+        """Remove ended jobs when their time is up, also while nothing else happens."""
+        with self._change:
+            while self._accepting:
+                self._remove_old()
+                ended_s = [job.ended_s for job in self._jobs.values() if job.ended]
+                left_s = min(ended_s) + self.limits.kept_s - time.time() if ended_s else None
+                self._change.wait(left_s if left_s is None else max(left_s, MIN_WAIT_S))
 
     def _remove_old(self) -> None:
         ended = [job for job in self._jobs.values() if job.ended]

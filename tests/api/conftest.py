@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from sadtalker_ext.api.app import make_app
 from sadtalker_ext.api.options import ApiOptions
+from sadtalker_ext.api.work_folder import LOCK_NAME, PREFIX
 from sadtalker_ext.cli.demo import demo_portrait
 from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.pipeline.job_queue import JobQueue
@@ -65,7 +66,9 @@ class Service:
         raise AssertionError(f"the job is still {view}")
 
     def temporary_files(self):
-        return sorted(path.name for path in self.scratch.iterdir())
+        """Return the names of files and folders, except for the work folders of servers and their lock files."""
+        entries = [path for folder in self.scratch.iterdir() for path in (folder, *folder.glob("*"))]
+        return sorted(path.name for path in entries if not path.name.startswith(PREFIX) and path.name != LOCK_NAME)
 
 
 @pytest.fixture

@@ -87,9 +87,8 @@ def test_open_connections_are_limited(port, monkeypatch):
     monkeypatch.setattr(server, "REQUEST_TIMEOUT_S", 30.0)
     kept = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(3)]
     time.sleep(0.2)
-    with socket.create_connection(("127.0.0.1", port), 20) as refused:
-        with suppress(ConnectionError):
-            assert refused.recv(1) == b""
+    with socket.create_connection(("127.0.0.1", port), 20) as refused, suppress(ConnectionError):
+        assert refused.recv(1) == b""
     for connection in kept:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert connection.recv(99).startswith(b"HTTP/1.1 401")
