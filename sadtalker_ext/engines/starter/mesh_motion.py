@@ -66,10 +66,12 @@ class _Shape(NamedTuple):
 
 
 FITTED: Final = (
-    _Shape("jaw_open", 0.5), _Shape("lips_closed", 0.5), _Shape("pucker", 0.5), _Shape("spread", 0.5),
+    _Shape("jaw_open", 0.5), _Shape("lips_closed", 0.5), _Shape("pucker", 0.2), _Shape("spread", 0.2),
     _Shape("lip_tuck", 0.3), _Shape("upper_lip_raise", 0.3), _Shape("lower_lip_drop", 0.3), _Shape("smile", 0.5),
     _Shape("brows_up", 0.5), _Shape("brows_down", 0.5), _Shape("mouth_neutral", 2.0),
 )  # fmt: skip
+"""Pucker and spread have the smallest deviations, because together they hardly change the landmarks: with 0.5, both
+follow the noise of the tracker in pictures of a resting face."""
 COLUMNS: Final = tuple(SHAPE_INDEX[shape.name] for shape in FITTED)
 POSE_RANGE: Final = (*ROTATION_LIMITS_RAD, *(TRANSLATION_LIMIT,) * 3)
 """Largest pitch, yaw and roll in radians and translations in face heights; beyond, the renderer does not change."""
