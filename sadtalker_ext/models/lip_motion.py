@@ -1,9 +1,9 @@
 """LipMotion: opening and width of the mouth from the features of a speech encoder, a linear map over a short window.
 
-A linear map of the features of pretrained speech encoders predicts the lips of speakers whom it has never seen better
-than a network trained on the same minutes of video; which layers of the encoder are best was measured (see
-``training/starter/lip_motion.py``). Features are taken relative to their running mean, which removes the influence of
-the speaker and of the microphone, as cepstral mean normalization does.
+For speakers that are not in the training data, a linear map of the features of a pretrained speech encoder predicts
+the lips better than a network trained on the same minutes of video. Which layers of the encoder are best was measured
+(see ``training/starter/lip_motion.py``). Features are taken relative to their running mean, which removes the
+influence of the speaker and of the microphone, as cepstral mean normalization does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Float files with samples that are NaN, infinite or absurdly large: they are read as zeros, and the user is told."""
+"""Samples of float files that are NaN, infinite or far beyond full scale are read as zeros, and a note says so."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Drawings are told from photographs by their flat skin, and their mouths are drawn flat."""
+"""Drawings are distinguished from photographs by their flat skin; their mouths have a flat interior."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ the face's centre. THEval (Quignon et al., CVPR 2026) finds the same lack of hea
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from sadtalker_ext.engines.starter.head_motion import soft_limit
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.random import Generator
 
     from sadtalker_ext.arrays import Float32Array, Float64Array
@@ -65,6 +67,14 @@ TRANSLATION_LIMIT: Final = (0.16, 0.16, 0.09)
 """Asymptotes of the result, just within what the renderer shows undistorted."""
 
 
+class _Move(NamedTuple):
+    """Movement to ``target`` (D,) in ``move_s`` seconds; the next one begins after ``interval_s``, if that is later."""
+
+    target: Float64Array
+    move_s: float
+    interval_s: float
+
+
 def liveliness(prosody: Prosody) -> float:
     """Return how lively a person is who speaks with this prosody: 1, or :data:`IDLE_LIVELINESS` without speech."""
     return 1.0 if len(prosody.phrase_starts) else IDLE_LIVELINESS
@@ -90,22 +100,13 @@ def enliven(
 
 
 def lean_track(frames: int, rng: Generator) -> Float64Array:
-    """Return the place (frames, 2), x and y in face heights, that a speaker leans to; zero in the first frame.
+    """Return the place (frames, 2), x and y in face heights, that a speaker leans to; zero in the first frame."""
 
-    Each change is a minimum-jerk movement from one place to the next.
-    """
-    track = np.zeros((frames, 2))
-    place, start_s = np.zeros(2), 0.0
-    times_s = np.arange(frames) / FRAME_RATE_HZ
-    while start_s < frames / FRAME_RATE_HZ:
+    def draw(_: Float64Array) -> _Move:
         target = rng.normal(0.0, LEAN)
-        move_s, interval_s = rng.uniform(*LEAN_MOVE_S), rng.uniform(*LEAN_INTERVAL_S)
-        end_s = start_s + max(interval_s, move_s)
-        near = slice(int(start_s * FRAME_RATE_HZ), int(end_s * FRAME_RATE_HZ) + 1)
-        progress = minimum_jerk(np.clip((times_s[near] - start_s) / move_s, 0.0, 1.0))
-        track[near] = place + progress[:, None] * (target - place)
-        place, start_s = target, end_s
-    return track
+        return _Move(target, rng.uniform(*LEAN_MOVE_S), rng.uniform(*LEAN_INTERVAL_S))
+
+    return _join_moves(np.zeros((frames, 2)), draw)
 
 
 def brow_flow(frames: int, rng: Generator) -> Float32Array:
@@ -113,20 +114,29 @@ def brow_flow(frames: int, rng: Generator) -> Float32Array:
 
     The brows of a speaker move all the time, not only at accents; the first frame is zero.
     """
-    track = np.zeros(frames)
-    level, start_s = 0.0, 0.0
-    times_s = np.arange(frames) / FRAME_RATE_HZ
-    while start_s < frames / FRAME_RATE_HZ:
-        target = float(np.clip(rng.normal(0.0, BROW_LEVEL), -BROW_LIMIT, BROW_LIMIT))
-        move_s = rng.uniform(*BROW_MOVE_S) + BROW_SLOWNESS_S * abs(target - level)
-        interval_s = rng.uniform(*BROW_INTERVAL_S)
-        end_s = start_s + max(interval_s, move_s)
-        near = slice(int(start_s * FRAME_RATE_HZ), int(end_s * FRAME_RATE_HZ) + 1)
-        progress = minimum_jerk(np.clip((times_s[near] - start_s) / move_s, 0.0, 1.0))
-        track[near] = level + progress * (target - level)
-        level, start_s = target, end_s
-    flow: Float32Array = np.stack([np.maximum(track, 0.0), np.maximum(-track, 0.0)], axis=1).astype(np.float32)
+
+    def draw(level: Float64Array) -> _Move:
+        target = np.clip(rng.normal(0.0, BROW_LEVEL, 1), -BROW_LIMIT, BROW_LIMIT)
+        move_s = rng.uniform(*BROW_MOVE_S) + BROW_SLOWNESS_S * abs(float(target[0] - level[0]))
+        return _Move(target, move_s, rng.uniform(*BROW_INTERVAL_S))
+
+    track = _join_moves(np.zeros((frames, 1)), draw)
+    flow: Float32Array = np.concatenate([np.maximum(track, 0.0), np.maximum(-track, 0.0)], axis=1).astype(np.float32)
     return flow
+
+
+def _join_moves(track: Float64Array, draw: Callable[[Float64Array], _Move]) -> Float64Array:
+    """Fill ``track`` (T, D) with minimum-jerk movements from zero on; ``draw`` returns the next for a place (D,)."""
+    place, start_s = np.zeros(track.shape[1]), 0.0
+    times_s = np.arange(len(track)) / FRAME_RATE_HZ
+    while start_s < len(track) / FRAME_RATE_HZ:
+        move = draw(place)
+        end_s = start_s + max(move.interval_s, move.move_s)
+        near = slice(int(start_s * FRAME_RATE_HZ), int(end_s * FRAME_RATE_HZ) + 1)
+        progress = minimum_jerk(np.clip((times_s[near] - start_s) / move.move_s, 0.0, 1.0))
+        track[near] = place + progress[:, None] * (move.target - place)
+        place, start_s = move.target, end_s
+    return track
 
 
 def add_breaths(mouth: Float32Array, prosody: Prosody) -> Float32Array:
