@@ -14,9 +14,17 @@ under temporary names can show the name the user knows::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+MAX_MESSAGE: Final = 1200
+"""Characters of a message; of longer ones, which repeat a long name or value, the middle is omitted."""
+_LINE_ENDS: Final = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters of terminals, changes of the writing direction, and bytes of file names that are no text."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,23 @@ class SadTalkerError(Exception):
         self.parts = parts
 
     def __str__(self) -> str:
-        return "".join(str(part) for part in self.parts)
+        return one_line("".join(str(part) for part in self.parts))
 
     def describe(self, names: Mapping[Path, str]) -> str:
         """Return the message with every file in ``names`` shown by its display name instead of its path."""
-        return "".join(part.describe(names) if isinstance(part, FileRef) else part for part in self.parts)
+        return one_line("".join(part.describe(names) if isinstance(part, FileRef) else part for part in self.parts))
+
+
+def one_line(text: str) -> str:
+    """Return a message as one line of at most :data:`MAX_MESSAGE` printable characters.
+
+    Names and values in it come from users and files, and could otherwise control a terminal or hide the message.
+    """
+    text = _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], _LINE_ENDS.sub(" ", text))
+    if len(text) <= MAX_MESSAGE:
+        return text
+    half = MAX_MESSAGE // 2 - 2
+    return f"{text[:half]}...{text[-half:]}"
 
 
 class SettingsError(SadTalkerError):

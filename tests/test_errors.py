@@ -33,3 +33,21 @@ def test_a_symlink_and_its_target_have_one_name(error, tmp_path):
 
 def test_errors_survive_pickling(error):
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_message_is_one_printable_line(tmp_path):
+    name = tmp_path / "a\nb\x1b]0;owned\x07\u202egnp.mp4\udcff é 日本 \u200d"
+    for text in (str(MediaError("The ", FileRef("voice", name), "\n\tis silent")), MediaError(str(name)).describe({})):
+        assert text.isascii() or text.encode()
+        assert not [letter for letter in text if ord(letter) < 32 or 0x7F <= ord(letter) < 0xA0 or letter == "\u202e"]
+        assert "a b\\x1b]0;owned\\x07\\u202egnp.mp4\\udcff é 日本 \u200d" in text
+    assert str(SadTalkerError("a \n\t b\r\nc\u2028d")) == "a b c d"
+
+
+def test_a_long_message_keeps_its_beginning_and_its_remedy():
+    text = str(SadTalkerError(f"The name {'9' * 5000} is unknown; choose another one"))
+    assert len(text) <= 1200
+    assert text.startswith("The name 999")
+    assert text.endswith("999 is unknown; choose another one")
+    exact = "a" * 1200
+    assert str(SadTalkerError(exact)) == exact
