@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from math import isfinite
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from sadtalker_ext.errors import WeightsError
@@ -13,6 +14,8 @@ ConfigT = TypeVar("ConfigT")
 
 LONGEST_QUOTE = 40
 """Characters of a bad value that an error message repeats."""
+LARGEST_INTEGER = 1 << 16
+"""Largest integer in a config; sizes and numbers of layers of real networks are far below it."""
 
 
 def parse_json_object(text: str, source: object) -> dict[str, Any]:
@@ -56,10 +59,14 @@ def _convert(hint: Any, value: object, source: object, path: str) -> object:  # 
         return config_from_json(hint, value, source, path)  # type: ignore[arg-type] # a type, not an instance
     if get_origin(hint) is tuple:
         return _convert_tuple(get_args(hint), value, source, path)
-    if hint is float and type(value) is int:
-        return float(value)
+    if hint is float and type(value) is int and abs(value) <= LARGEST_INTEGER:
+        value = float(value)
     if type(value) is not hint:  # bool is a subclass of int, so isinstance would accept true as a number
         raise _wrong_type(source, path, getattr(hint, "__name__", str(hint)), value)
+    if type(value) is float and not isfinite(value):
+        raise _wrong_type(source, path, "a finite number", value)
+    if type(value) is int and abs(value) > LARGEST_INTEGER:
+        raise _wrong_type(source, path, f"an integer up to {LARGEST_INTEGER}", value)
     return value
 
 
@@ -75,7 +82,14 @@ def _convert_tuple(hints: tuple[Any, ...], value: object, source: object, path: 
 
 
 def _wrong_type(source: object, path: str, expected: str, value: object) -> WeightsError:
-    found = "null" if value is None else repr(value)[:LONGEST_QUOTE]
+    found = "null" if value is None else _quote(value)
     return WeightsError(
         f"The field {path} in the config of {source} is {found}, but it must be {expected}; export the file again."
     )
+
+
+def _quote(value: object) -> str:
+    try:
+        return repr(value)[:LONGEST_QUOTE]
+    except ValueError:  # an integer with more digits than Python converts to text
+        return "a number with too many digits"

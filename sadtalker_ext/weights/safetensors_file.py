@@ -9,17 +9,22 @@ import hashlib
 import json
 from dataclasses import asdict
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.weights.config_json import config_from_json, parse_json_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from torch import Tensor, nn
 
+LIMIT_RATIO: Final = 16
+"""Elements of the tensors that are made with a network, per element of its file: initialization uses them repeatedly."""
+SPARE_ELEMENTS: Final = 1 << 24
+"""Further elements, for windows, filters and other constants that are not in the file."""
 ConfigT = TypeVar("ConfigT")
 NetworkT = TypeVar("NetworkT", bound="nn.Module")
 
@@ -74,14 +79,47 @@ def load_network(
     """
     file = read_safetensors_file(path, kind)
     config = config_from_json(config_type, file.config, path)
+    return fill_network(lambda: network_type(config), file.tensors, path)
+
+
+def fill_network(make: Callable[[], NetworkT], tensors: Mapping[str, Tensor], path: Path) -> NetworkT:
+    """Return the network of ``make`` with these tensors, on the CPU, frozen, in eval mode.
+
+    WeightsError if ``make`` fails for the config of ``path``, or the tensors do not fit.
+    """
     try:
-        network = network_type(config)
-        network.load_state_dict(file.tensors, strict=True)
-    except (TypeError, ValueError, RuntimeError) as error:
+        with allocation_limit(SPARE_ELEMENTS + LIMIT_RATIO * sum(tensor.numel() for tensor in tensors.values())):
+            network = make()
+        network.load_state_dict(tensors, strict=True)
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("Exception raised from")[0].strip()  # torch appends its C++ stack
         raise WeightsError(
-            f"{path} does not fit this version of the package ({error}); install the package again"
+            f"{path} does not fit this version of the package ({reason}); install the package again"
         ) from error
     return network.eval().requires_grad_(requires_grad=False)
+
+
+def allocation_limit(elements: int) -> AbstractContextManager[object]:
+    """Return a context in which torch functions may return tensors with ``elements`` elements in all.
+
+    The config in a file decides about the sizes of its network, which must not be much larger than the file. Memory is
+    not used before a tensor is filled, so that one tensor too large costs nothing. ValueError beyond the limit.
+    """
+    from torch import Tensor
+    from torch.overrides import TorchFunctionMode
+
+    class Limit(TorchFunctionMode):
+        left = elements
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+            result = func(*args, **(kwargs or {}))
+            if isinstance(result, Tensor):
+                self.left -= result.numel()
+            if self.left < 0:
+                raise ValueError("its config describes a network that is larger than its tensors")
+            return result
+
+    return Limit()
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:

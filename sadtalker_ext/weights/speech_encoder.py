@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.weights.config_json import config_from_json
-from sadtalker_ext.weights.safetensors_file import read_safetensors_file
+from sadtalker_ext.weights.safetensors_file import fill_network, read_safetensors_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,14 +38,12 @@ def load_speech_encoder(path: Path | None = None) -> SpeechEncoder:
 
     source = path or SPEECH_ENCODER_FILE
     file = read_safetensors_file(source, SPEECH_ENCODER_KIND)
+    config = config_from_json(SpeechEncoderConfig, file.config, source)
     try:
-        network = SpeechEncoder(config_from_json(SpeechEncoderConfig, file.config, source))
-        network.load_state_dict(dequantize(file.tensors), strict=True)
-    except (TypeError, ValueError, RuntimeError, KeyError) as error:
-        raise WeightsError(
-            f"{source} does not fit this version of the package ({error}); install the package again"
-        ) from error
-    return network.eval().requires_grad_(requires_grad=False)
+        tensors = dequantize(file.tensors)
+    except (TypeError, RuntimeError, KeyError) as error:
+        raise WeightsError(f"{source} has incomplete 8-bit weights ({error}); install the package again") from error
+    return fill_network(lambda: SpeechEncoder(config), tensors, source)
 
 
 def dequantize(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
@@ -23,13 +24,18 @@ PACKAGED_PREFIXES = ("audio2exp.", "audio2pose.", "face_3drecon.", "generator.",
 """Key prefixes of the networks in a packaged file."""
 NOT_FOR_INFERENCE = ("audio2pose.netG.encoder.", "audio2pose.netD_motion.")
 """Key prefixes of the parts of a packaged file that only training needs; they may be missing."""
-REMEDY = "; replace it with the published file (sadtalker weights fetch)"
+REMEDY = "; replace it with the published file (see sadtalker weights list)"
 MAX_NAMES_LISTED = 5
 """Names that an error message lists before it says "and N more"."""
 HEADER_LENGTH_BYTES = 8
 ZIP_START = b"PK\x03\x04"
 UNREADABLE_TENSOR = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
 """Errors of ``get_tensor`` for a dtype that this version of torch lacks, besides those of safetensors itself."""
+UNREADABLE_PICKLE = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError,
+    ValueError, struct.error,
+)  # fmt: skip
+"""Errors of ``torch.load`` for damaged files: its unpickler executes the operations in the file one by one."""
 MAX_HEADER_BYTES = 100_000_000
 """Longest header that the safetensors format allows."""
 
@@ -133,7 +139,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
             f"was not loaded: it contains more than tensors, or is damaged ({_first_line(e)}); "
             "no code in it was executed; fetch it again from the project",
         ) from e
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as e:
+    except UNREADABLE_PICKLE as e:
         problem = f"cannot be read ({_first_line(e)}), {describe_start(path)}; fetch it again"
         raise checkpoint_error(path, problem) from e
     if not isinstance(content, dict):
