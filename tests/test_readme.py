@@ -16,7 +16,7 @@ from sadtalker_ext.cli.setting_flags import flag_of
 from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S
 from sadtalker_ext.engines.registry import setting_specs
 from sadtalker_ext.settings import Settings
-from sadtalker_ext.video import picture
+from sadtalker_ext.video import decoded_picture
 
 ROOT = Path(__file__).parents[1]
 OPEN, CLOSE = "<!-- settings -->\n", "\n<!-- /settings -->"
@@ -87,7 +87,7 @@ def test_names_imported_by_the_examples_exist(source):
 
 
 def test_limits_equal_the_constants():
-    assert f"from {picture.MIN_SIDE_PX} to {picture.MAX_SIDE_PX} pixels" in README
+    assert f"from {decoded_decoded_picture.MIN_SIDE_PX} to {decoded_decoded_picture.MAX_SIDE_PX} pixels" in README
     assert f"exceeds {Settings().resolution_limit} pixels is scaled down" in README
     assert f"from {MIN_CLIP_S} seconds to {MAX_CLIP_S / 3600:.0f} hours" in README
 

@@ -70,11 +70,13 @@ class PictureScale:
     """Sizes relative to the picture in which faces are searched.
 
     original: the user's picture; boxes in settings and messages are in pixels of it. working: the picture that is
-    animated; a face must have enough pixels in it.
+    animated; a face must have enough pixels in it. size_px: (width, height) of the user's picture, for messages; None
+    if it is ``original`` times the size of the picture in which faces are searched.
     """
 
     original: float = 1.0
     working: float = 1.0
+    size_px: tuple[int, int] | None = None
 
 
 SAME_SIZE = PictureScale()
@@ -275,4 +277,6 @@ def _format_box(box: FaceBox, scale: PictureScale) -> str:
 
 
 def _size(picture: Image, scale: PictureScale) -> str:
-    return f"{round(picture.shape[1] * scale.original)} x {round(picture.shape[0] * scale.original)} px"
+    rounded = round(picture.shape[1] * scale.original), round(picture.shape[0] * scale.original)
+    width, height = scale.size_px or rounded
+    return f"{width} x {height} px"

@@ -91,7 +91,8 @@ def _read_portrait(path: str | Path, face: str, limit_px: int) -> PreparedPortra
     searched = _searched_picture(path, picture)
     width = searched.pixels.shape[1]
     working = picture.pixels.shape[1] / width
-    choice = choose_face(searched.pixels, face, PictureScale(picture.original_size_px[0] / width, working))
+    size = picture.original_size_px
+    choice = choose_face(searched.pixels, face, PictureScale(size[0] / width, working, size))
     faces = {id(found): _scaled(found, working) for found in (*choice.faces, choice.landmarks)}
     landmarks = faces[id(choice.landmarks)]
     turns = upright_turns(landmarks)

@@ -142,7 +142,13 @@ def _read_head(file: Path, role: str) -> bytes:
 
 
 def unknown_format_error(file: Path, role: str) -> MediaError:
-    """Return the error for a file that is neither a picture nor a video."""
+    """Return the error for a file that is neither a picture nor a video, or a picture that nothing reads."""
+    head = _read_head(file, role)
+    if head.startswith(RASTER) and not head.startswith(b"RIFF"):  # WAV and AVI files
+        return MediaError(
+            "The ", FileRef(role, file), " is damaged or incomplete (no picture could be read from it): export or "
+            "download it again",
+        )  # fmt: skip
     return MediaError(
         "The ",
         FileRef(role, file),

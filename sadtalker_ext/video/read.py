@@ -9,10 +9,20 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sadtalker_ext.arrays import Frame
 from sadtalker_ext.errors import FileRef, MediaError
-from sadtalker_ext.ffmpeg import Ffmpeg, Pipe, container_error, file_input, last_message, read_header, require_media
+from sadtalker_ext.ffmpeg import (
+    Ffmpeg,
+    Pipe,
+    container_error,
+    file_argument,
+    file_input,
+    last_message,
+    read_header,
+    require_media,
+)
 
 _DURATION = re.compile(r"^\s*Duration: (\d+):(\d+):(\d+(?:\.\d+)?)", re.MULTILINE)
 _VIDEO = re.compile(r"^\s*Stream #.*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.MULTILINE)
@@ -97,7 +107,7 @@ def _rate_hz(stream: str) -> float:
     if shown <= 0:
         return FALLBACK_RATE_HZ
     exact = round(shown) * 1000 / 1001
-    return exact if abs(shown - exact) < 0.006 else shown
+    return exact if exact > 0 and abs(shown - exact) < 0.006 else shown
 
 
 def _audio_stream(text: str) -> AudioStream | None:
@@ -138,6 +148,23 @@ def _decode(path: Path, rate_hz: float, role: str) -> Generator[Frame, None, Non
             raise MediaError(
                 "The ", ref, f" cannot be read (ffmpeg: {process.last_message()}): convert it to MP4 again"
             )
+
+
+def read_deep_picture(path: Path, role: str, size: tuple[int, int], form: str) -> NDArray[np.uint16]:
+    """Return a picture with 16 bits per sample, (H, W, 4) red, green, blue and alpha, as stored (not turned upright).
+
+    size: (width, height) of the stored picture, known from its header. form: PNG, TIFF or PPM. MediaError if ffmpeg
+    does not decode it.
+    """
+    ref = FileRef(role, path)
+    source = ["-protocol_whitelist", "file", "-f", f"{form.lower()}_pipe", "-i", file_argument(path)]
+    arguments = ["-v", "error", "-noautorotate", *source, "-map", "0:v:0", "-frames:v", "1"]
+    data = bytearray(size[0] * size[1] * 8)
+    with Ffmpeg([*arguments, "-pix_fmt", "rgba64le", "-f", "rawvideo", "-"], ("Reading the ", ref)) as process:
+        count = process.stdout.readinto(data)
+        if process.stdout.read(1) or count != len(data) or process.finish() != 0:
+            raise MediaError("The ", ref, " has 16 bits per sample in a form that cannot be read: save it with 8 bits")
+    return np.frombuffer(data, "<u2").reshape(size[1], size[0], 4).astype(np.uint16, copy=False)
 
 
 def _read_ppm(stream: Pipe) -> Frame | None:

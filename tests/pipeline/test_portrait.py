@@ -49,6 +49,13 @@ def test_boxes_are_in_pixels_of_the_file_at_any_working_size(photograph, tmp_pat
         read_portrait(large, FaceSettings(face="1500,10,100,100", resolution_limit=512))
 
 
+def test_messages_state_the_size_of_the_file(tmp_path):
+    """3001 rows are 1536 at the size in which faces are searched, which would be 3000 rows of the file."""
+    Image.new("L", (4000, 3001), 128).save(tmp_path / "grey.png")
+    with pytest.raises(FaceError, match="4000 x 3001 px"):
+        read_portrait(tmp_path / "grey.png", FaceSettings(face="5000,0,100,100", resolution_limit=512))
+
+
 def test_text_file_is_a_media_error(tmp_path):
     path = tmp_path / "notes.png"
     path.write_text("notes " * 50)
