@@ -87,7 +87,7 @@ def test_names_imported_by_the_examples_exist(source):
 
 
 def test_limits_equal_the_constants():
-    assert f"from {decoded_decoded_picture.MIN_SIDE_PX} to {decoded_decoded_picture.MAX_SIDE_PX} pixels" in README
+    assert f"from {decoded_picture.MIN_SIDE_PX} to {decoded_picture.MAX_SIDE_PX} pixels" in README
     assert f"exceeds {Settings().resolution_limit} pixels is scaled down" in README
     assert f"from {MIN_CLIP_S} seconds to {MAX_CLIP_S / 3600:.0f} hours" in README
 
