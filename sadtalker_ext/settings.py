@@ -60,6 +60,13 @@ class Settings:
     yaw: str = _angle_setting("Yaw", "to the viewer's right")
     pitch: str = _angle_setting("Pitch", "downwards")
     roll: str = _angle_setting("Roll", "towards the viewer's right")
+    tts_voice: str = setting(
+        "", "Reading voice", "Voice that reads a text aloud, if the speech is given as text: a name that the command "
+        "sadtalker voices lists. Empty: the first one in that list.",
+    )  # fmt: skip
+    speech_rate: float = setting(
+        1.0, "Reading speed", "Speed of the voice that reads a text aloud.", low=0.5, high=2.0, step=0.05,
+    )  # fmt: skip
     seed: int = setting(
         0, "Seed", "Random seed of blinks and head motion; the same seed gives the same motion.",
         low=0, high=2**32 - 1, step=1,

@@ -13,7 +13,7 @@ LAYERS = (
     {"errors", "constants", "arrays"},
     {"assets", "models", "puppet", "geometry", "setting_spec", "system"},
     {"weights", "metrics", "settings", "runtime", "ffmpeg"},
-    {"faces", "audio", "video"},
+    {"faces", "audio", "video", "tts"},
     {"engines"},
     {"pipeline", "training"},
     {"cli", "api", "webui"},

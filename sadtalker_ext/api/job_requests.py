@@ -22,6 +22,7 @@ from sadtalker_ext.pipeline.file_names import display_name
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.job import JobRequest
 from sadtalker_ext.settings import Settings
+from sadtalker_ext.tts.text_parts import clean_text
 from sadtalker_ext.video.image_formats import reject_documents
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.api.options import ApiOptions
 
 FILES: Final = ("portrait", "voice", "reference")
-FIELDS: Final = (*FILES, "idle_s", "reference_use", "settings")
+FIELDS: Final = (*FILES, "text", "idle_s", "reference_use", "settings")
 COPY_BYTES: Final = 1 << 20
 BASE64_BLOCK: Final = 1 << 20
 """Characters of base64 text that are decoded at once."""
@@ -81,18 +82,27 @@ def read_inputs(fields: Mapping[str, Any], scratch: Path, options: ApiOptions) -
     use, idle_s = given.get("reference_use", ""), read_duration(given.get("idle_s"))
     if not isinstance(use, str):
         raise HTTPException(422, "The field reference_use must be a string")
-    if "voice" in given and idle_s is not None:
-        raise HTTPException(422, "An idle clip has no voice; omit voice or idle_s")
-    if "voice" not in given and idle_s is None:
-        raise HTTPException(422, "The length of the video is unknown; give voice, or idle_s for an idle clip")
+    text = read_text(given.get("text"))
+    if (text is not None) + ("voice" in given) + (idle_s is not None) != 1:
+        raise HTTPException(422, "Give exactly one of voice, text (which is read aloud), and idle_s (for an idle clip)")
     required = ("portrait", *(name for name in FILES[1:] if name in given))
     received = {name: receive_file(name, given.get(name), scratch / name, options) for name in required}
     files = {name: path for name, (path, _) in received.items()}
     names = dict(received.values())
     try:
-        return Inputs(idle_s=idle_s, reference_use=use, **files), names
+        return Inputs(idle_s=idle_s, reference_use=use, text=text, **files), names
     except SettingsError as e:
         raise HTTPException(422, e.describe(names)) from e
+
+
+def read_text(given: object) -> str | None:
+    """Return the field text, which is read aloud; None if it is omitted."""
+    try:
+        if given is not None and not isinstance(given, str):
+            raise SettingsError("The field text must be a string")
+        return None if given is None else clean_text(given)
+    except SettingsError as e:
+        raise HTTPException(422, str(e)) from e
 
 
 def read_duration(given: object) -> float | None:

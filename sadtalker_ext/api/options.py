@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import HTTPException
 
-from sadtalker_ext.api.work_folder import WorkFolder
 from sadtalker_ext.system.request_guard import AllowedHosts, rejection_reason
+from sadtalker_ext.system.work_folder import WorkFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,6 +11,7 @@ from sadtalker_ext.pipeline.job import RUNNING
 if TYPE_CHECKING:
     from sadtalker_ext.engines.entry import CheckpointState, EngineState
     from sadtalker_ext.pipeline.job import Job
+    from sadtalker_ext.tts.provider import Voice
 
 
 class JobView(BaseModel):
@@ -18,7 +19,7 @@ class JobView(BaseModel):
 
     id: str = Field(..., description="id of the job, used in the paths of the other routes")
     state: str = Field(..., description="waiting, running, done, failed or stopped")
-    stage: str = Field("", description="current stage: engine, portrait, voice, reference, motion or frames")
+    stage: str = Field("", description="current stage: text, engine, portrait, voice, reference, motion or frames")
     frames_done: int = Field(0, description="number of finished frames of the video")
     frames_total: int = Field(0, description="number of frames of the video, 0 while unknown")
     left_s: Optional[float] = Field(None, description="estimated seconds left, null while unknown")  # noqa: UP045
@@ -48,6 +49,15 @@ class EngineView(BaseModel):
     words: str = Field(..., description="description of the state")
     references: List[str] = Field(default_factory=list, description="what it can copy from a reference video")  # noqa: UP006
     checkpoints: List[CheckpointView] = Field(default_factory=list)  # noqa: UP006
+
+
+class VoiceView(BaseModel):
+    """A voice that reads text aloud."""
+
+    name: str = Field(..., description="value of the setting tts_voice")
+    language: str
+    provider: str
+    label: str
 
 
 class HealthView(BaseModel):
@@ -80,6 +90,11 @@ def view_job(job: Job) -> JobView:
         notes=list(result.notes) if result is not None else [], result=body,
         settings=job.request.settings.to_mapping(),
     )  # fmt: skip
+
+
+def view_voice(voice: Voice) -> VoiceView:
+    """Return a voice without the folders of the server."""
+    return VoiceView(name=voice.name, language=voice.language, provider=voice.provider, label=voice.label)
 
 
 def view_engine(state: EngineState) -> EngineView:

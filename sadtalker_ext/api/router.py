@@ -10,7 +10,16 @@ from fastapi.responses import FileResponse
 import sadtalker_ext
 from sadtalker_ext.api.job_requests import read_job_request
 from sadtalker_ext.api.options import ApiOptions, check_login, check_sender
-from sadtalker_ext.api.responses import EngineView, ErrorView, HealthView, JobView, view_engine, view_job
+from sadtalker_ext.api.responses import (
+    EngineView,
+    ErrorView,
+    HealthView,
+    JobView,
+    VoiceView,
+    view_engine,
+    view_job,
+    view_voice,
+)
 from sadtalker_ext.api.video_response import video_response
 from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S
 from sadtalker_ext.engines.registry import engine_states, setting_specs
@@ -19,6 +28,8 @@ from sadtalker_ext.pipeline.inputs import EYES_AND_POSE, USES
 from sadtalker_ext.pipeline.job import DONE, RUNNING, WAITING, Job
 from sadtalker_ext.pipeline.job_queue import BusyError, JobQueue
 from sadtalker_ext.settings import Settings
+from sadtalker_ext.tts.text_parts import MAX_CHARACTERS
+from sadtalker_ext.tts.voices import list_voices
 
 PREFIX: Final = "/sadtalker/v1"
 RETRY_AFTER_S: Final = 30
@@ -37,10 +48,14 @@ _FILE_OBJECT: Final = {
 }  # fmt: skip
 _UPLOAD: Final = {"type": "string", "format": "binary"}
 _FILE_DESCRIPTIONS: Final = {
-    "voice": "an audio file, or a video with sound; omitted if idle_s is given",
+    "voice": "an audio file, or a video with sound; omitted if text or idle_s is given",
     "reference": "a video whose face motion is copied, for engines that support it",
 }
 _OTHER_FIELDS: Final[dict[str, dict[str, Any]]] = {
+    "text": {
+        "type": "string", "maxLength": MAX_CHARACTERS,
+        "description": "instead of a voice: text that is read aloud by the voice of the setting tts_voice",
+    },
     "idle_s": {
         "type": "number", "minimum": MIN_CLIP_S, "maximum": MAX_CLIP_S,
         "description": "instead of a voice: duration in seconds of a clip in which the portrait blinks and moves "
@@ -135,6 +150,9 @@ def _add_information_routes(router: APIRouter, queue: JobQueue, options: ApiOpti
     def engines() -> list[EngineView]:
         return [view_engine(state) for state in engine_states(options.checkpoints)]
 
+    def voices() -> list[VoiceView]:
+        return [view_voice(voice) for voice in list_voices(options.checkpoints)]
+
     def schema() -> dict[str, Any]:
         return Settings.json_schema(setting_specs())
 
@@ -145,6 +163,7 @@ def _add_information_routes(router: APIRouter, queue: JobQueue, options: ApiOpti
 
     for path, endpoint, model, summary in (
         ("/engines", engines, list[EngineView], "Engines and the checkpoints they need"),
+        ("/voices", voices, list[VoiceView], "Voices that read text aloud, for the setting tts_voice"),
         ("/settings/schema", schema, dict[str, Any], "JSON schema of the settings of a job"),
         ("/health", health, HealthView, "State of the service"),
     ):
@@ -165,7 +184,8 @@ def _body_schema(file: dict[str, Any], settings: dict[str, Any]) -> dict[str, An
     """Return the JSON schema of the body; ``file`` and ``settings`` are the schemas of these kinds of fields."""
     form = file.get("description", "a file")
     files = {name: file | {"description": f"{text}: {form}"} for name, text in _FILE_DESCRIPTIONS.items()}
+    one_of = [{"required": [name]} for name in ("voice", "text", "idle_s")]
     return {
-        "type": "object", "required": ["portrait"], "oneOf": [{"required": ["voice"]}, {"required": ["idle_s"]}],
+        "type": "object", "required": ["portrait"], "oneOf": one_of,
         "properties": {"portrait": file, **files, **_OTHER_FIELDS, "settings": settings},
     }  # fmt: skip

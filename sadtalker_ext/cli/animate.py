@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sadtalker_ext.cli.progress import ProgressLine, format_duration
 from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
 from sadtalker_ext.errors import FileRef, MediaError
+from sadtalker_ext.ffmpeg import require_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from sadtalker_ext.pipeline.inputs import Inputs
 
 OUTPUT_FOLDER: Final = Path("outputs")
+MAX_TEXT_BYTES: Final = 1 << 20
+"""Text beyond this is not read; the longest text that is read aloud has fewer characters."""
 EXAMPLES: Final = """examples:
   sadtalker animate me.jpg voice.mp3
   sadtalker animate me.jpg voice.mp3 -o talking.mp4 --still --expression-scale 1.3
   sadtalker animate me.jpg voice.mp3 --yaw -10,10,0
   sadtalker animate portraits/ voices/ -o results/
   sadtalker animate a.png b.png c.png voice.wav
+  sadtalker animate me.jpg --say "Hello! I can read any text aloud."
   sadtalker animate me.jpg --idle 8
   sadtalker animate me.jpg voice.mp3 --engine sadtalker --reference dancer.mp4 --reference-use pose
 """
@@ -57,10 +61,16 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def add_input_flags(parser: argparse.ArgumentParser) -> None:
-    """Add ``--idle``, ``--reference`` and ``--reference-use``."""
+    """Add the flags of inputs besides portraits and voices."""
     parser.add_argument(
         "--idle", type=float, metavar="SECONDS", default=None,
         help="duration of an idle clip without voice and sound, in which the portrait blinks and moves",
+    )  # fmt: skip
+    text = parser.add_mutually_exclusive_group()
+    text.add_argument("--say", metavar="TEXT", default=None, help="text that is read aloud; it replaces the voice")
+    text.add_argument(
+        "--say-file", type=Path, metavar="FILE", default=None,
+        help="text file (UTF-8) that is read aloud; - reads standard input",
     )  # fmt: skip
     parser.add_argument(
         "--reference", type=Path, metavar="VIDEO", default=None,
@@ -127,14 +137,34 @@ def list_inputs(options: argparse.Namespace) -> list[Inputs]:
     from sadtalker_ext.pipeline.inputs import Inputs
 
     voices: Sequence[Path | None] = (None,)
-    if options.idle is None:
+    text = read_text(options)
+    if options.idle is None and text is None:
         portraits, voices = batch.sort_inputs(options.inputs)
     else:
-        portraits = batch.idle_portraits(options.inputs)
+        portraits = batch.portraits_only(options.inputs, "An idle clip" if text is None else "A text")
     return [
-        Inputs(portrait, voice, options.idle, options.reference, options.reference_use)
+        Inputs(portrait, voice, options.idle, options.reference, options.reference_use, text)
         for portrait, voice in product(portraits, voices)
     ]
+
+
+def read_text(options: argparse.Namespace) -> str | None:
+    """Return the text to read aloud, or None."""
+    path = options.say_file
+    text: str | None = options.say
+    if path is None:
+        return text
+    try:
+        if str(path) == "-":
+            content = sys.stdin.buffer.read(MAX_TEXT_BYTES)
+        else:
+            with require_file(path, "text file").open("rb") as file:
+                content = file.read(MAX_TEXT_BYTES)
+        return content.decode("utf-8-sig")
+    except OSError as e:
+        raise MediaError("The ", FileRef("text file", path), f" cannot be read ({e.strerror or e}); check it") from e
+    except UnicodeDecodeError as e:
+        raise MediaError("The ", FileRef("text file", path), " is not UTF-8 text; save it as UTF-8") from e
 
 
 def print_result(result: Result, *, as_json: bool) -> None:

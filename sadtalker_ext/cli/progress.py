@@ -72,8 +72,10 @@ def format_progress(progress: Progress) -> str:
         return f"{progress.stage} ..."
     filled = BAR_WIDTH * progress.done // progress.total
     bar = "#" * filled + "." * (BAR_WIDTH - filled)
-    speed, left = f"{progress.frames_per_s:.1f} frames/s", format_duration(progress.left_s)
-    return f"{progress.stage} [{bar}] {progress.done}/{progress.total}  {speed}  {left} left"
+    text = f"{progress.stage} [{bar}] {progress.done}/{progress.total}"
+    if not progress.frames_per_s:
+        return text
+    return f"{text}  {progress.frames_per_s:.1f} frames/s  {format_duration(progress.left_s)} left"
 
 
 def format_duration(seconds: float) -> str:

@@ -16,7 +16,7 @@ from sadtalker_ext.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FILE_SETTINGS: Final = ("restore", "upscale")
+FILE_SETTINGS: Final = ("restore", "upscale", "tts_voice")
 """Settings that name a file; on the command line the name may include its folder."""
 
 MAX_JSON_BYTES: Final = 1 << 20

@@ -20,7 +20,7 @@ Example::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from sadtalker_ext.pipeline.restoration.files import open_restorer_file
 from sadtalker_ext.pipeline.restoration.registry import open_restorers
 from sadtalker_ext.pipeline.result_metadata import Record
 from sadtalker_ext.pipeline.stages import Stopwatch
+from sadtalker_ext.pipeline.text_to_speech import TEXT_STAGE, read_aloud
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 
@@ -132,7 +133,7 @@ def make_video(
     task = _task(inputs, (settings, runtime, watcher), engine)
     with interruptible(task.watcher.check):
         check_output(path, task.inputs.files)
-        with closing(_open_stream(task)) as stream, output_folder(path):
+        with _with_voice(task) as task, closing(_open_stream(task)) as stream, output_folder(path):
             size = _write(stream, path, task)
     watch = task.stopwatch
     return Result(
@@ -157,7 +158,11 @@ def render_frames(
             for frame in stream:  # (H, W, 3) uint8 RGB
                 show(frame)
     """
-    return _open_stream(_task(inputs, (settings, runtime, watcher), engine))
+    with ExitStack() as stack:
+        task = stack.enter_context(_with_voice(_task(inputs, (settings, runtime, watcher), engine)))
+        stream = _open_stream(task)
+        stream.when_closed(stack.pop_all().close)
+        return stream
 
 
 class FrameStream:
@@ -174,6 +179,11 @@ class FrameStream:
         self.notes = notes
         self._frames = frames
         self._release: Callable[[], None] | None = release
+        self._cleanup: Callable[[], None] | None = None
+
+    def when_closed(self, cleanup: Callable[[], None]) -> None:
+        """Call ``cleanup`` after the engine has been released."""
+        self._cleanup = cleanup
 
     def __iter__(self) -> Iterator[Frame]:
         return self
@@ -197,7 +207,10 @@ class FrameStream:
                 if close_frames is not None:
                     close_frames()
             finally:
-                release()
+                with ExitStack() as stack:
+                    if self._cleanup is not None:
+                        stack.callback(self._cleanup)
+                    release()
 
 
 def _task(
@@ -211,6 +224,15 @@ def _task(
     return Task(
         inputs.located(), settings, runtime or Runtime(), watcher or Watcher(), engine or SingleUse(), Stopwatch()
     )
+
+
+@contextmanager
+def _with_voice(task: Task) -> Iterator[Task]:
+    """Within the block, a text to read aloud is replaced by a file of its speech."""
+    with ExitStack() as stack:
+        with task.stopwatch.stage(TEXT_STAGE) if task.inputs.text is not None else nullcontext():
+            inputs = stack.enter_context(read_aloud(task.inputs, task.settings, task.runtime, task.watcher))
+        yield replace(task, inputs=inputs)
 
 
 def _open_stream(task: Task) -> FrameStream:

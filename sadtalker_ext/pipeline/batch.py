@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sadtalker_ext.engines.session import EngineCache, EngineSource
 from sadtalker_ext.errors import Cancelled, FileRef, MediaError, SadTalkerError
@@ -14,6 +16,9 @@ from sadtalker_ext.pipeline.output import free_name, short_stem
 from sadtalker_ext.pipeline.progress import Watcher
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
+
+STEM_CHARACTERS: Final = 40
+"""Characters of a text that the name of its video shows."""
 
 
 def _suffixes(names: str) -> frozenset[str]:
@@ -40,8 +45,10 @@ class BatchJob:
     @property
     def name(self) -> str:
         """Description of the inputs."""
-        voice = f"+ {self.inputs.voice}" if self.inputs.voice else f"idle for {self.inputs.idle_s:g} s"
-        return f"{self.inputs.portrait} {voice}"
+        inputs = self.inputs
+        if inputs.idle_s is not None:
+            return f"{inputs.portrait} idle for {inputs.idle_s:g} s"
+        return f"{inputs.portrait} + {inputs.voice or 'text'}"
 
 
 @dataclass(frozen=True)
@@ -72,12 +79,15 @@ def sort_inputs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return portraits, voices
 
 
-def idle_portraits(paths: Sequence[Path]) -> list[Path]:
-    """Return the portraits of idle clips, from one file or one folder; MediaError for more paths."""
+def portraits_only(paths: Sequence[Path], instead: str) -> list[Path]:
+    """Return portraits that need no voice, from one file or one folder; MediaError for more paths.
+
+    instead: what replaces the voice, at the start of a sentence.
+    """
     if len(paths) != 1:
         raise MediaError(
-            f"An idle clip needs one portrait, or a folder of portraits, and no voice; omit {paths[-1]}, or do not ask "
-            "for an idle clip"
+            f"{instead} needs one portrait, or a folder of portraits, and no voice; omit {paths[-1]}, or give voices "
+            "only"
         )
     return _files(paths[0], PICTURES, "pictures")
 
@@ -87,10 +97,16 @@ def plan(inputs: Iterable[Inputs], folder: Path) -> list[BatchJob]:
     jobs: list[BatchJob] = []
     taken: set[Path] = set()
     for one in inputs:
-        voice = short_stem(one.voice.stem) if one.voice else "idle"
+        voice = short_stem(one.voice.stem) if one.voice else "idle" if one.text is None else text_stem(one.text)
         taken.add(path := free_name(folder, f"{short_stem(one.portrait.stem)}_{voice}", taken))
         jobs.append(BatchJob(one, path))
     return jobs
+
+
+def text_stem(text: str) -> str:
+    """Return a file name stem for a text: its first letters and digits, joined by underscores."""
+    words = re.findall(r"[^\W_]+", text)
+    return short_stem("_".join(words)[:STEM_CHARACTERS].strip("_")) or "text"
 
 
 def run(jobs: Sequence[BatchJob], settings: Settings, runtime: Runtime, watcher: Watcher) -> Iterator[Outcome]:

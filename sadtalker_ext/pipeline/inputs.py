@@ -1,8 +1,8 @@
-"""The inputs of a video: portrait, voice or duration of an idle clip, and reference video."""
+"""The inputs of a video: portrait; voice, text or duration of an idle clip; and reference video."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,13 +19,14 @@ USES: Final = (EYES, POSE, EYES_AND_POSE, ALL)
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs of one video. Either ``voice`` or ``idle_s`` is given; otherwise SettingsError.
+    """Inputs of one video. Exactly one of ``voice``, ``text`` and ``idle_s`` is given; otherwise SettingsError.
 
     portrait: a picture, or a video whose first frame is used.
     voice: an audio file, or a video with sound.
     idle_s: duration in seconds of a clip in which the portrait blinks and moves without speaking; it has no sound.
     reference: a video whose face motion is copied, or None.
     reference_use: what is copied from it, one of :data:`USES`; empty means eyes+pose.
+    text: speech as text, read aloud by the voice of the setting tts_voice.
     """
 
     portrait: Path
@@ -33,15 +34,20 @@ class Inputs:
     idle_s: float | None = None
     reference: Path | None = None
     reference_use: str = ""
+    text: str | None = None
 
     def __post_init__(self) -> None:
+        if self.text is not None and (self.voice is not None or self.idle_s is not None):
+            raise SettingsError("A text replaces the voice and the idle clip; give only one of the three")
         if self.voice is not None and self.idle_s is not None:
             raise SettingsError(
                 "An idle clip has no voice; omit either the ", FileRef("voice", self.voice),
                 f" or the duration of {self.idle_s:g} s",
             )  # fmt: skip
-        if self.voice is None and self.idle_s is None:
-            raise SettingsError("The length of the video is unknown; give a voice, or the duration of an idle clip")
+        if self.voice is None and self.idle_s is None and self.text is None:
+            raise SettingsError(
+                "The length of the video is unknown; give a voice, a text, or the duration of an idle clip"
+            )
         if self.reference is None and self.reference_use:
             raise SettingsError(f"There is no reference video to copy {self.reference_use} from; give one")
         if self.reference_use not in ("", *USES):
@@ -59,12 +65,11 @@ class Inputs:
 
     def located(self) -> Inputs:
         """Return the inputs after checking that each file exists; MediaError for the first that does not."""
-        return Inputs(
-            require_file(self.portrait, "portrait"),
-            None if self.voice is None else require_file(self.voice, "voice"),
-            self.idle_s,
-            None if self.reference is None else require_file(self.reference, "reference"),
-            self.reference_use,
+        return replace(
+            self,
+            portrait=require_file(self.portrait, "portrait"),
+            voice=None if self.voice is None else require_file(self.voice, "voice"),
+            reference=None if self.reference is None else require_file(self.reference, "reference"),
         )
 
 

@@ -212,6 +212,7 @@ class JobQueue:
 def make_job_video(job: Job, host: Host, limits: Limits, engines: EngineSource) -> Result:
     """Make the video of one job; MediaError if it takes longer than the limit."""
     from sadtalker_ext.pipeline.animate import make_video
+    from sadtalker_ext.pipeline.text_to_speech import read_aloud
 
     request, until_s = job.request, time.monotonic() + limits.job_s
 
@@ -226,22 +227,22 @@ def make_job_video(job: Job, host: Host, limits: Limits, engines: EngineSource) 
 
     watcher = Watcher(report, cancelled)
     watcher.check()
-    with interruptible(watcher.check):
-        _check_length(request.inputs, limits.voice_s)
     runtime = host.runtime(request.settings)
-    return make_video(request.inputs, request.output, request.settings, runtime, watcher, engine=engines)
+    with read_aloud(request.inputs, request.settings, runtime, watcher) as inputs:
+        with interruptible(watcher.check):
+            _check_length(inputs, limits.voice_s, is_text=request.inputs.text is not None)
+        return make_video(inputs, request.output, request.settings, runtime, watcher, engine=engines)
 
 
-def _check_length(inputs: Inputs, limit_s: float) -> None:
+def _check_length(inputs: Inputs, limit_s: float, *, is_text: bool) -> None:
     """Raise MediaError for a clip longer than this server allows; the audio reader has its own upper limit."""
     from sadtalker_ext.audio.speech import open_speech
 
     if limit_s >= Limits.voice_s:
         return
     if inputs.voice is not None and open_speech(inputs.voice, "voice").duration_s > limit_s:
-        raise MediaError(
-            "The ", FileRef("voice", inputs.voice), f" is longer than the allowed {limit_s:.0f} s; use a shorter one"
-        )
+        what = "text" if is_text else FileRef("voice", inputs.voice)
+        raise MediaError("The ", what, f" is longer than the allowed {limit_s:.0f} s; use a shorter one")
     if inputs.idle_s is not None and inputs.idle_s > limit_s:
         raise MediaError(f"An idle clip of {inputs.idle_s:g} s is longer than the allowed {limit_s:.0f} s")
 

@@ -18,7 +18,7 @@ class Progress:
     """State of the work.
 
     stage: name of the stage, one of :data:`~sadtalker_ext.pipeline.prepare.STAGES`.
-    done, total: frames; both 0 in a stage that does not count them.
+    done, total: frames, or parts of a text that is read aloud; both 0 in a stage that counts neither.
     frames_per_s: since the stage began; 0 if unknown.
     left_s: estimated seconds to the end of the stage; 0 if unknown.
     frame: (H, W, 3) uint8 RGB, the frame just finished, for a preview; None in a stage without frames.
@@ -62,6 +62,15 @@ class Watcher:
         def report(done: int) -> None:
             rate = done / max(time.perf_counter() - began_s, 1e-9)
             self._report(Progress(stage, done, total, rate, (total - done) / max(rate, 1e-9)))
+
+        return report
+
+    def part_counter(self, stage: str) -> Callable[[int, int], None]:
+        """Return a function that reports how many parts of how many are done, and checks for cancellation."""
+
+        def report(done: int, total: int) -> None:
+            self.check()
+            self._report(Progress(stage, done, total))
 
         return report
 

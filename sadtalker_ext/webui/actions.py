@@ -8,13 +8,16 @@ from typing import Any, Final, NamedTuple
 
 import gradio as gr
 
-from sadtalker_ext.engines.registry import engine_state
+from sadtalker_ext.engines.registry import engine_names, engine_state
 from sadtalker_ext.errors import SadTalkerError
+from sadtalker_ext.pipeline.batch import text_stem
 from sadtalker_ext.pipeline.environment import missing_packages
 from sadtalker_ext.pipeline.inputs import ALL, EYES, EYES_AND_POSE, POSE, Inputs
 from sadtalker_ext.pipeline.job import DONE, Job, JobRequest
 from sadtalker_ext.pipeline.job_queue import STOPPED_BEFORE_START
 from sadtalker_ext.pipeline.output import dated_output
+from sadtalker_ext.tts.text_parts import clean_text
+from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui.engine_panel import panel_view
 from sadtalker_ext.webui.face_picker import faces_view
 from sadtalker_ext.webui.html import job_view, message
@@ -26,10 +29,11 @@ from sadtalker_ext.weights.catalog import MIRRORS
 
 NO_PORTRAIT: Final = "Choose a portrait first: drop a picture into the Portrait field."
 NO_VOICE: Final = (
-    "Choose a voice first: drop an audio file into the Voice field, or record one. For a video without speech, set its "
-    "length under Silent video."
+    "Choose a voice first: drop an audio file into the Voice field, record one, or write a text. For a video without "
+    "speech, set its length under Silent video."
 )
-VOICE_AND_IDLE: Final = "A silent video has no voice; remove the voice, or set the length of the silent video to 0."
+VOICE_AND_TEXT: Final = "The text is read aloud instead of a voice; remove the voice, or clear the text."
+VOICE_AND_IDLE: Final = "A silent video has no speech; remove voice and text, or set its length to 0."
 REFERENCE_USES: Final = (
     ("Blinks and head motion", EYES_AND_POSE), ("Blinks", EYES), ("Head motion", POSE), ("Everything", ALL),
 )  # fmt: skip
@@ -48,15 +52,23 @@ class JobForm(NamedTuple):
     idle_s: float | None
     reference: str | None
     reference_use: str
+    text: str = ""
 
     @property
     def problem(self) -> str:
         """A sentence that says what the user must change before a video can be made; empty if nothing."""
         if not self.portrait:
             return NO_PORTRAIT
-        if self.voice and self.idle_s:
+        if self.voice and self.spoken_text:
+            return VOICE_AND_TEXT
+        if (self.voice or self.spoken_text) and self.idle_s:
             return VOICE_AND_IDLE
-        return "" if self.voice or self.idle_s else NO_VOICE
+        return "" if self.voice or self.spoken_text or self.idle_s else NO_VOICE
+
+    @property
+    def spoken_text(self) -> str | None:
+        """The text to read aloud, or None; SettingsError if it has no words or is too long."""
+        return clean_text(self.text) if isinstance(self.text, str) and self.text.strip() else None
 
     def with_uploads(self) -> JobForm:
         """Return the form with resolved paths of uploaded files; MediaError if a file was not uploaded."""
@@ -67,8 +79,10 @@ class JobForm(NamedTuple):
     def inputs(self, with_reference: bool) -> Inputs:
         """Return the inputs of the video; the reference is used only if ``with_reference``."""
         reference = Path(self.reference) if self.reference and with_reference else None
-        voice, idle_s = (Path(self.voice), None) if self.voice else (None, self.idle_s)
-        return Inputs(Path(self.portrait or ""), voice, idle_s, reference, self.reference_use if reference else "")
+        voice, text = Path(self.voice) if self.voice else None, self.spoken_text
+        idle_s = None if voice or text else self.idle_s
+        use = self.reference_use if reference else ""
+        return Inputs(Path(self.portrait or ""), voice, idle_s, reference, use, text)
 
 
 class PageActions:
@@ -80,7 +94,7 @@ class PageActions:
     def show_faces(self, portrait: str | None, face: str) -> str:
         """Return the picture with its faces."""
         try:
-            return faces_view(received_file(portrait), face)
+            return faces_view(received_file(portrait), _text(face))
         except SadTalkerError as e:
             return message(str(e), "error")
 
@@ -101,8 +115,8 @@ class PageActions:
                 text = f"{state.message} Open Checkpoints to see which files are missing, or choose another engine."
                 return "", message(text, "error")
             inputs = form.inputs(with_reference=bool(state.references))
-            output = dated_output(self._context.results_folder(), output_stem(inputs.voice))
-            request = JobRequest(inputs, output, settings, names=display_names(inputs), job_id=job_id or "")
+            output = dated_output(self._context.results_folder(), output_stem(inputs))
+            request = JobRequest(inputs, output, settings, names=display_names(inputs), job_id=_text(job_id))
             job = self._context.queue.submit(request)
         except SadTalkerError as e:
             return "", message(e.describe(display_names(inputs) if inputs else {}), "error")
@@ -112,7 +126,7 @@ class PageActions:
 
     def interrupt(self, job_id: str) -> str:
         """Stop a job; if its request has not arrived yet, it will not start."""
-        if not job_id:
+        if not _text(job_id):
             return message("No video is being made.")
         job = self._context.queue.cancel_id(job_id)
         if job is None:
@@ -126,7 +140,7 @@ class PageActions:
         panel = self.engine_panel(engine) if download.text else gr.update()
         if not download.running:
             download.text = ""
-        job = self._context.queue.find(job_id) if job_id else None
+        job = self._context.queue.find(_text(job_id))
         if job is None:
             gone = message("This job no longer exists; press Generate again.") if job_id else gr.update()
             return ["", gone, *[gr.update()] * 4, panel]
@@ -143,7 +157,7 @@ class PageActions:
 
     def show_result(self, name: str) -> list[Any]:
         """Return an earlier result: progress, video, details, name."""
-        path = find_result(name, self._context.results_folder())
+        path = find_result(_text(name), self._context.results_folder())
         if path is None:
             return [message("This result no longer exists.", "error"), gr.update(), "", ""]
         return ["", str(path), details_view(path), name]
@@ -151,10 +165,9 @@ class PageActions:
     def reuse_settings(self, name: str) -> list[Any]:
         """Return the settings of a result for all widgets, and a message."""
         from sadtalker_ext.pipeline.result_metadata import read_record
-        from sadtalker_ext.settings import Settings
 
         unchanged = [gr.update() for _ in Settings.specs()]
-        path = find_result(name, self._context.results_folder()) if name else None
+        path = find_result(_text(name), self._context.results_folder()) if name else None
         if path is None:
             return [*unchanged, message("Make or choose a result first, then press Reuse settings.", "error")]
         try:
@@ -170,6 +183,7 @@ class PageActions:
 
     def select_engine(self, engine: str) -> list[Any]:
         """Return the visible parts for an engine: groups of its settings, checkpoints, reference, reference uses."""
+        engine = _engine(engine)
         state = engine_state(engine, self._context.checkpoint_folders())
         groups = [gr.update(visible=engine in engines) for engines in engine_specific()]
         uses = gr.update(choices=reference_use_choices(state.references), value=EYES_AND_POSE)
@@ -177,18 +191,18 @@ class PageActions:
 
     def engine_panel(self, engine: str) -> str:
         """Return the state of an engine and its checkpoints."""
-        return panel_view(engine, self._context.checkpoint_folders(), self._context.download)
+        return panel_view(_engine(engine), self._context.checkpoint_folders(), self._context.download)
 
     def verify_checkpoints(self, engine: str) -> str:
         """Return the same after reading every checkpoint completely."""
-        return panel_view(engine, self._context.checkpoint_folders(), self._context.download, deep=True)
+        return panel_view(_engine(engine), self._context.checkpoint_folders(), self._context.download, deep=True)
 
     def start_download(self, engine: str, mirror: str) -> str:
         """Start to download the missing checkpoints of an engine from the mirror of this name."""
         if not isinstance(mirror, str) or mirror not in MIRRORS:
             return message(f"Checkpoints can be downloaded from {', '.join(MIRRORS)}; choose one of these.", "error")
         folders = self._context.checkpoint_folders()
-        state = engine_state(engine, folders)
+        state = engine_state(_engine(engine), folders)
         names = [file.name for file in state.checkpoints if file.problem]
         self._context.download.start(names, folders[0], mirror)
         return self.engine_panel(engine)
@@ -204,6 +218,16 @@ class PageActions:
             return [message("The video has been removed.", "error"), *[gr.update()] * 4]
         name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
         return [message(f"Done: {path.name}"), str(path), details_view(path, job.result), gallery_view(folder), name]
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - a value of a request
+    """Return a text of a request; requests that the page does not send may have any JSON value in its place."""
+    return value if isinstance(value, str) else ""
+
+
+def _engine(value: Any) -> str:  # noqa: ANN401 - a value of a request
+    """Return the name of an engine in a request; that of the default engine if there is none of this name."""
+    return value if value in engine_names() else Settings().engine
 
 
 def store_upload(voice: str | None) -> str:
@@ -225,8 +249,10 @@ def reference_use_choices(references: Sequence[str]) -> list[tuple[str, str]]:
     return [(label, use) for label, use in REFERENCE_USES if use in references]
 
 
-def output_stem(voice: Path | None) -> str:
-    """Return the start of the video's file name: the stem of the voice, unless its name was generated."""
-    if voice is None:
+def output_stem(inputs: Inputs) -> str:
+    """Return the start of the video's file name: of the text, or of the voice unless its name was generated."""
+    if inputs.text is not None:
+        return text_stem(inputs.text)
+    if inputs.voice is None:
         return "idle"
-    return UNNAMED_RECORDING if has_generated_name(voice) else voice.stem
+    return UNNAMED_RECORDING if has_generated_name(inputs.voice) else inputs.voice.stem

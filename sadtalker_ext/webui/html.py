@@ -20,6 +20,7 @@ JPEG_QUALITY: Final = 80
 STOPPING: Final = "Stopping ..."
 STAGE_TEXTS: Final = {
     "": "Starting",
+    "text": "Reading the text aloud",
     "engine": "Loading the engine",
     "portrait": "Reading the portrait",
     "voice": "Analyzing the voice",
@@ -53,7 +54,7 @@ def job_view(job: Job) -> str:
     if job.stop_requested.is_set():
         return progress_bar(STOPPING, 0.0)
     fraction = progress.done / progress.total if progress.total else 0.0
-    left = f", {format_duration(progress.left_s)} left" if progress.done else ""
+    left = f", {format_duration(progress.left_s)} left" if progress.done and progress.frames_per_s else ""
     return progress_bar(stage_text(progress) + left, fraction, preview(progress.frame))
 
 

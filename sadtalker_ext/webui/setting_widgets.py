@@ -17,8 +17,10 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Head and eyes": ("pose_style", "yaw", "pitch", "roll", "seed"),
     "Video": ("frame_rate", "quality", "resolution_limit", "restore"),
 }
-PLACED_SEPARATELY: Final = ("engine", "face")
-"""Settings whose widgets are beside the portrait and the checkpoints."""
+PLACED_SEPARATELY: Final = ("engine", "face", "tts_voice", "speech_rate")
+"""Settings whose widgets are beside the portrait, the checkpoints and the text."""
+Choice = str | tuple[str, str]
+"""Value of a setting, also with a label before it."""
 LARGEST_SLIDER: Final = 10_000.0
 """A setting with a larger range gets a number field, because a slider would be too coarse."""
 
@@ -29,9 +31,9 @@ class SettingWidgets:
 
     by_name: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, name: str, restorers: Sequence[str] = (), **options: Any) -> Any:  # noqa: ANN401 - a component
+    def add(self, name: str, installed: Sequence[Choice] = (), **options: Any) -> Any:  # noqa: ANN401 - a component
         """Make the widget of one setting at the current place in the layout, and return it."""
-        self.by_name[name] = widget = make_widget(setting_spec(name), restorers, **options)
+        self.by_name[name] = widget = make_widget(setting_spec(name), installed, **options)
         return widget
 
     def in_order(self) -> list[Any]:
@@ -54,27 +56,34 @@ def ungrouped() -> list[str]:
     return [spec.name for spec in Settings.specs() if spec.name not in grouped and not spec.engines]
 
 
-def make_widget(spec: SettingSpec, restorers: Sequence[str] = (), **options: Any) -> Any:  # noqa: ANN401
+def make_widget(spec: SettingSpec, installed: Sequence[Choice] = (), **options: Any) -> Any:  # noqa: ANN401
     """Return a widget that suits the type and range of a setting.
 
-    restorers: choices of the setting ``restore``. options: replace arguments of the component, such as ``elem_id``.
+    installed: values of the settings ``restore`` and ``tts_voice`` that this machine offers besides their default.
+    options: replace arguments of the component, such as ``elem_id``.
     """
     unit = f" ({spec.unit})" if spec.unit and spec.low is not None else ""
     common = {
         "label": spec.label + unit, "info": spec.help, "value": spec.default, "elem_id": f"sadtalker_{spec.name}",
         **options,
     }  # fmt: skip
-    if spec.name == "restore":
-        return gr.Dropdown(choices=[NO_RESTORER, *restorers], **(common | {"visible": bool(restorers)}))
     if isinstance(spec.default, bool):
         return gr.Checkbox(**common)
-    if spec.choices:
-        return gr.Radio(choices=list(spec.choices), **common)
     if isinstance(spec.default, str):
-        return gr.Textbox(max_lines=1, placeholder=spec.accepts, **common)
+        return _text_widget(spec, installed, common)
     if spec.low is None or spec.high is None or spec.high > LARGEST_SLIDER:
         return gr.Number(precision=0 if isinstance(spec.default, int) else None, **common)
     return gr.Slider(minimum=spec.low, maximum=spec.high, step=spec.step, **common)
+
+
+def _text_widget(spec: SettingSpec, installed: Sequence[Choice], common: dict[str, Any]) -> Any:  # noqa: ANN401
+    if spec.name == "restore":
+        return gr.Dropdown(choices=[NO_RESTORER, *installed], **(common | {"visible": bool(installed)}))
+    if spec.name == "tts_voice":
+        return gr.Dropdown(choices=[("Default", ""), *installed], allow_custom_value=True, **common)
+    if spec.choices:
+        return gr.Radio(choices=list(spec.choices), **common)
+    return gr.Textbox(max_lines=1, placeholder=spec.accepts, **common)
 
 
 def settings_from_values(values: Sequence[object]) -> Settings:

@@ -9,6 +9,7 @@ import gradio as gr
 
 from sadtalker_ext.pipeline.inputs import EYES_AND_POSE
 from sadtalker_ext.settings import Settings
+from sadtalker_ext.tts.voices import list_voices
 from sadtalker_ext.webui.actions import REFERENCE_USES, PageActions, store_upload
 from sadtalker_ext.webui.compat_events import js_argument
 from sadtalker_ext.webui.compat_inputs import NO_QUEUE, audio_input, is_gradio_3, picture_input, video_input
@@ -26,6 +27,9 @@ BEFORE_INTERRUPT: Final = "(job) => [window.sadtalkerUi ? window.sadtalkerUi.job
 VOICE_CHOSEN: Final = "(...values) => (window.sadtalkerUi && window.sadtalkerUi.voiceChosen(values[0]), values)"
 VOICE_UPLOADED: Final = "(path) => window.sadtalkerUi && window.sadtalkerUi.voiceUploaded(path)"
 """Calls of the functions in javascript/job_request.js; events also work if the host has not loaded the script."""
+NO_READING_VOICE: Final = (
+    "No voice is installed. Install the Python packages piper-tts and espeakng-loader, then restart."
+)
 GREETING: Final = "Drop a portrait and a voice into their fields, then press Generate."
 
 
@@ -36,6 +40,7 @@ class InputWidgets:
     portrait: Any
     faces: Any
     voice: Any
+    text: Any
     idle: Any
     reference: Any
     reference_use: Any
@@ -89,6 +94,7 @@ def _build_inputs(context: PageContext) -> InputWidgets:
     faces = gr.HTML("", elem_id="sadtalker_faces")
     settings.add("face")
     voice = audio_input("sadtalker_voice")
+    text = _build_text(settings, context)
     idle = _build_idle()
     settings.add("engine")
     checkpoints = _build_checkpoints()
@@ -102,7 +108,7 @@ def _build_inputs(context: PageContext) -> InputWidgets:
                 for name in names:
                     settings.add(name, context.restorers)
     engine_parts = _build_engine_parts(settings)
-    return InputWidgets(portrait, faces, voice, idle, *reference, settings, engine_parts, *checkpoints)
+    return InputWidgets(portrait, faces, voice, text, idle, *reference, settings, engine_parts, *checkpoints)
 
 
 def _build_engine_parts(settings: SettingWidgets) -> list[Any]:
@@ -114,6 +120,18 @@ def _build_engine_parts(settings: SettingWidgets) -> list[Any]:
                 settings.add(name)
         parts.append(part)
     return parts
+
+
+def _build_text(settings: SettingWidgets, context: PageContext) -> Any:  # noqa: ANN401 - a Gradio component
+    voices = list_voices(context.checkpoint_folders())
+    with gr.Accordion("Text instead of a voice", open=False, elem_id="sadtalker_text_part"):
+        text = gr.Textbox(
+            "", label="Text", lines=3, max_lines=12, elem_id="sadtalker_text", interactive=bool(voices),
+            info="" if voices else NO_READING_VOICE, placeholder="Text that is read aloud" if voices else "",
+        )  # fmt: skip
+        settings.add("tts_voice", [(f"{voice.name} ({voice.label})", voice.name) for voice in voices], info="")
+        settings.add("speech_rate", info="")
+    return text
 
 
 def _build_idle() -> Any:  # noqa: ANN401 - a Gradio component
@@ -175,7 +193,7 @@ def _connect_events(inputs: InputWidgets, out: OutputWidgets, actions: PageActio
     inputs.portrait.change(actions.show_faces, [inputs.portrait, by_name["face"]], inputs.faces, **NO_QUEUE)
     if is_gradio_3():
         _upload_when_chosen(inputs.voice, out.uploaded_voice)
-    form = [inputs.portrait, inputs.voice, inputs.idle, inputs.reference, inputs.reference_use]
+    form = [inputs.portrait, inputs.voice, inputs.idle, inputs.reference, inputs.reference_use, inputs.text]
     requested = out.generate.click(
         actions.generate, [out.new_job_id, *form, *settings], [out.job_id, out.progress], **NO_QUEUE,
         **js_argument(BEFORE_REQUEST),

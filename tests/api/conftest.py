@@ -12,10 +12,10 @@ from fastapi.testclient import TestClient
 
 from sadtalker_ext.api.app import make_app
 from sadtalker_ext.api.options import ApiOptions
-from sadtalker_ext.api.work_folder import LOCK_NAME, PREFIX
 from sadtalker_ext.cli.demo import demo_portrait
 from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.pipeline.job_queue import JobQueue
+from sadtalker_ext.system.work_folder import LOCK_NAME, PREFIX
 
 JOBS = "/sadtalker/v1/jobs"
 

@@ -9,13 +9,13 @@ import time
 import pytest
 from rest_requests import JOBS, as_base64
 
-from sadtalker_ext.api import work_folder
-from sadtalker_ext.api.work_folder import PREFIX, WorkFolder
 from sadtalker_ext.pipeline.job import Limits
+from sadtalker_ext.system import work_folder
+from sadtalker_ext.system.work_folder import PREFIX, WorkFolder
 
 CHILD = """
 import sys
-from sadtalker_ext.api.work_folder import WorkFolder
+from sadtalker_ext.system.work_folder import WorkFolder
 work = WorkFolder()
 (work.new_job() / "portrait.png").write_bytes(b"x")
 work.new_video().write_bytes(b"x")

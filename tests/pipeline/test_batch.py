@@ -71,11 +71,21 @@ def test_output_names_are_unique_and_replace_nothing(tmp_path):
 
 
 def test_idle_clips_accept_one_portrait_or_a_folder(files, tmp_path):
-    assert names(batch.idle_portraits([files / "p"])) == ["a.jpg", "b.PNG"]
-    (job,) = batch.plan([Inputs(portrait, idle_s=3) for portrait in batch.idle_portraits([Path("a.png")])], tmp_path)
+    assert names(batch.portraits_only([files / "p"], "An idle clip")) == ["a.jpg", "b.PNG"]
+    (job,) = batch.plan([Inputs(portrait, idle_s=3) for portrait in [Path("a.png")]], tmp_path)
     assert (job.output.name, job.name) == ("a_idle.mp4", "a.png idle for 3 s")
     with pytest.raises(MediaError, match=r"no voice; omit b\.wav"):
-        batch.idle_portraits([Path("a.png"), Path("b.wav")])
+        batch.portraits_only([Path("a.png"), Path("b.wav")], "An idle clip")
+
+
+@pytest.mark.parametrize(
+    ("text", "stem"),
+    [("Hello, Bob! How are you?", "Hello_Bob_How_are_you"), ("../../etc/passwd", "etc_passwd"), ("你好。", "你好"),
+     ("...", "text"), ("a" * 90, "a" * 40)],
+)  # fmt: skip
+def test_videos_of_texts_are_named_after_their_first_words(text, stem, tmp_path):
+    (job,) = batch.plan([Inputs(Path("a.png"), text=text)], tmp_path)
+    assert (job.output.name, job.name) == (f"a_{stem}.mp4", "a.png + text")
 
 
 def test_batch_continues_after_a_failure_and_stops_when_cancelled(monkeypatch, tmp_path):

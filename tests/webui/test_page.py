@@ -179,7 +179,7 @@ def test_a_silent_video_needs_no_voice(standalone, visit):
     assert "Done: idle_" in visitor.progress_says("Done")
     visitor.voice()
     visitor.press("generate")
-    visitor.progress_says("remove the voice, or set the length")
+    visitor.progress_says("remove voice and text, or set its length")
 
 
 def test_a_reference_is_offered_for_engines_that_support_it(standalone, visit):

@@ -117,7 +117,8 @@ def test_recent_results_are_the_newest_first(tmp_path):
     [("/t/hello.wav", "hello"), ("/t/tmpab12.wav", "talking"), ("/t/audio.wav", "talking"), ("/t/說話.mp3", "說話")],
 )
 def test_a_video_is_named_after_its_voice(name, stem):
-    assert output_stem(Path(name)) == stem
+    assert output_stem(Inputs(Path("p.png"), Path(name))) == stem
+    assert output_stem(Inputs(Path("p.png"), text="Good day, Bob")) == "Good_day_Bob"
 
 
 def test_a_download_reports_and_stops(tmp_path, monkeypatch):
@@ -175,12 +176,15 @@ def test_a_missing_checkpoint_is_reported_once(tmp_path, deep):
 def test_a_form_is_converted_to_inputs_or_a_problem():
     assert "portrait first" in JobForm(None, "v.wav", 0, None, "eyes").problem
     assert "voice first" in JobForm("p.png", None, 0, None, "eyes").problem
-    assert "remove the voice" in JobForm("p.png", "v.wav", 3, None, "eyes").problem
+    assert "remove voice and text" in JobForm("p.png", "v.wav", 3, None, "eyes").problem
     speaking, idle = JobForm("p.png", "v.wav", 0, "r.mp4", "eyes"), JobForm("p.png", None, 3, "r.mp4", "eyes")
     assert (speaking.problem, idle.problem) == ("", "")
     assert speaking.inputs(True) == Inputs(Path("p.png"), Path("v.wav"), None, Path("r.mp4"), "eyes")
     assert idle.inputs(True) == Inputs(Path("p.png"), None, 3, Path("r.mp4"), "eyes")
     assert idle.inputs(False) == Inputs(Path("p.png"), None, 3)
+    reading = JobForm("p.png", None, 0, None, "eyes", " Hello\x00 ")
+    assert (reading.problem, reading.inputs(True)) == ("", Inputs(Path("p.png"), text="Hello"))
+    assert "clear the text" in JobForm("p.png", "v.wav", 0, None, "eyes", "Hello").problem
 
 
 def test_a_job_cancelled_before_its_request_does_not_start():

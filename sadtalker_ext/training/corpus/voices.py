@@ -116,7 +116,7 @@ def require_voices(voices: Sequence[Voice]) -> None:
     missing = set()
     for voice in voices:
         if voice.engine == "espeak":
-            from sadtalker_ext.training.corpus.espeak import is_installed
+            from sadtalker_ext.tts.espeak_library import is_installed
 
             found = is_installed()
         elif voice.engine == "flite":
@@ -176,7 +176,7 @@ def _run_festival(voice: Voice, texts: Sequence[str], random: np.random.Generato
 
 
 def _run_espeak(voice: Voice, texts: Sequence[str], random: np.random.Generator) -> Iterator[Utterance]:
-    from sadtalker_ext.training.corpus.espeak import EspeakSettings, synthesise
+    from sadtalker_ext.tts.espeak_library import EspeakSettings, synthesise
 
     for text in texts:
         rate, pitch, pitch_range = (int(random.integers(*span)) for span in (_RATE_WPM, _PITCH, _PITCH_RANGE))

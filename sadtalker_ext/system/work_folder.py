@@ -1,7 +1,7 @@
-"""The folder of a server for uploads and temporary videos; folders of servers that were killed are removed.
+"""Folders for temporary files, such as uploads to a server; folders of processes that were killed are removed.
 
-Each server has its own folder in the system's folder for temporary files. A file in it stays locked as long as the
-process lives, also across containers that share the folder, so that a folder without a locked file is a leftover.
+Each folder is in the system's folder for temporary files. A file in it stays locked as long as the process lives, also
+across containers that share the folder, so that a folder without a locked file is a leftover.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Final
 from uuid import uuid4
 
@@ -25,20 +26,26 @@ if not WINDOWS:
 PREFIX: Final = "sadtalker_jobs_"
 LOCK_NAME: Final = "lock"
 NEW_S: Final = 60.0
-"""Age up to which a folder without a lock file may be one that another server is just creating."""
+"""Age up to which a folder without a lock file may be one that another process is just creating."""
 ATTEMPTS: Final = 5
 
 
 class WorkFolder:
-    """Creates the folder when it is first needed, and removes it when the process ends."""
+    """Creates the folder when it is first needed, and removes it at the end of the block or of the process."""
 
     def __init__(self) -> None:
         self._root: Path | None = None
         self._file: IO[bytes] | None = None
         self._guard = threading.Lock()
 
+    def __enter__(self) -> WorkFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.remove()
+
     def root(self) -> Path:
-        """Return the folder; if it does not exist, remove leftovers of killed servers and create it."""
+        """Return the folder; if it does not exist, remove leftovers of killed processes and create it."""
         with self._guard:
             if self._root is None or not self._root.is_dir():
                 self._close()
@@ -73,11 +80,11 @@ class WorkFolder:
 
 
 def sweep(parent: Path) -> None:
-    """Remove the folders of servers of this user that no longer run."""
+    """Remove the folders of processes of this user that no longer run."""
     with os.scandir(parent) as entries:
         found = [entry for entry in entries if entry.name.startswith(PREFIX)]
     for entry in found:
-        with suppress(OSError):  # another server removed it, or still uses it
+        with suppress(OSError):  # another process removed it, or still uses it
             status = entry.stat(follow_symlinks=False)
             own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
             if own and entry.is_dir(follow_symlinks=False):
@@ -85,7 +92,7 @@ def sweep(parent: Path) -> None:
 
 
 def _remove_leftover(folder: Path) -> None:
-    """Remove a folder; OSError if a server uses it."""
+    """Remove a folder; OSError if a process uses it."""
     path = folder / LOCK_NAME
     if not path.exists():
         if time.time() - folder.stat().st_mtime > NEW_S:
@@ -110,9 +117,9 @@ def _create(parent: Path) -> tuple[Path, IO[bytes]]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists():
                 return folder, file
-        except BlockingIOError:  # another server sees a leftover in it and removes it
+        except BlockingIOError:  # another process sees a leftover in it and removes it
             pass
-        except OSError:  # the file system has no locks: servers on it cannot recognize leftovers
+        except OSError:  # the file system has no locks: processes on it cannot recognize leftovers
             return folder, file
         file.close()
-    raise OSError(f"no folder for jobs can be created in {parent}")
+    raise OSError(f"no folder for temporary files can be created in {parent}")

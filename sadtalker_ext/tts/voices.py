@@ -1,0 +1,62 @@
+"""The voices of all providers: to add a provider, name it in :data:`PROVIDERS`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from sadtalker_ext.errors import MissingPackageError, SettingsError
+from sadtalker_ext.tts.espeak_provider import NAME as ESPEAK
+from sadtalker_ext.tts.espeak_provider import EspeakProvider
+from sadtalker_ext.tts.piper_provider import PiperProvider
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sadtalker_ext.tts.provider import Reader, SpeechProvider, Voice
+
+PROVIDERS: Final[tuple[SpeechProvider, ...]] = (PiperProvider(), EspeakProvider())
+"""In the order in which they are listed and in which the default voice is chosen."""
+NO_VOICE: Final = (
+    "No voice that reads text aloud is installed; run: pip install piper-tts espeakng-loader, or put the files of a "
+    "Piper voice (.onnx and .onnx.json) into a checkpoint folder"
+)
+
+
+def list_voices(folders: Sequence[Path]) -> list[Voice]:
+    """Return all voices that can be used now; the first one is the default."""
+    return [voice for provider in PROVIDERS for voice in provider.voices(folders)]
+
+
+def find_voice(name: str, folders: Sequence[Path]) -> Voice:
+    """Return the voice of this name, or the default for an empty name.
+
+    SettingsError if there is none of this name; MissingPackageError if there is no voice at all.
+    """
+    voices = list_voices(folders)
+    if not voices:
+        raise MissingPackageError(NO_VOICE)
+    if not name:
+        return voices[0]
+    wanted = name.lower().removesuffix(".onnx")
+    for voice in voices:
+        language = wanted.partition("+")[0] if voice.provider == ESPEAK else wanted
+        if language == voice.name.lower():
+            return voice if language == wanted else _with_variant(voice, wanted)
+    nearest = get_close_matches(wanted, [voice.name for voice in voices], n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else "the command sadtalker voices lists all"
+    raise SettingsError(f"There is no voice named {name!r}; {hint}")
+
+
+def open_voice(voice: Voice, rate: float = 1.0) -> Reader:
+    """Open a voice of any provider; ``rate`` is its speed, 1 is normal."""
+    provider = next(provider for provider in PROVIDERS if provider.name == voice.provider)
+    return provider.open(voice, rate)
+
+
+def _with_variant(voice: Voice, name: str) -> Voice:
+    """Return a voice of espeak-ng with a variant, such as ``en-us+f2``."""
+    from dataclasses import replace
+
+    return replace(voice, name=name)
