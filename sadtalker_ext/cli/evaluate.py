@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.assets import demo_portrait
+from sadtalker_ext.cli.evaluate_measures import add_flags, check_measures, list_pairs, open_networks
 from sadtalker_ext.cli.progress import ProgressLine
 from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
-from sadtalker_ext.errors import FileRef, MediaError, SettingsError
+from sadtalker_ext.errors import FaceError, FileRef, MediaError, SadTalkerError, SettingsError
 from sadtalker_ext.system.optional_package import require_package
+from sadtalker_ext.weights.measure_files import FID
 
 if TYPE_CHECKING:
+    from sadtalker_ext.cli.evaluate_measures import VideoPair
     from sadtalker_ext.metrics.report import Metric
+    from sadtalker_ext.pipeline.evaluate_networks import MeasureNetworks, PairFeatures
     from sadtalker_ext.pipeline.evaluate_video import LipClip
 
 EXAMPLES: Final = """examples:
   sadtalker evaluate talking.mp4
   sadtalker evaluate talking.mp4 --reference original.mp4
+  sadtalker evaluate talking.mp4 --measure lse --measure csim --portrait me.jpg
+  sadtalker evaluate results/ --reference originals/ --measure all --every 1
   sadtalker evaluate talking.mp4 --lips lips.json --clip anna
   sadtalker evaluate --lips lips.json
   sadtalker evaluate --lips lips.json --render --still
   sadtalker evaluate --reenact speaker.mp4
 """
+POOLED: Final = "all frames"
+"""Name of the column of measures over the frames of all videos of a folder."""
 AUDIO_SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".webm")
 
 
@@ -37,20 +46,20 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "motion that an engine predicts for voices. Lips in silence are measured if the package silero-vad is "
         "installed (pip install --no-deps silero-vad==5.1.2).",
     )  # fmt: skip
-    parser.add_argument("result", nargs="?", type=Path, metavar="RESULT.mp4", help="a finished video to measure")
-    parser.add_argument("--reference", type=Path, metavar="VIDEO", help="original video to compare the pictures with")
+    parser.add_argument(
+        "result", nargs="?", type=Path, metavar="RESULT", help="a finished video to measure, or a folder of videos"
+    )
+    parser.add_argument(
+        "--reference", type=Path, metavar="VIDEO",
+        help="original video to compare the pictures with, or a folder of originals with the names of the results",
+    )  # fmt: skip
     parser.add_argument(
         "--reenact", action="append", type=Path, metavar="VIDEO",
         help="animate the first frame of a video with the motion of the others and compare each frame with the real "
         "one; can be repeated",
     )  # fmt: skip
     _add_voice_flags(parser)
-    parser.add_argument(
-        "--fid-network", type=Path, metavar="FILE", help="file of a TorchScript Inception network, to compute FID"
-    )
-    parser.add_argument(
-        "--csim-network", type=Path, metavar="FILE", help="file of a TorchScript face identity network, to compute CSIM"
-    )
+    add_flags(parser)
     parser.add_argument("--json", action="store_true", help="print the metrics as a JSON object")
     parser.add_argument("--quiet", action="store_true", help="do not show progress")
     add_settings(parser)
@@ -71,26 +80,30 @@ def _add_voice_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--render", action="store_true", help="render videos and measure these, not predictions")
     parser.add_argument(
-        "--portrait", type=Path, metavar="PICTURE", help="portrait for --render (default: the demo portrait)"
-    )
+        "--portrait", type=Path, metavar="PICTURE",
+        help="portrait for --render (default: the demo portrait), or the source picture for --measure csim",
+    )  # fmt: skip
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="folder in which the videos of --render are kept")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and print the metrics."""
+    """Measure and print the metrics; return 2 if some videos of a folder could not be measured."""
     check_options(options)
     from sadtalker_ext.metrics.report import to_json, to_table
 
+    failed: dict[str, str] = {}
     if options.reenact:
         report = measure_reenacted(options)
     elif options.result is not None:
-        report = {options.result.name: measure_result(options)}
+        report = measure_results(options, failed)
     elif options.render:
         report = measure_rendered(options)
     else:
         report = measure_predicted(options)
-    print(to_json(report) if options.json else to_table(report))
-    return 0
+    print(to_json(report, failed) if options.json else to_table(report))
+    for name, message in failed.items():
+        sys.stderr.write(f"sadtalker: {name} was left out: {message}\n")
+    return 2 if failed else 0
 
 
 def check_options(options: argparse.Namespace) -> None:
@@ -100,7 +113,7 @@ def check_options(options: argparse.Namespace) -> None:
     if options.reenact and (options.result is not None or options.lips is not None or options.voice):
         raise SettingsError(
             "The flag --reenact makes its own videos from ", FileRef("video", options.reenact[0]),
-            "; omit RESULT.mp4, --lips and --voice",
+            "; omit RESULT, --lips and --voice",
         )  # fmt: skip
     if options.result is not None and options.render:
         raise SettingsError(
@@ -109,23 +122,48 @@ def check_options(options: argparse.Namespace) -> None:
         )  # fmt: skip
     if options.clip and options.lips is None:
         raise SettingsError(f"The flag --clip {options.clip[0]} needs a lips file; name it with --lips")
-    if (options.fid_network or options.csim_network) and (options.reference is None or options.result is None):
-        raise SettingsError("FID and CSIM compare two videos; name both, RESULT.mp4 and --reference")
+    check_measures(options)
     if options.result is not None or options.render or options.reenact:
         require_package("skimage", "scikit-image", "The measurement of picture quality")
 
 
-def measure_result(options: argparse.Namespace) -> list[Metric]:
-    """Return the metrics of a finished video."""
-    from sadtalker_ext.pipeline.evaluate_video import choose_clip, network_metrics, read_lip_clips, video_metrics
+def measure_results(options: argparse.Namespace, failed: dict[str, str]) -> dict[str, list[Metric]]:
+    """Return the metrics of a finished video, or of all in a folder.
+
+    failed: filled with the messages of videos of a folder that cannot be measured; if all cannot, the first is raised.
+    """
+    from sadtalker_ext.pipeline.evaluate_networks import PairFeatures
+
+    pairs, networks, features = list_pairs(options.result, options.reference), open_networks(options), PairFeatures()
+    report: dict[str, list[Metric]] = {}
+    errors: list[SadTalkerError] = []
+    for name, pair in pairs.items():
+        try:
+            report[name] = measure_pair(options, pair, networks, features)
+        except (MediaError, FaceError) as error:
+            failed[name] = str(error)
+            errors.append(error)
+    if not report:
+        raise errors[0]
+    if features.results:
+        (report[name] if len(pairs) == 1 else report.setdefault(POOLED, [])).extend(features.metrics())
+    return report
+
+
+def measure_pair(
+    options: argparse.Namespace, pair: VideoPair, networks: MeasureNetworks, features: PairFeatures
+) -> list[Metric]:
+    """Return the metrics of a video; its frames are added to ``features`` if FID is measured."""
+    from sadtalker_ext.pipeline.evaluate_video import choose_clip, read_lip_clips, video_metrics
 
     clip: LipClip | None = None
     if options.lips is not None:
-        names = options.clip or [options.result.stem]
+        names = options.clip or [pair.result.stem]
         clip = choose_clip(read_lip_clips(options.lips), names[0])
-    metrics = video_metrics(options.result, options.reference, clip)
-    if options.reference is not None:
-        metrics += network_metrics(options.result, options.reference, options.fid_network, options.csim_network)
+    metrics = video_metrics(pair.result, pair.reference, clip, options.every)
+    metrics += networks.clip_metrics(pair.result, options.portrait or pair.reference)
+    if pair.reference is not None and networks.wants(FID.measure):
+        networks.add_features(features, pair.result, pair.reference)
     return metrics
 
 
@@ -159,13 +197,13 @@ def measure_rendered(options: argparse.Namespace) -> dict[str, list[Metric]]:
     from sadtalker_ext.pipeline.evaluate_video import video_metrics
     from sadtalker_ext.pipeline.progress import Watcher
 
-    portrait = options.portrait or demo_portrait()
+    portrait, networks = options.portrait or demo_portrait(), open_networks(options)
     report = {}
     with tempfile.TemporaryDirectory() as folder, ProgressLine(quiet=options.quiet) as line:
         for name, voice, clip in list_voices(options):
             video = (options.keep or Path(folder)) / f"{name}.mp4"
             animate(portrait, voice, video, settings, runtime, Watcher(line.report))
-            report[name] = video_metrics(video, None, clip)
+            report[name] = video_metrics(video, None, clip, options.every) + networks.clip_metrics(video, portrait)
     return report
 
 

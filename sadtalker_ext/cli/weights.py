@@ -87,16 +87,22 @@ def run_list(options: argparse.Namespace) -> int:
     """Print the catalog and the locations of its files."""
     from sadtalker_ext.weights.catalog import CATALOG
     from sadtalker_ext.weights.files import find_checkpoint
+    from sadtalker_ext.weights.measure_files import MEASURE_FILES, find_measure_file
 
     folders = list_folders(options)
     paths = {entry.name: find_checkpoint(entry, folders) for entry in CATALOG}
     if options.json:
         rows = [vars(entry) | {"path": str(paths[entry.name] or "")} for entry in CATALOG]
+        rows += [vars(entry) | {"path": str(find_measure_file(entry, folders) or "")} for entry in MEASURE_FILES]
         print(json.dumps(rows, indent=2))
         return 0
     for entry in CATALOG:
         print(f"{entry.name}  {entry.size_bytes / 1e6:,.0f} MB  {entry.licence}\n    {entry.purpose}")
         print(f"    {paths[entry.name] or 'not found'}")
+    print("\nFiles for sadtalker evaluate --measure; download them yourself, fetch does not:")
+    for measured in MEASURE_FILES:
+        print(f"{measured.name}  {measured.licence}\n    --measure {measured.measure}: {measured.purpose}")
+        print(f"    {measured.url}\n    {find_measure_file(measured, folders) or 'not found'}")
     print("Searched: " + ", ".join(str(folder) for folder in folders))
     return 0
 
@@ -106,7 +112,9 @@ def run_fetch(options: argparse.Namespace) -> int:
     from sadtalker_ext.weights.catalog import RECOMMENDED, download_url, find_catalog_entry
     from sadtalker_ext.weights.fetch import FetchOptions, fetch
     from sadtalker_ext.weights.files import find_checkpoint
+    from sadtalker_ext.weights.measure_files import refuse_to_fetch
 
+    refuse_to_fetch(options.names)
     folders = list_folders(options)
     requested = [find_catalog_entry(name) for name in options.names] or list(RECOMMENDED)
     missing = [entry for entry in requested if find_checkpoint(entry, folders[:1]) is None]
@@ -127,15 +135,16 @@ def run_fetch(options: argparse.Namespace) -> int:
 
 def run_check(options: argparse.Namespace) -> int:
     """Print the result for each file; the exit code is 2 if an existing file cannot be used."""
-    from sadtalker_ext.weights.check import check_all
+    from sadtalker_ext.weights.check import check_all, check_measure_files
 
-    results = check_all(list_folders(options), deep=not options.quick)
+    folders = list_folders(options)
+    results = [*check_all(folders, deep=not options.quick), *check_measure_files(folders)]
     if options.json:
         print(json.dumps([_as_json(result) for result in results], indent=2))
     else:
         for result in results:
             mark = "good" if result.usable else "missing" if result.path is None else "BAD"
-            print(f"{mark:8}{result.checkpoint.name}\n        {result.problem or result.note or result.path}")
+            print(f"{mark:8}{result.name}\n        {result.problem or result.note or result.path}")
     return 2 if any(result.path is not None and not result.usable for result in results) else 0
 
 
@@ -186,7 +195,7 @@ def run_make_random(options: argparse.Namespace) -> int:
 def _as_json(result: CheckResult) -> dict[str, object]:
     path = str(result.path or "")
     return {
-        "name": result.checkpoint.name, "path": path, "usable": result.usable, "problem": result.problem,
+        "name": result.name, "path": path, "usable": result.usable, "problem": result.problem,
         "note": result.note,
     }  # fmt: skip
 

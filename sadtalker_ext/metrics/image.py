@@ -1,21 +1,24 @@
-"""Image quality metrics: sharpness, similarity to a reference, and distances by networks that the user provides."""
+"""Image quality metrics: sharpness, similarity to a reference, and distances of the features of networks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sadtalker_ext.errors import MediaError, WeightsError
+from sadtalker_ext.errors import MediaError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch.jit import ScriptModule
 
     from sadtalker_ext.arrays import Float64Array, Image
 
+    Features = NDArray[np.floating[Any]]
+    """One row per picture, float32 or float64."""
+
+_LUMA_WEIGHTS: Final = (19595, 38470, 7471)
+"""0.299, 0.587 and 0.114 of red, green and blue, in parts of 65536."""
 _BLOCK_PX: Final = 64
 _EDGE_SHARE: Final = 0.002
 """Only blocks with a larger share of edge pixels are evaluated."""
@@ -31,8 +34,9 @@ _DETECTED: Final = 0.635
 
 
 def luma(picture: Image) -> Float64Array:
-    """Return the luma (H, W) in [0, 255] of an RGB picture (H, W, 3) by ITU-R BT.601, rounded to integers."""
-    grey: Float64Array = np.round(picture.astype(np.float64) @ np.array([0.299, 0.587, 0.114]))
+    """Return the luma (H, W) in [0, 255] of an RGB picture (H, W, 3) by ITU-R BT.601, in integers as in Pillow."""
+    weighted = picture.astype(np.int64) @ np.array(_LUMA_WEIGHTS)
+    grey: Float64Array = ((weighted + (1 << 15)) >> 16).astype(np.float64)
     return grey
 
 
@@ -77,7 +81,8 @@ def _edge_widths(grey: Float64Array) -> Float64Array:
     The width is the distance between the local extrema on both sides of the edge pixel (Marziliano et al. 2002).
     """
     down, right = np.gradient(grey)
-    angle = 45.0 * np.round(np.degrees(np.arctan2(down, right)) / 45.0)
+    # The authors' implementation gives the angle 0 to pixels without a horizontal gradient.
+    angle = np.where(right == 0.0, 0.0, 45.0 * np.round(np.degrees(np.arctan2(down, right)) / 45.0))
     rising = angle == 0.0
     falling = np.abs(angle) == 180.0
     widths = np.zeros(grey.shape)
@@ -148,61 +153,33 @@ def _require_same_size(picture: Image, reference: Image) -> None:
         )
 
 
-def open_network(path: Path | None, measure: str) -> ScriptModule:
-    """Load the user's TorchScript network for a measure, "FID" or "CSIM"; the package does not include such weights.
+def frechet_distance(features: Features, reference: Features) -> float:
+    """Return the Frechet distance of Gaussians fitted to two sets of features (N, D) and (M, D) (Heusel et al. 2017).
 
-    The network for FID maps (B, 3, 299, 299) in [0, 1] to features (B, D) (Inception v3, pool 3), that for CSIM maps
-    (B, 3, 112, 112) in [-1, 1] to identity vectors (B, D) (ArcFace). WeightsError without a valid file.
+    With features of Inception v3 this is FID. The trace of the square root of the product of two covariances is the
+    nuclear norm of the product of their factors, so it is exact for fewer pictures than features too.
     """
-    import torch
-
-    if path is None:
-        raise WeightsError(
-            f"{measure} needs a network that is not part of this package; give its TorchScript file with "
-            f"--{measure.lower()}-network FILE, or omit {measure}."
-        )
-    try:
-        network: ScriptModule = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError, OSError) as error:
-        raise WeightsError(
-            f"{path} is not a TorchScript network ({str(error).splitlines()[0]}); save the network with "
-            "torch.jit.trace and .save()."
-        ) from error
-    return network.eval()
+    first, second = _covariance_factor(features), _covariance_factor(reference)
+    cross = np.linalg.norm(first @ second.T, ord="nuc")
+    difference = np.asarray(features, np.float64).mean(axis=0) - np.asarray(reference, np.float64).mean(axis=0)
+    return float(difference @ difference + (first**2).sum() + (second**2).sum() - 2.0 * cross)
 
 
-def network_features(network: ScriptModule, pictures: Iterable[Image], side_px: int, low: float) -> Float64Array:
-    """Return features (N, D) of RGB pictures, resized to a square of ``side_px`` with values from ``low`` to 1."""
-    import cv2
-    import torch
-
-    rows = []
-    with torch.inference_mode():
-        for picture in pictures:
-            square = cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_AREA)
-            values = torch.from_numpy(square).permute(2, 0, 1)[None].float() / 255.0
-            rows.append(network(low + (1.0 - low) * values).flatten(1)[0].double().numpy())
-    return np.stack(rows)
+def _covariance_factor(features: Features) -> Float64Array:
+    """Return a matrix F of at most D rows with F.T @ F = the covariance (D, D) of features (N, D)."""
+    exact = np.asarray(features, np.float64)
+    centred: Float64Array = (exact - exact.mean(axis=0)) / np.sqrt(max(1, len(exact) - 1))
+    if len(exact) <= exact.shape[1]:
+        return centred
+    factor: Float64Array = np.linalg.qr(centred, mode="r")  # type: ignore[assignment] # an array with this mode
+    return factor
 
 
-def frechet_distance(features: Float64Array, reference: Float64Array) -> float:
-    """Return the Frechet distance of Gaussians fitted to two sets of features (N, D) (Heusel et al. 2017).
-
-    With features of Inception v3 this is FID.
-    """
-    from scipy.linalg import sqrtm
-
-    means = features.mean(axis=0) - reference.mean(axis=0)
-    first, second = (np.atleast_2d(np.cov(values, rowvar=False)) for values in (features, reference))
-    cross = np.real(sqrtm(first @ second))
-    return float(means @ means + np.trace(first + second - 2.0 * cross))
-
-
-def cosine_similarity(features: Float64Array, reference: Float64Array) -> float:
-    """Return the mean cosine in [-1, 1] of vectors (N, D) with the mean of the reference vectors (M, D).
+def mean_cosine(vectors: Features, source: Features) -> float:
+    """Return the mean cosine in [-1, 1] of vectors (N, D) with the vector ``source`` (D,).
 
     With identity vectors of ArcFace this is CSIM.
     """
-    target = reference.mean(axis=0)
-    lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(target)
-    return float(np.mean(features @ target / np.maximum(lengths, 1e-12)))
+    exact, target = np.asarray(vectors, np.float64), np.asarray(source, np.float64)
+    lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(target)
+    return float(np.mean(exact @ target / np.maximum(lengths, 1e-12)))

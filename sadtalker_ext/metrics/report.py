@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Literal
+from typing import Final, Literal
 
 
 @dataclass(frozen=True)
@@ -39,34 +39,47 @@ class Metric:
         return f"{self.value:.0f}" if "e" in text and abs(self.value) >= 1 else text
 
 
+MAX_COLUMNS: Final = 8
+"""A table of more clips has the mean, lowest and highest value instead of a column per clip."""
+
 Report = Mapping[str, Sequence[Metric]]
 """Metrics by the name of a clip or file."""
 
 
 def to_table(report: Report) -> str:
-    """Return a text table: one row per metric, one column per clip, and one for all clips if there are several."""
+    """Return a text table: one row per metric, one column per clip, and one for all clips if there are several.
+
+    Many clips are summarised by their lowest and highest value; the JSON has all.
+    """
     first = _first_of_each(report)
     clips = list(report)
-    header = ["metric", *clips, *(["overall"] if len(clips) > 1 else []), "unit", ""]
+    many = len(clips) > MAX_COLUMNS
+    columns = [*clips, *(["overall"] if len(clips) > 1 else [])]
+    if many:
+        columns = ["overall", "lowest", "highest", "clips"]
     arrows = {"higher": "higher is better", "lower": "lower is better", "": ""}
-    rows = [header]
+    rows = [["metric", *columns, "unit", ""]]
     for name, metric in first.items():
         found = [_find(report[clip], name) for clip in clips]
         cells = [item.format_value() if item else "-" for item in found]
-        if len(clips) > 1:
-            cells.append(Metric(name, overall(report, name)).format_value())
+        total = Metric(name, overall(report, name)).format_value()
+        if many:
+            cells = [total, *_summary(name, found)]
+        elif len(clips) > 1:
+            cells.append(total)
         rows.append([name, *cells, metric.unit, arrows[metric.better]])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    lines = ["  ".join(_aligned(cell, widths[i], left=i == 0 or i >= len(header) - 2) for i, cell in enumerate(row))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(_aligned(cell, widths[i], left=i == 0 or i >= len(widths) - 2) for i, cell in enumerate(row))
              for row in rows]  # fmt: skip
     lines.insert(1, "  ".join("-" * width for width in widths if width))
     return "\n".join(line.rstrip() for line in lines)
 
 
-def to_json(report: Report) -> str:
+def to_json(report: Report, failed: Mapping[str, str] | None = None) -> str:
     """Return ``{"clips": {clip: {metric: value}}, "overall": {...}, "figures": {metric: {unit, better, ...}}}``.
 
-    Values that could not be measured and infinite values are null.
+    Values that could not be measured and infinite values are null. failed: messages of clips that could not be
+    measured, by name; stored under that name if there are any.
     """
     first = _first_of_each(report)
     content = {
@@ -77,7 +90,7 @@ def to_json(report: Report) -> str:
             for name, item in first.items()
         },
     }
-    return json.dumps(content, indent=1)
+    return json.dumps({**content, "failed": dict(failed)} if failed else content, indent=1)
 
 
 def overall(report: Report, name: str) -> float | None:
@@ -87,6 +100,14 @@ def overall(report: Report, name: str) -> float | None:
     if not values:
         return None
     return median(values) if found[0].across == "median" else fmean(values)
+
+
+def _summary(name: str, found: Sequence[Metric | None]) -> list[str]:
+    """Return the lowest and the highest value, and the number of clips that have one."""
+    values = [item.value for item in found if item is not None and item.measured and item.value is not None]
+    if not values:
+        return ["-", "-", "0"]
+    return [*(Metric(name, value).format_value() for value in (min(values), max(values))), str(len(values))]
 
 
 def _first_of_each(report: Report) -> dict[str, Metric]:

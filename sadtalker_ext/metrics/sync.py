@@ -1,7 +1,7 @@
 """Lip sync metrics: mouth opening and width of a prediction compared with those of a measured speaker.
 
-``mouth_opening`` and ``mouth_width`` give the visible mouth shape of expression coefficients; their factors are those
-of the puppet renderer.
+``mouth_opening`` and ``mouth_width`` give the visible mouth shape of expression coefficients, ``with_opening`` and
+``with_width`` the coefficients for a shape; their factors are those of the puppet renderer.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from sadtalker_ext.puppet.expression_fields import (
     TUCK_CLOSES,
     TUCK_LIFT,
     TUCK_RAISE,
+    WIDE_NARROWS,
     jaw_is_wide,
 )
-from sadtalker_ext.puppet.mouth_fields import PUCKER_NARROWS, SPREAD_WIDENS
+from sadtalker_ext.puppet.mouth_fields import CORNER_FOLLOWS, PUCKER_NARROWS, SPREAD_WIDENS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sadtalker_ext.arrays import Float64Array
+    from sadtalker_ext.arrays import Float32Array, Float64Array
 
 MAX_LAG_S: Final = 0.16
 """Largest lag that is searched; viewers notice asynchrony from about 0.08 s (ITU-R BT.1359)."""
@@ -56,14 +57,56 @@ def mouth_opening(mouth: NDArray[np.floating[Any]]) -> Float64Array:
     return opening
 
 
-def mouth_width(mouth: NDArray[np.floating[Any]]) -> Float64Array:
+def with_opening(mouth: NDArray[np.floating[Any]], opening: NDArray[np.floating[Any]]) -> Float32Array:
+    """Return the coefficients (T, 8) with the jaw that opens the lips by ``opening`` (T,) where they are not closed.
+
+    Raised and lowered lips are reduced where they alone would open the lips farther. opening: as in
+    :func:`mouth_opening`, without ``lips_closed``.
+    """
+    changed = np.array(mouth, np.float32)
+    jaw, drop, lift, tuck = (
+        changed[:, _COLUMN[name]] for name in ("jaw_open", "lower_lip_drop", "upper_lip_raise", "lip_tuck")
+    )
+    needed = np.maximum(opening / (1.0 - TUCK_CLOSES * tuck) - (TUCK_RAISE - TUCK_LIFT) / JAW_DROP * tuck, 0.0)
+    by_lips = (LIP_DROP * drop + LIP_RAISE * lift) / JAW_DROP
+    kept = np.clip(needed / np.maximum(by_lips, 1e-6), 0.0, 1.0)
+    drop *= kept
+    lift *= kept
+    jaw[:] = np.clip(needed - kept * by_lips, 0.0, 1.0)
+    return changed
+
+
+def mouth_width(mouth: NDArray[np.floating[Any]], excess_width: float = 0.0) -> Float64Array:
     """Return the mouth width (T,) of coefficients (T, 8 or more) as above; 1 is the width at rest.
 
-    The corners come in as the jaw drops far; the share of a portrait with a wide mouth is left out.
+    The corners come in as the jaw drops far, more so in a portrait with a wide mouth; excess_width: see
+    :attr:`~sadtalker_ext.puppet.face_geometry.MouthFrame.excess_width`.
     """
-    names = ("spread", "pucker", "jaw_open")
-    spread, pucker, jaw = (np.asarray(mouth[:, _COLUMN[name]], np.float64) for name in names)
-    return 1.0 + SPREAD_WIDENS * (spread - JAW_NARROWS * jaw_is_wide(jaw)) - PUCKER_NARROWS * pucker
+    spread, pucker = (np.asarray(mouth[:, _COLUMN[name]], np.float64) for name in ("spread", "pucker"))
+    spread = spread - _narrowing(mouth, excess_width)
+    return 1.0 + CORNER_FOLLOWS * (SPREAD_WIDENS * spread - PUCKER_NARROWS * pucker)
+
+
+def with_width(
+    mouth: NDArray[np.floating[Any]], width: NDArray[np.floating[Any]], excess_width: float = 0.0
+) -> Float32Array:
+    """Return the coefficients (T, 8) with ``spread`` and ``pucker`` for a mouth of ``width`` (T,), see above.
+
+    What both have in common is kept, as what the lips do besides widening and narrowing.
+    """
+    changed = np.array(mouth, np.float32)
+    spread, pucker = (changed[:, _COLUMN[name]] for name in ("spread", "pucker"))
+    common = np.minimum(SPREAD_WIDENS * spread, PUCKER_NARROWS * pucker)
+    change = (width - 1.0) / CORNER_FOLLOWS + SPREAD_WIDENS * _narrowing(mouth, excess_width)
+    spread[:] = np.clip((common + np.maximum(change, 0.0)) / SPREAD_WIDENS, 0.0, 1.0)
+    pucker[:] = np.clip((common + np.maximum(-change, 0.0)) / PUCKER_NARROWS, 0.0, 1.0)
+    return changed
+
+
+def _narrowing(mouth: NDArray[np.floating[Any]], excess_width: float) -> Float64Array:
+    """Return how far the corners come in with the jaw (T,), in units of ``spread``."""
+    jaw = np.asarray(mouth[:, _COLUMN["jaw_open"]], np.float64)
+    return (JAW_NARROWS + WIDE_NARROWS * excess_width) * jaw_is_wide(jaw)
 
 
 def best_lag(

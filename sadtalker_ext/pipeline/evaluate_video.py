@@ -23,20 +23,14 @@ from sadtalker_ext.metrics.report import Metric
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sadtalker_ext.arrays import Float32Array, Float64Array, Frame, Image
+    from sadtalker_ext.arrays import Float32Array, Float64Array, Frame
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.geometry.landmarks import Landmarks
 
 MIN_DETECTED_SHARE: Final = 0.5
 """A face must be found in this share of the frames."""
 PICTURE_INTERVAL: Final = 12
-"""Picture metrics are computed for every twelfth frame."""
-FACE_MARGIN: Final = 1.2
-"""Side of the square that is cut around a face, divided by the longer side of its box."""
-FID_SIDE_PX, CSIM_SIDE_PX = 299, 112
-"""Input sizes of Inception v3 and ArcFace."""
-FID_LOW, CSIM_LOW = 0.0, -1.0
-"""Values of a black pixel in the inputs of the two networks; white is 1."""
+"""Picture metrics are computed for every twelfth frame by default."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +145,11 @@ def motion_metrics(rotation: Float32Array, rate_hz: float, speech: Speech | None
     ]
 
 
-def picture_metrics(path: Path, reference: Path | None = None) -> list[Metric]:
-    """Return the sharpness of a video and its similarity to a reference of the same size and timing, if given."""
+def picture_metrics(path: Path, reference: Path | None = None, every: int = PICTURE_INTERVAL) -> list[Metric]:
+    """Return the sharpness of a video and its similarity to a reference of the same size and timing, if given.
+
+    every: interval of the measured frames.
+    """
     from sadtalker_ext.video.read import probe, read_frames
 
     rate_hz = probe(path).rate_hz
@@ -161,7 +158,7 @@ def picture_metrics(path: Path, reference: Path | None = None) -> list[Metric]:
     for index, (frame, other) in enumerate(zip_longest(read_frames(path), others)):
         if frame is None:
             break
-        if index % PICTURE_INTERVAL == 0:
+        if index % every == 0:
             similarity = (image.psnr_db(frame, other), image.ssim(frame, other)) if other is not None else (np.nan,) * 2
             rows.append((image.cpbd(frame), *similarity))
     sharpness, psnr, ssim = (np.array(column) for column in zip(*rows, strict=True))
@@ -172,25 +169,9 @@ def picture_metrics(path: Path, reference: Path | None = None) -> list[Metric]:
     return metrics
 
 
-def network_metrics(path: Path, reference: Path, fid_network: Path | None, csim_network: Path | None) -> list[Metric]:
-    """Return FID and CSIM of a video against a reference, for those networks that the user supplies."""
-    from sadtalker_ext.video.read import read_frames
-
-    metrics, videos = [], (path, reference)
-    if fid_network is not None:
-        network = image.open_network(fid_network, "FID")
-        features = [image.network_features(network, read_frames(one), FID_SIDE_PX, FID_LOW) for one in videos]
-        distance = image.frechet_distance(*features)
-        metrics.append(Metric("fid", distance, "", "lower", "Frechet distance of the user's Inception features"))
-    if csim_network is not None:
-        network = image.open_network(csim_network, "CSIM")
-        features = [image.network_features(network, _face_squares(one), CSIM_SIDE_PX, CSIM_LOW) for one in videos]
-        similarity = image.cosine_similarity(*features)
-        metrics.append(Metric("csim", similarity, "", "higher", "cosine of the user's identity features"))
-    return metrics
-
-
-def video_metrics(path: Path, reference: Path | None = None, clip: LipClip | None = None) -> list[Metric]:
+def video_metrics(
+    path: Path, reference: Path | None = None, clip: LipClip | None = None, every: int = PICTURE_INTERVAL
+) -> list[Metric]:
     """Return all metrics that need no further network: lips of a measured speaker, head motion, pictures."""
     from sadtalker_ext.audio.speech import open_speech
     from sadtalker_ext.pipeline.evaluate_liveliness import liveliness_metrics
@@ -202,21 +183,7 @@ def video_metrics(path: Path, reference: Path | None = None, clip: LipClip | Non
     metrics += motion_metrics(track.rotation, track.rate_hz, speech)
     share = 100.0 * track.detected_share
     metrics.append(Metric("face_seen", share, "%", "higher", "share of frames in which the tracker finds the face"))
-    return metrics + liveliness_metrics(path) + picture_metrics(path, reference)
-
-
-def _face_squares(path: Path) -> Iterator[Image]:
-    """Yield an upright square (side, side, 3) around the face of every twelfth frame in which one is found."""
-    from sadtalker_ext.faces.find import track_faces
-    from sadtalker_ext.video.read import read_frames
-
-    frames = [frame for index, frame in enumerate(read_frames(path)) if index % PICTURE_INTERVAL == 0]
-    for frame, face in zip(frames, track_faces(frames), strict=True):
-        if face is not None:
-            box = face.box
-            side = round(FACE_MARGIN * max(box.width, box.height))
-            left, top = (round(box.x + (box.width - side) / 2), round(box.y + (box.height - side) / 2))
-            yield np.ascontiguousarray(frame[max(0, top) : top + side, max(0, left) : left + side])
+    return metrics + liveliness_metrics(path) + picture_metrics(path, reference, every)
 
 
 def _resample(values: Float32Array, rate_hz: float, target_hz: float) -> Float32Array:

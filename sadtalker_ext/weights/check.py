@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.weights.catalog import CATALOG, Checkpoint
 from sadtalker_ext.weights.files import find_checkpoint, require_checkpoint
+from sadtalker_ext.weights.measure_files import MEASURE_FILES, MeasureFile, find_measure_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,14 +31,19 @@ class CheckResult:
     information about a usable file.
     """
 
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | MeasureFile
     path: Path | None
     problem: str = ""
     note: str = ""
 
     @property
+    def name(self) -> str:
+        """Name of the file in the catalog."""
+        return self.checkpoint.name
+
+    @property
     def usable(self) -> bool:
-        """Whether an engine can open the file."""
+        """Whether the file can be opened."""
         return self.path is not None and not self.problem
 
 
@@ -60,6 +66,26 @@ def check_checkpoint(entry: Checkpoint, folders: Sequence[Path], deep: bool = Tr
     except OSError as e:
         return CheckResult(entry, path, problem=f"{path} cannot be read ({e.strerror or e}); check its permissions")
     return CheckResult(entry, path, note=_describe_origin(entry, path) if deep else "")
+
+
+def check_measure_files(folders: Sequence[Path]) -> list[CheckResult]:
+    """Check the files of the measures that are found; a missing one is no problem of any engine."""
+    from sadtalker_ext.weights.measure_networks import LOADERS
+
+    results = []
+    for entry in MEASURE_FILES:
+        path = None
+        try:
+            path = find_measure_file(entry, folders)
+            if path is not None:
+                LOADERS[entry.measure](path)
+                results.append(CheckResult(entry, path, note=f"complete: {entry.purpose}"))
+        except WeightsError as e:
+            results.append(CheckResult(entry, path, problem=str(e)))
+        except OSError as e:
+            problem = f"{path} cannot be read ({e.strerror or e}); check its permissions"
+            results.append(CheckResult(entry, path, problem=problem))
+    return results
 
 
 def check_content(entry: Checkpoint, path: Path) -> None:

@@ -25,7 +25,20 @@ def test_list_prints_size_license_and_location_of_every_file(tmp_path, capsys):
     assert "not found" in out
     assert str(tmp_path) in out
     assert main(["weights", "list", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 8
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 8 + 3
+    assert all(row["name"] in out and row["licence"] in out and "path" in row for row in rows)
+    assert all(row["url"] in out for row in rows[8:]), "where the files of measures come from"
+
+
+def test_files_of_measures_are_checked_but_never_fetched(tmp_path, capsys):
+    assert main(["weights", "fetch", "syncnet_v2.model", "--yes"]) == 2
+    assert "download it from http://www.robots.ox.ac.uk/" in capsys.readouterr().err
+    (tmp_path / "syncnet_v2.model").write_bytes(b"<!DOCTYPE html>" * 10)
+    assert main(["weights", "check", "--folder", str(tmp_path)]) == 2
+    out = capsys.readouterr().out
+    assert "BAD     syncnet_v2.model" in out
+    assert "backbone.pth" not in out, "a measure that is not used"
 
 
 def test_nothing_is_downloaded_without_confirmation(tmp_path, capsys, monkeypatch):

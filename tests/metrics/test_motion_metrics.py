@@ -61,6 +61,18 @@ def test_beat_alignment_follows_its_formula():
     assert math.isnan(beat_alignment(np.zeros(0, int), audio))
 
 
+BEATS_BY_REFERENCE = (
+    ([3, 8, 15, 35, 53, 61, 102, 127, 129, 162, 170, 182], [55, 100, 108, 111, 121, 126, 145, 187, 194], 0.29488772),
+    ([0, 6, 17, 35, 78, 110, 134, 145, 152, 163, 169, 171], [4, 5, 16, 59, 80, 84, 96, 108, 172], 0.45567543),
+)
+"""Beats of sound and motion, and the score that Bailando's function ``BA`` gives them."""
+
+
+@pytest.mark.parametrize(("sound", "motion", "score"), BEATS_BY_REFERENCE)
+def test_beat_alignment_equals_that_of_bailando(sound: list[int], motion: list[int], score: float):
+    assert beat_alignment(np.array(sound), np.array(motion)) == pytest.approx(score, rel=1e-7)
+
+
 def test_speech_beats_are_the_peaks():
     track = np.zeros(100, np.float32)
     for peak, height in ((20, 0.5), (40, 0.05), (60, 1.0)):

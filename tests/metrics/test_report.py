@@ -29,6 +29,21 @@ def test_table_has_a_row_per_metric_and_a_column_per_clip():
     assert "overall" not in to_table({"anna": REPORT["anna"]})
 
 
+def test_many_clips_are_summarised():
+    many = {f"clip{number}": [Metric("r", number / 10), Metric("fid", None)] for number in range(9)}
+    many["all frames"] = [Metric("fid", 12.0, "", "lower")]
+    lines = to_table(many).splitlines()
+    assert lines[0].split() == ["metric", "overall", "lowest", "highest", "clips", "unit"]
+    rows = {line.split()[0]: line.split()[1:5] for line in lines[2:]}
+    assert rows["r"] == ["0.4", "0", "0.8", "9"]
+    assert rows["fid"] == ["12", "12", "12", "1"]
+
+
+def test_clips_that_failed_are_in_the_json():
+    assert "failed" not in json.loads(to_json(REPORT))
+    assert json.loads(to_json(REPORT, {"dora": "no face"}))["failed"] == {"dora": "no face"}
+
+
 def test_json_is_strict_and_has_units():
     content = json.loads(to_json(REPORT), parse_constant=lambda name: (_ for _ in ()).throw(ValueError(name)))
     assert content["clips"]["anna"] == {"r": 0.5, "lag": -40.0}
