@@ -24,12 +24,18 @@ _MASK_SET: Final = 255
 """Value of a mask's pixels that are inside."""
 _DISTANCE_MASK_SIZE: Final = 3
 """Size of the mask of OpenCV's distance transform; 3 is the fastest and accurate enough for a soft border."""
+_LABEL_MASK_SIZE: Final = 5
+"""The same where the nearest pixel itself is needed; OpenCV labels pixels with 5 only."""
 _COARSEST_PX: Final = 2
 """The pyramid ends when its shorter side is at most this."""
 _PULL_GAIN: Final = 4.0
 """Weights grow by this from level to level up to 1: a pixel counts in full when a quarter of its support is known."""
 _MIN_WEIGHT: Final = 1e-4
 """Pixels with less weight than this count as unknown."""
+_DETAIL_BLUR: Final = 0.05
+"""Radius in face heights of the box blur that separates details from colour."""
+_LARGEST_DETAIL: Final = 9.0
+"""Largest level of a mirrored detail: grain and brush strokes are continued, edges are not."""
 
 
 def person_mask(person: Float32Array, mesh: Float32Array, height_px: float) -> UInt8Array:
@@ -45,10 +51,11 @@ def person_mask(person: Float32Array, mesh: Float32Array, height_px: float) -> U
     row = int(np.clip(centre[1], 0, mask.shape[0] - 1))
     column = int(np.clip(centre[0], 0, mask.shape[1] - 1))
     own = (labels == labels[row, column]).astype(np.uint8) * _MASK_SET
-    return _grow(own, _MASK_GROWTH * height_px)
+    return grow_mask(own, _MASK_GROWTH * height_px)
 
 
-def _grow(mask: UInt8Array, radius_px: float) -> UInt8Array:
+def grow_mask(mask: UInt8Array, radius_px: float) -> UInt8Array:
+    """Return the mask (H, W) grown by ``radius_px`` on all sides."""
     size = 2 * max(1, round(radius_px)) + 1
     return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))  # type: ignore[return-value]
 
@@ -79,3 +86,27 @@ def fill_background(picture: Image, mask: UInt8Array) -> Image:
         filled = colour + coarse * (1.0 - weight)[..., None]
     whole: Image = np.clip(np.rint(filled), 0, 255).astype(np.uint8)
     return whole
+
+
+def fill_textured(picture: Image, mask: UInt8Array, height_px: float) -> Image:
+    """Return what :func:`fill_background` does, with the fine details of the surroundings mirrored into the mask.
+
+    Without them a large filled area looks smeared in a picture with grain. height_px: height of the face.
+    """
+    smooth = fill_background(picture, mask)
+    if not (mask == 0).any():
+        return smooth
+    _, labels = cv2.distanceTransformWithLabels(mask, cv2.DIST_L2, _LABEL_MASK_SIZE, labelType=cv2.DIST_LABEL_PIXEL)
+    known = np.flatnonzero(mask.ravel() == 0)
+    of_label = np.zeros(int(labels.max()) + 1, np.int64)
+    of_label[labels.ravel()[known]] = known
+    nearest_row, nearest_column = np.divmod(of_label[labels], mask.shape[1])
+    rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    x, y = (2 * nearest_column - columns).astype(np.float32), (2 * nearest_row - rows).astype(np.float32)
+    mirrored = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    hidden = cv2.remap(mask, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
+    levels = np.where(hidden[..., None] > 0, smooth, mirrored).astype(np.float32)
+    side_px = 2 * max(1, round(_DETAIL_BLUR * height_px)) + 1
+    detail = np.clip(levels - cv2.blur(levels, (side_px, side_px)), -_LARGEST_DETAIL, _LARGEST_DETAIL)
+    filled = np.clip(np.rint(smooth + detail), 0, _MASK_SET).astype(np.uint8)
+    return np.where(mask[..., None] > 0, filled, picture)

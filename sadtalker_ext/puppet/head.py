@@ -79,12 +79,14 @@ def rotation_matrix(rotation: Float64Array) -> Float64Array:
     return matrix
 
 
-def clamp_pose(rotation: Float64Array, translation: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return rotation (T, 3) in radians and translation (T, 3) in face heights, limited softly to plausible ranges."""
-    axes = [
-        soft_clamp(rotation[:, axis], -limit, limit, _ROTATION_SOFTNESS)
-        for axis, limit in enumerate(ROTATION_LIMITS_RAD)
-    ]
+def clamp_pose(
+    rotation: Float64Array, translation: Float64Array, limits_rad: tuple[float, ...] = ROTATION_LIMITS_RAD
+) -> tuple[Float64Array, Float64Array]:
+    """Return rotation (T, 3) in radians and translation (T, 3) in face heights, limited softly to plausible ranges.
+
+    limits_rad: largest pitch, yaw and roll.
+    """
+    axes = [soft_clamp(rotation[:, axis], -limit, limit, _ROTATION_SOFTNESS) for axis, limit in enumerate(limits_rad)]
     shifted = soft_clamp(translation, -TRANSLATION_LIMIT, TRANSLATION_LIMIT, _TRANSLATION_SOFTNESS)
     return np.stack(axes, axis=1), shifted
 
@@ -95,7 +97,8 @@ class Head:
 
     nodes: (rows, columns, 2) pixels. follow: (rows, columns), share of the head's motion in [0, 1]. depth: (rows,
     columns) pixels away from the camera. pivot: (3,) pixels. hold: (rows, columns, 4), share of a motion away from the
-    left, right, upper and lower border of the picture that is possible; 1 far from the border.
+    left, right, upper and lower border of the picture that is possible; 1 far from the border. limits_rad: largest
+    pitch, yaw and roll. relief: stretch of the depth about the pivot. gains: factors of pitch, yaw and roll.
     """
 
     grid: Grid
@@ -105,6 +108,9 @@ class Head:
     pivot: Float64Array
     height_px: float
     hold: Float32Array | None = None
+    limits_rad: tuple[float, ...] = ROTATION_LIMITS_RAD
+    relief: float = _RELIEF
+    gains: tuple[float, float, float] = (_PITCH_GAIN, 1.0, 1.0)
 
     def displace(self, rotation: Float64Array, translation: Float64Array) -> Displacement:
         """Return the forward displacement for rotation (3,) in radians and translation (3,) in face heights."""
@@ -124,10 +130,10 @@ class Head:
     def _shift(self, points: _Values, depth: _Values, pose: tuple[Float64Array, Float64Array]) -> Float64Array:
         """Return the shift (..., 2) in pixels of points (..., 2) that follow the head completely."""
         rotation, translation = pose
-        matrix = rotation_matrix(rotation * np.array([_PITCH_GAIN, 1.0, 1.0]))
+        matrix = rotation_matrix(rotation * np.array(self.gains))
         x = points[..., 0] - self.pivot[0]
         y = points[..., 1] - self.pivot[1]
-        z = _RELIEF * (depth - self.pivot[2])
+        z = self.relief * (depth - self.pivot[2])
         distance = CAMERA_DISTANCE * self.height_px
         shift_px = translation * self.height_px
         moved_z = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z - shift_px[2]
@@ -150,7 +156,7 @@ def build_head(face: FaceGeometry, mesh: Float32Array, grid: Grid, size_px: tupl
     return Head(
         grid=grid,
         nodes=nodes,
-        follow=_follow(face, points).astype(np.float32),
+        follow=follow_share(face, points).astype(np.float32),
         depth=np.asarray(smooth, np.float32),
         pivot=neck_pivot(face, mesh),
         height_px=face.height_px,
@@ -179,7 +185,7 @@ def neck_pivot(face: FaceGeometry, mesh: NDArray[np.floating[Any]]) -> Float64Ar
     return np.array([neck[0], neck[1], depth])
 
 
-def _follow(face: FaceGeometry, points: Float64Array) -> Float64Array:
+def follow_share(face: FaceGeometry, points: Float64Array) -> Float64Array:
     """Return the share of the head's motion at ``points`` (..., 2).
 
     It is 1 on the head and 0 below the neck and beyond the hair.

@@ -49,13 +49,13 @@ def head_depth(mesh: Float64Array, points: Float64Array, height_px: float) -> Fl
         rings.append(ring)
     known = np.concatenate([inside, oval, *rings])
     flat = points.reshape(-1, 2)
-    surface = _thin_plate((known[:, :2] - centre) / height_px, known[:, 2] / height_px, (flat - centre) / height_px)
+    surface = thin_plate((known[:, :2] - centre) / height_px, known[:, 2] / height_px, (flat - centre) / height_px)
     nearest, farthest = float(mesh[:, 2].min()) / height_px, (back / height_px) + _BEHIND_FACE
     depth: Float64Array = np.clip(surface, nearest, farthest).reshape(points.shape[:-1]) * height_px
     return depth
 
 
-def _thin_plate(known: Float64Array, values: Float64Array, targets: Float64Array) -> Float64Array:
+def thin_plate(known: Float64Array, values: Float64Array, targets: Float64Array) -> Float64Array:
     """Return a smoothing thin-plate spline (Duchon 1977) at the points ``targets`` (M, 2): (M,).
 
     It passes near ``values`` (N,) at the points ``known`` (N, 2).

@@ -62,7 +62,7 @@ class Pose:
         if rig.mouth_covered:
             self.expression[list(MOUTH_COLUMNS)] = 0.0
         rotations, translations = np.asarray(rotation, np.float64)[None], np.asarray(translation, np.float64)[None]
-        (self.rotation,), (self.translation,) = clamp_pose(rotations, translations)
+        (self.rotation,), (self.translation,) = clamp_pose(rotations, translations, rig.head.limits_rad)
         mouth = rig.face.mouth
         lower_lip = mouth.lower_thickness_px / rig.face.height_px
         self.weights = field_weights(self.expression[None], rig.mouth.gap, lower_lip, mouth.excess_width)[0]

@@ -7,11 +7,13 @@ At rest the frame is the source picture, pixel for pixel.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from sadtalker_ext.puppet.expression_fields import LOWER, UPPER
+from sadtalker_ext.puppet.free_view import free_view_rig
 from sadtalker_ext.puppet.imaging import CpuImaging
 from sadtalker_ext.puppet.mouth_compositing import compose_mouth
 from sadtalker_ext.puppet.mouth_maps import MouthMaps
@@ -68,8 +70,22 @@ class PortraitRenderer:
         """
         self.imaging: Imaging = imaging or CpuImaging()
         self.rig: Rig = build_rig(picture, mesh, person, self.imaging, mouth_covered=mouth_covered)
+        self._mesh, self._person = mesh, person
         self._picture = self.imaging.array(picture)
         self._backdrop = self.imaging.array(self.rig.backdrop)
+        self._free_view: PortraitRenderer | None = None
+
+    def free_view(self) -> PortraitRenderer:
+        """Return the renderer of the same portrait for rotations up to FREE_VIEW_LIMITS_RAD.
+
+        It is prepared at the first call and kept. Frames at rest are the picture, as here.
+        """
+        if self._free_view is None:
+            wide = copy(self)
+            wide.rig = free_view_rig(self.rig, self._mesh, self._person, self.imaging)
+            wide._backdrop = self.imaging.array(wide.rig.backdrop)
+            self._free_view = wide._free_view = wide
+        return self._free_view
 
     def render_frame(self, expression: Float32Array, rotation: Float32Array, translation: Float32Array) -> Frame:
         """Return one frame (H, W, 3) uint8.

@@ -21,6 +21,8 @@ from sadtalker_ext.puppet.mouth_seam import refine_seam
 from sadtalker_ext.puppet.warp import Box, Grid
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sadtalker_ext.arrays import Float32Array, Float64Array, Image, UInt8Array
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
     from sadtalker_ext.puppet.head import Head
@@ -104,8 +106,8 @@ def build_rig(
         backdrop = picture
     else:
         mask = person_mask(person, mesh, face.height_px)
-        matte = _matte_on(head_grid, soft_matte(mask, face.height_px))
-        backdrop = _fill_around(head_grid, picture, mask)
+        matte = matte_on(head_grid, soft_matte(mask, face.height_px))
+        backdrop = fill_around(head_grid, picture, mask)
     return Rig(
         picture=picture,
         texture=imaging.texture(picture),
@@ -132,7 +134,7 @@ def _box(face: FaceGeometry, centre: Float64Array, reach: _Reach) -> Box:
     return Box.around(np.array([centre + a * across + b * down for a in (-side, side) for b in (-up, below)]))
 
 
-def _matte_on(grid: Grid, matte: Float32Array) -> Float32Array:
+def matte_on(grid: Grid, matte: Float32Array) -> Float32Array:
     """Return the matte (H, W) at the nodes of ``grid``, margin included."""
     nodes = grid.nodes(HEAD_MARGIN_CELLS)
     columns = np.clip(np.rint(nodes[..., 0]), 0, matte.shape[1] - 1).astype(np.int64)
@@ -141,13 +143,15 @@ def _matte_on(grid: Grid, matte: Float32Array) -> Float32Array:
     return on_nodes
 
 
-def _fill_around(grid: Grid, picture: Image, mask: UInt8Array) -> Image:
-    """Return the picture with the pixels under ``mask`` filled in, on ``grid`` and a margin around it."""
+def fill_around(
+    grid: Grid, picture: Image, mask: UInt8Array, fill: Callable[[Image, UInt8Array], Image] = fill_background
+) -> Image:
+    """Return the picture with the pixels under ``mask`` replaced by ``fill``, on ``grid`` and a margin around it."""
     pad = grid.cell * _FILL_MARGIN_CELLS
     top, left = max(grid.y0 - pad, 0), max(grid.x0 - pad, 0)
     window = (slice(top, grid.y0 + grid.height + pad), slice(left, grid.x0 + grid.width + pad))
     backdrop = picture.copy()
-    backdrop[window] = fill_background(picture[window], mask[window])
+    backdrop[window] = fill(picture[window], mask[window])
     return backdrop
 
 

@@ -1,0 +1,249 @@
+"""The head for large rotations: what turns away is hidden, nothing folds, and a tracker measures the given angles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.head import Head, follow_share, neck_pivot, rotation_matrix
+from sadtalker_ext.puppet.profiles import smooth_ramp
+from sadtalker_ext.puppet.solid_depth import solid_depth, visible_depth
+from sadtalker_ext.puppet.warp import Displacement
+
+if TYPE_CHECKING:
+    from sadtalker_ext.arrays import Float32Array, Float64Array
+    from sadtalker_ext.puppet.face_geometry import FaceGeometry
+    from sadtalker_ext.puppet.warp import Grid
+
+FREE_VIEW_LIMITS_RAD: Final = tuple(np.deg2rad([20.0, 30.0, 20.0]).tolist())
+"""Largest pitch, yaw and roll of a free view; rotations beyond are bent softly towards a limit."""
+
+_MIN_SPACING: Final = 0.22
+"""Smallest distance of two neighbours after a rotation, as a share of their distance before it. What is hidden is
+squeezed to such strips, so that the displacement can be inverted."""
+_MIN_FRONT: Final = 1e-3
+"""Smallest motion of the front against the back, as a share of the depth between them, that counts as a rotation."""
+_NEWTON_STEPS: Final = 4
+_LARGEST_STEP: Final = 1.5
+"""Steps of Newton's method after the first guess, and the largest of them in cells."""
+_MIN_DETERMINANT: Final = 0.12
+"""Smallest determinant of the Jacobian in a step."""
+_GUESS_DENSITY: Final = 2
+"""Points per cell and axis from which the first guess is made."""
+_MIN_COUNT: Final = 1e-5
+"""Means of counts below this are rounding errors of zero."""
+
+_BAND: Final = 0.9
+"""Largest width of the band along the border of the picture in which a head that moves away is stretched, in face
+heights; see :class:`~sadtalker_ext.puppet.head.Head`."""
+_INTO_FOREHEAD: Final = 0.15
+"""How far the band along the upper border may reach into the face, in face heights."""
+_STEEPEST_RAMP: Final = 1.5
+"""Largest slope of a smooth ramp of length 1."""
+_STRETCH: Final = 0.5
+_STRETCH_BELOW: Final = 0.75
+"""Largest displacement per pixel in the band: beyond, mirrored pixels appear at the border. At the lower border, where
+the neck is, more is stretched instead."""
+_CROWN_STRETCH: Final = 0.22
+"""The same at the upper border; beyond, the whole head moves up, so that a nod shows no hair that the picture lacks."""
+
+_LEFT, _RIGHT, _UPPER, _LOWER = range(4)
+"""Indices of the borders of the picture."""
+_MIN_SHIFT_PX: Final = 1e-6
+"""Lower limit of a shift that something is divided by."""
+
+_TRIAL_RAD: Final = 0.35
+"""Rotation for which relief and gains are calibrated (20 degrees)."""
+_START_RELIEF: Final = 1.1
+_RELIEF_RANGE: Final = (1.0, 1.4)
+_YAW_GAIN_RANGE: Final = (0.85, 1.2)
+_PITCH_GAIN_RANGE: Final = (1.0, 1.4)
+"""Start and ranges of the calibration."""
+_YAW_TRACKED: Final = 0.93
+_PITCH_TRACKED: Final = 1.10
+"""Rotation of the landmarks divided by what a face tracker measures in the rendered picture, on average."""
+
+
+class VisibleDisplacement(Displacement):
+    """A displacement that squeezes parts of the grid to strips, with an inversion that starts near the solution."""
+
+    @cached_property
+    def _first_guess(self) -> Float32Array:
+        """Offsets (rows, columns, 2) from each node to a point that moves near it, from a scatter of moved points."""
+        grid, nodes = self.grid, self.grid.nodes()
+        rows, columns = nodes.shape[:2]
+        size = (columns * _GUESS_DENSITY, rows * _GUESS_DENSITY)
+        back = cv2.resize(-self.shift, size, interpolation=cv2.INTER_LINEAR)
+        moved = cv2.resize(nodes, size, interpolation=cv2.INTER_LINEAR) - back
+        half = (grid.cell - 1) / 2.0
+        x = np.rint((moved[..., 0] - (grid.x0 + half)) / grid.cell).astype(np.int64)
+        y = np.rint((moved[..., 1] - (grid.y0 + half)) / grid.cell).astype(np.int64)
+        inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
+        index, offsets = (y * columns + x)[inside], back[inside]
+        weights = (np.ones(len(index)), offsets[:, 0], offsets[:, 1])
+        sums = np.stack([np.bincount(index, weight, rows * columns) for weight in weights], axis=-1)
+        return _spread(sums.reshape(rows, columns, 3).astype(np.float32))
+
+    def backward(self, points: Float32Array) -> Float32Array:
+        """Return where ``points`` (h, w, 2) came from, by Newton's method with steps of limited length."""
+        source = points + self.grid.sample(self._first_guess, points)
+        longest = np.float32(_LARGEST_STEP * self.grid.cell)
+        for _ in range(_NEWTON_STEPS):
+            rest = source + self.grid.sample(self.shift, source) - points
+            slope = self.grid.sample(self.slope, source)
+            a, b, c, d = slope[..., 0] + 1.0, slope[..., 1], slope[..., 2], slope[..., 3] + 1.0
+            determinant = np.maximum(a * d - b * c, np.float32(_MIN_DETERMINANT))
+            x = (d * rest[..., 0] - b * rest[..., 1]) / determinant
+            y = (a * rest[..., 1] - c * rest[..., 0]) / determinant
+            length = np.maximum(cv2.magnitude(x, y), longest)
+            source = source - np.stack([x, y], axis=-1) * (longest / length)[..., None]
+        return np.asarray(source, np.float32)
+
+
+def _spread(sums: Float32Array) -> Float32Array:
+    """Return means (rows, columns, 2) of counts and sums (rows, columns, 3); gaps are filled from wider areas."""
+    known = sums[..., :1] > 0.0
+    means = sums[..., 1:] / np.maximum(sums[..., :1], 1.0)
+    side = 3
+    while not known.all() and side < 2 * max(sums.shape[:2]):
+        wide = cv2.blur(sums, (side, side), borderType=cv2.BORDER_CONSTANT)
+        found = ~known & (wide[..., :1] > _MIN_COUNT)
+        means = np.where(found, wide[..., 1:] / np.maximum(wide[..., :1], _MIN_COUNT), means)
+        known, side = known | found, 2 * side + 1
+    return np.asarray(means, np.float32)
+
+
+@dataclass(frozen=True)
+class SolidHead(Head):
+    """A head for large rotations.
+
+    bands_px: widths of the bands along the left, right, upper and lower border in which the head is held.
+    person: (rows, columns), share of the person at each node in [0, 1].
+    """
+
+    bands_px: tuple[float, ...] = ()
+    person: Float32Array | None = None
+
+    def displace(self, rotation: Float64Array, translation: Float64Array) -> Displacement:
+        """Return the forward displacement for rotation (3,) in radians and translation (3,) in face heights."""
+        shift = self._shift(self.nodes, self._visible(rotation), (rotation, translation))
+        if self.hold is not None:
+            holding = 1.0 - self.hold
+            shift[..., 1] -= self._beyond_crown(shift[..., 1], holding[..., _UPPER])
+            shift *= self.follow[..., None]
+            shift[..., 0] = self._held(shift[..., 0], holding, (_LEFT, _RIGHT))
+            shift[..., 1] = self._held(shift[..., 1], holding, (_UPPER, _LOWER))
+        else:
+            shift *= self.follow[..., None]
+        return VisibleDisplacement.on(self.grid, shift.astype(np.float32))
+
+    def _visible(self, rotation: Float64Array) -> Float32Array:
+        """Return the depth (rows, columns) of what the rotation (3,) leaves visible."""
+        pitch, yaw, _ = rotation * np.array(self.gains)
+        matrix = rotation_matrix(np.array([pitch, yaw, 0.0]))
+        front = -matrix[:2, 2]
+        length = float(np.hypot(*front))
+        if length < _MIN_FRONT:
+            return self.depth
+        front = front / length
+        narrowing = float(front @ matrix[:2, :2] @ front)
+        rise = max(narrowing - _MIN_SPACING, 0.0) / (length * self.relief)
+        return visible_depth(self.depth, front, rise * self.grid.cell)
+
+    def _beyond_crown(self, down: Float64Array, holding: Float32Array) -> float:
+        """Return how far the head must move up so that its top, cut by the border, comes down by little; pixels.
+
+        down: (rows, columns), downward shift of each node. holding: (rows, columns), 1 at the upper border.
+        """
+        at_border = holding**2 * self.follow
+        if self.person is not None:
+            at_border = at_border * self.person
+        return max(0.0, float((down * at_border).max()) - _CROWN_STRETCH * self.bands_px[_UPPER] / _STEEPEST_RAMP)
+
+    def _held(self, shift: Float64Array, holding: Float32Array, sides: tuple[int, int]) -> Float64Array:
+        """Return the shift (rows, columns) along one axis, reduced where it moves away from one of two borders.
+
+        holding: (rows, columns, 4), 1 at the left, right, upper and lower border, 0 beyond the bands.
+        """
+        held = np.zeros_like(shift)
+        for side, part in zip(sides, (np.maximum(shift, 0.0), np.minimum(shift, 0.0)), strict=True):
+            largest = float((np.abs(part) * (holding[..., side] > 0.0)).max())
+            stretch = _STRETCH_BELOW if side == _LOWER else _STRETCH
+            share = min(1.0, stretch * self.bands_px[side] / max(_STEEPEST_RAMP * largest, _MIN_SHIFT_PX))
+            held += part * (1.0 - share * holding[..., side])
+        return held
+
+
+def build_solid_head(
+    face: FaceGeometry, mesh: Float32Array, grid: Grid, size_px: tuple[int, int], person: Float32Array | None
+) -> SolidHead:
+    """Return the solid head of a face with the mesh (478, 3) in pixels, sampled on ``grid``.
+
+    size_px: (width, height) of the picture. person: (height, width), share of the person in [0, 1], or None.
+    """
+    nodes = grid.nodes()
+    x, y = nodes[..., 0], nodes[..., 1]
+    bands = _bands_px(mesh, face.height_px, size_px)
+    distances = (x + 0.5, size_px[0] - 0.5 - x, y + 0.5, size_px[1] - 0.5 - y)
+    hold = [smooth_ramp(distance, 0.0, band) for distance, band in zip(distances, bands, strict=True)]
+    on_nodes = None
+    if person is not None:
+        on_nodes = np.asarray(cv2.remap(person, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    solid = SolidHead(
+        grid=grid, nodes=nodes, follow=follow_share(face, nodes.astype(np.float64)).astype(np.float32),
+        depth=solid_depth(mesh.astype(np.float64), face, grid), pivot=neck_pivot(face, mesh), height_px=face.height_px,
+        hold=np.stack(hold, axis=-1).astype(np.float32), limits_rad=FREE_VIEW_LIMITS_RAD, bands_px=bands,
+        person=on_nodes,
+    )  # fmt: skip
+    return _calibrated(solid, mesh.astype(np.float64))
+
+
+def _bands_px(mesh: Float32Array, height_px: float, size_px: tuple[int, int]) -> tuple[float, ...]:
+    """Return the widths of the bands along the left, right, upper and lower border: up to the face, at least 1 px."""
+    oval = mesh[list(topo.FACE_OVAL), :2]
+    low, high = oval.min(axis=0) + 0.5, oval.max(axis=0) + 0.5
+    rooms = (low[0], size_px[0] - high[0], low[1] + _INTO_FOREHEAD * height_px, size_px[1] - high[1])
+    return tuple(max(1.0, min(_BAND * height_px, float(room))) for room in rooms)
+
+
+def _calibrated(head: SolidHead, mesh: Float64Array) -> SolidHead:
+    """Return the head with relief and gains for which its landmarks turn by the given angles.
+
+    Depth of landmarks is flatter than a face, and limits on slopes flatten it more.
+    """
+    head = replace(head, relief=_START_RELIEF, gains=(1.0, 1.0, 1.0))
+    relief = float(np.clip(_START_RELIEF * _YAW_TRACKED / measured_gain(head, mesh, 1), *_RELIEF_RANGE))
+    head = replace(head, relief=relief)
+    yaw = float(np.clip(_YAW_TRACKED / measured_gain(head, mesh, 1), *_YAW_GAIN_RANGE))
+    pitch = float(np.clip(_PITCH_TRACKED / measured_gain(head, mesh, 0), *_PITCH_GAIN_RANGE))
+    return replace(head, gains=(pitch, yaw, 1.0))
+
+
+def measured_gain(head: SolidHead, mesh: Float64Array, axis: int) -> float:
+    """Return the rotation of the skull's landmarks divided by the given one, about one axis: 0 pitch, 1 yaw."""
+    points = mesh[list(topo.SKULL_POINTS)]
+    gains = []
+    for sign in (-1.0, 1.0):
+        rotation = np.zeros(3)
+        rotation[axis] = sign * _TRIAL_RAD
+        moved = head.displace(rotation, np.zeros(3)).forward(points[None, :, :2].astype(np.float32))[0]
+        gains.append(sign * float(_pitch_and_yaw(points, moved.astype(np.float64))[axis]) / _TRIAL_RAD)
+    return max(float(np.mean(gains)), 1e-3)
+
+
+def _pitch_and_yaw(points: Float64Array, image_points: Float64Array) -> tuple[float, float]:
+    """Return pitch and yaw in radians with which ``points`` (N, 3) project onto ``image_points`` (N, 2).
+
+    The affine projection of least squares, and the scaled rotation nearest to it.
+    """
+    centred, image = points - points.mean(axis=0), image_points - image_points.mean(axis=0)
+    projection = np.linalg.lstsq(centred, image, rcond=None)[0].T
+    left, _, right = np.linalg.svd(projection, full_matrices=False)
+    rows = left @ right
+    towards = np.cross(rows[0], rows[1])
+    return float(np.arcsin(np.clip(towards[1], -1.0, 1.0))), float(np.arctan2(towards[0], towards[2]))
