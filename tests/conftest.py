@@ -1,5 +1,6 @@
 """Fixtures for several test folders: pictures, and files that try to make ffmpeg read other files."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -46,6 +47,11 @@ PLAYLISTS = {
 
 TESTS = Path(__file__).parent
 SLOW_FILES = frozenset((TESTS / "slow_tests.txt").read_text("utf-8").split())
+
+
+def pytest_configure(config):
+    """Set the number of generated cases (tests/fuzz): 500 for ``pytest -m fuzz``, 100 in a run of other tests too."""
+    os.environ.setdefault("FUZZ_CASES", "500" if config.option.markexpr.strip() == "fuzz" else "100")
 
 
 def pytest_collection_modifyitems(items):

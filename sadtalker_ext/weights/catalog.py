@@ -43,6 +43,10 @@ MIRRORS: dict[str, dict[str, str]] = {
     },
 }
 """Base URL by mirror and release; the file name is appended."""
+MIRROR_LABELS: dict[str, str] = {
+    "github": "GitHub", "huggingface": "Hugging Face", "hf-mirror": "hf-mirror.com, faster in China",
+}  # fmt: skip
+"""Name shown to users, by mirror."""
 
 PACKAGED_SIZE_BYTES = 725_066_984
 

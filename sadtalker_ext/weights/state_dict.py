@@ -32,8 +32,8 @@ ZIP_START = b"PK\x03\x04"
 UNREADABLE_TENSOR = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
 """Errors of ``get_tensor`` for a dtype that this version of torch lacks, besides those of safetensors itself."""
 UNREADABLE_PICKLE = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError,
-    ValueError, struct.error,
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError, struct.error,
 )  # fmt: skip
 """Errors of ``torch.load`` for damaged files: its unpickler executes the operations in the file one by one."""
 MAX_HEADER_BYTES = 100_000_000
@@ -125,7 +125,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
     Anything else in the file raises a WeightsError; no code in it is executed.
     """
-    mapped = zipfile.is_zipfile(path)
+    mapped = _is_zip(path)
     with path.open("rb") as file:
         if file.read(len(ZIP_START)) == ZIP_START and not mapped:
             raise checkpoint_error(path, "is truncated, its end is missing; fetch it again")
@@ -145,6 +145,13 @@ def read_pickle(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise checkpoint_error(path, f"contains a {type(content).__name__} instead of a dict; fetch it again")
     return content
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # raised for some damaged files
+        return False
 
 
 def read_entry(path: Path, entry: str) -> dict[str, Tensor]:

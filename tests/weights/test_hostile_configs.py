@@ -47,11 +47,25 @@ def test_the_limit_counts_all_tensors():
     torch.zeros(1000)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\x80\x02M", b"\x80\x02.", b"\x80\x02}(u.", b"\x80\x02X\xff\xff\xff\x7f", b"]"]
-)
+@pytest.mark.parametrize("content", [b"", b"\x80\x02M", b"\x80\x02.", b"\x80\x02}(u.", b"\x80\x02X\xff\xff\xff\x7f"])
 def test_damaged_pickles_are_refused(tmp_path, content):
     path = tmp_path / "restorer.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="fetch it again"):
+        read_pickle(path)
+
+
+def test_a_zip_file_of_several_disks_is_refused(tmp_path):
+    """zipfile.is_zipfile raises an error for this one in some versions of Python."""
+    path = tmp_path / "restorer.pth"
+    torch.save({"weight": torch.ones(2)}, path)
+    content = bytearray(path.read_bytes())
+    locator = content.rfind(b"PK\x06\x07")
+    end = content.rfind(b"PK\x05\x06")
+    assert end > 0
+    if locator > 0:
+        content[locator + 16 : locator + 20] = b"\2\0\0\0"
+    content[end + 4 : end + 8] = b"\1\0\1\0"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError):
         read_pickle(path)
