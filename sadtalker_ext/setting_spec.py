@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
+from itertools import pairwise
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +13,8 @@ from sadtalker_ext.errors import SettingsError
 Scalar = str | bool | int | float
 LARGEST_FACE: Final = "largest"
 ANGLE_LIMIT_DEG: Final = 60.0
+LONGEST_VIDEO_S: Final = 7200.0
+"""Latest time of a keyframe in seconds: the longest voice."""
 MAX_DIGITS: Final = 32
 """Longest text accepted as a number."""
 
@@ -150,17 +153,45 @@ def parse_face(_: SettingSpec, value: object) -> str:
     return ",".join(f"{number:g}" for number in numbers)
 
 
+class AngleKeyframes(NamedTuple):
+    """Keyframes of an angle. times_s: seconds from the start of the video, rising; None: spaced evenly over it."""
+
+    angles_deg: tuple[float, ...]
+    times_s: tuple[float, ...] | None = None
+
+
 def parse_angles(spec: SettingSpec, value: object) -> str:
-    """Parse nothing, one number or several in degrees; the result is text with commas."""
+    """Parse nothing, one number or several in degrees, or times and angles; the result is text with commas.
+
+    Times and angles are ``0:0, 1.5:20`` in text and ``[[0, 0], [1.5, 20]]`` in lists; times are in seconds and rise.
+    """
     if value is None or value == "":
         return ""
     parts = value if isinstance(value, list | tuple) else str(value).split(",") if isinstance(value, str) else [value]
-    return ",".join(f"{parse_number(spec, part):g}" for part in parts)
+    pairs = [_time_and_angle(part) for part in parts]
+    if any(len(pair) != len(pairs[0]) for pair in pairs) or (pairs and len(pairs[0]) not in (1, 2)):
+        raise InvalidValueError
+    times = [_number(pair[0]) for pair in pairs if len(pair) == 2]
+    if times and (times[0] < 0.0 or times[-1] > LONGEST_VIDEO_S or any(b <= a for a, b in pairwise(times))):
+        raise InvalidValueError
+    angles = [f"{parse_number(spec, pair[-1]):g}" for pair in pairs]
+    return ",".join(f"{time:g}:{angle}" for time, angle in zip(times, angles, strict=bool(times))) or ",".join(angles)
 
 
-def angles_deg(text: str) -> tuple[float, ...]:
-    """Return the keyframes of a yaw, pitch or roll setting in degrees; empty if the setting is off."""
-    return tuple(float(part) for part in text.split(",")) if text else ()
+def _time_and_angle(part: object) -> Sequence[object]:
+    """Return the parts of one keyframe, which are one or two numbers if it is correct."""
+    if isinstance(part, str):
+        return part.split(":")
+    return part if isinstance(part, list | tuple) else [part]
+
+
+def angle_keyframes(text: str) -> AngleKeyframes | None:
+    """Return the keyframes of a yaw, pitch or roll setting; None if the setting is off."""
+    if not text:
+        return None
+    pairs = [[float(number) for number in part.split(":")] for part in text.split(",")]
+    times = tuple(pair[0] for pair in pairs) if len(pairs[0]) == 2 else None
+    return AngleKeyframes(tuple(pair[-1] for pair in pairs), times)
 
 
 def _number(value: object) -> float:
@@ -180,7 +211,8 @@ _PARSERS: Mapping[type, Callable[[SettingSpec, object], Scalar]] = {
 }  # fmt: skip
 _FORMS: Mapping[Callable[[SettingSpec, object], Scalar], str] = {
     parse_face: "largest, a number from 1, or a box x,y,width,height in pixels",
-    parse_angles: f"one or more numbers separated by commas, -{ANGLE_LIMIT_DEG:g} to {ANGLE_LIMIT_DEG:g} degrees",
+    parse_angles: f"one or more numbers separated by commas, -{ANGLE_LIMIT_DEG:g} to {ANGLE_LIMIT_DEG:g} degrees, "
+    "all or none with a rising time in seconds before it, such as 0:0,1.5:20",
 }
 
 
@@ -191,7 +223,10 @@ def property_schema(spec: SettingSpec) -> dict[str, object]:
     if spec.engines:
         schema["x-engines"] = list(spec.engines)
     if spec.parse is parse_angles:
-        return schema | {"anyOf": [{"type": "string"}, number, {"type": "array", "items": number}]}
+        time = {"type": "number", "minimum": 0, "maximum": LONGEST_VIDEO_S}
+        pair = {"type": "array", "prefixItems": [time, number], "minItems": 2, "maxItems": 2}
+        timed = {"type": "array", "items": pair}
+        return schema | {"anyOf": [{"type": "string"}, number, {"type": "array", "items": number}, timed]}
     if spec.choices:
         return schema | {"type": "string", "enum": list(spec.choices)}
     if isinstance(spec.default, bool):

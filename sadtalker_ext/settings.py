@@ -26,6 +26,8 @@ from sadtalker_ext.setting_spec import (
 )
 
 NO_RESTORER: Final = "none"
+VIEWS: Final = ("orbit", "sway", "nod", "dolly")
+"""Camera paths by name; see sadtalker_ext.geometry.camera_path."""
 _SADTALKER: Final = ("sadtalker",)
 
 
@@ -57,6 +59,10 @@ class Settings:
     )  # fmt: skip
     blink: float = setting(1.0, "Blink strength", "Strength of blinks; 0 disables them.", low=0.0, high=2.0, step=0.05)
     pose_style: str = setting("0", "Head motion style", "Style of head motion, by name or number.")
+    view: str = setting(
+        "none", "View", "Moves the camera around the speaking head. orbit: on an ellipse around it; sway: from side to "
+        "side; nod: up and down; dolly: closer and closer.", choices=("none", *VIEWS),
+    )  # fmt: skip
     yaw: str = _angle_setting("Yaw", "to the viewer's right")
     pitch: str = _angle_setting("Pitch", "downwards")
     roll: str = _angle_setting("Roll", "towards the viewer's right")

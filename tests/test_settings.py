@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sadtalker_ext.errors import SettingsError
-from sadtalker_ext.setting_spec import angles_deg
+from sadtalker_ext.setting_spec import AngleKeyframes, angle_keyframes
 from sadtalker_ext.settings import Settings
 
 PACKAGE = Path(__file__).parents[1] / "sadtalker_ext"
@@ -20,6 +20,10 @@ FRONT_ENDS = ("cli", "api", "webui")
     [
         ({"yaw": [0, -10, 10.5]}, "yaw", "0,-10,10.5"),
         ({"yaw": " 1, 2 ,3 "}, "yaw", "1,2,3"),
+        ({"yaw": "0:0, 1.5 : 20, 3:-20"}, "yaw", "0:0,1.5:20,3:-20"),
+        ({"yaw": [[0, 0], [1.5, 20.5]]}, "yaw", "0:0,1.5:20.5"),
+        ({"yaw": ["0.5:3"]}, "yaw", "0.5:3"),
+        ({"view": "orbit"}, "view", "orbit"),
         ({"pitch": 3}, "pitch", "3"),
         ({"roll": None}, "roll", ""),
         ({"roll": []}, "roll", ""),
@@ -54,6 +58,20 @@ def test_accepts_what_forms_and_files_hold(values, name, stored):
         ({"yaw": "a"}, "-60 to 60 degrees"),
         ({"yaw": [1, 99]}, "-60 to 60 degrees"),
         ({"yaw": "1,,2"}, "-60 to 60 degrees"),
+        ({"yaw": "0:0,5"}, "all or none with a rising time"),
+        ({"yaw": "1:0,1:5"}, "all or none with a rising time"),
+        ({"yaw": "2:0,1:5"}, "such as 0:0,1.5:20"),
+        ({"yaw": "-1:0"}, "rising time in seconds"),
+        ({"yaw": "7201:0"}, "rising time in seconds"),
+        ({"yaw": "0:61"}, "-60 to 60 degrees"),
+        ({"yaw": "0:0:0"}, "rising time in seconds"),
+        ({"yaw": "0:"}, "rising time in seconds"),
+        ({"yaw": [[0, 1, 2]]}, "rising time in seconds"),
+        ({"yaw": [[]]}, "rising time in seconds"),
+        ({"yaw": [0, [1, 2]]}, "rising time in seconds"),
+        ({"yaw": [[[0], 1]]}, "rising time in seconds"),
+        ({"yaw": "nan:1"}, "rising time in seconds"),
+        ({"view": "spin"}, "none, orbit, sway, nod, dolly"),
         ({"face": "1,2,3"}, "x,y,width,height"),
         ({"face": "0,0,0,10"}, "x,y,width,height"),
         ({"face": "-1"}, "a number from 1"),
@@ -116,19 +134,20 @@ def test_schema_agrees_with_the_settings():
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     assert list(schema["properties"]) == [spec.name for spec in Settings.specs()]
-    for good in (Settings().to_mapping(), {"yaw": [1, 2]}, {"yaw": 5}, {"blink": 2}, {"quality": "best"}):
+    for good in (Settings().to_mapping(), {"yaw": [1, 2]}, {"yaw": 5}, {"blink": 2}, {"yaw": [[0, 1]]}):
         assert validator.is_valid(good)
         Settings.from_mapping(good)
-    for bad in ({"blink": 2.1}, {"quality": "huge"}, {"still": 1}, {"seed": 1.5}, {"yaw": [1, 99]}, {"nose": 1}):
+    for bad in ({"blink": 2.1}, {"quality": "huge"}, {"still": 1}, {"seed": 1.5}, {"yaw": [[-1, 9]]}, {"nose": 1}):
         assert not validator.is_valid(bad)
         with pytest.raises(SettingsError):
             Settings.from_mapping(bad)
 
 
 def test_keyframes():
-    assert angles_deg("") == ()
-    assert angles_deg("5") == (5.0,)
-    assert angles_deg("-10,0,10.5") == (-10.0, 0.0, 10.5)
+    assert angle_keyframes("") is None
+    assert angle_keyframes("5") == AngleKeyframes((5.0,))
+    assert angle_keyframes("-10,0,10.5") == AngleKeyframes((-10.0, 0.0, 10.5))
+    assert angle_keyframes("0.5:-10,3:20") == AngleKeyframes((-10.0, 20.0), (0.5, 3.0))
 
 
 def test_each_setting_has_exactly_one_reader_below_the_front_ends():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from sadtalker_ext.assets import demo_portrait, demo_voice
 from sadtalker_ext.cli.animate import add_output_flags, print_result
 from sadtalker_ext.cli.progress import ProgressLine
 from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
+from sadtalker_ext.settings import VIEWS
 
 OUTPUT: Final = Path("outputs") / "demo.mp4"
 SHEET_EVERY: Final = 5
@@ -26,6 +28,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT, help=f"output file, .mp4 (default: {OUTPUT})")
     parser.add_argument("--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet of the video")
     parser.add_argument(
+        "--free-view", action="store_true",
+        help="move the camera around the head, the same as --view orbit unless --view names another path",
+    )  # fmt: skip
+    parser.add_argument(
         "--sheet-every", type=int, default=SHEET_EVERY, metavar="N",
         help=f"show every N-th frame on the contact sheet (default: {SHEET_EVERY})",
     )  # fmt: skip
@@ -38,6 +44,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run(options: argparse.Namespace) -> int:
     """Make the demo video and print where it is and how long it took."""
     settings, runtime = read_settings(options), read_runtime(options)
+    if options.free_view and settings.view not in VIEWS:
+        settings = replace(settings, view=VIEWS[0])
     from sadtalker_ext.pipeline.animate import animate
     from sadtalker_ext.pipeline.contact_sheet import ContactSheet
     from sadtalker_ext.pipeline.progress import Progress, Watcher

@@ -15,7 +15,9 @@ from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.protocol import MotionStyle, VideoTiming
 from sadtalker_ext.engines.reference_motion import CopiedReference
 from sadtalker_ext.errors import SettingsError
-from sadtalker_ext.setting_spec import angles_deg
+from sadtalker_ext.geometry.camera_path import CameraPath, named_path, path_through
+from sadtalker_ext.setting_spec import AngleKeyframes, angle_keyframes
+from sadtalker_ext.settings import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +43,8 @@ class StandardMotionEditor:
     def edit(self, motion: Motion, source: Motion, settings: Settings, timing: VideoTiming) -> Motion:
         """Return the predicted motion (T, 25 Hz) as the settings ask, one row per frame of the video."""
         scaled = scale_expression(motion, source.expression[:1, self._columns], self._columns, settings)
-        return set_head_angles(resample(scale_head_motion(scaled, source, settings), timing), settings)
+        resampled = resample(scale_head_motion(scaled, source, settings), timing)
+        return move_camera(set_head_angles(resampled, settings), settings, timing)
 
     def reads_frames(self, use: str) -> bool:
         """Whether the engine must read each frame of the reference: only to copy the whole face."""
@@ -83,19 +86,53 @@ def scale_head_motion(motion: Motion, source: Motion, settings: Settings) -> Mot
     )
 
 
-def head_angle_keyframes(settings: Settings) -> dict[int, tuple[float, ...]]:
-    """Return the keyframes in degrees of each rotation column that the settings fix."""
-    keyframes = {PITCH: angles_deg(settings.pitch), YAW: angles_deg(settings.yaw), ROLL: angles_deg(settings.roll)}
-    return {column: angles for column, angles in keyframes.items() if angles}
+def head_angle_keyframes(settings: Settings) -> dict[int, AngleKeyframes]:
+    """Return the keyframes of each rotation column that the settings name."""
+    texts = {PITCH: settings.pitch, YAW: settings.yaw, ROLL: settings.roll}
+    keyframes = {column: angle_keyframes(text) for column, text in texts.items()}
+    return {column: angles for column, angles in keyframes.items() if angles is not None}
 
 
 def set_head_angles(motion: Motion, settings: Settings) -> Motion:
-    """Replace the rotation about each axis that has keyframes; they are spaced evenly from first to last frame."""
+    """Replace the rotation about each axis whose keyframes have no times; they are spaced evenly over the frames."""
     rotation = motion.rotation.copy()
-    for column, angles in head_angle_keyframes(settings).items():
-        at = np.linspace(0.0, len(angles) - 1.0, len(motion))
-        rotation[:, column] = interpolate(np.deg2rad(np.asarray(angles, np.float32))[:, None], at)[:, 0]
+    for column, keyframes in head_angle_keyframes(settings).items():
+        if keyframes.times_s is None:
+            angles = np.deg2rad(np.asarray(keyframes.angles_deg, np.float32))[:, None]
+            rotation[:, column] = interpolate(angles, np.linspace(0.0, len(angles) - 1.0, len(motion)))[:, 0]
     return motion.replace(rotation=rotation)
+
+
+def move_camera(motion: Motion, settings: Settings, timing: VideoTiming) -> Motion:
+    """Add the camera path of the settings to the rotation of the head, one row per video frame."""
+    path = named_view(settings, timing)
+    rotation_deg = keyframe_path(settings, timing) + (0.0 if path is None else path.rotation_deg)
+    if not rotation_deg.any():
+        return motion
+    return motion.replace(rotation=(motion.rotation + np.deg2rad(rotation_deg)).astype(np.float32))
+
+
+def keyframe_path(settings: Settings, timing: VideoTiming) -> Float64Array:
+    """Return pitch, yaw and roll (T, 3) in degrees of the keyframes that have times; 0 without keyframes."""
+    rotation_deg = np.zeros((timing.frames, 3))
+    for column, keyframes in head_angle_keyframes(settings).items():
+        if keyframes.times_s is not None:
+            times_s, angles = np.array(keyframes.times_s), np.array(keyframes.angles_deg)
+            rotation_deg[:, column] = path_through(times_s, angles, frame_times_s(timing))
+    return rotation_deg
+
+
+def named_view(settings: Settings, timing: VideoTiming) -> CameraPath | None:
+    """Return the camera path that the settings name, or None."""
+    name = settings.view
+    if name not in VIEWS:
+        return None
+    return named_path(name, frame_times_s(timing), timing.frames / timing.rate_hz)
+
+
+def frame_times_s(timing: VideoTiming) -> Float64Array:
+    """Return the time (T,) of each frame in seconds, the first at 0."""
+    return np.arange(timing.frames) / timing.rate_hz
 
 
 def resample(motion: Motion, timing: VideoTiming) -> Motion:

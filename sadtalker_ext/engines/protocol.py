@@ -49,6 +49,7 @@ class EngineSpec:
     pose_styles: names of the head motion styles; a style may also be selected by its index here.
     weights: names of the checkpoint files it loaded; empty if everything ships with the package.
     references: what it can copy from a reference video, of eyes, pose, eyes+pose and all; empty if nothing.
+    view_limits_deg: largest pitch, yaw and roll that it renders; larger ones are bent towards them. None: no limit.
     """
 
     name: str
@@ -59,6 +60,7 @@ class EngineSpec:
     licence: str = "Apache-2.0"
     dtypes: tuple[str, ...] = ("float32",)
     references: tuple[str, ...] = ()
+    view_limits_deg: tuple[float, float, float] | None = None
 
 
 class MotionReference(Protocol):

@@ -26,11 +26,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sadtalker_ext.engines.motion_editing import video_timing
+from sadtalker_ext.engines.motion_editing import named_view, video_timing
 from sadtalker_ext.engines.registry import check_settings
 from sadtalker_ext.engines.session import EngineSource, OpenEngine, SingleUse
 from sadtalker_ext.ffmpeg import interruptible
 from sadtalker_ext.geometry.quarter_turns import turn_picture
+from sadtalker_ext.pipeline.camera import view_notes, zoom_frames
 from sadtalker_ext.pipeline.output import check_output, output_folder
 from sadtalker_ext.pipeline.prepare import PreparedInputs, SourceAndMotion, Task, predict, prepare_inputs
 from sadtalker_ext.pipeline.progress import Watcher
@@ -246,16 +247,20 @@ def _open_stream(task: Task) -> FrameStream:
     except BaseException:
         release()
         raise
-    return FrameStream(_render(task, prepared, motion, restorers), timing, prepared.notes, release)
+    notes = (*prepared.notes, *view_notes(motion.motion, prepared.engine.spec))
+    return FrameStream(_render(task, prepared, motion, restorers, timing), timing, notes, release)
 
 
 def _render(
-    task: Task, prepared: PreparedInputs, motion: SourceAndMotion, restorers: Sequence[Restorer]
+    task: Task, prepared: PreparedInputs, motion: SourceAndMotion, restorers: Sequence[Restorer], timing: VideoTiming
 ) -> Iterator[Frame]:
     """Yield every frame of the video."""
     frames = prepared.engine.render(prepared.portrait, motion.source, motion.motion)
     for restorer in restorers:
         frames = restorer.restore(frames, prepared.portrait)
+    view = named_view(task.settings, timing)
+    if view is not None and view.zoom.max() > 1.0:
+        frames = zoom_frames(frames, view.zoom, prepared.portrait)
     if prepared.quarter_turns:
         frames = (turn_picture(frame, -prepared.quarter_turns) for frame in frames)
     yield from task.stopwatch.note_first(task.watcher.watch(frames, "frames", len(motion.motion)))

@@ -14,7 +14,7 @@ from sadtalker_ext.settings import NO_RESTORER, Settings
 
 COMMON: Final = ("still", "expression_scale", "head_motion_scale", "blink")
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Head and eyes": ("pose_style", "yaw", "pitch", "roll", "seed"),
+    "Head and eyes": ("pose_style", "view", "yaw", "pitch", "roll", "seed"),
     "Video": ("frame_rate", "quality", "resolution_limit", "restore"),
 }
 PLACED_SEPARATELY: Final = ("engine", "face", "tts_voice", "speech_rate")

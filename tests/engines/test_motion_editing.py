@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.interpolate import PchipInterpolator
 
-from sadtalker_ext.engines.motion_editing import StandardMotionEditor, interpolate, motion_style, video_timing
+from sadtalker_ext.engines.motion_editing import (
+    StandardMotionEditor,
+    interpolate,
+    motion_style,
+    named_view,
+    video_timing,
+)
 from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle, VideoTiming
 from sadtalker_ext.engines.registry import check_settings
 from sadtalker_ext.engines.sadtalker.parity import OfficialMotionEditor, view_of
@@ -103,6 +109,48 @@ def test_parity_turns_the_view_instead_of_the_head():
     assert np.isnan(view_of(turned)[:, 0]).all()
     assert view_of(OFFICIAL.edit(motion, source, Settings(), VideoTiming(5, 25))) is None
     assert view_of(STANDARD.edit(motion, source, Settings(yaw="3"), VideoTiming(5, 25))) is None
+
+
+def test_timed_keyframes_are_added_to_the_motion_of_the_head(motion, source):
+    moved = edited(motion, source, yaw="0:0,0.8:20,1.6:-10", pitch="0.4:6")
+    added = np.rad2deg(moved.rotation - motion.rotation)
+    np.testing.assert_allclose(added[[0, 20], 1], [0, 20], atol=1e-3)
+    assert added[:, 1].max() == pytest.approx(20, abs=1e-3)
+    np.testing.assert_allclose(added[:, 0], 6, atol=1e-3)
+    np.testing.assert_allclose(added[:, 2], 0, atol=1e-3)
+    exact = edited(motion, source, yaw="0:0,0.8:20,1.6:-10", still=True)
+    np.testing.assert_allclose(np.rad2deg(exact.rotation[20, 1] - 0.1), 20, atol=1e-3)
+
+
+def test_timed_keyframes_keep_their_times_at_any_frame_rate(motion, source):
+    for rate in (10, 25, 60):
+        timing = VideoTiming(round(1.6 * rate), rate)
+        turned = STANDARD.edit(motion, source, Settings(yaw="0:0,0.8:20,1.6:0", still=True), timing)
+        assert np.argmax(turned.rotation[:, 1]) == round(0.8 * rate)
+
+
+def test_a_named_view_is_added_to_the_motion_and_to_keyframes(motion, source):
+    timing = VideoTiming(40, 25)
+    path = named_view(Settings(view="orbit"), timing)
+    added = np.rad2deg(edited(motion, source, view="orbit").rotation - motion.rotation)
+    np.testing.assert_allclose(added, path.rotation_deg, atol=1e-3)
+    both = np.rad2deg(edited(motion, source, view="orbit", roll="0:4").rotation - motion.rotation)
+    np.testing.assert_allclose(both - added, np.broadcast_to([0, 0, 4], (40, 3)), atol=1e-3)
+    assert named_view(Settings(), timing) is None
+    np.testing.assert_array_equal(edited(motion, source, view="dolly").rotation, edited(motion, source).rotation)
+
+
+def test_parity_shows_timed_keyframes_and_named_views_as_views():
+    still = np.zeros((50, 3), np.float32)
+    motion, source = Motion(still, still, still), Motion(still[:1], still[:1], still[:1])
+    timing = VideoTiming(50, 25)
+    turned = OFFICIAL.edit(motion, source, Settings(yaw="0:0,1:20", view="nod", roll="3"), timing)
+    assert np.array_equal(turned.rotation, still)
+    view = view_of(turned)
+    assert view[25, 1] == view[40, 1] == 20
+    np.testing.assert_allclose(view[:, 0], named_view(Settings(view="nod"), timing).rotation_deg[:, 0], atol=1e-5)
+    np.testing.assert_array_equal(view[:, 2], 3)
+    assert view_of(OFFICIAL.edit(motion, source, Settings(view="dolly"), timing)) is None
 
 
 def test_interpolation_agrees_with_scipy_inside():

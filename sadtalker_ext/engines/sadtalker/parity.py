@@ -14,6 +14,8 @@ import numpy as np
 
 from sadtalker_ext.engines.motion_editing import (
     head_angle_keyframes,
+    keyframe_path,
+    named_view,
     resample,
     scale_expression,
     scale_head_motion,
@@ -23,9 +25,9 @@ from sadtalker_ext.engines.sadtalker.coefficients import official_free_view
 from sadtalker_ext.geometry.motion import Motion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from sadtalker_ext.arrays import Float32Array
+    from sadtalker_ext.arrays import Float32Array, Float64Array
     from sadtalker_ext.engines.protocol import MotionReference, MotionStyle, VideoTiming
     from sadtalker_ext.settings import Settings
 
@@ -69,7 +71,7 @@ class OfficialMotionEditor:
         """Return the predicted motion (T, 25 Hz) as the settings ask, one row per frame of the video."""
         scaled = scale_expression(motion, np.zeros((1, len(self._columns)), np.float32), self._columns, settings)
         resampled = resample(scale_head_motion(scaled, source, settings), timing)
-        return fix_view(resampled, head_angle_keyframes(settings))
+        return fix_view(resampled, official_view(settings, timing))
 
     def reads_frames(self, use: str) -> bool:
         """Whether the engine must read each frame of the reference: always."""
@@ -80,14 +82,28 @@ class OfficialMotionEditor:
         return CopiedReference(motion) if use == "all" else OfficialReference(use, motion)
 
 
-def fix_view(motion: Motion, keyframes_deg: Mapping[int, Sequence[float]]) -> Motion:
-    """Return ``motion`` with the rendered view fixed at keyframes in degrees, by column of Motion.rotation."""
-    if not keyframes_deg:
+def official_view(settings: Settings, timing: VideoTiming) -> Float64Array:
+    """Return pitch, yaw and roll (T, 3) in degrees of the rendered view; a column of NaN keeps the predicted angle.
+
+    Keyframes without times move at constant speed, as in the official code. Camera paths, which it does not have, are
+    views as well.
+    """
+    path, view = named_view(settings, timing), np.full((timing.frames, 3), np.nan)
+    timed_deg = keyframe_path(settings, timing) + (0.0 if path is None else path.rotation_deg)
+    for column, keyframes in head_angle_keyframes(settings).items():
+        timed = keyframes.times_s is not None
+        view[:, column] = 0.0 if timed else official_free_view(keyframes.angles_deg, timing.frames)
+    for column in range(3):
+        if timed_deg[:, column].any():
+            view[:, column] = np.nan_to_num(view[:, column]) + timed_deg[:, column]
+    return view
+
+
+def fix_view(motion: Motion, view_deg: Float64Array) -> Motion:
+    """Return ``motion`` with the rendered view (T, 3) in degrees, columns of :func:`official_view`."""
+    if np.isnan(view_deg).all():
         return motion
-    view = np.full((len(motion), 3), np.nan, np.float32)
-    for column, angles in keyframes_deg.items():
-        view[:, column] = official_free_view(angles, len(motion))
-    return ViewedMotion(motion.expression, motion.rotation, motion.translation, view)
+    return ViewedMotion(motion.expression, motion.rotation, motion.translation, view_deg.astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ MOUTH_CLOSING_S: Final = 0.24
 PIXEL_CENTRE: Final = (0.5, 0.5, 0.0)
 """Landmarks have integers at pixel corners, the renderer at pixel centres."""
 
+VIEW_LIMITS_DEG: Final = (20.0, 30.0, 20.0)
+"""Largest pitch, yaw and roll of the renderer's free view."""
+
 KEPT_RENDERERS: Final = 2
 """Portraits that stay prepared for rendering while the engine is open."""
 
@@ -55,8 +58,9 @@ class StarterEngine:
         self._current: PortraitRenderer | None = None
         self.editor: MotionEditor = StandardMotionEditor(SCALED_COLUMNS)
         self.spec = EngineSpec(
-            name=NAME, label=LABEL, frame_size_px=None, pose_styles=self._pose_cvae.config.styles
-        )
+            name=NAME, label=LABEL, frame_size_px=None, pose_styles=self._pose_cvae.config.styles,
+            view_limits_deg=VIEW_LIMITS_DEG,
+        )  # fmt: skip
 
     def read_face(self, portrait: Portrait) -> Motion:
         """Prepare the portrait and return zero motion: the motion of this engine is relative to the picture."""
@@ -119,6 +123,8 @@ class StarterEngine:
     def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
         """Yield frames at the size of the portrait; several threads compute a few frames ahead."""
         renderer = self._renderer(portrait)
+        if _needs_free_view(motion):
+            renderer = renderer.free_view()
         expression = _keep_eye_contact(motion, source)
         threads = self.runtime.cpu_threads()
         pending: deque[Future[Frame]] = deque()
@@ -175,6 +181,13 @@ def _keep_eye_contact(motion: Motion, source: Motion) -> Float32Array:
     columns = [SHAPE_INDEX["gaze_x"], SHAPE_INDEX["gaze_y"]]
     expression[:, columns] += eye_contact(motion.rotation - source.rotation[:1]).astype(np.float32)
     return expression
+
+
+def _needs_free_view(motion: Motion) -> bool:
+    """Whether the head turns further than the renderer for ordinary head motion goes."""
+    from sadtalker_ext.puppet.head import ROTATION_LIMITS_RAD
+
+    return bool((np.abs(motion.rotation) > np.array(ROTATION_LIMITS_RAD)).any())
 
 
 def speaking_envelope(prosody: Prosody) -> Float32Array:
