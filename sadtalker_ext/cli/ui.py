@@ -24,6 +24,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "-o", "--output", type=Path, default=OUTPUT_FOLDER,
         help=f"output folder of the videos (default: {OUTPUT_FOLDER})",
     )  # fmt: skip
+    parser.add_argument(
+        "--share", action="store_true",
+        help="also make the page available on the Internet under a temporary address, through Gradio's relay",
+    )  # fmt: skip
     parser.add_argument("--open", action="store_true", help="open the web UI in the browser")
     add_runtime(parser)
     parser.set_defaults(run=run)
@@ -35,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from sadtalker_ext.pipeline.job_queue import JobQueue
 
     page_options = standalone.PageOptions(
-        options.host, options.port, options.output, options.open, tuple(options.allow_host)
+        options.host, options.port, options.output, options.open, tuple(options.allow_host), options.share
     )
     standalone.serve(JobQueue(StandaloneHost(read_runtime(options))), page_options)
     return 0

@@ -15,7 +15,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 Scope = MutableMapping[str, Any]
@@ -130,6 +130,10 @@ class RequestGuard:
 
     def __init__(self, app: App, allowed: AllowedHosts) -> None:
         self._app, self._allowed = app, allowed
+
+    def allow_host(self, name: str) -> None:
+        """Accept a further host name from now on; see ``names`` of :class:`AllowedHosts`."""
+        self._allowed = replace(self._allowed, names=(*self._allowed.names, name))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, WebSocket or lifespan."""

@@ -21,7 +21,7 @@ POLL_INTERVAL_S: Final = 0.01
 class PageServer:
     """Serves an ASGI application until :meth:`close`; the constructor returns once it accepts requests.
 
-    address: URL of the server on this machine.
+    address: URL of the server on this machine. port: number of its port.
 
     Raises EngineError if the server cannot start.
     """
@@ -30,7 +30,8 @@ class PageServer:
         import uvicorn
 
         self._socket = bind_socket(host, port)
-        self.address = local_url(host, self._socket.getsockname()[1])
+        self.port: int = self._socket.getsockname()[1]
+        self.address = local_url(host, self.port)
         self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="sadtalker-page", daemon=True

@@ -15,18 +15,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sadtalker_ext.errors import MediaError, SadTalkerError
+from sadtalker_ext.errors import EngineError, MediaError, SadTalkerError
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.system.request_guard import AllowedHosts, RequestGuard, is_loopback
 from sadtalker_ext.webui.page_assets import page_script, page_style
 from sadtalker_ext.webui.page_server import PageServer
+from sadtalker_ext.webui.share_link import LIFETIME, host_name, open_share_link
 from sadtalker_ext.webui.uploads import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sadtalker_ext.pipeline.job_queue import JobQueue
-    from sadtalker_ext.system.request_guard import App
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class PageOptions:
     host, port: address to listen on. output: folder of the videos.
     open_browser: whether to open the page in a browser.
     allow_hosts: further host names, as ``names`` of :class:`~sadtalker_ext.system.request_guard.AllowedHosts`.
+    share: whether to make the page available to everyone who knows a temporary public address.
     """
 
     host: str
@@ -48,6 +49,12 @@ class PageOptions:
     output: Path
     open_browser: bool = False
     allow_hosts: tuple[str, ...] = ()
+    share: bool = False
+
+    @property
+    def local(self) -> bool:
+        """Whether only users of this machine see the page."""
+        return is_loopback(self.host) and not self.share
 
 
 def build_page(queue: JobQueue, options: PageOptions) -> Any:  # noqa: ANN401 - Gradio's Blocks
@@ -62,11 +69,11 @@ def build_page(queue: JobQueue, options: PageOptions) -> Any:  # noqa: ANN401 - 
     from sadtalker_ext.weights.files import search_folders
 
     output = options.output.resolve()
-    context = PageContext(queue, lambda: output, search_folders, local=is_loopback(options.host))
+    context = PageContext(queue, lambda: output, search_folders, local=options.local)
     theme = gr.themes.Default(font=list(FONTS), font_mono=["ui-monospace", "Consolas", "monospace"])
     with gr.Blocks(theme=theme, title="SadTalker", css=page_style(), analytics_enabled=False) as page:
         with gr.Column(elem_id="tab_sadtalker"):
-            gr.HTML("<h1>SadTalker</h1><p>Make a talking video from one portrait and a voice.</p>")
+            gr.HTML("<h1>SadTalker</h1><p>A talking video from one portrait and a voice</p>", elem_id="sadtalker_title")
             build_tab(context)
         page.load(None, None, None, **js_argument(f"() => {{ {page_script()} }}"))
     return page
@@ -84,7 +91,7 @@ def use_own_upload_folder() -> None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-def page_app(page: Any, options: PageOptions) -> App:  # noqa: ANN401 - Gradio's Blocks
+def page_app(page: Any, options: PageOptions) -> RequestGuard:  # noqa: ANN401 - Gradio's Blocks
     """Return the page as an ASGI application that answers only its own origin under the names of this server."""
     import gradio as gr
     from fastapi import FastAPI
@@ -115,10 +122,24 @@ def _validate_inputs(validate: Callable[..., None], function: Any, inputs: Any) 
 
 def launch(page: Any, options: PageOptions) -> PageServer:  # noqa: ANN401 - Gradio's Blocks
     """Start to serve the page in the background."""
-    server = PageServer(page_app(page, options), options.host, options.port)
+    app = page_app(page, options)
+    server = PageServer(app, options.host, options.port)
+    if options.share:
+        _share(server, app)
     if options.open_browser:
         webbrowser.open(server.address)
     return server
+
+
+def _share(server: PageServer, app: RequestGuard) -> None:
+    """Open a public address for the server, and write it to stderr."""
+    try:
+        address = open_share_link(server.port)
+    except EngineError:
+        server.close()
+        raise
+    app.allow_host(host_name(address))
+    sys.stderr.write(f"Everyone who knows this address can use the page for up to {LIFETIME}: {address}\n")
 
 
 def serve(queue: JobQueue, options: PageOptions) -> str:
