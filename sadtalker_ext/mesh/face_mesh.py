@@ -1,0 +1,162 @@
+"""The mesh of a portrait: vertices, triangles, texture and morph targets, built once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sadtalker_ext.mesh.atlas import pack_tiles, portrait_tile
+from sadtalker_ext.mesh.eyes import eyeball_part, eyes_of, fit_ball, lid_displacements, socket_part
+from sadtalker_ext.mesh.head_shell import attach_shell, middles_of_shell, shell_part, shrink
+from sadtalker_ext.mesh.mouth_parts import row_parts, sack_part
+from sadtalker_ext.mesh.parts import Part, Tile
+from sadtalker_ext.mesh.skin import below_mouth, build_relief, skin_points, with_depth
+from sadtalker_ext.mesh.targets import TARGET_NAMES, skin_displacements
+from sadtalker_ext.mesh.topology import skin_triangles
+from sadtalker_ext.puppet.backdrop import person_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sadtalker_ext.arrays import Float32Array, Float64Array, Image
+    from sadtalker_ext.puppet.rig import Rig
+
+FACE_HEIGHT_M: Final = 0.18
+"""Height of the mesh's face from the forehead to the chin in metres: that of an average adult."""
+
+
+@dataclass(frozen=True)
+class FaceMesh:
+    """A face in metres: x to the viewer's right, y up, z towards the viewer, the origin where the head turns.
+
+    positions, normals: (N, 3). uv: (N, 2) in the texture, the origin at its upper left corner. triangles: (M, 3),
+    counterclockwise as the viewer sees them. texture: (H, W, 3) RGB. targets: displacement (K, N, 3) at weight 1.
+    target_normals: (K, N, 3), what a target at weight 1 adds to the normals. names: of the targets. parts: name and
+    range of vertices of each part.
+    """
+
+    positions: Float32Array
+    normals: Float32Array
+    uv: Float32Array
+    triangles: NDArray[np.int64]
+    texture: Image
+    targets: Float32Array
+    target_normals: Float32Array
+    names: tuple[str, ...]
+    parts: dict[str, slice]
+
+    def morphed(self, weights: Float32Array) -> Float64Array:
+        """Return the positions (N, 3) at the weights (K,) of the targets."""
+        moved: Float64Array = self.positions + np.einsum("k,knc->nc", weights.astype(np.float64), self.targets)
+        return moved
+
+
+def build_face_mesh(rig: Rig, mesh: Float32Array, person: Float32Array | None) -> FaceMesh:
+    """Return the mesh of a rig; mesh: (478, 3) landmarks as the rig has them, person: (H, W) segmentation or None."""
+    parts, tiles = _build_parts(rig, mesh, person)
+    texture, tile_uv = pack_tiles(tiles)
+    uv = np.concatenate([tile_uv(part.tile, part.texels) for part in parts])
+    return _assemble(parts, uv, texture, rig)
+
+
+def _build_parts(rig: Rig, mesh: Float32Array, person: Float32Array | None) -> tuple[list[Part], dict[str, Tile]]:
+    face = rig.face
+    points = skin_points(mesh, face)
+    relief = build_relief(points, face.height_px)
+    targets = with_depth(skin_displacements(rig, points[:, :2], below_mouth(points, face)), points, face, relief)
+    eyes = eyes_of(face.left_eye, face.right_eye)
+    balls = {side: fit_ball(frame, points, contour, face.height_px) for side, frame, contour in eyes}
+    for side, frame, contour in eyes:
+        targets[f"blink_{side}"] = lid_displacements(frame, balls[side], points, contour)
+    skin = Part("skin", points, skin_triangles(), "portrait", points[:, :2], targets)
+    parts: list[Part] = []
+    tiles: dict[str, Tile] = {}
+    for side, frame, _ in eyes:
+        part, tiles[f"eye_{side}"] = eyeball_part(frame, balls[side], side, rig.picture)
+        parts += [part, socket_part(frame, balls[side], skin, side)]
+    mask = None if person is None else shrink(person_mask(person, mesh, face.height_px), face.height_px)
+    shell = shell_part(rig, points, mask)
+    for part, tile in (sack_part(rig, skin, relief), *row_parts(rig, points, relief)):
+        parts.append(part)
+        tiles[part.tile] = tile
+    parts = [skin, attach_shell(shell, skin), *parts]
+    whole = np.concatenate([skin.points[:, :2], shell.texels])
+    tiles["portrait"] = portrait_tile(rig.picture, whole, mask)
+    return [_in_tile(part, tiles) for part in parts], tiles
+
+
+def _in_tile(part: Part, tiles: dict[str, Tile]) -> Part:
+    """Return the part with texels of its tile; those of the portrait are points of the picture until here."""
+    if part.tile != "portrait":
+        return part
+    texels = tiles["portrait"].texels(part.texels)
+    return Part(part.name, part.points, part.triangles, part.tile, texels, part.targets)
+
+
+def _assemble(parts: Sequence[Part], uv: Float32Array, texture: Image, rig: Rig) -> FaceMesh:
+    """Return one mesh of all parts, in metres."""
+    starts = np.cumsum([0, *(len(part.points) for part in parts)])
+    points = np.concatenate([part.points for part in parts])
+    triangles = np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=False)])[:, ::-1]
+    targets = np.zeros((len(TARGET_NAMES), len(points), 3))
+    for part, start in zip(parts, starts, strict=False):
+        for name, moved in part.targets.items():
+            targets[TARGET_NAMES.index(name), start : start + len(moved)] = moved
+    metre = FACE_HEIGHT_M / rig.face.height_px * np.array([1.0, -1.0, -1.0])
+    positions, targets = (points - _origin(rig)) * metre, targets * metre
+    parts_at = {part.name: slice(int(a), int(b)) for part, a, b in zip(parts, starts, starts[1:], strict=False)}
+    shading = _Shading(triangles, _welded(positions), middles_of_shell(parts_at["head"].start))
+    normals = shading.normals(positions)
+    turned = np.stack([shading.normals(positions + moved) for moved in targets])
+    return FaceMesh(
+        positions=positions.astype(np.float32), normals=normals.astype(np.float32), uv=uv, triangles=triangles,
+        texture=texture, targets=targets.astype(np.float32), target_normals=(turned - normals).astype(np.float32),
+        names=TARGET_NAMES, parts=parts_at,
+    )  # fmt: skip
+
+
+def _origin(rig: Rig) -> Float64Array:
+    """Return the point (3,) in pixels about which the head turns."""
+    return np.asarray(rig.head.pivot, np.float64)
+
+
+def _welded(positions: Float64Array) -> NDArray[np.int64]:
+    """Return the first vertex with the same position for each vertex (N,)."""
+    _, first, inverse = np.unique(positions, axis=0, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse.ravel()], np.int64)
+
+
+@dataclass(frozen=True)
+class _Shading:
+    """What the normals need besides the positions.
+
+    seam: (N,) vertex whose normal each vertex shares, so that parts join without an edge. middles: vertices on the
+    middle of an edge, and both ends of the edge, (M, 3).
+    """
+
+    triangles: NDArray[np.int64]
+    seam: NDArray[np.int64]
+    middles: NDArray[np.int64]
+
+    def normals(self, positions: Float64Array) -> Float64Array:
+        """Return unit normals (N, 3): the mean of the triangles around a vertex, weighted by area."""
+        a, b, c = (positions[self.triangles[:, corner]] for corner in range(3))
+        faces = np.cross(b - a, c - a)
+        shared = self.seam[self.triangles].ravel()
+        count = len(positions)
+        sums = [np.bincount(shared, np.repeat(faces[:, axis], 3), minlength=count) for axis in range(3)]
+        normals = _unit(np.stack(sums, axis=1).astype(np.float64)[self.seam])
+        middle, first, second = self.middles.T
+        normals[middle] = _unit(normals[first] + normals[second])
+        return normals
+
+
+def _unit(vectors: Float64Array) -> Float64Array:
+    """Return vectors (N, 3) of length 1; those of length 0 point to the viewer."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Float64Array = np.where(length > 0.0, vectors / np.maximum(length, 1e-30), np.array([0.0, 0.0, 1.0]))
+    return unit

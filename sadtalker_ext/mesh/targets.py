@@ -1,0 +1,82 @@
+"""Morph targets of the face mesh and their weights.
+
+The targets have the names of the shapes of the expression basis, apart from ``lip_tuck``, which other targets express.
+Displacements are linear in the weights of :func:`target_weights`; these are not linear in the coefficients, because
+``lips_closed`` closes the mouth whatever else opens it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from sadtalker_ext.puppet.basis import MOUTH_COLUMNS, SHAPE_INDEX
+from sadtalker_ext.puppet.expression_fields import (
+    FIELD_NAMES,
+    JAW_DROP,
+    LIP_DROP,
+    LIP_RAISE,
+    clamp_expression,
+    field_weights,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sadtalker_ext.arrays import Float32Array, Float64Array
+    from sadtalker_ext.puppet.rig import Rig
+
+
+class FieldTarget(NamedTuple):
+    """A morph target that is a displacement field of the skin: its name, the field, and the field's weight at 1."""
+
+    name: str
+    field: str
+    scale: float
+
+
+FIELD_TARGETS: Final = (
+    FieldTarget("jaw_open", "jaw", JAW_DROP),
+    FieldTarget("lower_lip_drop", "part_lower", LIP_DROP),
+    FieldTarget("upper_lip_raise", "part_upper", LIP_RAISE),
+    FieldTarget("lips_closed", "close_opened", JAW_DROP),
+    FieldTarget("mouth_neutral", "close_source", 1.0),
+    FieldTarget("pucker", "pucker", 1.0),
+    FieldTarget("spread", "spread", 1.0),
+    FieldTarget("smile", "smile", 1.0),
+    FieldTarget("brows_up", "brows_up", 1.0),
+    FieldTarget("brows_down", "brows_down", 1.0),
+)
+EYE_TARGETS: Final = ("blink_left", "blink_right", "gaze_x", "gaze_y")
+TARGET_NAMES: Final = (*(target.name for target in FIELD_TARGETS), *EYE_TARGETS)
+"""Names of all targets in the order of their weights."""
+
+
+def target_weights(rig: Rig, expression: Float32Array) -> Float32Array:
+    """Return the weights (T, K) of the targets for coefficients (T, E) of the expression basis."""
+    limited = clamp_expression(np.asarray(expression, np.float64))
+    if rig.mouth_covered:
+        limited[:, list(MOUTH_COLUMNS)] = 0.0
+    mouth = rig.face.mouth
+    lower_lip = mouth.lower_thickness_px / rig.face.height_px
+    fields = field_weights(limited, rig.mouth.gap, lower_lip, mouth.excess_width)
+    columns = [fields[:, FIELD_NAMES.index(target.field)] / target.scale for target in FIELD_TARGETS]
+    columns += [limited[:, SHAPE_INDEX[name]] for name in EYE_TARGETS]
+    weights: Float32Array = np.stack(columns, axis=1).astype(np.float32)
+    return weights
+
+
+def skin_displacements(rig: Rig, points: Float64Array, below: NDArray[np.bool_]) -> dict[str, Float64Array]:
+    """Return the displacement (N, 2) in pixels at weight 1 of each target that moves the skin.
+
+    points: (N, 2) pixels. below: (N,) whether a point belongs to the skin below the mouth. The fields are read from the
+    rig, as the renderer of the portrait does, so that both move alike.
+    """
+    at = points[:, None].astype(np.float32)
+    moved = {}
+    for target in FIELD_TARGETS:
+        upper, lower = rig.fields[FIELD_NAMES.index(target.field)].astype(np.float32)
+        layers = [rig.face_grid.sample(np.ascontiguousarray(layer), at)[:, 0] for layer in (upper, lower)]
+        moved[target.name] = target.scale * np.where(below[:, None], layers[1], layers[0]).astype(np.float64)
+    return moved

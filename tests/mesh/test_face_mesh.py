@@ -1,0 +1,125 @@
+"""The mesh against the renderer's own landmarks; what must be closed is closed; nothing shows through the skin."""
+
+import cv2
+import numpy as np
+import pytest
+from puppet_portraits import STILL, shape
+
+from sadtalker_ext.mesh.face_mesh import FACE_HEIGHT_M
+from sadtalker_ext.mesh.skin import below_mouth, skin_points
+from sadtalker_ext.mesh.targets import TARGET_NAMES, target_weights
+from sadtalker_ext.mesh.topology import EYE_CONTOURS, LOWER_EDGE, SKIN_VERTICES, UPPER_EDGE
+
+EXPRESSIONS = {
+    "rest": {},
+    "open": {"jaw_open": 1.0},
+    "rounded": {"jaw_open": 0.3, "pucker": 1.0},
+    "broad": {"spread": 1.0, "smile": 1.0},
+    "bared": {"jaw_open": 0.6, "spread": 0.6, "lower_lip_drop": 1.0, "upper_lip_raise": 1.0},
+    "pressed": {"lips_closed": 1.0, "jaw_open": 0.5},
+    "tucked": {"lip_tuck": 1.0, "jaw_open": 0.2},
+    "neutral": {"mouth_neutral": 1.0, "brows_up": 1.0},
+    "frown": {"smile": -0.5, "brows_down": 1.0},
+}
+VIEWS = ((0, 0), (0, 30), (0, -30), (20, 0), (-20, 0))
+
+
+def weights_for(renderer, **coefficients):
+    return target_weights(renderer.rig, shape(**coefficients)[None])[0]
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_skin_moves_as_the_renderer_moves_it(renderer, landmarks, face_mesh, name):
+    rig = renderer.rig
+    at_rest = skin_points(landmarks, rig.face)
+    moved = renderer.place_points(
+        at_rest[:, :2].astype(np.float32), below_mouth(at_rest, rig.face), (shape(**EXPRESSIONS[name]), STILL, STILL)
+    )
+    positions = face_mesh.morphed(weights_for(renderer, **EXPRESSIONS[name]))[:SKIN_VERTICES]
+    pixels = positions / FACE_HEIGHT_M * rig.face.height_px
+    found = rig.head.pivot[:2] + pixels[:, :2] * [1.0, -1.0]
+    assert np.abs(found - moved).max() / rig.face.height_px < 1e-4
+
+
+def openings(points, size):
+    """Pixels (H, W) within two pixels of the cut between the lips and of the eyes."""
+    inside = np.zeros((size, size), np.uint8)
+    eyes = [(*contour[:9], *contour[9:][::-1]) for contour in EYE_CONTOURS]
+    for border in ((*UPPER_EDGE, *LOWER_EDGE[::-1]), *eyes):
+        cv2.fillPoly(inside, [np.rint(points[list(border), :2]).astype(np.int32)], 1)
+    return cv2.dilate(inside, np.ones((5, 5), np.uint8)) > 0
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_nothing_shows_through_the_skin_and_there_are_no_holes(renderer, draw, name):
+    weights = weights_for(renderer, **EXPRESSIONS[name])
+    for view in VIEWS if name in ("rest", "bared") else VIEWS[:2]:
+        shown, names, points = draw(weights, *view)
+        interior = shown >= names.index("eye_left")
+        assert (interior & ~openings(points, len(shown))).sum() <= 2, view
+        empty = (shown < 0).astype(np.uint8)
+        _, labels = cv2.connectedComponents(empty, connectivity=4)
+        assert ((labels != labels[0, 0]) & (empty > 0)).sum() == 0, view
+
+
+@pytest.mark.parametrize("view", VIEWS[:3])
+def test_closed_eyes_show_no_eyeball(renderer, draw, view):
+    shown, names, _ = draw(weights_for(renderer, blink_left=1.0, blink_right=1.0), *view)
+    assert np.isin(shown, [names.index("eye_left"), names.index("eye_right")]).sum() <= 2
+
+
+def test_blinks_are_those_of_the_named_eye(renderer, draw):
+    shown, names, _ = draw(weights_for(renderer, blink_left=1.0))
+    assert (shown == names.index("eye_left")).sum() == 0
+    assert (shown == names.index("eye_right")).sum() > 20
+
+
+def test_open_mouth_shows_teeth_and_cavity(renderer, draw):
+    shown, names, _ = draw(weights_for(renderer, jaw_open=0.6, upper_lip_raise=0.5))
+    seen = {names[index] for index in np.unique(shown[shown >= 0])}
+    assert {"mouth", "teeth_upper", "tongue"} <= seen
+
+
+def test_gaze_moves_the_iris_to_the_right_of_the_viewer(renderer, face_mesh):
+    eye = face_mesh.parts["eye_left"]
+    moved = face_mesh.targets[TARGET_NAMES.index("gaze_x"), eye]
+    assert moved[:, 0].max() == pytest.approx(0.26 * renderer.rig.face.left_eye.half_px * FACE_HEIGHT_M
+                                              / renderer.rig.face.height_px, rel=0.05)  # fmt: skip
+    assert np.abs(moved[:, 1]).max() < 0.2 * moved[:, 0].max()
+
+
+def test_normals_have_length_one_and_face_the_viewer(face_mesh):
+    assert np.allclose(np.linalg.norm(face_mesh.normals, axis=1), 1.0, atol=1e-5)
+    assert face_mesh.normals[4, 2] > 0.5  # the tip of the nose
+    a, b, c = (face_mesh.positions[face_mesh.triangles[:732, corner]] for corner in range(3))
+    assert (np.cross(b - a, c - a)[:, 2] > 0.0).mean() > 0.95
+
+
+def test_texture_shows_the_portrait_at_rest(renderer, landmarks, face_mesh):
+    height, width = face_mesh.texture.shape[:2]
+    nose = face_mesh.uv[4] * [width, height] - 0.5
+    at = np.rint(landmarks[4, :2]).astype(int)
+    expected = renderer.rig.picture[at[1], at[0]].astype(int)
+    found = face_mesh.texture[tuple(np.rint(nose).astype(int)[::-1])].astype(int)
+    assert np.abs(found - expected).max() <= 8
+    assert face_mesh.uv.min() >= 0.0
+    assert face_mesh.uv.max() <= 1.0
+
+
+def test_jaw_turns_about_its_hinge(face_mesh):
+    """The chin moves down and back, the upper lip stays."""
+    moved = face_mesh.targets[TARGET_NAMES.index("jaw_open")]
+    assert moved[152, 1] < -0.15 * FACE_HEIGHT_M
+    assert moved[152, 2] < -0.03 * FACE_HEIGHT_M
+    assert np.abs(moved[0]).max() < 0.03 * FACE_HEIGHT_M
+
+
+def test_covered_mouth_does_not_move(landmarks):
+    from puppet_portraits import picture_of
+
+    from sadtalker_ext.puppet.renderer import PortraitRenderer
+
+    covered = PortraitRenderer(picture_of("astronaut"), landmarks, mouth_covered=True)
+    weights = target_weights(covered.rig, shape(jaw_open=1.0, blink_left=1.0)[None])[0]
+    moving = {name for name, weight in zip(TARGET_NAMES, weights, strict=True) if weight != 0.0}
+    assert moving == {"blink_left"}

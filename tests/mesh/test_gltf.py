@@ -1,0 +1,181 @@
+"""The GLB file, read back by pygltflib, and checked by Khronos' validator where it is installed."""
+
+import io
+import json
+import os
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pygltflib
+import pytest
+from PIL import Image
+from puppet_portraits import shape
+from scipy.spatial.transform import Rotation
+
+from sadtalker_ext.geometry.motion import Motion
+from sadtalker_ext.mesh.animation import animate_mesh, head_quaternions
+from sadtalker_ext.mesh.face_mesh import FACE_HEIGHT_M
+from sadtalker_ext.mesh.gltf import UNLIT, write_glb
+from sadtalker_ext.mesh.skin import below_mouth, skin_points
+from sadtalker_ext.mesh.topology import SKIN_VERTICES
+from sadtalker_ext.metrics.sync import mouth_opening
+from sadtalker_ext.puppet.head import rotation_matrix
+
+FRAMES = 30
+DTYPES = {5126: "<f4", 5123: "<u2", 5125: "<u4"}
+WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+TO_PICTURE = np.diag([1.0, -1.0, -1.0])
+
+
+@pytest.fixture(scope="module")
+def motion():
+    rng = np.random.default_rng(5)
+    at = np.linspace(0.0, 4.0 * np.pi, FRAMES)
+    rows = [
+        shape(jaw_open=0.4 * (1 - np.cos(a)), lips_closed=max(np.sin(2 * a), 0.0), pucker=rng.uniform(0, 0.6),
+              lower_lip_drop=rng.uniform(0, 0.3), lip_tuck=rng.uniform(0, 0.4), brows_up=rng.uniform(0, 1),
+              mouth_neutral=1.0)
+        for a in at
+    ]  # fmt: skip
+    turns = 0.3 * np.stack([np.sin(at), np.cos(at), np.sin(2 * at)], axis=1)
+    return Motion(np.array(rows), turns.astype(np.float32), 0.1 * turns[:, ::-1].astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def content(face_mesh, renderer, motion):
+    buffer = io.BytesIO()
+    write_glb(buffer, face_mesh, animate_mesh(renderer.rig, motion, 25.0), {"audio": "voice.wav"})
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def document(content):
+    return pygltflib.GLTF2.load_from_bytes(content)
+
+
+def read(document, index):
+    """The values of an accessor: (N,) or (N, C)."""
+    accessor = document.accessors[index]
+    view = document.bufferViews[accessor.bufferView]
+    width = WIDTHS[accessor.type]
+    values = np.frombuffer(document.binary_blob(), DTYPES[accessor.componentType], accessor.count * width,
+                           view.byteOffset + (accessor.byteOffset or 0))  # fmt: skip
+    return values.reshape(accessor.count, width) if width > 1 else values
+
+
+def animation_of(document):
+    (animation,) = document.animations
+    tracks = {}
+    for channel in animation.channels:
+        sampler = animation.samplers[channel.sampler]
+        assert document.nodes[channel.target.node].name == "Head"
+        tracks[channel.target.path] = read(document, sampler.output)
+        tracks["times"] = read(document, sampler.input)
+    return tracks
+
+
+def posed(document, frame):
+    """Vertices of a frame (N, 3) in metres: morph targets, then the pose of the node."""
+    (primitive,) = document.meshes[0].primitives
+    tracks = animation_of(document)
+    weights = tracks["weights"].reshape(FRAMES, -1)[frame].astype(np.float64)
+    positions = read(document, primitive.attributes.POSITION).astype(np.float64)
+    for weight, target in zip(weights, primitive.targets, strict=True):
+        positions = positions + weight * read(document, target["POSITION"])
+    turn = Rotation.from_quat(tracks["rotation"][frame])
+    return turn.apply(positions) + tracks["translation"][frame]
+
+
+def test_header_and_chunks(content):
+    magic, version, total = struct.unpack_from("<4sII", content)
+    length, kind = struct.unpack_from("<I4s", content, 12)
+    assert (magic, version, total, kind) == (b"glTF", 2, len(content), b"JSON")
+    rest, binary = struct.unpack_from("<I4s", content, 20 + length)
+    assert binary == b"BIN\0"
+    assert 28 + length + rest == len(content)
+    assert json.loads(content[20 : 20 + length])["extensionsUsed"] == [UNLIT]
+
+
+def test_every_frame_is_where_the_renderer_puts_the_landmarks(document, renderer, landmarks, motion):
+    """Morph targets and pose from the file, against the renderer's skin motion and head rotation."""
+    rig = renderer.rig
+    at_rest = skin_points(landmarks, rig.face)
+    below, still = below_mouth(at_rest, rig.face), np.zeros(3, np.float32)
+    metres = FACE_HEIGHT_M / rig.face.height_px
+    for frame in range(0, FRAMES, 3):
+        turn = TO_PICTURE @ rotation_matrix(motion.rotation[frame].astype(np.float64)) @ TO_PICTURE
+        shift = motion.translation[frame] * [1.0, -1.0, 1.0] * FACE_HEIGHT_M
+        unposed = (posed(document, frame)[:SKIN_VERTICES] - shift) @ turn
+        expected = renderer.place_points(
+            at_rest[:, :2].astype(np.float32), below, (motion.expression[frame], still, still)
+        )
+        found = rig.head.pivot[:2] + unposed[:, :2] / metres * [1.0, -1.0]
+        assert np.abs(found - expected).max() / rig.face.height_px < 1e-4
+
+
+def test_lips_open_as_commanded(document, motion):
+    positions = [posed(document, frame) for frame in range(FRAMES)]
+    gaps = [np.linalg.norm(points[14] - points[13]) for points in positions]
+    assert np.corrcoef(gaps, mouth_opening(motion.expression))[0, 1] >= 0.97
+
+
+def test_times_are_the_frames(document):
+    assert np.allclose(animation_of(document)["times"], np.arange(FRAMES) / 25.0)
+
+
+def test_targets_have_names(document):
+    mesh = document.meshes[0]
+    assert mesh.extras["targetNames"][:3] == ["jaw_open", "lower_lip_drop", "upper_lip_raise"]
+    assert len(mesh.extras["targetNames"]) == len(mesh.weights) == len(mesh.primitives[0].targets)
+
+
+def test_texture_is_the_picture(document, face_mesh):
+    image = document.images[0]
+    view = document.bufferViews[image.bufferView]
+    blob = document.binary_blob()[view.byteOffset : view.byteOffset + view.byteLength]
+    with Image.open(io.BytesIO(blob)) as picture:
+        assert picture.format == "JPEG"
+        found = np.asarray(picture, float)
+    assert found.shape == face_mesh.texture.shape
+    assert np.abs(found - face_mesh.texture).mean() < 3.0
+
+
+def test_ranges_are_stated(document):
+    for index, accessor in enumerate(document.accessors):
+        if accessor.min:
+            values = read(document, index)
+            assert np.array_equal(np.atleast_1d(values.min(axis=0)), np.float32(accessor.min))
+            assert np.array_equal(np.atleast_1d(values.max(axis=0)), np.float32(accessor.max))
+
+
+def test_quaternions_turn_as_the_renderer_does():
+    angles = np.random.default_rng(1).uniform(-1.0, 1.0, (40, 3))
+    found = Rotation.from_quat(head_quaternions(angles)).as_matrix()
+    expected = [TO_PICTURE @ rotation_matrix(angle) @ TO_PICTURE for angle in angles]
+    assert np.abs(found - expected).max() < 1e-6
+
+
+def test_neighbouring_quaternions_are_near():
+    turns = np.stack([np.zeros(400), np.linspace(-7.0, 7.0, 400), np.zeros(400)], axis=1)
+    quaternions = head_quaternions(turns)
+    assert ((quaternions[1:] * quaternions[:-1]).sum(axis=1) > 0.99).all()
+
+
+VALIDATE = """
+const validator = require(process.argv[1]);
+const bytes = new Uint8Array(require('fs').readFileSync(0));
+validator.validateBytes(bytes).then((report) => console.log(JSON.stringify(report.issues)));
+"""
+
+
+def test_validator_of_khronos_finds_nothing(content):
+    """Set GLTF_VALIDATOR to the folder of the npm package gltf-validator."""
+    package, node = os.environ.get("GLTF_VALIDATOR", ""), shutil.which("node")
+    if node is None or not Path(package, "package.json").is_file():
+        pytest.skip("node and the package gltf-validator are not here")
+    found = subprocess.run([node, "-e", VALIDATE, package], input=content, capture_output=True, check=True)
+    issues = json.loads(found.stdout)
+    assert (issues["numErrors"], issues["numWarnings"], issues["numHints"]) == (0, 0, 0), issues["messages"]
