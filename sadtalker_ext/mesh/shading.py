@@ -26,10 +26,17 @@ _MARGIN: Final = 1.16
 """Size of the picture relative to the mesh at rest, so that a turning head stays inside."""
 _BACKGROUND: Final = 255.0
 _COLOURS: Final = {
-    "skin": (178.0, 190.0, 206.0), "head": (178.0, 190.0, 206.0), "eye_left": (226.0, 230.0, 236.0),
-    "eye_right": (226.0, 230.0, 236.0), "socket_left": (150.0, 150.0, 160.0), "socket_right": (150.0, 150.0, 160.0), "mouth": (92.0, 78.0, 82.0), "tongue": (150.0, 116.0, 120.0),
-    "teeth_upper": (240.0, 240.0, 238.0), "teeth_lower": (232.0, 232.0, 230.0),
-}  # fmt: skip
+    "skin": (178.0, 190.0, 206.0),
+    "head": (178.0, 190.0, 206.0),
+    "eye_left": (226.0, 230.0, 236.0),
+    "eye_right": (226.0, 230.0, 236.0),
+    "socket_left": (150.0, 150.0, 160.0),
+    "socket_right": (150.0, 150.0, 160.0),
+    "mouth": (92.0, 78.0, 82.0),
+    "tongue": (150.0, 116.0, 120.0),
+    "teeth_upper": (240.0, 240.0, 238.0),
+    "teeth_lower": (232.0, 232.0, 230.0),
+}
 """RGB levels of each part in full light."""
 _ROWS: Final = ("tongue", "teeth")
 """Beginnings of the names of parts that are close to each other and compared pixel by pixel."""
