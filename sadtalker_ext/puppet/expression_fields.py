@@ -51,6 +51,10 @@ WIDE_NARROWS: Final = 1.6
 """What a portrait with a wide mouth adds to that travel, per unit of :attr:`~MouthFrame.excess_width`."""
 JAW_RELAXES_SMILE: Final = 0.35
 """Share of a smile that is lost at jaw_open = 1: the cheeks cannot stretch in both directions."""
+NEUTRAL_NARROWS: Final = 1.8
+NEUTRAL_LOWERS: Final = 1.0
+"""Inward travel of the corners in units of spread = 1, and decrease of the smile, at mouth_neutral = 1, per unit of
+:attr:`~MouthFrame.excess_width`: speakers keep about two thirds of the width of their smile."""
 _NARROWS_FROM: Final = 0.3
 """Value of jaw_open at which the mouth begins to narrow."""
 OVERLAP: Final = 0.004
@@ -82,7 +86,7 @@ def field_weights(
 
     source_gap: lip gap of the source portrait in face heights; mouth_neutral removes it, and lips_closed removes it
     together with the opening by other shapes. lower_lip: thickness of the lower lip in face heights. excess_width: see
-    :attr:`~sadtalker_ext.puppet.face_geometry.MouthFrame.excess_width`.
+    :attr:`~sadtalker_ext.puppet.face_geometry.MouthFrame.excess_width`; mouth_neutral removes a part of it.
     """
     value = {name: expression[:, index] for name, index in SHAPE_INDEX.items()}
     drop = JAW_DROP * value["jaw_open"] + LIP_DROP * value["lower_lip_drop"]
@@ -91,6 +95,8 @@ def field_weights(
     opened = np.maximum(drop + upper - TUCK_LIFT * value["lip_tuck"], 0.0)
     closed = value["lips_closed"]
     wide_open = jaw_is_wide(value["jaw_open"])
+    relaxed = value["mouth_neutral"] * excess_width
+    narrowing = (JAW_NARROWS + WIDE_NARROWS * excess_width) * wide_open + NEUTRAL_NARROWS * relaxed
     overlap = OVERLAP * smooth_ramp(closed, _OVERLAP_FROM, 1.0)
     weights = {
         "jaw": JAW_DROP * value["jaw_open"],
@@ -99,8 +105,8 @@ def field_weights(
         "close_opened": (1.0 - (1.0 - closed) * (1.0 - TUCK_CLOSES * value["lip_tuck"])) * opened + overlap,
         "close_source": 1.0 - (1.0 - closed) * (1.0 - value["mouth_neutral"]) if source_gap > 0.0 else 0.0 * closed,
         "pucker": value["pucker"],
-        "spread": value["spread"] - (JAW_NARROWS + WIDE_NARROWS * excess_width) * wide_open,
-        "smile": value["smile"] * (1.0 - JAW_RELAXES_SMILE * wide_open),
+        "spread": value["spread"] - narrowing,
+        "smile": value["smile"] * (1.0 - JAW_RELAXES_SMILE * wide_open) - NEUTRAL_LOWERS * relaxed,
         "brows_up": value["brows_up"],
         "brows_down": value["brows_down"],
     }

@@ -73,6 +73,8 @@ _CORNER_REACH: Final = Falloff(0.16)
 """Falloff of pucker and spread above and below the mouth line, in face heights."""
 _CORNER_RAMP: Final = Falloff(1.75, power=3)
 """Falloff of pucker and spread along the mouth, in half mouth widths: still large at the corners."""
+CORNER_FOLLOWS: Final = float(_CORNER_RAMP(np.ones(1))[0])
+"""Share of :data:`PUCKER_NARROWS` and :data:`SPREAD_WIDENS` that remains at the mouth corners."""
 _SWELL_REACH: Final = 1.9
 """Falloff width of the thickening lip, in lip thicknesses."""
 _SWELL_ALONG: Final = Falloff(1.1, power=4)

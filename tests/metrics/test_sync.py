@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sadtalker_ext.metrics.sync import best_lag, closure_accuracy, mouth_opening, mouth_width, pearson
+from sadtalker_ext.metrics.sync import (
+    best_lag,
+    closure_accuracy,
+    mouth_opening,
+    mouth_width,
+    pearson,
+    with_opening,
+    with_width,
+)
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
+from sadtalker_ext.puppet.mouth_fields import PUCKER_NARROWS, SPREAD_WIDENS
 
 
 def mouth(**shapes):
@@ -33,6 +42,43 @@ def test_width_follows_spread_and_pucker():
     assert mouth_width(mouth()) == 1.0
     assert mouth_width(mouth(spread=1.0)) > 1.1
     assert mouth_width(mouth(pucker=1.0)) < 0.8
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [{}, {"jaw_open": 0.9}, {"lip_tuck": 1.0}, {"upper_lip_raise": 0.8, "lower_lip_drop": 0.9, "lip_tuck": 0.4}],
+)
+@pytest.mark.parametrize("opening", [0.0, 0.05, 0.3, 0.9])
+def test_mouth_gets_the_opening_that_is_asked_for(opening, shapes):
+    opened = with_opening(mouth(**shapes), np.array([opening]))
+    reachable = mouth_opening(mouth(**{**shapes, "jaw_open": 1.0}))
+    assert mouth_opening(opened) == pytest.approx(np.minimum(opening, reachable), abs=1e-6 if opening else 0.03)
+    assert opened.min() >= 0.0
+    assert opened.max() <= 1.0
+
+
+@pytest.mark.parametrize("excess_width", [0.0, 0.25])
+@pytest.mark.parametrize("width", [0.85, 1.0, 1.09])
+@pytest.mark.parametrize("jaw_open", [0.0, 0.6])
+def test_mouth_gets_the_width_that_is_asked_for(width, jaw_open, excess_width):
+    started = mouth(spread=0.2, pucker=0.1, jaw_open=jaw_open, lip_tuck=0.3)
+    widened = with_width(started, np.array([width]), excess_width)
+    assert mouth_width(widened, excess_width) == pytest.approx(width, abs=1e-6)
+    others = [index for index, name in enumerate(MOUTH_SHAPES) if name not in ("spread", "pucker")]
+    np.testing.assert_array_equal(widened[:, others], started[:, others].astype(np.float32))
+
+
+def test_width_beyond_reach_ends_at_the_limits():
+    widest, narrowest = (with_width(mouth(), np.array([width])) for width in (2.0, 0.2))
+    np.testing.assert_array_equal(widest, mouth(spread=1.0))
+    np.testing.assert_array_equal(narrowest, mouth(pucker=1.0))
+
+
+def test_what_spread_and_pucker_have_in_common_is_kept():
+    equal = with_width(mouth(spread=0.2, pucker=0.4), np.ones(1))
+    spread, pucker = (equal[0, MOUTH_SHAPES.index(name)] for name in ("spread", "pucker"))
+    assert spread == pytest.approx(0.2)
+    assert spread * SPREAD_WIDENS == pytest.approx(pucker * PUCKER_NARROWS)
 
 
 @pytest.mark.parametrize("late_s", [-0.12, -0.04, 0.0, 0.08])

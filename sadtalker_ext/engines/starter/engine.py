@@ -21,9 +21,9 @@ from sadtalker_ext.puppet.imaging import CpuImaging
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array, Frame
-    from sadtalker_ext.audio.prosody import Prosody
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.engines.protocol import MotionEditor
+    from sadtalker_ext.engines.starter.lip_response import LipResponse
     from sadtalker_ext.engines.starter.mesh_motion import MeshFitter
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.puppet.imaging import Imaging
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 MOUTH_CLOSING_S: Final = 0.24
 """Seconds in which a portrait with an open mouth closes its lips before it speaks."""
+
+MOVING: Final = 0.05
+"""Value of ``jaw_open`` or ``lips_closed`` from which the mouth counts as moving."""
 
 PIXEL_CENTRE: Final = (0.5, 0.5, 0.0)
 """Landmarks have integers at pixel corners, the renderer at pixel centres."""
@@ -56,6 +59,7 @@ class StarterEngine:
         self._renderers: RecentValues[tuple[Portrait, PortraitRenderer]] = RecentValues(KEPT_RENDERERS)
         self._fitters: RecentValues[tuple[Portrait, MeshFitter]] = RecentValues(KEPT_RENDERERS)
         self._current: PortraitRenderer | None = None
+        self._response: LipResponse | None = None
         self.editor: MotionEditor = StandardMotionEditor(SCALED_COLUMNS)
         self.spec = EngineSpec(
             name=NAME, label=LABEL, frame_size_px=None, pose_styles=self._pose_cvae.config.styles,
@@ -64,7 +68,10 @@ class StarterEngine:
 
     def read_face(self, portrait: Portrait) -> Motion:
         """Prepare the portrait and return zero motion: the motion of this engine is relative to the picture."""
+        from sadtalker_ext.engines.starter.lip_response import measure_lip_response
+
         self._current = self._renderer(portrait)
+        self._response = measure_lip_response(self._current.rig.face, _pixel_mesh(portrait))
         return self.neutral_motion()
 
     def neutral_motion(self) -> Motion:
@@ -92,6 +99,14 @@ class StarterEngine:
         expression[:, [SHAPE_INDEX["gaze_x"], SHAPE_INDEX["gaze_y"]]] -= eye_contact(motion.rotation).astype(np.float32)
         return motion.replace(expression=expression)
 
+    def rig_motion(self, source: Motion, motion: Motion) -> Motion:
+        """Return ``motion`` relative to the portrait, with the gaze that :meth:`render` adds."""
+        return Motion(
+            _keep_eye_contact(motion, source),
+            motion.rotation - source.rotation[:1],
+            motion.translation - source.translation[:1],
+        )
+
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
         """Predict mouth, eyebrows, eyelids, gaze and head pose for the whole of ``speech``, added to ``source``."""
         from sadtalker_ext.audio.prosody import measure_prosody
@@ -106,15 +121,16 @@ class StarterEngine:
         pose = head_motion(self._pose_cvae, prosody, style.pose_style, pose_rng)
         amount = liveliness(prosody)
         rotation, translation = enliven(*pose, lean_rng, amount)
+        mouth = add_breaths(self._mouth_motion.predict(speech, self._response), prosody)
         tracks: dict[tuple[str, ...], Float32Array] = {
-            MOUTH_SHAPES: add_breaths(self._mouth_motion.predict(speech), prosody),
+            MOUTH_SHAPES: mouth,
             ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),
             ("brows_up",): brow_track(prosody.emphasis, brow_rng)[:, None],
             ("brows_up", "brows_down"): amount * brow_flow(frames, flow_rng),
             ("gaze_x", "gaze_y"): gaze_tracks(np.zeros_like(rotation), gaze_rng, prosody.phrase_starts),
         }
         if self._mouth_is_open():
-            tracks["mouth_neutral",] = speaking_envelope(prosody)[:, None]
+            tracks["mouth_neutral",] = speaking_envelope(mouth)[:, None]
         expression = np.repeat(source.expression[:1], frames, axis=0)
         for names, track in tracks.items():
             expression[:, [SHAPE_INDEX[name] for name in names]] += track
@@ -143,7 +159,7 @@ class StarterEngine:
 
     def close(self) -> None:
         """Forget the prepared portraits."""
-        self._current = None
+        self._current = self._response = None
         self._renderers.clear()
         self._fitters.clear()
 
@@ -154,9 +170,9 @@ class StarterEngine:
         from sadtalker_ext.puppet.renderer import PortraitRenderer
 
         def prepare() -> tuple[Portrait, PortraitRenderer]:
-            mesh = portrait.landmarks.mesh - np.array(PIXEL_CENTRE, np.float32)
+            covered = portrait.mouth_covered
             renderer = PortraitRenderer(
-                portrait.picture, mesh, portrait.person, self._imaging(), mouth_covered=portrait.mouth_covered
+                portrait.picture, _pixel_mesh(portrait), portrait.person, self._imaging(), mouth_covered=covered
             )
             return portrait, renderer
 
@@ -171,6 +187,11 @@ class StarterEngine:
         from sadtalker_ext.puppet.imaging_torch import TorchImaging
 
         return TorchImaging(device)
+
+
+def _pixel_mesh(portrait: Portrait) -> Float32Array:
+    """Return the mesh (478, 3) of a portrait with whole numbers at pixel centres."""
+    return portrait.landmarks.mesh - np.array(PIXEL_CENTRE, np.float32)
 
 
 def _keep_eye_contact(motion: Motion, source: Motion) -> Float32Array:
@@ -190,14 +211,16 @@ def _needs_free_view(motion: Motion) -> bool:
     return bool((np.abs(motion.rotation) > np.array(ROTATION_LIMITS_RAD)).any())
 
 
-def speaking_envelope(prosody: Prosody) -> Float32Array:
-    """Return (T,) values that rise from 0 to 1 just before speech starts and stay 1; all 0 without speech.
+def speaking_envelope(mouth: Float32Array) -> Float32Array:
+    """Return (T,) values that rise from 0 to 1 just before the mouth (T, 8) first moves and stay 1; 0 if it never does.
 
-    If the speech starts at once, the envelope is already rising at the first frame.
+    If it moves at once, the envelope is already rising at the first frame.
     """
-    if len(prosody.phrase_starts) == 0:
-        return np.zeros(len(prosody), np.float32)
-    times_s = np.arange(len(prosody)) / FRAME_RATE_HZ
-    begin_s = float(prosody.phrase_starts[0]) / FRAME_RATE_HZ - MOUTH_CLOSING_S
+    columns = [MOUTH_SHAPES.index(name) for name in ("jaw_open", "lips_closed")]
+    moving = np.flatnonzero(mouth[:, columns].max(axis=1) > MOVING)
+    if len(moving) == 0:
+        return np.zeros(len(mouth), np.float32)
+    times_s = np.arange(len(mouth)) / FRAME_RATE_HZ
+    begin_s = float(moving[0]) / FRAME_RATE_HZ - MOUTH_CLOSING_S
     envelope: Float32Array = smoothstep((times_s - begin_s) / MOUTH_CLOSING_S).astype(np.float32)
     return envelope

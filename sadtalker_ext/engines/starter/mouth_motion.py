@@ -14,19 +14,10 @@ import numpy as np
 from sadtalker_ext.arrays import smoothstep
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.starter.lip_curves import open_lip_curves
+from sadtalker_ext.engines.starter.lip_response import LipResponse
 from sadtalker_ext.engines.starter.speech_motion import SPEECH_SHAPES, gate_closures, open_speech_to_motion
+from sadtalker_ext.metrics.sync import mouth_opening, with_opening, with_width
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
-from sadtalker_ext.puppet.expression_fields import (
-    JAW_DROP,
-    JAW_NARROWS,
-    LIP_DROP,
-    LIP_RAISE,
-    TUCK_CLOSES,
-    TUCK_LIFT,
-    TUCK_RAISE,
-    jaw_is_wide,
-)
-from sadtalker_ext.puppet.mouth_fields import PUCKER_NARROWS, SPREAD_WIDENS
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array
@@ -35,16 +26,10 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.starter.speech_motion import SpeechToMotion
     from sadtalker_ext.models.lip_motion import LipMotionConfig
 
-JAW_OPENING: Final = 0.38
-"""Distance of the inner lips at ``jaw_open`` = 1, in distances of the outer eye corners: 0.30 to 0.43, tracked in
-results of seven portraits."""
-JAW_WIDENS, JAW_WIDENS_UNTIL = 0.15, 0.4
-"""Width gained per ``jaw_open`` up to the second value, relative to the width at rest: opened lips are tracked wider
-(0.04 to 0.10 at the second value in the same portraits), so the corners have to come in for the predicted width."""
 OPENING_GAIN: Final = 1.6
 """Predictions vary less than real lips, because they are means; this restores part of the range."""
 WIDTH_GAIN: Final = 2.0
-"""As above; a tracker also sees only 0.6 of the change of width that spread and pucker command."""
+"""As above; tracked widths of results then vary as much as those of real speakers, by 0.07 of their mean."""
 LEAD_S: Final = 0.04
 """The lips move this much earlier than LipMotion predicts. Its training videos have been encoded several times and are
 out of sync by up to 0.12 s in both directions; viewers tolerate lips that lead better than lips that lag (ITU-R
@@ -68,7 +53,7 @@ LIKELY_CLOSURE: Final = (0.10, 0.20)
 """Values of ``lips_closed`` between which the lips close where LipMotion predicts a small opening."""
 UNLIKELY_CLOSURE: Final = (0.60, 0.90)
 """The same where it predicts a large opening: only a certain closure is believed there."""
-SMALL_OPENING, LARGE_OPENING = -0.75, 0.25
+SMALL_OPENING, LARGE_OPENING = -1.0, 0.0
 """Predicted openings, in standard deviations from the mean, that count as small and as large in this."""
 
 
@@ -79,11 +64,14 @@ class MouthMotion:
     shapes: SpeechToMotion
     lips: LipCurves
 
-    def predict(self, speech: Speech) -> Float32Array:
-        """Return mouth coefficients (T, 8) in the order of MOUTH_SHAPES; row i is the motion at i / 25 s."""
+    def predict(self, speech: Speech, response: LipResponse | None = None) -> Float32Array:
+        """Return mouth coefficients (T, 8) in the order of MOUTH_SHAPES; row i is the motion at i / 25 s.
+
+        response: how the lips of the portrait move, by default those of an average portrait.
+        """
         curves = self.shapes.predict_curves(speech.blocks(), speech.frames)
         track = self.lips.predict(speech.reported_blocks(), speech.frames)
-        return combine(curves, track, self.lips.lip_motion.config)
+        return combine(curves, track, self.lips.lip_motion.config, response or LipResponse())
 
 
 def open_mouth_motion(device: str = "cpu") -> MouthMotion:
@@ -91,33 +79,27 @@ def open_mouth_motion(device: str = "cpu") -> MouthMotion:
     return MouthMotion(open_speech_to_motion(device=device), open_lip_curves(device=device))
 
 
-def combine(curves: Float32Array, track: LipTrack, typical: LipMotionConfig) -> Float32Array:
+def combine(
+    curves: Float32Array, track: LipTrack, typical: LipMotionConfig, response: LipResponse | None = None
+) -> Float32Array:
     """Return mouth coefficients (T, 8) that open and widen the mouth as the track of LipMotion says.
 
     curves: (T, 7) of SpeechToExpression, columns SPEECH_SHAPES. typical: mean and spread of real lips, with which the
-    track is scaled.
+    track is scaled. response: see :meth:`MouthMotion.predict`.
     """
-    mouth = gate_closures(curves)
+    mouth, response = gate_closures(curves), response or LipResponse()
     if len(mouth) == 0:
         return mouth
-    column = {name: mouth[:, index] for index, name in enumerate(MOUTH_SHAPES)}
-    column["lips_closed"][:] = believed_closures(curves[:, SPEECH_SHAPES.index("lips_closed")], track.lips[:, 0])
+    closed = believed_closures(curves[:, SPEECH_SHAPES.index("lips_closed")], track.lips[:, 0])
+    mouth[:, MOUTH_SHAPES.index("lips_closed")] = closed
     lips = advance(track.lips, LEAD_S)
-    opening = (typical.opening_mean + OPENING_GAIN * typical.opening_scale * lips[:, 0]) / JAW_OPENING
-    sounding = sound_gate(track.power) * speech_gate(curves, OPENING_REACH)
-    _open_lips(column, np.maximum(opening, 0.0) * sounding)
-    change = WIDTH_GAIN * typical.width_scale / typical.width_mean * lips[:, 1]
-    change -= width_of_jaw(column["jaw_open"]) - width_of_jaw(np.float32(typical.opening_mean / JAW_OPENING))
-    change *= speech_gate(curves, WIDTH_REACH)
-    column["spread"][:], column["pucker"][:] = shape_width(column["spread"], column["pucker"], change)
-    return mouth
-
-
-def width_of_jaw(jaw_open: Float32Array | np.float32) -> Float32Array:
-    """Return the width that ``jaw_open`` adds, in widths at rest: it widens small openings and narrows large ones."""
-    narrowing = SPREAD_WIDENS * JAW_NARROWS * jaw_is_wide(np.asarray(jaw_open, np.float64))
-    widening = JAW_WIDENS * np.minimum(jaw_open, JAW_WIDENS_UNTIL)
-    return np.asarray(widening - narrowing, np.float32)
+    opening = response.opening_for(typical.opening_mean + OPENING_GAIN * typical.opening_scale * lips[:, 0])
+    mouth = with_opening(mouth, opening * sound_gate(track.power) * speech_gate(curves, OPENING_REACH))
+    relative = 1.0 + WIDTH_GAIN * typical.width_scale / typical.width_mean * lips[:, 1]
+    usual = response.opening_for(np.full(1, typical.opening_mean, np.float32))
+    width = response.width_for(relative, mouth_opening(mouth))
+    change = width - response.width_for(np.ones(1, np.float32), usual)
+    return with_width(mouth, 1.0 + change * speech_gate(curves, WIDTH_REACH), response.excess_width)
 
 
 def advance(curves: Float32Array, lead_s: float) -> Float32Array:
@@ -170,28 +152,3 @@ def believed_closures(closed: Float32Array, opening: Float32Array) -> Float32Arr
     low, high = (a + share * (b - a) for a, b in zip(LIKELY_CLOSURE, UNLIKELY_CLOSURE, strict=True))
     believed: Float32Array = smoothstep((closed - low) / (high - low)).astype(np.float32)
     return believed
-
-
-def shape_width(spread: Float32Array, pucker: Float32Array, change: Float32Array) -> tuple[Float32Array, Float32Array]:
-    """Return ``spread`` and ``pucker`` (T,) with which the width changes by ``change`` (T,), in widths at rest.
-
-    The smaller of both is kept, as what the lips do besides widening and narrowing.
-    """
-    common = np.minimum(SPREAD_WIDENS * spread, PUCKER_NARROWS * pucker)
-    wider = np.clip((common + np.maximum(change, 0.0)) / SPREAD_WIDENS, 0.0, 1.0)
-    narrower = np.clip((common + np.maximum(-change, 0.0)) / PUCKER_NARROWS, 0.0, 1.0)
-    return wider.astype(np.float32), narrower.astype(np.float32)
-
-
-def _open_lips(column: dict[str, Float32Array], opening: Float32Array) -> None:
-    """Set the jaw, and reduce raised and lowered lips if necessary, so that the lips open by ``opening`` (T,).
-
-    opening: distance of the lips without a closure; 1 is the jaw wide open. See metrics.sync.mouth_opening.
-    """
-    tuck = column["lip_tuck"]
-    needed = opening / (1.0 - TUCK_CLOSES * tuck) - (TUCK_RAISE - TUCK_LIFT) / JAW_DROP * tuck
-    by_lips = (LIP_DROP * column["lower_lip_drop"] + LIP_RAISE * column["upper_lip_raise"]) / JAW_DROP
-    kept = np.clip(np.maximum(needed, 0.0) / np.maximum(by_lips, 1e-6), 0.0, 1.0)
-    column["lower_lip_drop"] *= kept
-    column["upper_lip_raise"] *= kept
-    column["jaw_open"][:] = np.clip(needed - kept * by_lips, 0.0, 1.0)

@@ -5,8 +5,13 @@ import pytest
 from test_speech_motion import wave
 
 from sadtalker_ext.engines.starter.lip_curves import LipTrack
+from sadtalker_ext.engines.starter.lip_response import (
+    TRACKED_WIDTH_SHARE,
+    LipResponse,
+    tracked_opening,
+    tracked_widening,
+)
 from sadtalker_ext.engines.starter.mouth_motion import (
-    JAW_OPENING,
     LEAD_S,
     OPENING_GAIN,
     WIDTH_GAIN,
@@ -14,7 +19,6 @@ from sadtalker_ext.engines.starter.mouth_motion import (
     believed_closures,
     combine,
     open_mouth_motion,
-    shape_width,
     sound_gate,
     speech_gate,
 )
@@ -22,7 +26,6 @@ from sadtalker_ext.engines.starter.speech_motion import SPEECH_SHAPES
 from sadtalker_ext.metrics.sync import mouth_opening, mouth_width
 from sadtalker_ext.models.lip_motion import LipMotionConfig
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
-from sadtalker_ext.puppet.mouth_fields import PUCKER_NARROWS, SPREAD_WIDENS
 from sadtalker_ext.training.clips.practice_speech import speech_from_samples
 
 TYPICAL = LipMotionConfig(opening_mean=0.08, opening_scale=0.05, width_mean=0.57, width_scale=0.04)
@@ -43,37 +46,37 @@ def lips(frames, opening=0.0, width=0.0):
 @pytest.mark.parametrize("shape", [{}, {"upper_lip_raise": 0.8, "lower_lip_drop": 0.9}, {"pucker": 0.7}])
 @pytest.mark.parametrize("opening", [-1.0, 0.0, 1.0, 2.0])
 def test_lips_open_as_predicted_whatever_shape_does_it(opening, shape):
-    mouth = combine(curves(40, **shape), lips(40, opening), TYPICAL)
-    expected = max(0.0, 0.08 + OPENING_GAIN * 0.05 * opening) / JAW_OPENING
-    np.testing.assert_allclose(mouth_opening(mouth)[10:30], expected, atol=1e-5)
+    response = LipResponse(jaw_opening=0.33)
+    mouth = combine(curves(40, **shape), lips(40, opening), TYPICAL, response)
+    expected = max(0.0, 0.08 + OPENING_GAIN * 0.05 * opening)
+    seen = tracked_opening(mouth_opening(mouth) * response.jaw_opening)
+    np.testing.assert_allclose(seen[10:30], expected, atol=1e-4)
     assert mouth.min() >= 0.0
     assert mouth.max() <= 1.0
 
 
-@pytest.mark.parametrize("width", [-2.0, 0.0, 1.0])
-def test_mouth_is_as_wide_as_predicted(width):
-    mouth = combine(curves(60, spread=0.2, pucker=0.4), lips(60, 0.0, width), TYPICAL)
-    np.testing.assert_allclose(mouth_width(mouth)[30], 1 + WIDTH_GAIN * 0.04 / 0.57 * width, atol=1e-5)
+def seen_width(mouth, response):
+    """The width that a tracker sees, relative to the mouth at rest."""
+    opened = tracked_opening(mouth_opening(mouth) * response.jaw_opening)
+    return tracked_widening(opened) + TRACKED_WIDTH_SHARE * (mouth_width(mouth, response.excess_width) - 1.0)
 
 
-def test_corners_come_in_as_the_jaw_drops():
-    """An opened mouth is tracked wider, so the corners have to come in to keep the predicted width."""
-    mouth = combine(curves(60), lips(60, np.where(np.arange(60) < 30, -1.0, 2.0)), TYPICAL)
-    width = mouth_width(mouth)
-    assert width[45] < width[15] - 0.02
-
-
-def test_what_spread_and_pucker_have_in_common_is_kept():
-    spread, pucker = (np.full(1, value, np.float32) for value in (0.2, 0.4))
-    wider, narrower = shape_width(spread, pucker, np.zeros(1, np.float32))
-    assert wider * SPREAD_WIDENS == pytest.approx(narrower * PUCKER_NARROWS)
-    assert wider == pytest.approx(0.2)
+@pytest.mark.parametrize("response", [LipResponse(), LipResponse(0.3, 0.25)])
+@pytest.mark.parametrize("width", [-1.2, 0.0, 0.5])
+@pytest.mark.parametrize("opening", [-1.0, 0.0, 2.0])
+def test_mouth_is_seen_as_wide_as_predicted_however_far_it_opens(opening, width, response):
+    closed = {"spread": 0.2, "pucker": 0.4}
+    mouth = combine(curves(60, **closed), lips(60, opening, width), TYPICAL, response)
+    usual = combine(curves(60, **closed), lips(60, 0.0, 0.0), TYPICAL, response)
+    change = seen_width(mouth, response)[30] - seen_width(usual, response)[30]
+    assert change == pytest.approx(WIDTH_GAIN * 0.04 / 0.57 * width, abs=1e-4)
 
 
 def test_tucked_lip_still_opens_as_predicted():
     mouth = combine(curves(40, lip_tuck=1.0), lips(40, 0.5), TYPICAL)
     assert mouth[20, MOUTH_SHAPES.index("lip_tuck")] == 1.0
-    np.testing.assert_allclose(mouth_opening(mouth)[20], (0.08 + OPENING_GAIN * 0.025) / JAW_OPENING, atol=1e-5)
+    expected = LipResponse().opening_for(np.full(1, 0.08 + OPENING_GAIN * 0.025, np.float32))
+    np.testing.assert_allclose(mouth_opening(mouth)[20], expected[0], atol=1e-5)
 
 
 def test_closure_is_complete_where_both_agree_or_one_is_certain():
@@ -91,7 +94,7 @@ def test_mouth_is_closed_and_rests_without_speech():
     mouth = combine(quiet, lips(200, 1.0, 1.0), TYPICAL)
     assert mouth_opening(mouth)[20] > 0.4
     assert mouth_opening(mouth)[55:].max() == 0.0
-    assert mouth_width(mouth)[75:] == pytest.approx(1.0)
+    assert mouth_width(mouth)[75:] == pytest.approx(1.0, abs=1e-6)
     assert speech_gate(curves(5, jaw_open=0.0), 8).max() == 0.0
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from sadtalker_ext.audio.prosody import Prosody
 from sadtalker_ext.audio.speech import open_speech, silence
 from sadtalker_ext.engines.protocol import Engine, MotionStyle
 from sadtalker_ext.engines.session import open_engine
@@ -19,7 +18,7 @@ from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.faces.find import find_faces
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.geometry.portrait import Portrait
-from sadtalker_ext.puppet.basis import SHAPE_INDEX
+from sadtalker_ext.puppet.basis import MOUTH_SHAPES, SHAPE_INDEX
 from sadtalker_ext.runtime import Runtime
 
 
@@ -120,14 +119,15 @@ def test_closing_the_iterator_ends_the_threads(engine, portrait, motion):
 
 
 @pytest.mark.parametrize("start", [0, 3, 60])
-def test_an_open_mouth_closes_just_before_it_speaks(start):
-    tracks = [np.zeros(200, np.float32)] * 4
-    envelope = speaking_envelope(Prosody(*tracks, np.array([start, 120]), np.array([start + 30, 150])))
+@pytest.mark.parametrize("shape", ["jaw_open", "lips_closed"])
+def test_an_open_mouth_closes_just_before_it_moves(start, shape):
+    mouth = np.zeros((200, len(MOUTH_SHAPES)), np.float32)
+    mouth[start : start + 30, MOUTH_SHAPES.index(shape)] = 0.3
+    envelope = speaking_envelope(mouth)
     assert envelope[: max(start - 7, 0)].max(initial=0.0) == 0.0
     assert envelope[start:].min() == pytest.approx(1.0)
     assert np.abs(np.diff(envelope)).max() < 0.3
-    nobody = Prosody(*tracks, np.zeros(0, np.int64), np.zeros(0, np.int64))
-    assert speaking_envelope(nobody).max() == 0.0
+    assert speaking_envelope(np.zeros_like(mouth)).max() == 0.0
 
 
 def test_eyes_stay_on_the_viewer_only_as_far_as_the_head_turns(engine, portrait):
