@@ -1,7 +1,7 @@
 """Depth of a whole head for large rotations: the sides, the hair and the crown curve back behind the face.
 
-A picture shows none of that depth. It is taken from the shape of heads: behind the outline of the face, the head
-reaches back by about as much as the face is wide.
+A picture shows none of that depth. It is taken from the shape of heads: the outline of a head is that of a ball, which
+lies in a plane behind the ears.
 """
 
 from __future__ import annotations
@@ -22,31 +22,34 @@ if TYPE_CHECKING:
 
 
 class _Ring(NamedTuple):
-    """The face oval scaled about its centre and moved back by ``setback`` face heights."""
+    """The face oval scaled about its centre; its depth is ``share`` of the way to that of the head's outline."""
 
     scale: float
-    setback: float
+    share: float
 
 
-_RINGS: Final = (_Ring(1.12, 0.07), _Ring(1.3, 0.22), _Ring(1.6, 0.36), _Ring(2.1, 0.42), _Ring(2.8, 0.42))
-"""Temples and ears, the sides of the hair, and the back of the head. With them the outline of a turned head stays as
-wide as that of a head, which is deeper than wide; the rings for small rotations are flatter."""
+_RINGS: Final = (_Ring(1.12, 0.13), _Ring(1.3, 0.5), _Ring(1.6, 0.85), _Ring(2.1, 1.0), _Ring(2.8, 1.0))
+"""Temples and ears, the sides of the hair, and the outline of the head."""
+_OUTLINE: Final = 0.22
+"""Depth of the outline of a head behind the back of the face, in face heights. With it the outline of a turned head
+stays as wide as that of a head, which is deeper than wide."""
 _NECK_SETBACK: Final = 0.16
-"""Largest setback below the chin, in face heights: the neck is not as deep as the head."""
-_NECK_FROM: Final = 0.0
+_NECK_BACK: Final = 0.04
+"""Largest depth below the chin behind the oval, and behind the back of the face, in face heights: the neck is not as
+deep as the head."""
+_NECK_FROM: Final = -0.05
 _NECK_WHOLE: Final = 0.4
 """Positions below the centre of the oval, in face heights, from which and at which points belong to the neck."""
-_CROWN_SHARE: Final = 0.65
-"""Share of the setback above the forehead, which leans back itself."""
 _CROWN_FROM: Final = 0.1
 _CROWN_WHOLE: Final = 0.45
 """Positions above the centre of the oval, in face heights, from which and at which points belong to the crown."""
-_BEHIND_OVAL: Final = 0.12
-"""Setback in face heights that ends at the back of the oval; only larger ones reach behind it. A turned face shows one
-side of its oval far back already."""
+CROWN_IN_YAW: Final = 0.8
+CROWN_IN_PITCH: Final = 0.45
+"""Share of the way to the outline's depth above the forehead. A yaw turns the whole outline alike. In a nod the hair
+above the forehead, of which the picture shows little, would be stretched or vanish."""
 _BACK_PERCENTILE: Final = 90
 """Percentile of the oval's depth that counts as the back of the face; the largest value may be an outlier."""
-_BEHIND_FACE: Final = 0.36
+_BEHIND_FACE: Final = 0.3
 """How far the surface may lie behind the back of the face, in face heights."""
 _MESH_STEP: Final = 5
 _RING_STEP: Final = 2
@@ -65,15 +68,18 @@ _DIRECTIONS: Final = (
 """Steps in cells in which slopes are limited; between them a slope exceeds the limit by at most 3 %."""
 
 
-def solid_depth(mesh: Float64Array, face: FaceGeometry, grid: Grid) -> Float32Array:
-    """Return the depth (rows, columns) in pixels on the nodes of ``grid`` for the mesh (478, 3) of ``face``."""
+def solid_depth(mesh: Float64Array, face: FaceGeometry, grid: Grid, crown: float) -> Float32Array:
+    """Return the depth (rows, columns) in pixels on the nodes of ``grid`` for the mesh (478, 3) of ``face``.
+
+    crown: how deep the crown is, :data:`CROWN_IN_YAW` or :data:`CROWN_IN_PITCH`.
+    """
     nodes = grid.nodes()
     points = nodes[::_NODE_STEP, ::_NODE_STEP].astype(np.float64)
     oval = mesh[list(topo.FACE_OVAL)]
     centre, unit = oval[:, :2].mean(0), face.height_px
     back = float(np.percentile(oval[:, 2], _BACK_PERCENTILE))
     inside = mesh[np.arange(0, topo.FACE_POINTS, _MESH_STEP)]
-    known = np.concatenate([inside, oval, *_rings(oval, centre, back, face)])
+    known = np.concatenate([inside, oval, *_rings(oval, back, face, crown)])
     targets = (points.reshape(-1, 2) - centre) / unit
     surface = thin_plate((known[:, :2] - centre) / unit, known[:, 2] / unit, targets)
     nearest, farthest = float(mesh[:, 2].min()) / unit, back / unit + _BEHIND_FACE
@@ -85,18 +91,19 @@ def solid_depth(mesh: Float64Array, face: FaceGeometry, grid: Grid) -> Float32Ar
     return np.asarray(smooth, np.float32)
 
 
-def _rings(oval: Float64Array, centre: Float64Array, back: float, face: FaceGeometry) -> list[Float64Array]:
-    below = (oval[:, :2] - centre) @ face.axes.down / face.height_px
+def _rings(oval: Float64Array, back: float, face: FaceGeometry, crown: float) -> list[Float64Array]:
+    """Return points (N, 3) around the face for its oval (36, 3), the back of which is at depth ``back``."""
+    centre, unit = oval[:, :2].mean(0), face.height_px
+    below = (oval[:, :2] - centre) @ face.axes.down / unit
     neck = smooth_ramp(below, _NECK_FROM, _NECK_WHOLE)
-    crown = smooth_ramp(-below, _CROWN_FROM, _CROWN_WHOLE)
+    reach = 1.0 - (1.0 - crown) * smooth_ramp(-below, _CROWN_FROM, _CROWN_WHOLE)
     rings = []
-    for scale, whole in _RINGS:
-        setback = whole + neck * (min(whole, _NECK_SETBACK) - whole)
-        setback = setback * (1.0 - (1.0 - _CROWN_SHARE) * crown)
+    for scale, share in _RINGS:
+        head = oval[:, 2] + share * reach * (back + _OUTLINE * unit - oval[:, 2])
+        flat = np.minimum(oval[:, 2] + share * _NECK_SETBACK * unit, back + _NECK_BACK * unit)
         ring = oval.copy()
         ring[:, :2] = centre + scale * (ring[:, :2] - centre)
-        limit = back + np.maximum(setback - _BEHIND_OVAL, 0.0) * face.height_px
-        ring[:, 2] = np.maximum(ring[:, 2], np.minimum(ring[:, 2] + setback * face.height_px, limit))
+        ring[:, 2] = head + neck * (np.maximum(oval[:, 2], flat) - head)
         rings.append(ring[::_RING_STEP])
     return rings
 

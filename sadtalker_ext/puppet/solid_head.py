@@ -12,7 +12,7 @@ import numpy as np
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.head import Head, follow_share, neck_pivot, rotation_matrix
 from sadtalker_ext.puppet.profiles import smooth_ramp
-from sadtalker_ext.puppet.solid_depth import solid_depth, visible_depth
+from sadtalker_ext.puppet.solid_depth import CROWN_IN_PITCH, CROWN_IN_YAW, solid_depth, visible_depth
 from sadtalker_ext.puppet.warp import Displacement
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ _INTO_FOREHEAD: Final = 0.15
 _STEEPEST_RAMP: Final = 1.5
 """Largest slope of a smooth ramp of length 1."""
 _STRETCH: Final = 0.5
-_STRETCH_BELOW: Final = 0.75
 """Largest displacement per pixel in the band: beyond, mirrored pixels appear at the border. At the lower border, where
-the neck is, more is stretched instead."""
+the neck is, everything is stretched: mirrored shoulders would be seen."""
 _CROWN_STRETCH: Final = 0.22
 """The same at the upper border; beyond, the whole head moves up, so that a nod shows no hair that the picture lacks."""
 
@@ -123,10 +122,12 @@ class SolidHead(Head):
     """A head for large rotations.
 
     bands_px: widths of the bands along the left, right, upper and lower border in which the head is held.
-    person: (rows, columns), share of the person at each node in [0, 1].
+    person: (rows, columns), share of the person at each node in [0, 1]. depth_in_yaw: (rows, columns) pixels, the depth
+    for rotations about the vertical axis; ``depth`` is that for nods.
     """
 
     bands_px: tuple[float, ...] = ()
+    depth_in_yaw: Float32Array | None = None
     person: Float32Array | None = None
 
     def displace(self, rotation: Float64Array, translation: Float64Array) -> Displacement:
@@ -151,9 +152,12 @@ class SolidHead(Head):
         if length < _MIN_FRONT:
             return self.depth
         front = front / length
+        depth = self.depth
+        if self.depth_in_yaw is not None:
+            depth = depth + np.float32(front[0] ** 2) * (self.depth_in_yaw - depth)
         narrowing = float(front @ matrix[:2, :2] @ front)
         rise = max(narrowing - _MIN_SPACING, 0.0) / (length * self.relief)
-        return visible_depth(self.depth, front, rise * self.grid.cell)
+        return visible_depth(depth, front, rise * self.grid.cell)
 
     def _beyond_crown(self, down: Float64Array, holding: Float32Array) -> float:
         """Return how far the head must move up so that its top, cut by the border, comes down by little; pixels.
@@ -172,9 +176,9 @@ class SolidHead(Head):
         """
         held = np.zeros_like(shift)
         for side, part in zip(sides, (np.maximum(shift, 0.0), np.minimum(shift, 0.0)), strict=True):
-            largest = float((np.abs(part) * (holding[..., side] > 0.0)).max())
-            stretch = _STRETCH_BELOW if side == _LOWER else _STRETCH
-            share = min(1.0, stretch * self.bands_px[side] / max(_STEEPEST_RAMP * largest, _MIN_SHIFT_PX))
+            largest = float((np.abs(part) * holding[..., side]).max())
+            share = min(1.0, _STRETCH * self.bands_px[side] / max(_STEEPEST_RAMP * largest, _MIN_SHIFT_PX))
+            share = 1.0 if side == _LOWER else share
             held += part * (1.0 - share * holding[..., side])
         return held
 
@@ -186,7 +190,7 @@ def build_solid_head(
 
     size_px: (width, height) of the picture. person: (height, width), share of the person in [0, 1], or None.
     """
-    nodes = grid.nodes()
+    nodes, points = grid.nodes(), mesh.astype(np.float64)
     x, y = nodes[..., 0], nodes[..., 1]
     bands = _bands_px(mesh, face.height_px, size_px)
     distances = (x + 0.5, size_px[0] - 0.5 - x, y + 0.5, size_px[1] - 0.5 - y)
@@ -196,11 +200,12 @@ def build_solid_head(
         on_nodes = np.asarray(cv2.remap(person, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
     solid = SolidHead(
         grid=grid, nodes=nodes, follow=follow_share(face, nodes.astype(np.float64)).astype(np.float32),
-        depth=solid_depth(mesh.astype(np.float64), face, grid), pivot=neck_pivot(face, mesh), height_px=face.height_px,
+        depth=solid_depth(points, face, grid, CROWN_IN_PITCH), pivot=neck_pivot(face, mesh), height_px=face.height_px,
+        depth_in_yaw=solid_depth(points, face, grid, CROWN_IN_YAW),
         hold=np.stack(hold, axis=-1).astype(np.float32), limits_rad=FREE_VIEW_LIMITS_RAD, bands_px=bands,
         person=on_nodes,
     )  # fmt: skip
-    return _calibrated(solid, mesh.astype(np.float64))
+    return _calibrated(solid, points)
 
 
 def _bands_px(mesh: Float32Array, height_px: float, size_px: tuple[int, int]) -> tuple[float, ...]:

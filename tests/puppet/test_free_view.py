@@ -129,7 +129,7 @@ def test_small_steps_of_a_turn_change_frames_by_small_steps(wide):
 def test_beyond_the_range_a_view_is_bent_softly_to_its_limit(wide):
     frames = [wide.render_frame(NEUTRAL, np.float32([0, yaw, 0]), STILL).astype(float) for yaw in (0.52, 0.7, 1.0, 2.0)]
     assert np.abs(frames[1] - frames[0]).mean() > 0.5
-    np.testing.assert_allclose(frames[2], frames[3], atol=12)
+    assert np.abs(frames[3] - frames[2]).mean() < 0.05
     assert FREE_VIEW_LIMITS_RAD[1] == pytest.approx(np.deg2rad(30))
 
 

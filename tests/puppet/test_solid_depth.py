@@ -5,7 +5,7 @@ import pytest
 from puppet_portraits import mesh_of
 
 from sadtalker_ext.puppet.face_geometry import measure_face
-from sadtalker_ext.puppet.solid_depth import limit_slope, solid_depth, visible_depth
+from sadtalker_ext.puppet.solid_depth import CROWN_IN_YAW, limit_slope, solid_depth, visible_depth
 from sadtalker_ext.puppet.warp import Box, Grid
 
 
@@ -53,7 +53,7 @@ def test_the_head_reaches_back_behind_the_face_and_follows_the_landmarks():
     mesh = mesh_of("astronaut").astype(np.float64)
     face = measure_face(mesh.astype(np.float32))
     grid = Grid.cover(Box.around(mesh[:468, :2], 0.8 * face.height_px), 120)
-    depth = solid_depth(mesh, face, grid)
+    depth = solid_depth(mesh, face, grid, CROWN_IN_YAW)
     at = grid.sample(depth, mesh[None, :468, :2].astype(np.float32))[0]
     inner = np.linalg.norm(mesh[:468, :2] - mesh[4, :2], axis=1) < 0.3 * face.height_px
     assert np.corrcoef(at[inner], mesh[:468, 2][inner])[0, 1] > 0.95
