@@ -115,6 +115,11 @@ class Settings:
         "RealESRGAN_x2plus.pth in a checkpoint folder; none keeps the size.",
     )  # fmt: skip
 
+    model_3d: bool = setting(
+        False, "3D model", "Also write the talking face as a 3D model: an animated mesh (.glb) and its sound (.wav) "
+        "beside the video.",
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         for spec in self.specs():
             object.__setattr__(self, spec.name, spec.read(getattr(self, spec.name)))

@@ -35,7 +35,7 @@ def settings_table():
     for spec in setting_specs():
         switch = isinstance(spec.default, bool)
         default = ("on" if spec.default else "off") if switch else "empty" if spec.default == "" else spec.default
-        accepts = f"on; `--no-{spec.name}` for off" if switch else spec.accepts
+        accepts = f"on; `{flag_of('no_' + spec.name)}` for off" if switch else spec.accepts
         rows.append(f"| `{flag_of(spec.name)}` | {accepts} | {default} | {spec.help} |")
     return "\n".join(rows)
 

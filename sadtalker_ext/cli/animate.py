@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.pipeline.animate import Result
     from sadtalker_ext.pipeline.batch import BatchJob, Outcome
     from sadtalker_ext.pipeline.inputs import Inputs
+    from sadtalker_ext.pipeline.mesh_files import VideoOutputs
 
 OUTPUT_FOLDER: Final = Path("outputs")
 MAX_TEXT_BYTES: Final = 1 << 20
@@ -31,6 +32,7 @@ EXAMPLES: Final = """examples:
   sadtalker animate portraits/ voices/ -o results/
   sadtalker animate a.png b.png c.png voice.wav
   sadtalker animate me.jpg --say "Hello! I can read any text aloud."
+  sadtalker animate me.jpg voice.mp3 -o talking.mp4 --mesh talking.glb
   sadtalker animate me.jpg --idle 8
   sadtalker animate me.jpg voice.mp3 --engine sadtalker --reference dancer.mp4 --reference-use pose
 """
@@ -52,6 +54,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", default=None,
         help="output file (.mp4); for several videos the output folder (default: outputs)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mesh", type=Path, metavar="OUT", default=None,
+        help="also write the talking face as a 3D model (.glb) with its sound (.wav), for one video",
     )  # fmt: skip
     add_input_flags(parser)
     add_output_flags(parser)
@@ -96,14 +102,26 @@ def run(options: argparse.Namespace) -> int:
     from sadtalker_ext.pipeline.progress import Watcher
 
     jobs, single = plan_jobs(options)
+    if options.mesh is not None and not single:
+        raise MediaError(
+            "The ", FileRef("output", options.mesh), " is one 3D model, but several videos are made; use --model-3d"
+        )
     with ProgressLine(quiet=options.quiet) as line:
         watcher = Watcher(line.report)
         if not single:
             outcomes = log_outcomes(batch.run(jobs, settings, runtime, watcher), len(jobs), line)
             return print_batch(outcomes, as_json=options.json)
-        result = make_video(jobs[0].inputs, jobs[0].output, settings, runtime, watcher)
+        output = video_outputs(jobs[0].output, options.mesh)
+        result = make_video(jobs[0].inputs, output, settings, runtime, watcher)
     print_result(result, as_json=options.json)
     return 0
+
+
+def video_outputs(video: Path, mesh: Path | None) -> Path | VideoOutputs:
+    """Return the video, or the video and the 3D model that ``--mesh`` names."""
+    from sadtalker_ext.pipeline.mesh_files import MeshFiles, VideoOutputs
+
+    return video if mesh is None else VideoOutputs(video, MeshFiles(mesh))
 
 
 def log_outcomes(outcomes: Iterator[Outcome], total: int, line: ProgressLine) -> list[Outcome]:
@@ -177,6 +195,8 @@ def print_result(result: Result, *, as_json: bool) -> None:
     stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in result.stage_s.items())
     width, height = result.size
     print(f"{result.path}: {format_duration(result.duration_s)}, {result.frames} frames of {width}x{height}")
+    if result.model is not None:
+        print(f"3D model: {result.model}")
     print(f"stages: {stages}; first frame after {result.first_frame_s:.2f} s")
     print(f"total: {result.total_s:.2f} s, {result.realtime_factor:.2f} x real time")
 

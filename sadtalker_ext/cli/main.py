@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import sadtalker_ext
-from sadtalker_ext.cli import animate, bench, demo, evaluate, faces, serve, show, train, ui, voices, weights
+from sadtalker_ext.cli import animate, bench, demo, evaluate, faces, mesh, serve, show, train, ui, voices, weights
 from sadtalker_ext.cli.output_streams import OutputClosedError, OutputError, checked_output, discard_unwritten
 from sadtalker_ext.cli.path_arguments import check_paths
 from sadtalker_ext.cli.setting_flags import join_negative
@@ -27,7 +27,7 @@ STOPPED: Final = 130
 UNREAD: Final = 141
 """Exit code after the reader of the output has ended: that of a program that SIGPIPE ended, as shells expect it."""
 
-COMMANDS: Final = (animate, demo, show, faces, evaluate, bench, serve, weights, voices, ui, train)
+COMMANDS: Final = (animate, mesh, demo, show, faces, evaluate, bench, serve, weights, voices, ui, train)
 
 
 def build_parser() -> argparse.ArgumentParser:

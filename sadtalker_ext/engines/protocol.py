@@ -125,3 +125,15 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the memory; the engine must not be used afterwards."""
         ...
+
+
+@runtime_checkable
+class RigMotionEngine(Protocol):
+    """An engine whose motion can be applied to the mesh of the portrait."""
+
+    def rig_motion(self, source: Motion, motion: Motion) -> Motion | None:
+        """Return ``motion`` in the shapes of :mod:`sadtalker_ext.puppet.basis`, relative to the portrait.
+
+        source: motion of the portrait itself (T = 1). None if the coefficients are of another basis.
+        """
+        ...

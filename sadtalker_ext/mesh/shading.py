@@ -51,7 +51,7 @@ _SHINE, _SHINE_POWER = 26.0, 24
 class ShadedView:
     """Draws the shaded mesh in each pose, seen from the front, always at the same scale."""
 
-    def __init__(self, mesh: FaceMesh, size_px: int = SIZE_PX) -> None:
+    def __init__(self, mesh: FaceMesh, size_px: int) -> None:
         self.mesh = mesh
         self.size_px = size_px
         low, high = mesh.positions.min(axis=0), mesh.positions.max(axis=0)

@@ -32,6 +32,7 @@ from sadtalker_ext.engines.session import EngineSource, OpenEngine, SingleUse
 from sadtalker_ext.ffmpeg import interruptible
 from sadtalker_ext.geometry.quarter_turns import turn_picture
 from sadtalker_ext.pipeline.camera import view_notes, zoom_frames
+from sadtalker_ext.pipeline.mesh_files import MeshWriter, VideoOutputs, chosen_outputs
 from sadtalker_ext.pipeline.output import check_output, output_folder
 from sadtalker_ext.pipeline.prepare import PreparedInputs, SourceAndMotion, Task, predict, prepare_inputs
 from sadtalker_ext.pipeline.progress import Watcher
@@ -59,7 +60,7 @@ class Result:
     size: (width, height) in pixels.
     stage_s: seconds spent in each of :data:`~sadtalker_ext.pipeline.prepare.STAGES`; the first three overlap.
     first_frame_s: seconds from the call to the first encoded frame.
-    notes: sentences for the user, such as that the picture was scaled down.
+    notes: sentences for the user, such as that the picture was scaled down. model: the 3D model, if one was written.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class Result:
     first_frame_s: float
     total_s: float
     notes: tuple[str, ...] = ()
+    model: Path | None = None
 
     @property
     def realtime_factor(self) -> float:
@@ -89,6 +91,7 @@ class Result:
             "total_s": round(self.total_s, 4),
             "realtime_factor": round(self.realtime_factor, 3),
             "notes": list(self.notes),
+            **({} if self.model is None else {"model": str(self.model)}),
         }
 
 
@@ -122,24 +125,33 @@ def animate(  # noqa: PLR0913 - the public function: three files, and what may b
 
 def make_video(
     inputs: Inputs,
-    out_path: str | Path,
+    out_path: str | Path | VideoOutputs,
     settings: Settings | None = None,
     runtime: Runtime | None = None,
     watcher: Watcher | None = None,
     *,
     engine: EngineSource | None = None,
 ) -> Result:
-    """Like :func:`animate`, also for idle clips without a voice and with a reference video; see :class:`Inputs`."""
-    path = Path(out_path)
-    task = _task(inputs, (settings, runtime, watcher), engine)
+    """Like :func:`animate`, also for idle clips without a voice and with a reference video; see :class:`Inputs`.
+
+    out_path: the video; or the video and the files of its 3D model, which is written as well.
+    """
+    task = prepare_task(inputs, (settings, runtime, watcher), engine)
+    path, model = chosen_outputs(out_path, task.settings)
     with interruptible(task.watcher.check):
         check_output(path, task.inputs.files)
-        with _with_voice(task) as task, closing(_open_stream(task)) as stream, output_folder(path):
+        if model is not None:
+            model.check((*task.inputs.files, path), sound=task.inputs.idle_s is None)
+        with (
+            with_voice(task) as task, output_folder(path), MeshWriter(model) as mesh,
+            closing(_open_stream(task, mesh)) as stream,
+        ):  # fmt: skip
             size = _write(stream, path, task)
     watch = task.stopwatch
     return Result(
         path=path, frames=stream.frame_count, duration_s=stream.frame_count / stream.rate_hz, size=size,
         stage_s=watch.stage_s, first_frame_s=watch.first_frame_s, total_s=watch.now_s, notes=stream.notes,
+        model=None if model is None else model.glb,
     )  # fmt: skip
 
 
@@ -160,7 +172,7 @@ def render_frames(
                 show(frame)
     """
     with ExitStack() as stack:
-        task = stack.enter_context(_with_voice(_task(inputs, (settings, runtime, watcher), engine)))
+        task = stack.enter_context(with_voice(prepare_task(inputs, (settings, runtime, watcher), engine)))
         stream = _open_stream(task)
         stream.when_closed(stack.pop_all().close)
         return stream
@@ -214,9 +226,10 @@ class FrameStream:
                     release()
 
 
-def _task(
+def prepare_task(
     inputs: Inputs, options: tuple[Settings | None, Runtime | None, Watcher | None], engine: EngineSource | None
 ) -> Task:
+    """Return the work on inputs that exist, with settings that the engine accepts."""
     settings, runtime, watcher = options
     settings = settings or Settings()
     if isinstance(engine, OpenEngine):
@@ -228,7 +241,7 @@ def _task(
 
 
 @contextmanager
-def _with_voice(task: Task) -> Iterator[Task]:
+def with_voice(task: Task) -> Iterator[Task]:
     """Within the block, a text to read aloud is replaced by a file of its speech."""
     with ExitStack() as stack:
         with task.stopwatch.stage(TEXT_STAGE) if task.inputs.text is not None else nullcontext():
@@ -236,18 +249,22 @@ def _with_voice(task: Task) -> Iterator[Task]:
         yield replace(task, inputs=inputs)
 
 
-def _open_stream(task: Task) -> FrameStream:
-    """Prepare everything up to the first frame; the engine is released when the stream ends or is closed."""
+def _open_stream(task: Task, mesh: MeshWriter | None = None) -> FrameStream:
+    """Prepare everything up to the first frame; the engine is released when the stream ends or is closed.
+
+    mesh: writes the 3D model before the first frame.
+    """
     restorers = open_restorers(task.settings, task.runtime, open_restorer_file)
     prepared = prepare_inputs(task)
     release = partial(task.source.release, prepared.opened)
     try:
         timing = video_timing(prepared.speech.duration_s, task.settings)
         motion = predict(task, prepared, timing)
+        model_notes = () if mesh is None else mesh.write(task, prepared, motion, timing)
     except BaseException:
         release()
         raise
-    notes = (*prepared.notes, *view_notes(motion.motion, prepared.engine.spec))
+    notes = (*prepared.notes, *view_notes(motion.motion, prepared.engine.spec), *model_notes)
     return FrameStream(_render(task, prepared, motion, restorers, timing), timing, notes, release)
 
 

@@ -20,18 +20,18 @@ MAX_STEM_BYTES: Final = 100
 """Two stems and a number fit into 255 bytes, the longest file name of most file systems."""
 
 
-def check_output(path: Path, inputs: tuple[Path, ...]) -> None:
-    """Raise MediaError if the output cannot be written, or would replace one of the inputs."""
+def check_output(path: Path, inputs: tuple[Path, ...], suffixes: tuple[str, ...] = (SUFFIX,)) -> None:
+    """Raise MediaError if the output cannot be written, has another suffix, or would replace one of the inputs."""
     try:
-        _check(path, inputs)
+        _check(path, inputs, suffixes)
     except OSError as e:
         raise MediaError(
             "The ", FileRef("output", path), f" cannot be written ({e.strerror}); choose another folder or name"
         ) from e
 
 
-def _check(path: Path, inputs: tuple[Path, ...]) -> None:
-    check_output_path(path, inputs)
+def _check(path: Path, inputs: tuple[Path, ...], suffixes: tuple[str, ...]) -> None:
+    check_output_path(path, inputs, suffixes)
     final = check_target(path)
     if final.exists() and not os.access(final, os.W_OK):
         raise MediaError("The ", FileRef("output", path), " exists and is read-only; choose another name")

@@ -98,13 +98,14 @@ def write_video(frames: Iterable[Frame], path: str | Path, spec: VideoSpec) -> W
     return WriteReport(target, feed.width, feed.height, count, count / spec.rate_hz, size_bytes)
 
 
-def check_output_path(target: Path, inputs: tuple[Path, ...]) -> None:
-    """Raise MediaError if ``target`` is a folder, does not end in .mp4, or is one of the inputs."""
+def check_output_path(target: Path, inputs: tuple[Path, ...], suffixes: tuple[str, ...] = (SUFFIX,)) -> None:
+    """Raise MediaError if ``target`` is a folder, does not end in one of ``suffixes``, or is one of the inputs."""
     ref = FileRef("output", target)
     if os.path.isdir(target):  # unlike Path.is_dir, no error for a name that is too long
-        raise MediaError("The ", ref, " is a folder: name a file in it, such as talking.mp4")
-    if target.suffix.lower() != SUFFIX:
-        raise MediaError("The ", ref, f" does not end in {SUFFIX}: name it {target.stem or 'talking'}{SUFFIX}")
+        raise MediaError("The ", ref, f" is a folder: name a file in it, such as talking{suffixes[0]}")
+    if target.suffix.lower() not in suffixes:
+        named = f"{target.stem or 'talking'}{suffixes[0]}"
+        raise MediaError("The ", ref, f" does not end in {' or '.join(suffixes)}: name it {named}")
     for source in inputs:
         if os.path.exists(target) and os.path.exists(source) and target.samefile(source):
             raise MediaError("The ", ref, " is also an input and would overwrite it: choose another name")

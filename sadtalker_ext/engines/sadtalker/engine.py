@@ -28,7 +28,7 @@ from sadtalker_ext.engines.sadtalker.framing import (
 from sadtalker_ext.engines.sadtalker.inference import predict_expression, predict_pose, source_tensor, to_pixels
 from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
 from sadtalker_ext.engines.sadtalker.parity import OfficialMotionEditor, view_of
-from sadtalker_ext.engines.sadtalker.puppet_coefficients import portrait_coefficients
+from sadtalker_ext.engines.sadtalker.puppet_coefficients import SHAPE_COLUMNS, portrait_coefficients
 from sadtalker_ext.engines.sadtalker.state import REFERENCES
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.landmarks import FACE_OVAL
@@ -111,6 +111,16 @@ class SadTalkerEngine:
     def read_face(self, portrait: Portrait) -> Motion:
         """Return the 3DMM coefficients of the portrait as motion (T = 1)."""
         return to_motion(self._prepare_face(portrait).coefficients[None])
+
+    def rig_motion(self, source: Motion, motion: Motion) -> Motion | None:
+        """Return ``motion`` relative to the portrait; None if the expression is in coefficients of the 3DMM."""
+        if self.config.coefficients != PUPPET:
+            return None
+        return motion.replace(
+            expression=(motion.expression - source.expression[:1])[:, SHAPE_COLUMNS],
+            rotation=motion.rotation - source.rotation[:1],
+            translation=motion.translation - source.translation[:1],
+        )
 
     @torch.inference_mode()
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
