@@ -110,6 +110,20 @@ def test_demo(program, tmp_path, voice, portrait, monkeypatch):
     assert Image.open(tmp_path / "sheet.png").size == (4 * 123, 123)
 
 
+def test_demo_shows_a_free_view(program, tmp_path, voice, portrait, monkeypatch):
+    monkeypatch.setattr(demo, "demo_voice", lambda: voice)
+    monkeypatch.setattr(demo, "demo_portrait", lambda: portrait)
+    assert program("demo", "--free-view", "-o", "a.mp4", "--quiet") == 0
+    assert program("show", "a.mp4") == 0
+    assert json.loads(program.out)["view"] == "orbit"
+    assert program("demo", "--free-view", "--view", "dolly", "--yaw", "0:-20,0.3:50", "-o", "b.mp4", "--json") == 0
+    (note,) = json.loads(program.out)["notes"]
+    assert "yaw of 5" in note
+    assert "(limit 30)" in note
+    assert program("show", "b.mp4") == 0
+    assert json.loads(program.out)["view"] == "dolly"
+
+
 def test_demo_inputs_are_installed():
     assert demo.demo_voice().is_file()
     assert Image.open(demo.demo_portrait()).size == (512, 512)
