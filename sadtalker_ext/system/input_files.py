@@ -107,8 +107,15 @@ def file_argument(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
-def file_input(path: Path) -> list[str]:
-    """Return the arguments for the input ``path``, read by a demuxer that opens no other file."""
+def file_input(path: Path, demuxer: str = "") -> list[str]:
+    """Return the arguments for the input ``path``, read by a demuxer that opens no other file.
+
+    demuxer: one of :data:`FILE_DEMUXERS`, if the content of the file is known.
+    """
+    if demuxer:
+        if demuxer not in FILE_DEMUXERS:
+            raise ValueError(f"the demuxer {demuxer!r} is not allowed")
+        return ["-protocol_whitelist", "file", "-format_whitelist", demuxer, "-f", demuxer, "-i", file_argument(path)]
     allowed = ["-protocol_whitelist", "file", "-format_whitelist", ",".join(FILE_DEMUXERS)]
     return [*allowed, *picture_arguments(path), "-i", file_argument(path)]
 

@@ -14,6 +14,10 @@ MIN_SIDE_PX: Final = 64
 MAX_SIDE_PX: Final = 8192
 
 
+class UnsupportedPictureError(MediaError):
+    """An intact file of a known format that needs a decoder, or a feature of the format, that is not available."""
+
+
 @dataclass(frozen=True)
 class DecodedPicture:
     """An upright picture at its own size.

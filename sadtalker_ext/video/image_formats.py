@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -99,6 +100,14 @@ def _prepare_pillow() -> None:
     Image.init()
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+def load_optional_readers() -> None:
+    """Add the readers of pillow-heif to Pillow if the package is installed; it is not needed by this package."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
 
 
 @lru_cache(maxsize=1)

@@ -14,9 +14,11 @@ import numpy as np
 
 from sadtalker_ext.errors import ContainerError, FileRef, MediaError, StalledError
 from sadtalker_ext.ffmpeg import require_file
-from sadtalker_ext.video.decoded_picture import DecodedPicture, by, check_size
-from sadtalker_ext.video.image_formats import reject_documents, reject_text, unknown_format_error
+from sadtalker_ext.video.decoded_picture import DecodedPicture, UnsupportedPictureError, by, check_size
+from sadtalker_ext.video.heif_picture import decode_heif
+from sadtalker_ext.video.image_formats import load_optional_readers, reject_documents, reject_text, unknown_format_error
 from sadtalker_ext.video.image_limits import check_limits
+from sadtalker_ext.video.jxl_picture import decode_jxl
 from sadtalker_ext.video.picture_colour import flatten, to_srgb
 from sadtalker_ext.video.pillow_picture import decode_with_pillow
 from sadtalker_ext.video.read import VideoInfo, probe, read_frames
@@ -51,8 +53,24 @@ def read_picture(path: str | Path, limit_px: int, role: str = "picture") -> Pict
     reject_text(file, role)
     check_limits(file, role)
     ref = FileRef(role, file)
-    decoded = decode_with_pillow(ref) or _decode_video(ref)
+    decoded = _decode_picture(ref) or _decode_video(ref)
     return _to_working_picture(decoded, limit_px)
+
+
+def _decode_picture(file: FileRef) -> DecodedPicture | None:
+    """Return a picture; None if the file is none of the picture formats.
+
+    HEIC, AVIF and JPEG XL are decoded in the same way with every version of Pillow; its plugins are used for what
+    ffmpeg cannot decode.
+    """
+    try:
+        return decode_heif(file) or decode_jxl(file) or decode_with_pillow(file)
+    except UnsupportedPictureError:
+        load_optional_readers()
+        decoded = decode_with_pillow(file)
+        if decoded is None:
+            raise
+        return decoded
 
 
 def _decode_video(file: FileRef) -> DecodedPicture:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +19,13 @@ from sadtalker_ext.ffmpeg import (
     Ffmpeg,
     Pipe,
     container_error,
-    file_argument,
     file_input,
     last_message,
     read_header,
     require_media,
 )
+from sadtalker_ext.video.colour_tags import ColourTags, parse_tags
+from sadtalker_ext.video.tone_mapping import convert_to_srgb
 
 _DURATION = re.compile(r"^\s*Duration: (\d+):(\d+):(\d+(?:\.\d+)?)", re.MULTILINE)
 _VIDEO = re.compile(r"^\s*Stream #.*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.MULTILINE)
@@ -31,6 +34,10 @@ _SIZE = re.compile(r", (\d+)x(\d+)[ ,\n]?")
 _RATE = re.compile(r", ([\d.]+)(k?) (fps|tbr)")
 _ROTATED = re.compile(r"^\s*(?:displaymatrix|Display Matrix): rotation of -?(90|270)\.", re.MULTILINE)
 _CHANNELS = {"mono": 1, "stereo": 2, "downmix": 2}
+SCALER = "bicubic+accurate_rnd+full_chroma_int"
+"""Flags of ffmpeg's scaler for the best conversion of colours."""
+STOP_AT_ERRORS = ("-xerror",)
+"""For single pictures: at the end of a file that is cut off, the decoder of JPEG XL would wait for ever."""
 FALLBACK_RATE_HZ = 25.0
 """Frame rate of files that state none, such as single pictures."""
 
@@ -54,7 +61,7 @@ class VideoInfo:
 
     width_px, height_px: size after the rotation that the header states; 0 without a video stream.
     rate_hz: frame rate. duration_s: duration in the header, None if not stated. codec: "" without a video stream.
-    audio: the first audio stream, or None.
+    audio: the first audio stream, or None. colour: colour space of the video stream.
     """
 
     width_px: int
@@ -63,6 +70,7 @@ class VideoInfo:
     duration_s: float | None
     codec: str
     audio: AudioStream | None
+    colour: ColourTags = field(default_factory=ColourTags)
 
     @property
     def has_audio(self) -> bool:
@@ -96,8 +104,9 @@ def probe(path: str | Path, role: str = "video") -> VideoInfo:
     length = _DURATION.search(text)
     duration_s = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3]) if length else None
     return VideoInfo(
-        width, height, _rate_hz(rest), duration_s, pictures[0]["codec"] if size else "", _audio_stream(text)
-    )
+        width, height, _rate_hz(rest), duration_s, pictures[0]["codec"] if size else "", _audio_stream(text),
+        parse_tags(rest),
+    )  # fmt: skip
 
 
 def _rate_hz(stream: str) -> float:
@@ -121,7 +130,9 @@ def _audio_stream(text: str) -> AudioStream | None:
 
 
 def read_frames(path: str | Path, rate_hz: float | None = None, role: str = "video") -> Generator[Frame, None, None]:
-    """Yield frames (H, W, 3) uint8 RGB, upright, with square pixels, evenly spaced in time.
+    """Yield frames (H, W, 3) uint8 sRGB, upright, with square pixels, evenly spaced in time.
+
+    Matrix and range are those that the file states; HDR (PQ, HLG) and wide gamut are converted to sRGB.
 
     rate_hz: repeat or drop frames to this rate; by default the mean rate of the file. Frame ``i`` is the picture at
     ``i / rate`` seconds. role: name of the file in error messages. Closing the iterator ends the decoder.
@@ -129,17 +140,25 @@ def read_frames(path: str | Path, rate_hz: float | None = None, role: str = "vid
     info = probe(path, role)
     if not info.has_video:
         raise MediaError("The ", FileRef(role, Path(path)), " has no video stream: choose a video")
-    return _decode(Path(path), info.rate_hz if rate_hz is None else rate_hz, role)
+    frames = _decode(Path(path), info, info.rate_hz if rate_hz is None else rate_hz, role)
+    return frames if info.colour.is_srgb else _convert_frames(frames, info.colour)
 
 
-def _decode(path: Path, rate_hz: float, role: str) -> Generator[Frame, None, None]:
+def _convert_frames(frames: Generator[NDArray[Any], None, None], tags: ColourTags) -> Generator[Frame, None, None]:
+    with closing(frames):
+        for frame in frames:
+            yield convert_to_srgb(frame, tags)
+
+
+def _decode(path: Path, info: VideoInfo, rate_hz: float, role: str) -> Generator[NDArray[Any], None, None]:
+    """Yield frames of 8 bits, or of 16 bits in the colour space of the file if that is not sRGB."""
     rate = Fraction(rate_hz).limit_denominator(1001)
-    upright = "scale=trunc(iw*sar+0.5):ih:flags=bicubic+accurate_rnd+full_chroma_int,setsar=1,format=rgb24"
+    upright = f"scale=trunc(iw*sar+0.5):ih:flags={SCALER},setsar=1,format={ppm_format(info.colour)}"
     arguments = ["-v", "error", *file_input(path), "-map", "0:V:0", "-vf", f"fps={rate},{upright}", "-c:v", "ppm"]
     ref = FileRef(role, path)
     with Ffmpeg([*arguments, "-f", "image2pipe", "-"], ("Reading the ", ref)) as process:
         count = 0
-        while (frame := _read_ppm(process.stdout)) is not None:
+        while (frame := read_ppm(process.stdout)) is not None:
             count += 1
             yield frame
         if process.finish() != 0 or count == 0:
@@ -157,8 +176,8 @@ def read_deep_picture(path: Path, role: str, size: tuple[int, int], form: str) -
     does not decode it.
     """
     ref = FileRef(role, path)
-    source = ["-protocol_whitelist", "file", "-f", f"{form.lower()}_pipe", "-i", file_argument(path)]
-    arguments = ["-v", "error", "-noautorotate", *source, "-map", "0:v:0", "-frames:v", "1"]
+    source = file_input(path, f"{form.lower()}_pipe")
+    arguments = ["-v", "error", *STOP_AT_ERRORS, "-noautorotate", *source, "-map", "0:v:0", "-frames:v", "1"]
     data = bytearray(size[0] * size[1] * 8)
     with Ffmpeg([*arguments, "-pix_fmt", "rgba64le", "-f", "rawvideo", "-"], ("Reading the ", ref)) as process:
         count = process.stdout.readinto(data)
@@ -167,13 +186,20 @@ def read_deep_picture(path: Path, role: str, size: tuple[int, int], form: str) -
     return np.frombuffer(data, "<u2").reshape(size[1], size[0], 4).astype(np.uint16, copy=False)
 
 
-def _read_ppm(stream: Pipe) -> Frame | None:
-    """Read one picture in Netpbm's binary format (P6, 8 bits); None at the end of the stream."""
-    if stream.readline() != b"P6\n":
+def ppm_format(tags: ColourTags) -> str:
+    """Return the pixel format in which ffmpeg writes frames: 16 bits if they are converted to sRGB here."""
+    return "rgb24" if tags.is_srgb else "rgb48be"
+
+
+def read_ppm(stream: Pipe) -> NDArray[Any] | None:
+    """Read one picture in Netpbm's binary formats (P5, P6; 8 or 16 bits); None at the end of the stream."""
+    kind = stream.readline()
+    if kind not in (b"P5\n", b"P6\n"):
         return None
     width, height = (int(number) for number in stream.readline().split())
-    stream.readline()
-    data = bytearray(width * height * 3)
+    form = np.dtype(">u2" if int(stream.readline()) > 255 else "u1")
+    channels = 3 if kind == b"P6\n" else 1
+    data = bytearray(width * height * channels * form.itemsize)
     if stream.readinto(data) != len(data):
         return None
-    return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+    return np.frombuffer(data, form).reshape(height, width, channels)
