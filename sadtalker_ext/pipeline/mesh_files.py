@@ -135,7 +135,7 @@ class MeshWriter:
         from sadtalker_ext.mesh import shading
         from sadtalker_ext.video.write import VideoSpec, write_video
 
-        spec = VideoSpec(animation.rate_hz, len(animation), task.inputs.voice, task.settings.quality)
+        spec = VideoSpec(animation.rate_hz, len(animation), task.inputs.voice)
         self._stack.enter_context(output_folder(path))
         frames: Iterator[Frame] = shading.ShadedView(mesh, shading.SIZE_PX).frames(animation)
         with task.stopwatch.stage(SHADED_STAGE):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sadtalker_ext.engines.protocol import MotionStyle, RigMotionEngine
+from sadtalker_ext.engines.protocol import RigMotionEngine
 from sadtalker_ext.errors import EngineError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _with_starter_expression(
     starter = StarterEngine(task.runtime)
     try:
         source = starter.read_face(prepared.portrait)
-        style = MotionStyle(blink=task.settings.blink, seed=task.settings.seed)
+        style = replace(prepared.style, pose_style=starter.spec.pose_styles[0], lids=None, expression=None)
         predicted = starter.predict_motion(prepared.speech.with_check(task.watcher.check), source, style)
         edited = starter.editor.edit(predicted, source, task.settings, timing)
         moved = edited.replace(
