@@ -107,6 +107,8 @@ def rejection_reason(scope: Scope, allowed: AllowedHosts) -> str:
     """Return a message why a request or WebSocket is rejected; empty if it is allowed.
 
     A missing Origin is accepted, unless the browser states that another site sent a request that may change something.
+    An Origin that differs from Host is accepted if the browser states that both are the same, as behind a proxy that
+    replaces Host; pages cannot set that header (Sec-Fetch-Site, W3C Fetch Metadata).
     """
     hosts = _values(scope, b"host")
     if len(hosts) != 1:
@@ -116,10 +118,10 @@ def rejection_reason(scope: Scope, allowed: AllowedHosts) -> str:
         name = f"the host name {host!r}" if split_host(host) else "this host name"
         return f"This server does not accept {name}: use localhost or its IP address, or {allowed.remedy}."
     origins = _values(scope, b"origin")
-    if any(not allowed.allows_origin(origin, host) for origin in origins):
+    sent_by = {value.strip().lower() for value in _values(scope, b"sec-fetch-site")}
+    if sent_by != {"same-origin"} and any(not allowed.allows_origin(origin, host) for origin in origins):
         return "This server does not accept requests from pages of other sites."
     safe = scope["type"] == "http" and scope["method"] in SAFE_METHODS
-    sent_by = {value.strip().lower() for value in _values(scope, b"sec-fetch-site")}
     if not origins and not safe and sent_by & {"cross-site", "same-site"}:
         return "This server does not accept requests from pages of other sites."
     return ""

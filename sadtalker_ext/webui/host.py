@@ -17,6 +17,7 @@ from sadtalker_ext.pipeline.progress import Progress
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui import host_state
+from sadtalker_ext.webui.event_guard import guard_events
 from sadtalker_ext.webui.host_access import allowed_hosts, flag, is_local, logins, serves_api
 from sadtalker_ext.webui.host_axes import add_axes
 from sadtalker_ext.webui.host_devices import host_device
@@ -102,6 +103,7 @@ class Extension:
         try:
             with gr.Blocks(analytics_enabled=False) as page:
                 self._send_buttons.set_target(build_tab(self._page_context()).portrait)
+            guard_events(page, lambda: allowed_hosts(find("shared", "cmd_opts"), option("api_hosts")))
         except Exception as e:  # an error in the extension must not keep the webui from starting
             log.exception("The SadTalker tab could not be built")
             page = self._error_page(f"The SadTalker tab could not be built: {e}. The log has the details.")

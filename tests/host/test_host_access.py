@@ -15,7 +15,7 @@ from stub_webui import ROOT
 from sadtalker_ext.webui.host_access import allowed_hosts, is_remote, split_list
 
 sys.path.insert(0, str(ROOT / "tests" / "webui"))
-from attacks import Attacker, paths_in, payloads
+from attacks import GRADIO_3, Attacker, paths_in, payloads
 from browser_pages import serve
 
 MARK = "contents-91ab77"
@@ -53,6 +53,42 @@ def test_inputs_accept_uploads_only(webui):
     assert tried > 200
     kept = [path for path in (webui.folder / "gradio").rglob("*") if path.is_file()]
     assert [path for path in kept if MARK in path.read_text("utf-8", errors="replace")] == []
+
+
+def own_events(attacker):
+    """Yield index and default values of every event of the tab; not of send buttons, which the webui handles."""
+    ids = {entry["id"]: str(entry["props"].get("elem_id")) for entry in attacker.config["components"]}
+    for position, entry in enumerate(attacker.config["dependencies"]):
+        fields = [ids[name] for name in (*entry["inputs"], *entry["outputs"])]
+        if entry["backend_fn"] and fields and all(field.startswith("sadtalker_") for field in fields):
+            yield entry.get("id", position) if not GRADIO_3 else position, attacker.defaults(entry["inputs"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"origin": EVIL}, {"origin": "null"}, {"host": "evil.example"}, {"sec_fetch_site": "cross-site"},
+     {"host": "evil.example:80", "origin": EVIL, "sec_fetch_site": "same-origin"}],
+    ids=str,
+)  # fmt: skip
+def test_events_run_for_the_webuis_own_page_only(webui, headers):
+    attacker, tried = webui.attacker, 0
+    for index, data in own_events(attacker):
+        body = {"fn_index": index, "data": data, "session_hash": "abc"}
+        for extra in ({}, {"request": {"headers": {"host": attacker.host}}}):
+            status, _, answer = attacker.send("POST", "/run/predict", {**body, **extra}, **headers)
+            assert status >= 400, index
+            assert b'"data"' not in answer
+        tried += 1
+    assert tried >= 12
+
+
+def test_events_run_for_the_webuis_own_page(webui):
+    attacker = webui.attacker
+    index, names = attacker.event("job_id")
+    body = {"fn_index": index, "data": attacker.defaults(names), "session_hash": "abc"}
+    for headers in ({}, {"origin": f"http://{attacker.host}"}, {"origin": EVIL, "sec_fetch_site": "same-origin"}):
+        status, _, answer = attacker.send("POST", "/run/predict", body, **headers)
+        assert (status, b'"data"' in answer) == (200, True)
 
 
 def test_the_script_accepts_no_other_file(host, job_request, tmp_path, monkeypatch):

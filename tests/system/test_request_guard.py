@@ -180,3 +180,15 @@ def test_rejected_websocket_is_closed_before_it_opens():
 def test_allowed_requests_reach_the_application():
     assert called(scope()) == (["http"], [])
     assert called({"type": "lifespan"}) == (["lifespan"], [])
+
+
+def test_an_origin_that_the_browser_calls_the_same_is_accepted_behind_a_proxy():
+    """A proxy replaced Host; Host itself is still checked, and only the exact value counts."""
+    origin, host = (b"origin", b"https://app.example"), (b"host", b"127.0.0.1:7870")
+    for site, allowed in ((b"same-origin", True), (b"same-site", False), (b"cross-site", False), (b"none", False)):
+        scope = {"type": "http", "method": "POST", "headers": [host, origin, (b"sec-fetch-site", site)]}
+        assert (rejection_reason(scope, AllowedHosts()) == "") == allowed
+    pairs = [host, origin, (b"sec-fetch-site", b"same-origin"), (b"sec-fetch-site", b"cross-site")]
+    assert rejection_reason({"type": "http", "method": "POST", "headers": pairs}, AllowedHosts())
+    pairs = [(b"host", b"app.example"), origin, (b"sec-fetch-site", b"same-origin")]
+    assert "host name" in rejection_reason({"type": "http", "method": "POST", "headers": pairs}, AllowedHosts())
