@@ -12,6 +12,8 @@ from sadtalker_ext.errors import SettingsError
 
 Scalar = str | bool | int | float
 LARGEST_FACE: Final = "largest"
+AUTO_MOMENT: Final = "auto"
+LONGEST_MOMENT_S: Final = 86400.0
 ANGLE_LIMIT_DEG: Final = 60.0
 LONGEST_VIDEO_S: Final = 7200.0
 """Latest time of a keyframe in seconds: the longest voice."""
@@ -160,6 +162,16 @@ class AngleKeyframes(NamedTuple):
     times_s: tuple[float, ...] | None = None
 
 
+def parse_moment(_: SettingSpec, value: object) -> str:
+    """Parse ``auto`` or a number of seconds; the result is text."""
+    if isinstance(value, str) and value.strip().lower() in ("", AUTO_MOMENT):
+        return AUTO_MOMENT
+    seconds = _number(value)
+    if not 0 <= seconds <= LONGEST_MOMENT_S:
+        raise InvalidValueError
+    return f"{seconds:.10g}"
+
+
 def parse_angles(spec: SettingSpec, value: object) -> str:
     """Parse nothing, one number or several in degrees, or times and angles; the result is text with commas.
 
@@ -210,6 +222,7 @@ _PARSERS: Mapping[type, Callable[[SettingSpec, object], Scalar]] = {
     bool: parse_bool, int: parse_integer, float: parse_number, str: parse_text,
 }  # fmt: skip
 _FORMS: Mapping[Callable[[SettingSpec, object], Scalar], str] = {
+    parse_moment: "auto, or a number of seconds from the beginning of the video",
     parse_face: "largest, a number from 1, or a box x,y,width,height in pixels",
     parse_angles: f"one or more numbers separated by commas, -{ANGLE_LIMIT_DEG:g} to {ANGLE_LIMIT_DEG:g} degrees, "
     "all or none with a rising time in seconds before it, such as 0:0,1.5:20",
@@ -227,6 +240,8 @@ def property_schema(spec: SettingSpec) -> dict[str, object]:
         pair = {"type": "array", "prefixItems": [time, number], "minItems": 2, "maxItems": 2}
         timed = {"type": "array", "items": pair}
         return schema | {"anyOf": [{"type": "string"}, number, {"type": "array", "items": number}, timed]}
+    if spec.parse is parse_moment:
+        return schema | {"anyOf": [{"type": "string"}, {"type": "number", "minimum": 0, "maximum": LONGEST_MOMENT_S}]}
     if spec.choices:
         return schema | {"type": "string", "enum": list(spec.choices)}
     if isinstance(spec.default, bool):

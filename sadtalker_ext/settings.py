@@ -16,11 +16,13 @@ from typing import Any, Final
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.setting_spec import (
     ANGLE_LIMIT_DEG,
+    AUTO_MOMENT,
     LARGEST_FACE,
     Scalar,
     SettingSpec,
     parse_angles,
     parse_face,
+    parse_moment,
     property_schema,
     setting,
 )
@@ -33,8 +35,9 @@ _SADTALKER: Final = ("sadtalker",)
 
 def _angle_setting(label: str, direction: str) -> Any:  # noqa: ANN401 - see setting
     text = (
-        f"Head angle, positive {direction}. One number keeps the angle fixed; several are keyframes spaced evenly "
-        "over the clip. Empty: the head follows the voice."
+        f"Angle of the head, positive {direction}. One number keeps the head at this angle; several are keyframes, "
+        "spaced evenly over the video. With times in seconds, such as 0:0,1.5:20,3:-20, they are a camera path to "
+        "which the head motion is added. Empty: the head follows the voice."
     )
     return setting(
         "", label, text, low=-ANGLE_LIMIT_DEG, high=ANGLE_LIMIT_DEG, step=1.0, unit="degrees", parse=parse_angles
@@ -45,27 +48,38 @@ def _angle_setting(label: str, direction: str) -> Any:  # noqa: ANN401 - see set
 class Settings:
     """User settings as JSON scalars; they are stored in the metadata of every result."""
 
-    engine: str = setting("starter", "Engine", "Engine that animates the face. starter ships with the package.")
+    engine: str = setting(
+        "starter", "Engine", "What animates the face. starter works at once on any computer; sadtalker, the published "
+        "networks, has sharper faces, needs checkpoints of 1 GB and is slow without a graphics card.",
+    )  # fmt: skip
     face: str = setting(
         LARGEST_FACE, "Face", "The face that speaks, if the picture shows several, numbered from left to right.",
         unit="pixels", parse=parse_face,
     )  # fmt: skip
+    at: str = setting(
+        AUTO_MOMENT, "Moment", "Moment of a video that is used as portrait. auto: the first frame that shows a face, "
+        "after a fade.", unit="seconds", parse=parse_moment,
+    )  # fmt: skip
+    track: int = setting(
+        0, "Audio track", "Audio track of a voice file that has several, numbered from 1. 0: the default track of the "
+        "file, or the first one that is not silent.", low=0, high=99, step=1,
+    )  # fmt: skip
     still: bool = setting(False, "Still head", "Keep the head still; mouth and eyes still move.")
     expression_scale: float = setting(
-        1.0, "Expression scale", "Strength of mouth and eyebrow motion.", low=0.0, high=2.0, step=0.05,
+        1.0, "Mouth and brows", "Strength of the movement of mouth and eyebrows.", low=0.0, high=2.0, step=0.05,
     )  # fmt: skip
     head_motion_scale: float = setting(
-        1.0, "Head motion scale", "Strength of head motion.", low=0.0, high=3.0, step=0.05,
+        1.0, "Head movement", "Strength of the movement of the head.", low=0.0, high=3.0, step=0.05,
     )  # fmt: skip
-    blink: float = setting(1.0, "Blink strength", "Strength of blinks; 0 disables them.", low=0.0, high=2.0, step=0.05)
-    pose_style: str = setting("0", "Head motion style", "Style of head motion, by name or number.")
+    blink: float = setting(1.0, "Blinks", "Strength of blinks; 0 disables them.", low=0.0, high=2.0, step=0.05)
+    pose_style: str = setting("0", "Head motion style", "How the head moves while it speaks, by name or number.")
     view: str = setting(
         "none", "View", "Moves the camera around the speaking head. orbit: on an ellipse around it; sway: from side to "
         "side; nod: up and down; dolly: closer and closer.", choices=("none", *VIEWS),
     )  # fmt: skip
-    yaw: str = _angle_setting("Yaw", "to the viewer's right")
-    pitch: str = _angle_setting("Pitch", "downwards")
-    roll: str = _angle_setting("Roll", "towards the viewer's right")
+    yaw: str = _angle_setting("Turn (yaw)", "to the viewer's right")
+    pitch: str = _angle_setting("Nod (pitch)", "downwards")
+    roll: str = _angle_setting("Tilt (roll)", "towards the viewer's right")
     tts_voice: str = setting(
         "", "Reading voice", "Voice that reads a text aloud, if the speech is given as text: a name that the command "
         "sadtalker voices lists. Empty: the first one in that list.",
@@ -77,29 +91,30 @@ class Settings:
         0, "Seed", "Random seed of blinks and head motion; the same seed gives the same motion.",
         low=0, high=2**32 - 1, step=1,
     )  # fmt: skip
-    frame_rate: int = setting(25, "Frame rate", "Frames per second of the video.", low=10, high=60, step=1, unit="Hz")
+    frame_rate: int = setting(25, "Frames per second", "Frame rate of the video.", low=10, high=60, step=1, unit="Hz")
     resolution_limit: int = setting(
-        2048, "Resolution limit", "A larger picture is scaled down to this length of its longer side.",
+        2048, "Largest picture", "A larger picture is scaled down to this length of its longer side.",
         low=256, high=8192, step=64, unit="pixels",
     )  # fmt: skip
     quality: str = setting("good", "Quality", "Quality of the video compression.", choices=("small", "good", "best"))
     mode: str = setting(
-        "full", "Mode", "What is animated and shown. full: the face, pasted back into the picture; crop: the face "
-        "region only; resize: the whole picture, resized to a square; extfull, extcrop: the same with a wider border.",
+        "full", "Part of the picture", "What is animated and shown. full: the face, pasted back into the picture; crop: "
+        "the face region only; resize: the whole picture, resized to a square; extfull, extcrop: the same with a wider "
+        "border.",
         choices=("full", "extfull", "crop", "extcrop", "resize"), engines=_SADTALKER,
     )  # fmt: skip
     size: str = setting(
-        "256", "Render size", "Side of the rendered square in pixels. A model trained with sadtalker train, in the "
+        "256", "Face detail", "Side of the rendered square in pixels. A model trained with sadtalker train, in the "
         "first checkpoint folder, renders at the size it was trained for.",
         choices=("256", "512"), engines=_SADTALKER,
     )  # fmt: skip
     parity: bool = setting(
-        False, "Parity with the official code", "Crop and paste exactly as the official code does, including its "
+        False, "Same as the official code", "Crop and paste exactly as the official code does, including its "
         "known defects.", engines=_SADTALKER,
     )  # fmt: skip
     paste: str = setting(
-        "feather", "Paste", "How the face is pasted back into the picture. feather: soft edge; seamless: Poisson "
-        "blending of every frame as in the official code, slow and may flicker.",
+        "feather", "Edge of the face", "How the face is pasted back into the picture. feather: soft edge; seamless: "
+        "Poisson blending of every frame as in the official code, slow and may flicker.",
         choices=("feather", "seamless"), engines=_SADTALKER,
     )  # fmt: skip
     restore: str = setting(
@@ -107,7 +122,7 @@ class Settings:
         "in a checkpoint folder; none disables it.",
     )  # fmt: skip
     restore_strength: float = setting(
-        1.0, "Restorer strength", "Blend between the rendered (0) and the restored face (1).",
+        1.0, "Face restorer strength", "Blend between the rendered (0) and the restored face (1).",
         low=0.0, high=1.0, step=0.05,
     )  # fmt: skip
     upscale: str = setting(

@@ -48,7 +48,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )  # fmt: skip
     parser.add_argument(
         "inputs", nargs="+", metavar="PORTRAIT... VOICE...", type=Path,
-        help="portraits (pictures, or videos whose first frame is used), then voices (audio files, or videos with "
+        help="portraits (pictures, or videos of which one frame is used), then voices (audio files, or videos with "
         "sound); a folder stands for its files",
     )  # fmt: skip
     parser.add_argument(

@@ -7,8 +7,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sadtalker_ext.cli.setting_flags import add_setting
+from sadtalker_ext.engines.registry import setting_spec
 from sadtalker_ext.errors import FaceError, FileRef
 from sadtalker_ext.geometry.landmarks import FaceBox
+from sadtalker_ext.setting_spec import AUTO_MOMENT
+from sadtalker_ext.settings import Settings
 
 if TYPE_CHECKING:
     from sadtalker_ext.geometry.landmarks import Landmarks
@@ -23,8 +27,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "commands accepts the number or the box of a face.",
     )  # fmt: skip
     parser.add_argument(
-        "portrait", type=Path, metavar="PORTRAIT", help="a picture, or a video whose first frame is used"
+        "portrait", type=Path, metavar="PORTRAIT", help="a picture, or a video, of which one frame is used"
     )
+    add_setting(parser.add_argument_group("settings"), setting_spec("at"))
     parser.add_argument("--draw", type=Path, metavar="PICTURE", help="also write the picture with the boxes drawn in")
     parser.add_argument("--json", action="store_true", help="print the faces as a JSON object")
     parser.set_defaults(run=run)
@@ -34,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the faces; FaceError if there are none."""
     from sadtalker_ext.pipeline.portrait import list_faces
 
-    picture, faces = list_faces(options.portrait)
+    picture, faces = list_faces(options.portrait, Settings(at=getattr(options, "at", AUTO_MOMENT)).at)
     if not faces:
         raise FaceError(
             "No face was found in the ", FileRef("portrait", options.portrait),

@@ -107,7 +107,7 @@ def animate(  # noqa: PLR0913 - the public function: three files, and what may b
 ) -> Result:
     """Make the portrait speak and write an mp4 file; on any error or cancellation no file is left.
 
-    portrait_path: a picture, or a video whose first frame is used.
+    portrait_path: a picture, or a video of which one frame is used.
     voice_path: an audio file, or a video with sound; 0.2 s to 2 h.
     out_path: ends in .mp4; an existing file is replaced.
     settings: of the result; the default animates with the starter engine.

@@ -21,7 +21,7 @@ USES: Final = (EYES, POSE, EYES_AND_POSE, ALL)
 class Inputs:
     """Inputs of one video. Exactly one of ``voice``, ``text`` and ``idle_s`` is given; otherwise SettingsError.
 
-    portrait: a picture, or a video whose first frame is used.
+    portrait: a picture, or a video of which one frame is used.
     voice: an audio file, or a video with sound.
     idle_s: duration in seconds of a clip in which the portrait blinks and moves without speaking; it has no sound.
     reference: a video whose face motion is copied, or None.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sadtalker_ext.geometry.portrait import Portrait
 from sadtalker_ext.geometry.quarter_turns import turn_landmarks, turn_picture, upright_turns
+from sadtalker_ext.pipeline.portrait_moment import read_portrait_picture
+from sadtalker_ext.setting_spec import AUTO_MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -29,6 +31,11 @@ class PortraitSettings(Protocol):
     @property
     def face(self) -> str:
         """``largest``, a number from 1, or a box x,y,width,height in pixels of the picture file."""
+        ...
+
+    @property
+    def at(self) -> str:
+        """Moment of a video: ``auto``, or seconds as text."""
         ...
 
     @property
@@ -63,17 +70,17 @@ class PreparedPortrait:
 def read_portrait(
     path: str | Path, settings: PortraitSettings, cache: RecentValues[PreparedPortrait] | None = None
 ) -> PreparedPortrait:
-    """Read a picture or the first frame of a video, choose the face, and segment the person.
+    """Read a picture or a frame of a video, choose the face, and segment the person.
 
     cache: returns the portrait without reading it again if neither the file nor the settings have changed.
 
     Raises MediaError if the file is not a picture, FaceError if there is no usable face. Callable from any thread.
     """
-    face, limit_px = settings.face, settings.resolution_limit
+    face, at, limit_px = settings.face, settings.at, settings.resolution_limit
     if cache is None:
-        return _read_portrait(path, face, limit_px)
-    key = (*_file_version(Path(path)), face, limit_px)
-    return cache.get_or_make(key, lambda: _read_portrait(path, face, limit_px))
+        return _read_portrait(path, face, at, limit_px)
+    key = (*_file_version(Path(path)), face, at, limit_px)
+    return cache.get_or_make(key, lambda: _read_portrait(path, face, at, limit_px))
 
 
 def _file_version(path: Path) -> tuple[Hashable, ...]:
@@ -82,12 +89,11 @@ def _file_version(path: Path) -> tuple[Hashable, ...]:
     return (path.resolve(), status.st_ino, status.st_mtime_ns, status.st_size)
 
 
-def _read_portrait(path: str | Path, face: str, limit_px: int) -> PreparedPortrait:
+def _read_portrait(path: str | Path, face: str, at: str, limit_px: int) -> PreparedPortrait:
     from sadtalker_ext.faces.find import PictureScale, choose_face
     from sadtalker_ext.faces.person_mask import segment_person
-    from sadtalker_ext.video.picture import read_picture
 
-    picture = read_picture(path, limit_px, "portrait")
+    picture = read_portrait_picture(path, limit_px, at)
     searched = _searched_picture(path, picture)
     width = searched.pixels.shape[1]
     working = picture.pixels.shape[1] / width
@@ -109,7 +115,7 @@ def _searched_picture(path: str | Path, picture: Picture) -> Picture:
     side = max(picture.pixels.shape[:2])
     if side == min(SEARCH_PX, max(picture.original_size_px)):
         return picture
-    return read_picture(path, SEARCH_PX, "portrait")
+    return read_picture(path, SEARCH_PX, "portrait", picture.at_s or 0.0)
 
 
 def _scaled(face: Landmarks, factor: float) -> Landmarks:
@@ -119,13 +125,45 @@ def _scaled(face: Landmarks, factor: float) -> Landmarks:
     return face if factor == 1 else Landmarks.from_mesh(face.mesh * factor, face.provider, face.lip_spread)
 
 
-def list_faces(path: str | Path) -> tuple[Picture, list[Landmarks]]:
-    """Return the picture in which faces are searched, and all its faces from left to right (numbers from 1)."""
-    from sadtalker_ext.faces.find import find_faces
-    from sadtalker_ext.video.picture import read_picture
+def list_faces(path: str | Path, at: str = AUTO_MOMENT) -> tuple[Picture, list[Landmarks]]:
+    """Return the picture in which faces are searched, and all its faces from left to right (numbers from 1).
 
-    picture = read_picture(path, SEARCH_PX, "portrait")
+    at: moment of a video, as in the setting.
+    """
+    from sadtalker_ext.faces.find import find_faces
+
+    picture = read_portrait_picture(path, SEARCH_PX, at)
     return picture, find_faces(picture.pixels)
+
+
+@dataclass(frozen=True)
+class PictureFaces:
+    """The faces of a picture.
+
+    faces: from left to right, in pixels of ``picture``; their numbers count from 1. chosen: number of the face that is
+    used if the user chooses none, 0 if there is none. mouth_covered: whether something covers its mouth.
+    problem: why none of the faces can be used, or empty.
+    """
+
+    picture: Picture
+    faces: Sequence[Landmarks]
+    chosen: int = 0
+    mouth_covered: bool = False
+    problem: str = ""
+
+
+def inspect_faces(path: str | Path) -> PictureFaces:
+    """Return the faces of a picture and whether they can be animated; MediaError if the file is not a picture."""
+    from sadtalker_ext.errors import FaceError
+    from sadtalker_ext.faces.find import choose_face, find_faces
+
+    picture = read_portrait_picture(path, SEARCH_PX)
+    try:
+        choice = choose_face(picture.pixels)
+    except FaceError as e:
+        return PictureFaces(picture, find_faces(picture.pixels), problem=str(e))
+    chosen = next(number for number, face in enumerate(choice.faces, 1) if face is choice.landmarks)
+    return PictureFaces(picture, choice.faces, chosen, choice.mouth_covered)
 
 
 def draw_faces(picture: Image, faces: Sequence[Landmarks]) -> Image:

@@ -5,8 +5,9 @@ Transparent parts become white, the usual background of cut-out pictures.
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from sadtalker_ext.video.pillow_picture import decode_with_pillow
 from sadtalker_ext.video.read import VideoInfo, probe, read_frames
 
 if TYPE_CHECKING:
-    from sadtalker_ext.arrays import UInt8Array
+    from sadtalker_ext.arrays import Frame, UInt8Array
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,17 @@ class Picture:
     pixels: (H, W, 3) uint8 sRGB, upright, C-contiguous.
     original_size_px: (width, height) in the file, upright.
     notes: messages for the user about changes to the picture; usually empty.
+    at_s: time of the frame in a video, seconds; None for a picture.
     """
 
     pixels: UInt8Array
     original_size_px: tuple[int, int]
     notes: tuple[str, ...] = ()
+    at_s: float | None = None
 
 
-def read_picture(path: str | Path, limit_px: int, role: str = "picture") -> Picture:
-    """Read a picture, or the first frame of a video, with at most ``limit_px`` on the long side.
+def read_picture(path: str | Path, limit_px: int, role: str = "picture", at_s: float = 0.0) -> Picture:
+    """Read a picture, or the frame of a video at ``at_s`` seconds, with at most ``limit_px`` on the long side.
 
     Applies orientation and colour profiles, flattens transparency, and scales samples of other depths to 8 bits.
     MediaError if the file cannot be read or a side is not between 64 and 8192 px; ``role`` is the name of the file in
@@ -53,8 +56,12 @@ def read_picture(path: str | Path, limit_px: int, role: str = "picture") -> Pict
     reject_text(file, role)
     check_limits(file, role)
     ref = FileRef(role, file)
-    decoded = _decode_picture(ref) or _decode_video(ref)
-    return _to_working_picture(decoded, limit_px)
+    decoded = _decode_picture(ref)
+    if decoded is None:
+        return _read_video(ref, limit_px, at_s)
+    picture = _to_working_picture(decoded, limit_px)
+    unused = (f"The moment of {at_s:g} s is not used: the {role} is not a video.",) if at_s else ()
+    return replace(picture, notes=(*picture.notes, *unused))
 
 
 def _decode_picture(file: FileRef) -> DecodedPicture | None:
@@ -73,16 +80,44 @@ def _decode_picture(file: FileRef) -> DecodedPicture | None:
         return decoded
 
 
-def _decode_video(file: FileRef) -> DecodedPicture:
-    """Return the first frame of a video, or a picture that Pillow does not open; MediaError if it is neither."""
+def _read_video(file: FileRef, limit_px: int, at_s: float) -> Picture:
+    """Return a frame of a video, or a picture that only ffmpeg reads; MediaError if the file is neither."""
     from PIL import Image
 
     info = _probe_video(file)
     check_size(file, (info.width_px, info.height_px))
-    moving = info.duration_s is not None or info.has_audio
-    notes = (f"The {file.role} is a video; its first frame is used.",) if moving else ()
-    with closing(read_frames(file.path, role=file.role)) as frames:
-        return DecodedPicture(Image.fromarray(next(frames)), notes=notes)
+    if info.duration_s is None and not info.has_audio:
+        with closing(read_frames(file.path, role=file.role)) as frames:
+            return _to_working_picture(DecodedPicture(Image.fromarray(next(frames))), limit_px)
+    which = f"frame at {at_s:g} s" if at_s else "first frame"
+    notes = (f"The {file.role} is a video; its {which} is used.",)
+    picture = _to_working_picture(DecodedPicture(Image.fromarray(_frame_at(file, info, at_s)), notes=notes), limit_px)
+    return replace(picture, at_s=at_s)
+
+
+def _frame_at(file: FileRef, info: VideoInfo, at_s: float) -> Frame:
+    """Return the frame that is shown at a time; MediaError if the video ends before it."""
+    frame_s = 1.0 / info.rate_hz
+    if info.duration_s is not None and at_s >= info.duration_s + frame_s:
+        raise _too_late(file, info, at_s)
+    try:
+        with closing(read_frames(file.path, role=file.role, start_s=at_s)) as frames:
+            return next(frames)
+    except StalledError:
+        raise
+    except MediaError as e:
+        if not at_s:
+            raise
+        try:  # the last frame begins before its end
+            with closing(read_frames(file.path, role=file.role, start_s=max(0.0, at_s - 2 * frame_s))) as frames:
+                return deque(frames, maxlen=1)[0]
+        except MediaError:
+            raise _too_late(file, info, at_s) from e
+
+
+def _too_late(file: FileRef, info: VideoInfo, at_s: float) -> MediaError:
+    length = "" if info.duration_s is None else f" lasts {info.duration_s:.2f} s and"
+    return MediaError("The ", file, f"{length} has no picture at {at_s:g} s: choose an earlier moment")
 
 
 def _probe_video(file: FileRef) -> VideoInfo:

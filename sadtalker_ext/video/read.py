@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,13 @@ class VideoInfo:
         return self.width_px > 0
 
 
+class VideoTimes(NamedTuple):
+    """Which frames are read: ``rate_hz`` per second, from ``start_s`` on."""
+
+    rate_hz: float
+    start_s: float
+
+
 def probe(path: str | Path, role: str = "video") -> VideoInfo:
     """Return size, rate, duration and streams of any media file; MediaError if ffmpeg cannot read it.
 
@@ -129,18 +136,22 @@ def _audio_stream(text: str) -> AudioStream | None:
     return AudioStream(found["codec"], int(found["rate"]), channels, layout)
 
 
-def read_frames(path: str | Path, rate_hz: float | None = None, role: str = "video") -> Generator[Frame, None, None]:
+def read_frames(
+    path: str | Path, rate_hz: float | None = None, role: str = "video", start_s: float = 0.0
+) -> Generator[Frame, None, None]:
     """Yield frames (H, W, 3) uint8 sRGB, upright, with square pixels, evenly spaced in time.
 
     Matrix and range are those that the file states; HDR (PQ, HLG) and wide gamut are converted to sRGB.
 
     rate_hz: repeat or drop frames to this rate; by default the mean rate of the file. Frame ``i`` is the picture at
-    ``i / rate`` seconds. role: name of the file in error messages. Closing the iterator ends the decoder.
+    ``i / rate`` seconds after ``start_s``. role: name of the file in error messages. Closing the iterator ends the
+    decoder.
     """
     info = probe(path, role)
     if not info.has_video:
         raise MediaError("The ", FileRef(role, Path(path)), " has no video stream: choose a video")
-    frames = _decode(Path(path), info, info.rate_hz if rate_hz is None else rate_hz, role)
+    times = VideoTimes(info.rate_hz if rate_hz is None else rate_hz, start_s)
+    frames = _decode(Path(path), info, times, role)
     return frames if info.colour.is_srgb else _convert_frames(frames, info.colour)
 
 
@@ -150,11 +161,23 @@ def _convert_frames(frames: Generator[NDArray[Any], None, None], tags: ColourTag
             yield convert_to_srgb(frame, tags)
 
 
-def _decode(path: Path, info: VideoInfo, rate_hz: float, role: str) -> Generator[NDArray[Any], None, None]:
+def _decode(path: Path, info: VideoInfo, times: VideoTimes, role: str) -> Generator[NDArray[Any], None, None]:
     """Yield frames of 8 bits, or of 16 bits in the colour space of the file if that is not sRGB."""
-    rate = Fraction(rate_hz).limit_denominator(1001)
+    rate = Fraction(times.rate_hz).limit_denominator(1001)
     upright = f"scale=trunc(iw*sar+0.5):ih:flags={SCALER},setsar=1,format={ppm_format(info.colour)}"
-    arguments = ["-v", "error", *file_input(path), "-map", "0:V:0", "-vf", f"fps={rate},{upright}", "-c:v", "ppm"]
+    seek = ["-ss", f"{times.start_s:.6f}"] if times.start_s else []
+    arguments = [
+        "-v",
+        "error",
+        *seek,
+        *file_input(path),
+        "-map",
+        "0:V:0",
+        "-vf",
+        f"fps={rate},{upright}",
+        "-c:v",
+        "ppm",
+    ]
     ref = FileRef(role, path)
     with Ffmpeg([*arguments, "-f", "image2pipe", "-"], ("Reading the ", ref)) as process:
         count = 0

@@ -16,6 +16,7 @@ from sadtalker_ext.pipeline.portrait import draw_faces, list_faces, read_portrai
 @dataclass
 class FaceSettings:
     face: str = "largest"
+    at: str = "auto"
     resolution_limit: int = 2048
 
 
