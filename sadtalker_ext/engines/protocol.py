@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
+    from sadtalker_ext.mesh.bfm import ModelMotion
     from sadtalker_ext.settings import Settings
 
 
@@ -124,6 +125,15 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the memory; the engine must not be used afterwards."""
+        ...
+
+
+@runtime_checkable
+class ModelMotionEngine(Protocol):
+    """An engine whose motion is in coefficients of a 3D morphable model."""
+
+    def model_motion(self, portrait: Portrait, motion: Motion) -> ModelMotion:
+        """Return the coefficients of the portrait and of ``motion``, and where the portrait is in its picture."""
         ...
 
 

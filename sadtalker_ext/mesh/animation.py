@@ -50,10 +50,7 @@ def head_translations(translation: Float64Array) -> Float32Array:
 
 
 def head_quaternions(rotation: Float64Array) -> Float32Array:
-    """Return unit quaternions (T, 4) x, y, z, w for pitch, yaw and roll (T, 3) in radians: roll after pitch after yaw.
-
-    Each has the sign that is nearest to the one before, so that linear interpolation takes the short way.
-    """
+    """Return unit quaternions (T, 4) x, y, z, w for pitch, yaw and roll (T, 3) in radians; the yaw is first."""
     half = 0.5 * rotation
     (sin_p, sin_y, sin_r), (cos_p, cos_y, cos_r) = np.sin(half).T, np.cos(half).T
     sin_r = -sin_r  # positive roll is clockwise, in these axes a negative angle about z
@@ -67,7 +64,15 @@ def head_quaternions(rotation: Float64Array) -> Float32Array:
         ],
         axis=1,
     )
-    flips = np.where((turned[1:] * turned[:-1]).sum(axis=1) < 0.0, -1.0, 1.0)
+    return shortest_way(turned)
+
+
+def shortest_way(quaternions: Float64Array) -> Float32Array:
+    """Return the same rotations (T, 4), each with the sign that is nearest to the one before.
+
+    Linear interpolation between neighbours then takes the short way.
+    """
+    flips = np.where((quaternions[1:] * quaternions[:-1]).sum(axis=1) < 0.0, -1.0, 1.0)
     signs = np.concatenate([[1.0], np.cumprod(flips)])
-    quaternions: Float32Array = (turned * signs[:, None]).astype(np.float32)
-    return quaternions
+    near: Float32Array = (quaternions * signs[:, None]).astype(np.float32)
+    return near

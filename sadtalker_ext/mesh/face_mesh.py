@@ -35,8 +35,8 @@ class FaceMesh:
 
     positions, normals: (N, 3). uv: (N, 2) in the texture, the origin at its upper left corner. triangles: (M, 3),
     counterclockwise as the viewer sees them. texture: (H, W, 3) RGB. targets: displacement (K, N, 3) at weight 1.
-    target_normals: (K, N, 3), what a target at weight 1 adds to the normals. names: of the targets. parts: name and
-    range of vertices of each part.
+    target_normals: (K, N, 3), what a target at weight 1 adds to the normals, or None. names: of the targets. parts:
+    name and range of vertices of each part.
     """
 
     positions: Float32Array
@@ -45,7 +45,7 @@ class FaceMesh:
     triangles: NDArray[np.int64]
     texture: Image
     targets: Float32Array
-    target_normals: Float32Array
+    target_normals: Float32Array | None
     names: tuple[str, ...]
     parts: dict[str, slice]
 
@@ -144,15 +144,25 @@ class _Shading:
 
     def normals(self, positions: Float64Array) -> Float64Array:
         """Return unit normals (N, 3): the mean of the triangles around a vertex, weighted by area."""
-        a, b, c = (positions[self.triangles[:, corner]] for corner in range(3))
-        faces = np.cross(b - a, c - a)
-        shared = self.seam[self.triangles].ravel()
-        count = len(positions)
-        sums = [np.bincount(shared, np.repeat(faces[:, axis], 3), minlength=count) for axis in range(3)]
-        normals = _unit(np.stack(sums, axis=1).astype(np.float64)[self.seam])
+        normals = vertex_normals(positions, self.triangles, self.seam)
         middle, first, second = self.middles.T
         normals[middle] = _unit(normals[first] + normals[second])
         return normals
+
+
+def vertex_normals(
+    positions: Float64Array, triangles: NDArray[np.int64], seam: NDArray[np.int64] | None = None
+) -> Float64Array:
+    """Return unit normals (N, 3): the mean of the triangles around a vertex, weighted by area.
+
+    seam: (N,) vertex whose normal each vertex shares; None: its own.
+    """
+    a, b, c = (positions[triangles[:, corner]] for corner in range(3))
+    faces = np.cross(b - a, c - a)
+    shared = (triangles if seam is None else seam[triangles]).ravel()
+    sums = [np.bincount(shared, np.repeat(faces[:, axis], 3), minlength=len(positions)) for axis in range(3)]
+    whole = np.stack(sums, axis=1).astype(np.float64)
+    return _unit(whole if seam is None else whole[seam])
 
 
 def _unit(vectors: Float64Array) -> Float64Array:

@@ -135,13 +135,10 @@ def _mesh(binary: _Binary, mesh: FaceMesh) -> dict[str, Any]:
         "NORMAL": binary.add_floats(mesh.normals, _VERTICES),
         "TEXCOORD_0": binary.add_floats(mesh.uv, _VERTICES),
     }
-    targets = [
-        {
-            "POSITION": binary.add_floats(moved, _VERTICES, bounds=True),
-            "NORMAL": binary.add_floats(turned, _VERTICES),
-        }
-        for moved, turned in zip(mesh.targets, mesh.target_normals, strict=True)
-    ]
+    targets = [{"POSITION": binary.add_floats(moved, _VERTICES, bounds=True)} for moved in mesh.targets]
+    if mesh.target_normals is not None:
+        for target, turned in zip(targets, mesh.target_normals, strict=True):
+            target["NORMAL"] = binary.add_floats(turned, _VERTICES)
     primitive = {
         "attributes": attributes, "indices": binary.add_indices(mesh.triangles), "material": 0, "targets": targets,
     }  # fmt: skip

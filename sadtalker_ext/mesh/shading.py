@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from sadtalker_ext.mesh.face_mesh import vertex_normals
 from sadtalker_ext.mesh.raster import draw_layers, interpolate
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class ShadedView:
         self._scale = size_px * _SUPERSAMPLING / (_MARGIN * float((high - low)[:2].max()))
         facing = mesh.triangles[:, ::-1]
         corner = facing[:, 0]
-        layers = [(0, mesh.parts["head"].stop), (mesh.parts["eye_left"].start, mesh.parts["mouth"].stop)]
+        outside = mesh.parts.get("head", mesh.parts["skin"]).stop
+        layers = [(0, outside), (outside, mesh.parts["mouth"].stop)]
         layers += [(part.start, part.stop) for name, part in mesh.parts.items() if name.startswith(_ROWS)]
         self._layers = tuple(facing[(corner >= first) & (corner < end)] for first, end in layers)
         self._colours = np.zeros((len(mesh.positions), 3), np.float32)
@@ -74,8 +76,9 @@ class ShadedView:
     def draw(self, weights: Float32Array, rotation: Float32Array, translation: Float32Array) -> Frame:
         """Return the picture (S, S, 3) for weights (K,), a quaternion (4,) and a translation (3,) in metres."""
         turn = quaternion_matrix(rotation.astype(np.float64))
-        positions = self.mesh.morphed(weights) @ turn.T + translation
-        normals = (self.mesh.normals + np.einsum("k,knc->nc", weights, self.mesh.target_normals)) @ turn.T
+        at_rest = self.mesh.morphed(weights)
+        positions = at_rest @ turn.T + translation
+        normals = self._normals(weights, at_rest) @ turn.T
         side = self.size_px * _SUPERSAMPLING
         points = np.empty_like(positions)
         points[:, :2] = (positions[:, :2] - self._middle) * [self._scale, -self._scale] + (side - 1) / 2.0
@@ -87,6 +90,13 @@ class ShadedView:
         canvas[inside] = _shade(found[:, :3], found[:, 3:])
         small = cv2.resize(canvas, (self.size_px, self.size_px), interpolation=cv2.INTER_AREA)
         return np.clip(np.rint(small), 0, 255).astype(np.uint8)
+
+    def _normals(self, weights: Float32Array, positions: Float64Array) -> Float64Array:
+        """Return the normals (N, 3) of the mesh at these positions, not all of length 1."""
+        if self.mesh.target_normals is None:
+            return vertex_normals(positions, self.mesh.triangles)
+        turned: Float64Array = self.mesh.normals + np.einsum("k,knc->nc", weights, self.mesh.target_normals)
+        return turned
 
 
 def _shade(normals: Float32Array, colours: Float32Array) -> Float32Array:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import FileRef, MediaError
-from sadtalker_ext.pipeline.mesh_motion import portrait_mesh, rig_motion
+from sadtalker_ext.pipeline.mesh_motion import model_motion, portrait_mesh, rig_motion
 from sadtalker_ext.pipeline.output import check_output, output_folder
 from sadtalker_ext.system.atomic_output import AtomicOutput
 
@@ -99,19 +99,33 @@ class MeshWriter:
         """Write all files for the motion of a video, one row per frame; return sentences for the user."""
         if self.files is None:
             return ()
-        from sadtalker_ext.mesh.animation import animate_mesh
-
         task.watcher.stage(MESH_STAGE)
         with task.stopwatch.stage(MESH_STAGE):
-            moved, notes = rig_motion(task, prepared, motion, timing)
-            rig, mesh = portrait_mesh(prepared.portrait)
-            animation = animate_mesh(rig, moved, timing.rate_hz)
+            mesh, animation, notes = self._animated_mesh(task, prepared, motion, timing)
             self._write_glb(task, mesh, animation)
             if self.files.blendshapes is not None:
+                moved, notes = rig_motion(task, prepared, motion, timing)
                 self._write_blendshapes(self.files.blendshapes, moved, timing.rate_hz)
         if self.files.shaded is not None:
             self._write_shaded(self.files.shaded, task, mesh, animation)
         return notes
+
+    @staticmethod
+    def _animated_mesh(
+        task: Task, prepared: PreparedInputs, motion: SourceAndMotion, timing: VideoTiming
+    ) -> tuple[FaceMesh, MeshAnimation, tuple[str, ...]]:
+        """Return the mesh and its motion: of the Basel Face Model where possible, else of the portrait's landmarks."""
+        from sadtalker_ext.mesh.animation import animate_mesh
+        from sadtalker_ext.mesh.bfm import model_animation, model_mesh
+
+        found = model_motion(task, prepared, motion)
+        if found is not None:
+            model, rows = found
+            note = "The 3D model is the Basel Face Model with the coefficients of the video"
+            return model_mesh(model, rows), model_animation(rows, timing.rate_hz), (note,)
+        moved, notes = rig_motion(task, prepared, motion, timing)
+        rig, mesh = portrait_mesh(prepared.portrait)
+        return mesh, animate_mesh(rig, moved, timing.rate_hz), notes
 
     def _write_glb(self, task: Task, mesh: FaceMesh, animation: MeshAnimation) -> None:
         from sadtalker_ext.mesh.gltf import write_glb

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sadtalker_ext.engines.protocol import RigMotionEngine
+from sadtalker_ext.engines.protocol import ModelMotionEngine, RigMotionEngine
 from sadtalker_ext.errors import EngineError
+from sadtalker_ext.mesh.bfm import BFM_NAME
 
 if TYPE_CHECKING:
     from sadtalker_ext.engines.protocol import VideoTiming
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
+    from sadtalker_ext.mesh.bfm import FaceModel, ModelMotion
     from sadtalker_ext.mesh.face_mesh import FaceMesh
     from sadtalker_ext.pipeline.prepare import PreparedInputs, SourceAndMotion, Task
     from sadtalker_ext.puppet.rig import Rig
@@ -33,6 +35,23 @@ def portrait_mesh(portrait: Portrait) -> tuple[Rig, FaceMesh]:
     return rig, build_face_mesh(rig, landmarks, portrait.person)
 
 
+def model_motion(task: Task, prepared: PreparedInputs, motion: SourceAndMotion) -> tuple[FaceModel, ModelMotion] | None:
+    """Return the Basel Face Model and the motion in its coefficients, where the engine has them and the user the file.
+
+    WeightsError if the file cannot be used.
+    """
+    from sadtalker_ext.mesh.bfm import find_bfm, read_bfm
+    from sadtalker_ext.weights.files import search_folders
+
+    engine = prepared.engine
+    if not isinstance(engine, ModelMotionEngine) or not isinstance(engine, RigMotionEngine):
+        return None
+    path = find_bfm(search_folders(task.runtime.folders))
+    if path is None or engine.rig_motion(motion.source, motion.motion) is not None:
+        return None
+    return read_bfm(path), engine.model_motion(prepared.portrait, motion.motion)
+
+
 def rig_motion(
     task: Task, prepared: PreparedInputs, motion: SourceAndMotion, timing: VideoTiming
 ) -> tuple[Motion, tuple[str, ...]]:
@@ -48,9 +67,9 @@ def rig_motion(
     if moved is not None:
         return moved, ()
     note = (
-        f"The expression of the engine {engine.spec.name} is in coefficients of the Basel Face Model, for which there "
-        "is no mesh here. The 3D model is the mesh of the engine starter with its mouth and eyes; the head moves as in "
-        "the video"
+        f"The expression of the engine {engine.spec.name} is in coefficients of the Basel Face Model, whose file "
+        f"{BFM_NAME} is in no checkpoint folder. The 3D model has the mesh, mouth and eyes of the engine starter; its "
+        "head moves as in the video"
     )
     return _with_starter_expression(task, prepared, motion, timing), (note,)
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.protocol import MotionEditor
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
+    from sadtalker_ext.mesh.bfm import ModelMotion
     from sadtalker_ext.models.generator import EncodedSource
     from sadtalker_ext.models.mapping_net import MappingNet
     from sadtalker_ext.runtime import Runtime
@@ -120,6 +121,21 @@ class SadTalkerEngine:
             expression=(motion.expression - source.expression[:1])[:, SHAPE_COLUMNS],
             rotation=motion.rotation - source.rotation[:1],
             translation=motion.translation - source.translation[:1],
+        )
+
+    @torch.inference_mode()
+    def model_motion(self, portrait: Portrait, motion: Motion) -> ModelMotion:
+        """Return the 3DMM coefficients of the portrait, with its identity, and of ``motion``."""
+        from sadtalker_ext.mesh.bfm import ModelMotion
+
+        if self._face_recon is None:
+            raise EngineError("These networks were trained without the 3DMM, so there are no coefficients of it")
+        face = self._prepare_face(portrait)
+        aligned, _ = face.framing.aligned()
+        identity = self._face_recon(source_tensor(aligned, len(aligned)).to(self.device)).identity[0].cpu().numpy()
+        scale, shift = face.framing.aligned_to_picture()
+        return ModelMotion(
+            identity, face.coefficients[: rows.CROP.start], from_motion(motion), face.framing.picture, scale, shift
         )
 
     @torch.inference_mode()

@@ -15,7 +15,7 @@ from sadtalker_ext.geometry.landmarks import subset_68
 from sadtalker_ext.geometry.paste import Paster, feather_mask, match_colours, paste_seamless
 
 if TYPE_CHECKING:
-    from sadtalker_ext.arrays import Float32Array, UInt8Array
+    from sadtalker_ext.arrays import Float32Array, Float64Array, UInt8Array
     from sadtalker_ext.geometry.portrait import Portrait
 
 MIN_BOX_PX: Final = 16
@@ -79,6 +79,16 @@ class Framing:
         side = len(self.square)
         transform = align_transform(flip_y(self.landmarks68, side), side, side)
         return align_picture(self.square, transform), transform
+
+    def aligned_to_picture(self) -> tuple[Float64Array, Float64Array]:
+        """Return scale and shift (2,) each: pixel of ``picture`` = scale * pixel of the aligned face + shift."""
+        _, transform = self.aligned()
+        side = len(self.square)
+        to_square = np.array([transform.width_px, transform.height_px]) / np.array(transform.resized_px)
+        to_box = np.array([self.box.width, self.box.height]) / side
+        corner = np.array(transform.corner_px) + 0.5
+        scale = to_square * to_box
+        return scale, scale * corner + np.array([self.box.left, self.box.top]) - 0.5
 
 
 def frame_portrait(portrait: Portrait, mode: Mode, size_px: int, official: bool = False) -> Framing:
