@@ -63,6 +63,8 @@ _OVERLAP_FROM: Final = 0.8
 """Value of lips_closed at which the overlap begins, so that lips that only come close do not overlap."""
 _EXPRESSION_SOFTNESS: Final = 0.12
 """Distance from a shape's range to the limit of its coefficient, as a share of the range."""
+_LOW: Final = np.array([shape.low for shape in SHAPES])
+_HIGH: Final = np.array([shape.high for shape in SHAPES])
 _HARD_LIMITED: Final = tuple(
     SHAPE_INDEX[name] for name in ("lips_closed", "blink_left", "blink_right", "mouth_neutral")
 )
@@ -71,9 +73,7 @@ _HARD_LIMITED: Final = tuple(
 
 def clamp_expression(expression: Float64Array) -> Float64Array:
     """Return coefficients (T, E) limited softly to the range of each shape in :data:`SHAPES`."""
-    limited = np.array(expression, dtype=np.float64, copy=True)
-    for index, shape in enumerate(SHAPES):
-        limited[:, index] = soft_clamp(limited[:, index], shape.low, shape.high, _EXPRESSION_SOFTNESS)
+    limited = soft_clamp(np.asarray(expression, np.float64), _LOW, _HIGH, _EXPRESSION_SOFTNESS)
     hard = list(_HARD_LIMITED)
     limited[:, hard] = np.clip(limited[:, hard], 0.0, 1.0)
     return limited

@@ -86,9 +86,10 @@ def clamp_pose(
 
     limits_rad: largest pitch, yaw and roll.
     """
-    axes = [soft_clamp(rotation[:, axis], -limit, limit, _ROTATION_SOFTNESS) for axis, limit in enumerate(limits_rad)]
+    largest = np.array(limits_rad)
+    turned = soft_clamp(rotation, -largest, largest, _ROTATION_SOFTNESS)
     shifted = soft_clamp(translation, -TRANSLATION_LIMIT, TRANSLATION_LIMIT, _TRANSLATION_SOFTNESS)
-    return np.stack(axes, axis=1), shifted
+    return turned, shifted
 
 
 @dataclass(frozen=True)

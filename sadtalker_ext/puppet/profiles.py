@@ -53,10 +53,13 @@ def smooth_edge(x: NDArray[FloatT], half_width: float) -> NDArray[np.float32]:
     return smoothstep(x / (2.0 * half_width) + 0.5).astype(np.float32)
 
 
-def soft_clamp(value: Float64Array, low: float, high: float, softness: float) -> Float64Array:
+def soft_clamp(
+    value: Float64Array, low: float | Float64Array, high: float | Float64Array, softness: float
+) -> Float64Array:
     """Return ``value`` unchanged inside [low, high] and bent smoothly towards a limit outside.
 
-    softness: distance of the limit from the range, as a share of ``high - low``.
+    low, high: numbers, or arrays of the shape of the last axis of ``value``. softness: distance of the limit from the
+    range, as a share of ``high - low``.
     """
     margin = (high - low) * softness
     above, below = np.maximum(value - high, 0.0), np.maximum(low - value, 0.0)

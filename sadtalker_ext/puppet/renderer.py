@@ -8,6 +8,7 @@ At rest the frame is the source picture, pixel for pixel.
 from __future__ import annotations
 
 from copy import copy
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -175,8 +176,9 @@ def _is_empty(window: Window) -> bool:
     return any(part.start >= part.stop for part in window)
 
 
+@lru_cache(maxsize=64)
 def _feather(height: int, width: int) -> Float32Array:
-    """Return weights (height, width): 1 inside, falling to 0 towards the border."""
+    """Return weights (height, width): 1 inside, falling to 0 towards the border. Calls share them."""
 
     def ramp(size: int) -> Float64Array:
         edge = max(_MIN_FEATHER_PX, _FEATHER_SHARE * size)

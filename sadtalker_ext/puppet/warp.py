@@ -70,7 +70,8 @@ class Grid:
         half = (self.cell - 1) / 2.0
         x = self.x0 + half + self.cell * np.arange(-margin, self.columns + margin, dtype=np.float32)
         y = self.y0 + half + self.cell * np.arange(-margin, self.rows + margin, dtype=np.float32)
-        nodes: Float32Array = np.stack(np.meshgrid(x, y), axis=-1)
+        nodes = np.empty((len(y), len(x), 2), np.float32)
+        nodes[..., 0], nodes[..., 1] = x, y[:, None]
         return nodes
 
     def widened(self, cells: int) -> Grid:
@@ -93,13 +94,14 @@ class Grid:
 
         Linear between nodes, constant beyond the border nodes.
         """
+        return look_up(values, *self.positions(points))
+
+    def positions(self, points: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Return the columns and rows (h, w) of ``points`` (h, w, 2), whole numbers at nodes."""
         half = (self.cell - 1) / 2.0
         x = (points[..., 0] - (self.x0 + half)) / self.cell
         y = (points[..., 1] - (self.y0 + half)) / self.cell
-        found = cv2.remap(
-            values, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        return np.asarray(found, np.float32)
+        return x.astype(np.float32, copy=False), y.astype(np.float32, copy=False)
 
     def window_of(self, points: Float32Array) -> Window | None:
         """Return the rows and columns that contain every one of ``points`` (h, w, 2) on this grid, or None."""
@@ -119,6 +121,11 @@ class Grid:
         return in_picture, in_grid
 
 
+def look_up(values: Float32Array, x: Float32Array, y: Float32Array) -> Float32Array:
+    """Return node values (rows, columns, C <= 4) at columns ``x`` and rows ``y``, as :meth:`Grid.sample` does."""
+    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
 @dataclass(frozen=True)
 class Displacement:
     """A smooth forward displacement on a grid: p moves to p + shift(p).
@@ -136,7 +143,7 @@ class Displacement:
         scale = 1.0 / (_SOBEL_SUM * grid.cell)
         along = cv2.Sobel(shift, cv2.CV_32F, 1, 0, ksize=3, scale=scale, borderType=cv2.BORDER_REPLICATE)
         down = cv2.Sobel(shift, cv2.CV_32F, 0, 1, ksize=3, scale=scale, borderType=cv2.BORDER_REPLICATE)
-        slope = np.stack([along[..., 0], down[..., 0], along[..., 1], down[..., 1]], axis=-1)
+        slope = np.stack([along, down], axis=-1).reshape(*shift.shape[:2], 4)
         return cls(grid, shift, slope)
 
     def forward(self, points: Float32Array) -> Float32Array:
@@ -147,11 +154,15 @@ class Displacement:
         """Return where ``points`` (h, w, 2) came from, by Newton's method on p + shift(p) = point."""
         source = points - self.grid.sample(self.shift, points)
         for _ in range(_NEWTON_STEPS):
-            rest = source + self.grid.sample(self.shift, source) - points
-            slope = self.grid.sample(self.slope, source)
-            a, b, c, d = slope[..., 0] + 1.0, slope[..., 1], slope[..., 2], slope[..., 3] + 1.0
+            positions = self.grid.positions(source)
+            rest = look_up(self.shift, *positions)
+            rest += source
+            rest -= points
+            a, b, c, d = cv2.split(look_up(self.slope, *positions))
+            a += 1.0
+            d += 1.0
             determinant = np.maximum(a * d - b * c, _MIN_DETERMINANT)
-            x = (d * rest[..., 0] - b * rest[..., 1]) / determinant
-            y = (a * rest[..., 1] - c * rest[..., 0]) / determinant
-            source = source - np.stack([x, y], axis=-1)
-        return source.astype(np.float32)
+            x, y = cv2.split(rest)
+            source[..., 0] -= (d * x - b * y) / determinant
+            source[..., 1] -= (a * y - c * x) / determinant
+        return source
