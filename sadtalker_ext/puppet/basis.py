@@ -33,7 +33,7 @@ SHAPES: Final = (
     Shape("blink_right", 0.0, 1.0, "lids of the subject's right eye; 1 is closed"),
     Shape("gaze_x", -1.0, 1.0, "both irises move towards the viewer's right"),
     Shape("gaze_y", -1.0, 1.0, "both irises move down"),
-    Shape("mouth_neutral", 0.0, 1.0, "closes the portrait's own mouth and relaxes its smile; at 1 the lips start closed"),
+    Shape("mouth_neutral", 0.0, 1.0, "closes the portrait's own mouth and relaxes its smile; at 1 lips start closed"),
 )
 
 SHAPE_NAMES: Final = tuple(shape.name for shape in SHAPES)
