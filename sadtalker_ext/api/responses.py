@@ -19,13 +19,14 @@ class JobView(BaseModel):
 
     id: str = Field(..., description="id of the job, used in the paths of the other routes")
     state: str = Field(..., description="waiting, running, done, failed or stopped")
-    stage: str = Field("", description="current stage: text, engine, portrait, voice, reference, motion or frames")
+    stage: str = Field("", description="current stage: text, engine, portrait, voice, reference, motion, mesh or frames")
     frames_done: int = Field(0, description="number of finished frames of the video")
     frames_total: int = Field(0, description="number of frames of the video, 0 while unknown")
     left_s: Optional[float] = Field(None, description="estimated seconds left, null while unknown")  # noqa: UP045
     error: str = Field("", description="why the job ended without a video; empty if it did not")
     notes: List[str] = Field(default_factory=list, description="notes on the result")  # noqa: UP006
     result: Optional[Dict[str, Any]] = Field(None, description="size, duration and timings of the video, once done")  # noqa: UP006, UP045
+    model: bool = Field(False, description="whether the route /jobs/{id}/model has a 3D model")
     settings: Dict[str, Any] = Field(default_factory=dict, description="every setting of the job")  # noqa: UP006
 
 
@@ -83,11 +84,13 @@ def view_job(job: Job) -> JobView:
     body = result.to_mapping() if result is not None else None
     if body is not None:
         body.pop("path")
+        body.pop("model", None)
     return JobView(
         id=job.id, state=job.state, stage=progress.stage, error=job.error,
         frames_done=progress.done if rendering else 0, frames_total=progress.total if rendering else 0,
         left_s=round(progress.left_s, 2) if rate_known else None,
         notes=list(result.notes) if result is not None else [], result=body,
+        model=result is not None and result.model is not None,
         settings=job.request.settings.to_mapping(),
     )  # fmt: skip
 

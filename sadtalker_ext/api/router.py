@@ -20,7 +20,7 @@ from sadtalker_ext.api.responses import (
     view_job,
     view_voice,
 )
-from sadtalker_ext.api.video_response import video_response
+from sadtalker_ext.api.video_response import GLB, WAV, video_response
 from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S
 from sadtalker_ext.engines.registry import engine_states, setting_specs
 from sadtalker_ext.errors import SettingsError
@@ -104,14 +104,30 @@ class JobRoutes:
 
     def video(self, job_id: str, request: Request) -> Response:
         """Return the video of a finished job, or a part of it for a Range header."""
-        job = self._find(job_id, request)
-        if job.state != DONE:
-            reason = f"The job is {job.state}: {job.error}" if job.error else f"The job is {job.state}; try again later"
-            raise HTTPException(409, reason)
+        job = self._find_done(job_id, request)
         try:
             return video_response(request, job.request.output, f"sadtalker_{job.id[:8]}.mp4")
         except OSError as e:
             raise HTTPException(404, "The video was removed from the server") from e
+
+    def model(self, job_id: str, request: Request) -> Response:
+        """Return the 3D model of a finished job whose setting ``model_3d`` is on."""
+        return self._model_file(job_id, request, GLB)
+
+    def model_sound(self, job_id: str, request: Request) -> Response:
+        """Return the sound of the 3D model; 404 for an idle clip, which has none."""
+        return self._model_file(job_id, request, WAV)
+
+    def _model_file(self, job_id: str, request: Request, media_type: str) -> Response:
+        job = self._find_done(job_id, request)
+        model = job.result.model if job.result is not None else None
+        if model is None:
+            raise HTTPException(404, "The job has no 3D model; send it with the setting model_3d")
+        path = model if media_type == GLB else model.with_suffix(".wav")
+        try:
+            return video_response(request, path, f"sadtalker_{job.id[:8]}{path.suffix}", media_type)
+        except OSError as e:
+            raise HTTPException(404, "There is no such file; the clip is silent, or it was removed") from e
 
     def cancel(self, job_id: str, request: Request) -> JobView:
         """Stop a job, or remove one that has ended."""
@@ -121,6 +137,14 @@ class JobRoutes:
         else:
             self._queue.cancel(job)
         return view_job(job)
+
+    def _find_done(self, job_id: str, request: Request) -> Job:
+        """Return a finished job of the sender; 409 if it is not finished."""
+        job = self._find(job_id, request)
+        if job.state != DONE:
+            reason = f"The job is {job.state}: {job.error}" if job.error else f"The job is {job.state}; try again later"
+            raise HTTPException(409, reason)
+        return job
 
     def _find(self, job_id: str, request: Request) -> Job:
         """Return a job of the sender; 404 if there is none, or if it belongs to another login."""
@@ -142,6 +166,10 @@ def _add_job_routes(router: APIRouter, queue: JobQueue, options: ApiOptions) -> 
     add("/jobs/{job_id}/video", jobs.video, "GET", response_class=FileResponse, responses=VIDEO_RESPONSES,
         summary="Video of a finished job")  # fmt: skip
     add("/jobs/{job_id}/video", jobs.video, "HEAD", response_class=Response, include_in_schema=False)
+    add("/jobs/{job_id}/model", jobs.model, "GET", response_class=FileResponse,
+        summary="3D model of a finished job, binary glTF")  # fmt: skip
+    add("/jobs/{job_id}/model/sound", jobs.model_sound, "GET", response_class=FileResponse,
+        summary="Sound of the 3D model, WAV")  # fmt: skip
     add("/jobs/{job_id}", jobs.cancel, "DELETE", response_model=JobView,
         summary="Stop a job, or remove one that has ended")  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Responses with a video, as a whole or as a byte range, which players need to seek (RFC 9110, section 14)."""
+"""Responses with a video or another result, as a whole or as a byte range, which players need (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
+VIDEO, GLB, WAV = "video/mp4", "model/gltf-binary", "audio/wav"
+"""Media types of results: a video, its 3D model, and the sound of the model."""
 BLOCK_BYTES: Final = 1 << 16
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*")
 
 
-def video_response(request: Request, path: Path, name: str) -> Response:
+def video_response(request: Request, path: Path, name: str, media_type: str = VIDEO) -> Response:
     """Return a response to GET or HEAD; OSError if the file does not exist.
 
-    name: file name for the sender.
+    name: file name for the sender. media_type: of the file, such as :data:`VIDEO`.
     """
     file = path.open("rb")
     status = os.fstat(file.fileno())
@@ -40,8 +42,8 @@ def video_response(request: Request, path: Path, name: str) -> Response:
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{size}"
     if request.method == "HEAD":
         file.close()
-        return Response(headers=headers, media_type="video/mp4")
-    return StreamingResponse(_blocks(file, begin, end), 206 if span else 200, headers, "video/mp4")
+        return Response(headers=headers, media_type=media_type)
+    return StreamingResponse(_blocks(file, begin, end), 206 if span else 200, headers, media_type)
 
 
 def read_range(text: str, size: int) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ from sadtalker_ext.engines.session import EngineCache, EngineSource
 from sadtalker_ext.errors import Cancelled, FileRef, MediaError, SadTalkerError
 from sadtalker_ext.ffmpeg import interruptible
 from sadtalker_ext.pipeline.job import DONE, FAILED, JOB_ID, RUNNING, STOPPED, WAITING, Host, Job, JobRequest, Limits
+from sadtalker_ext.pipeline.mesh_files import chosen_outputs
 from sadtalker_ext.pipeline.progress import Progress, Watcher
 
 if TYPE_CHECKING:
@@ -253,6 +254,9 @@ def _remove_folder(folder: Path | None) -> None:
 
 
 def _remove_result(job: Job) -> None:
-    if job.request.temporary:
+    if not job.request.temporary:
+        return
+    video, model = chosen_outputs(job.request.output, job.request.settings)
+    for path in (video, *(() if model is None else (model.glb, model.wav))):
         with suppress(OSError):
-            job.request.output.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
