@@ -19,7 +19,7 @@ class JobView(BaseModel):
 
     id: str = Field(..., description="id of the job, used in the paths of the other routes")
     state: str = Field(..., description="waiting, running, done, failed or stopped")
-    stage: str = Field("", description="current stage: text, engine, portrait, voice, reference, motion, mesh or frames")
+    stage: str = Field("", description="stage: text, engine, portrait, voice, reference, motion, mesh or frames")
     frames_done: int = Field(0, description="number of finished frames of the video")
     frames_total: int = Field(0, description="number of frames of the video, 0 while unknown")
     left_s: Optional[float] = Field(None, description="estimated seconds left, null while unknown")  # noqa: UP045

@@ -1,4 +1,4 @@
-"""Responses with a video or another result, as a whole or as a byte range, which players need (RFC 9110, section 14)."""
+"""Responses with a video or other result, as a whole or as a byte range, which players need (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
