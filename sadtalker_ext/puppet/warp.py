@@ -143,8 +143,8 @@ class Displacement:
         scale = 1.0 / (_SOBEL_SUM * grid.cell)
         along = cv2.Sobel(shift, cv2.CV_32F, 1, 0, ksize=3, scale=scale, borderType=cv2.BORDER_REPLICATE)
         down = cv2.Sobel(shift, cv2.CV_32F, 0, 1, ksize=3, scale=scale, borderType=cv2.BORDER_REPLICATE)
-        slope = np.stack([along, down], axis=-1).reshape(*shift.shape[:2], 4)
-        return cls(grid, shift, slope)
+        slope = np.stack([np.asarray(along, np.float32), np.asarray(down, np.float32)], axis=-1)
+        return cls(grid, shift, slope.reshape(*shift.shape[:2], 4))
 
     def forward(self, points: Float32Array) -> Float32Array:
         """Return where ``points`` (h, w, 2) move to."""
