@@ -9,13 +9,12 @@ import numpy as np
 
 from sadtalker_ext.mesh.atlas import pack_tiles, portrait_tile
 from sadtalker_ext.mesh.eyes import eyeball_part, eyes_of, fit_ball, lid_displacements, socket_part
-from sadtalker_ext.mesh.head_shell import attach_shell, middles_of_shell, shell_part, shrink
+from sadtalker_ext.mesh.head_shell import attach_shell, certain_person, middles_of_shell, shell_part
 from sadtalker_ext.mesh.mouth_parts import row_parts, sack_part
 from sadtalker_ext.mesh.parts import Part, Tile
 from sadtalker_ext.mesh.skin import below_mouth, build_relief, skin_points, with_depth
 from sadtalker_ext.mesh.targets import TARGET_NAMES, skin_displacements
 from sadtalker_ext.mesh.topology import skin_triangles
-from sadtalker_ext.puppet.backdrop import person_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +77,7 @@ def _build_parts(rig: Rig, mesh: Float32Array, person: Float32Array | None) -> t
     for side, frame, _ in eyes:
         part, tiles[f"eye_{side}"] = eyeball_part(frame, balls[side], side, rig.picture)
         parts += [part, socket_part(frame, balls[side], skin, side)]
-    mask = None if person is None else shrink(person_mask(person, mesh, face.height_px), face.height_px)
+    mask = None if person is None else certain_person(person, mesh, face.height_px)
     shell = shell_part(rig, points, mask)
     for part, tile in (sack_part(rig, skin, relief), *row_parts(rig, points, relief)):
         parts.append(part)

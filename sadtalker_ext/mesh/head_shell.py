@@ -14,13 +14,14 @@ import numpy as np
 
 from sadtalker_ext.mesh.parts import Part
 from sadtalker_ext.mesh.targets import skin_displacements
+from sadtalker_ext.puppet.backdrop import person_mask
 from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.topology import CHEEK_LEFT, CHEEK_RIGHT, FACE_OVAL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sadtalker_ext.arrays import Float64Array, UInt8Array
+    from sadtalker_ext.arrays import Float32Array, Float64Array
     from sadtalker_ext.puppet.rig import Rig
 
 
@@ -57,8 +58,12 @@ _NECK_FROM: Final = (0.35, 0.8)
 """Downward parts of a ray's direction at which the neck begins, and from which it is complete."""
 _JAW_FROM: Final = (0.1, 0.6)
 """Downward parts of a ray's direction between which the outline comes in from the ears to the jaw."""
-_UNCERTAIN: Final = 0.045
-"""Width of the mask's border that may show the background, in face heights."""
+_PERSON_FROM: Final = 0.5
+_UNCERTAIN: Final = 0.025
+"""Segmentation from which a pixel may belong to the person, and the width of the border that may not, in face
+heights."""
+_INNER_FACE: Final = 0.9
+"""Size of the part of the face oval that shows the face in any case."""
 _STEP: Final = 0.01
 """Step of the search for the outline, in face heights."""
 _SIDEWAYS, _AT_JAW, _ABOVE, _BELOW_CHIN = 0.62, 0.47, 0.95, 0.34
@@ -72,11 +77,20 @@ _SMOOTHING: Final = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 4.0, 3.0, 2.0, 1.0]) / 25
 """Weights that smooth the outline between neighbouring directions."""
 
 
-def shrink(mask: UInt8Array, height_px: float) -> NDArray[np.bool_]:
-    """Return the pixels (H, W) that certainly show the person, for the grown mask of the renderer's matte."""
+def certain_person(person: Float32Array, mesh: Float32Array, height_px: float) -> NDArray[np.bool_]:
+    """Return the pixels (H, W) that certainly show the person with the face ``mesh`` (478, 3).
+
+    person: (H, W) segmentation of all people in [0, 1]. The outline of the landmarks is no evidence: that of a turned
+    face may lie beside the cheek.
+    """
+    own = (person_mask(person, mesh, height_px) > 0) & (person > _PERSON_FROM)
     size = 2 * max(1, round(_UNCERTAIN * height_px)) + 1
     element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return np.asarray(cv2.erode(mask, element, borderType=cv2.BORDER_REPLICATE), np.uint8) > 0
+    certain = cv2.erode(own.astype(np.uint8), element, borderType=cv2.BORDER_REPLICATE)
+    oval = mesh[list(FACE_OVAL), :2]
+    middle = oval.mean(axis=0)
+    inner = np.rint(middle + _INNER_FACE * (oval - middle)).astype(np.int32)
+    return np.asarray(cv2.fillConvexPoly(certain, cv2.convexHull(inner), (1,)), np.uint8) > 0
 
 
 def shell_part(rig: Rig, skin: Float64Array, mask: NDArray[np.bool_] | None) -> Part:
