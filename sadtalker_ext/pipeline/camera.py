@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sadtalker_ext.geometry.portrait import Portrait
 
 AXES: Final = ("pitch", "yaw", "roll")
-TOLERANCE_DEG: Final = 0.5
-"""Excess over a limit that nobody sees."""
+TOLERANCE_DEG: Final = 4.0
+"""Excess over a limit that is shown almost completely, because limits are soft; peaks of head motion exceed them."""
 SAME_SHAPE: Final = 0.02
 """Largest difference of the aspect ratios of a picture and of frames that show all of it."""
 

@@ -23,11 +23,11 @@ def spec(limits):
 
 
 def test_a_view_beyond_the_limits_is_said_in_one_sentence():
-    assert view_notes(motion_of(-20, 30, 20), spec((20.0, 30.0, 20.0))) == ()
+    assert view_notes(motion_of(-23, 33, 22), spec((20.0, 30.0, 20.0))) == ()
     assert view_notes(motion_of(60, 60, 60), spec(None)) == ()
-    (note,) = view_notes(motion_of(-24, 41, 3), spec((20.0, 30.0, 20.0)))
+    (note,) = view_notes(motion_of(-25, 41, 3), spec((20.0, 30.0, 20.0)))
     assert "starter" in note
-    assert "pitch of 24 degrees (limit 20), yaw of 41 degrees (limit 30)" in note
+    assert "pitch of 25 degrees (limit 20), yaw of 41 degrees (limit 30)" in note
     assert "roll" not in note
     assert not note.endswith(".")
 

@@ -74,7 +74,7 @@ FITTED: Final = (
 follow the noise of the tracker in pictures of a resting face."""
 COLUMNS: Final = tuple(SHAPE_INDEX[shape.name] for shape in FITTED)
 POSE_RANGE: Final = (*ROTATION_LIMITS_RAD, *(TRANSLATION_LIMIT,) * 3)
-"""Largest pitch, yaw and roll in radians and translations in face heights; beyond, the renderer does not change."""
+"""Largest pitch, yaw and roll in radians and translations in face heights of ordinary head motion."""
 HALVINGS: Final = 5
 """How often a step that would increase the error is halved."""
 STEPS: Final = 5
