@@ -14,6 +14,9 @@ SAMPLES_PER_FRAME: Final = 640
 MAX_SAMPLE: Final = 65536.0
 """Largest magnitude that a sample can mean: files of floats that hold 16-bit integers reach 32768."""
 
+SILENT_PEAK: Final = 1e-4
+"""Audio whose peak stays below this part of full scale (-80 dB) is silence with dither."""
+
 REPAIR_FILTER: Final = f"aeval='if(lte(abs(val(ch)),{MAX_SAMPLE:.0f}),val(ch),0)':c=same"
 """ffmpeg filter that replaces samples which are NaN, infinite or beyond :data:`MAX_SAMPLE` by zeros.
 

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "sadtalker_ext"
 LAYERS = (
     {"errors", "constants", "arrays"},
     {"assets", "models", "puppet", "geometry", "setting_spec", "system"},
-    {"weights", "metrics", "mesh", "settings", "runtime", "ffmpeg"},
+    {"weights", "metrics", "mesh", "settings", "runtime", "ffmpeg", "sound_source"},
     {"faces", "audio", "video", "tts"},
     {"engines"},
     {"pipeline", "training"},

@@ -14,19 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from sadtalker_ext.arrays import Samples
-from sadtalker_ext.constants import (
-    MAX_CLIP_S,
-    MAX_SAMPLE,
-    MIN_CLIP_S,
-    REPAIR_FILTER,
-    SAMPLE_RATE_HZ,
-    SAMPLES_PER_FRAME,
-)
+from sadtalker_ext.audio.decoding import decode
+from sadtalker_ext.audio.sound_choice import choose_sound
+from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sadtalker_ext.errors import FileRef, MediaError
-from sadtalker_ext.ffmpeg import Ffmpeg, container_error, file_input, read_blocks, require_media
+from sadtalker_ext.ffmpeg import require_media
+from sadtalker_ext.sound_source import SoundSource
 
-COUNTING_BLOCK_BYTES = 1 << 18
-"""Block size for measuring a file: four seconds of float samples."""
 DEFAULT_BLOCK_S = 20.0
 CHECKED_BLOCK_S = 1.0
 """Block length if a check runs between blocks, so that cancelling takes effect quickly."""
@@ -47,6 +41,8 @@ class Speech:
     peak: largest magnitude of the samples; 1 is full scale.
     repaired: whether the file, one of floats, has samples that are NaN, infinite or beyond
         :data:`~sadtalker_ext.constants.MAX_SAMPLE`; they are read as zeros.
+    source: which sound of the file is used; None for all channels of the first track, or silence.
+    notes: sentences for the user about the choice of the sound, or a header that is wrong.
     check: called before each block is yielded; its exceptions are passed on to the reader of the blocks.
     progress: called by :meth:`reported_blocks` with the number of video frames whose sound has been read.
     """
@@ -55,6 +51,8 @@ class Speech:
     sample_count: int
     peak: float = 0.0
     repaired: bool = False
+    source: SoundSource | None = None
+    notes: tuple[str, ...] = ()
     check: Callable[[], None] = field(default=_no_check, compare=False)
     progress: Callable[[int], None] = field(default=_no_progress, compare=False)
 
@@ -86,7 +84,7 @@ class Speech:
     def _decoded_blocks(self, size: int) -> Generator[Samples, None, None]:
         if self.path is None:
             return _silent_blocks(self.sample_count, size)
-        return _decode(FileRef("audio file", self.path), size, self.repaired)
+        return decode(self.source or SoundSource(self.path), "audio file", size, repair=self.repaired)
 
     def reported_blocks(self) -> Generator[Samples, None, None]:
         """Yield blocks as :meth:`blocks` does, and report how far they have been read.
@@ -115,35 +113,24 @@ class Speech:
         return np.concatenate([np.zeros(0, np.float32), *self.blocks()])
 
 
-def open_speech(path: str | Path, role: str = "audio file") -> Speech:
+def open_speech(path: str | Path, role: str = "audio file", track: int = 0) -> Speech:
     """Open the audio of any file that ffmpeg reads, including videos: 0.2 s to 2 h, any rate and number of channels.
 
     One fast decoding pass counts the samples and finds the peak without keeping samples; a second one follows if some
-    samples must be repaired. MediaError if the file cannot be used; ``role`` is the name of the file in the message.
+    samples must be repaired, or channels compared. MediaError if the file cannot be used; ``role`` is the name of the
+    file in the message. track: number of the audio track from 1; see
+    :func:`~sadtalker_ext.audio.sound_choice.choose_sound`.
     """
     file = require_media(path, role)
     ref = FileRef(role, file)
-    count, peak = _measure(ref, repair=False)
-    repaired = not peak <= MAX_SAMPLE  # NaN compares as False
-    if repaired:
-        count, peak = _measure(ref, repair=True)
+    choice = choose_sound(ref, track)
+    count = choice.sample_count
     if count == 0:
         raise MediaError("The ", ref, " contains no samples: export it again, for example as WAV")
     if count < MIN_CLIP_S * SAMPLE_RATE_HZ:
         length = count / SAMPLE_RATE_HZ
         raise MediaError("The ", ref, f" lasts {length:.3f} s: choose at least {MIN_CLIP_S} s of speech")
-    return Speech(file, count, peak, repaired)
-
-
-def _measure(file: FileRef, *, repair: bool) -> tuple[int, float]:
-    """Return the number of samples and their peak, NaN if any sample is; MediaError if there are too many."""
-    limit = round(MAX_CLIP_S * SAMPLE_RATE_HZ)
-    count, peak = 0, np.float32(0.0)
-    for samples in _decode(file, COUNTING_BLOCK_BYTES // 4, repair):
-        count, peak = count + len(samples), np.maximum(peak, np.abs(samples).max(initial=0.0))  # keeps NaN
-        if count > limit:
-            raise MediaError("The ", file, f" is longer than {MAX_CLIP_S / 3600:.0f} hours: cut it into parts")
-    return count, float(peak)
+    return Speech(file, count, choice.peak, choice.repaired, choice.source, choice.notes)
 
 
 def silence(duration_s: float) -> Speech:
@@ -151,40 +138,6 @@ def silence(duration_s: float) -> Speech:
     if not MIN_CLIP_S <= duration_s <= MAX_CLIP_S:
         raise MediaError(f"An idle clip cannot last {duration_s:g} s: choose {MIN_CLIP_S} s to {MAX_CLIP_S:.0f} s")
     return Speech(None, round(duration_s * SAMPLE_RATE_HZ))
-
-
-def _decode(file: FileRef, size: int, repair: bool) -> Generator[Samples, None, None]:
-    for data in _decode_bytes(file, size * 4, repair):
-        yield np.frombuffer(data, "<f4", count=len(data) // 4).astype(np.float32, copy=False)
-
-
-def _decode_bytes(file: FileRef, size: int, repair: bool) -> Generator[bytes, None, None]:
-    """Yield mono float32 little-endian samples at 16 kHz, ``size`` bytes at a time; MediaError if ffmpeg fails."""
-    with Ffmpeg(["-v", "error", *_decoder_arguments(file.path, repair)], ("Reading the ", file)) as process:
-        yield from read_blocks(process.stdout, size)
-        if process.finish() != 0:
-            if process.refused_container():
-                raise container_error(file.path, file.role)
-            raise _decoding_error(file, process.last_message())
-
-
-def _decoder_arguments(path: Path, repair: bool) -> list[str]:
-    """Return the arguments that decode the first audio stream.
-
-    Timestamps are ignored here and in the audio track of the result: audio is one sample after the other.
-    ``rematrix_maxval`` makes the mono mix an average for float files too, which ffmpeg would otherwise sum;
-    ``filter_size`` brings the mel features within 0.01 of librosa's resampler (soxr_hq). Repairs come before the
-    resampler, which would spread damaged samples.
-    """
-    repairing = f"{REPAIR_FILTER}," if repair else ""
-    mono = f"asetpts=N/SR/TB,aresample={SAMPLE_RATE_HZ}:rematrix_maxval=1.0:filter_size=64,aformat=channel_layouts=mono"
-    return ["-vn", *file_input(path), "-map", "0:a:0", "-af", repairing + mono, "-c:a", "pcm_f32le", "-f", "f32le", "-"]
-
-
-def _decoding_error(file: FileRef, message: str) -> MediaError:
-    if "matches no streams" in message or "does not contain any stream" in message:
-        return MediaError("The ", file, " has no audio: choose an audio file or a video with audio")
-    return MediaError("The ", file, f" cannot be read (ffmpeg: {message}): export it again, for example as WAV or MP3")
 
 
 def _silent_blocks(count: int, size: int) -> Generator[Samples, None, None]:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.protocol import VideoTiming
     from sadtalker_ext.pipeline.inputs import Inputs
     from sadtalker_ext.pipeline.restoration.registry import Restorer
+    from sadtalker_ext.sound_source import SoundSource
 
 
 @dataclass(frozen=True)
@@ -181,15 +182,17 @@ def render_frames(
 class FrameStream:
     """Iterator over the frames (H, W, 3) uint8 RGB of one video, in order.
 
-    frame_count: number of frames. rate_hz: frames per second. notes: sentences for the user.
+    frame_count: number of frames. rate_hz: frames per second. notes: sentences for the user. sound: the sound that
+    belongs to them, None if there is none.
     Close it if not all frames are read; the engine is released at the end in any case.
     """
 
     def __init__(
-        self, frames: Iterator[Frame], timing: VideoTiming, notes: tuple[str, ...], release: Callable[[], None]
-    ) -> None:
+        self, frames: Iterator[Frame], timing: VideoTiming, notes: tuple[str, ...], release: Callable[[], None],
+        sound: SoundSource | None = None,
+    ) -> None:  # fmt: skip
         self.frame_count, self.rate_hz = timing
-        self.notes = notes
+        self.notes, self.sound = notes, sound
         self._frames = frames
         self._release: Callable[[], None] | None = release
         self._cleanup: Callable[[], None] | None = None
@@ -265,7 +268,8 @@ def _open_stream(task: Task, mesh: MeshWriter | None = None) -> FrameStream:
         release()
         raise
     notes = (*prepared.notes, *view_notes(motion.motion, prepared.engine.spec), *model_notes)
-    return FrameStream(_render(task, prepared, motion, restorers, timing), timing, notes, release)
+    frames = _render(task, prepared, motion, restorers, timing)
+    return FrameStream(frames, timing, notes, release, prepared.speech.source)
 
 
 def _render(
@@ -288,7 +292,7 @@ def _write(stream: FrameStream, path: Path, task: Task) -> tuple[int, int]:
     from sadtalker_ext.video.write import VideoSpec, write_video
 
     spec = VideoSpec(
-        rate_hz=stream.rate_hz, frame_count=stream.frame_count, audio=task.inputs.voice,
+        rate_hz=stream.rate_hz, frame_count=stream.frame_count, audio=stream.sound,
         quality=task.settings.quality, metadata=Record(task.settings).tags(),
     )  # fmt: skip
     with task.stopwatch.stage("frames"):

@@ -231,18 +231,21 @@ def make_job_video(job: Job, host: Host, limits: Limits, engines: EngineSource) 
     runtime = host.runtime(request.settings)
     with read_aloud(request.inputs, request.settings, runtime, watcher) as inputs:
         with interruptible(watcher.check):
-            _check_length(inputs, limits.voice_s, is_text=request.inputs.text is not None)
+            _check_length(inputs, request, limits.voice_s)
         return make_video(inputs, request.output, request.settings, runtime, watcher, engine=engines)
 
 
-def _check_length(inputs: Inputs, limit_s: float, *, is_text: bool) -> None:
-    """Raise MediaError for a clip longer than this server allows; the audio reader has its own upper limit."""
-    from sadtalker_ext.audio.speech import open_speech
+def _check_length(inputs: Inputs, request: JobRequest, limit_s: float) -> None:
+    """Raise MediaError for a clip longer than this server allows; the audio reader has its own upper limit.
+
+    inputs: those of the request, with a file in place of a text.
+    """
+    from sadtalker_ext.pipeline.prepare import load_speech
 
     if limit_s >= Limits.voice_s:
         return
-    if inputs.voice is not None and open_speech(inputs.voice, "voice").duration_s > limit_s:
-        what = "text" if is_text else FileRef("voice", inputs.voice)
+    if inputs.voice is not None and load_speech(inputs, request.settings).duration_s > limit_s:
+        what = "text" if request.inputs.text is not None else FileRef("voice", inputs.voice)
         raise MediaError("The ", what, f" is longer than the allowed {limit_s:.0f} s; use a shorter one")
     if inputs.idle_s is not None and inputs.idle_s > limit_s:
         raise MediaError(f"An idle clip of {inputs.idle_s:g} s is longer than the allowed {limit_s:.0f} s")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sadtalker_ext.constants import SILENT_PEAK
 from sadtalker_ext.engines.motion_editing import motion_style
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.pipeline.inputs import Inputs, check_reference
@@ -29,9 +30,6 @@ STAGES: Final = ("engine", "portrait", "voice", MOTION_STAGE, "frames")
 
 REFERENCE_STAGE: Final = "reference"
 """Stage that reads a reference video, if there is one, between voice and motion."""
-
-SILENT_PEAK: Final = 1e-4
-"""Audio whose peak stays below this part of full scale (-80 dB) is silence with dither."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def prepare_inputs(task: Task) -> PreparedInputs:
         opening = stages.begin("engine", task.source.acquire, settings, task.runtime)
         try:
             portrait = stages.begin("portrait", read_portrait, inputs.portrait, settings, task.source.portraits)
-            voice = stages.begin("voice", load_speech, inputs)
+            voice = stages.begin("voice", load_speech, inputs, settings)
             opened = stages.result(opening)
             check_reference(opened.engine.spec, inputs)
             style = motion_style(opened.engine.spec, settings)
@@ -101,22 +99,26 @@ def prepare_inputs(task: Task) -> PreparedInputs:
 
 
 def speech_notes(speech: Speech) -> tuple[str, ...]:
-    """Return a sentence for the user if samples of the voice were replaced."""
+    """Return sentences for the user about the sound that is used, and about samples that were replaced."""
     if not speech.repaired:
-        return ()
+        return speech.notes
     return (
+        *speech.notes,
         "The voice has samples that are not numbers, or are far beyond full scale; they were replaced by silence. "
         "Export it again if you hear gaps",
     )
 
 
-def load_speech(inputs: Inputs) -> Speech:
-    """Return the voice, or silence for an idle clip; MediaError if the voice is silent."""
+def load_speech(inputs: Inputs, settings: Settings | None = None) -> Speech:
+    """Return the voice, or silence for an idle clip; MediaError if the voice is silent.
+
+    settings: choose the audio track.
+    """
     from sadtalker_ext.audio.speech import open_speech, silence
 
     if inputs.voice is None:
         return silence(inputs.idle_s or 0.0)
-    speech = open_speech(inputs.voice, "voice")
+    speech = open_speech(inputs.voice, "voice", 0 if settings is None else settings.track)
     if speech.peak < SILENT_PEAK:
         raise MediaError("The ", FileRef("voice", inputs.voice), " is silent; choose another file")
     return speech

@@ -120,6 +120,18 @@ def file_input(path: Path, demuxer: str = "") -> list[str]:
     return [*allowed, *picture_arguments(path), "-i", file_argument(path)]
 
 
+def wav_input(path: Path, part: tuple[int, int] | None = None) -> list[str]:
+    """Return the arguments for a WAV file, read to its end whatever length its header states.
+
+    part: begin and end in bytes of one of several WAV files that are joined in ``path``, read with its own header.
+    """
+    reader = ["-format_whitelist", "wav", "-f", "wav"]
+    if part is None:
+        return ["-protocol_whitelist", "file", *reader, "-ignore_length", "1", "-i", file_argument(path)]
+    place = f"subfile,,start,{part[0]},end,{part[1]},,:{file_argument(path)}"
+    return ["-protocol_whitelist", "subfile,file", *reader, "-i", place]
+
+
 def require_media(path: str | Path, role: str) -> Path:
     """Return ``path`` like :func:`require_file`, for ffmpeg input; ContainerError if it is a playlist."""
     file = require_file(path, role)

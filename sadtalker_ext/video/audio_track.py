@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from sadtalker_ext.constants import REPAIR_FILTER
 from sadtalker_ext.errors import FileRef, MediaError
-from sadtalker_ext.ffmpeg import file_input, require_file
-from sadtalker_ext.video.read import AudioStream, probe
+from sadtalker_ext.ffmpeg import read_header, require_file
+from sadtalker_ext.sound_source import AudioStream, SoundSource, parse_audio_streams
 
 AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 FALLBACK_RATE_HZ = 48000
@@ -31,27 +30,27 @@ class AudioTrack:
     outputs: tuple[str, ...] = ("-an",)
 
 
-def open_audio_track(path: Path, duration_s: float, role: str = "audio file") -> AudioTrack:
-    """Return the arguments for the first audio stream of ``path``, cut or padded with silence to ``duration_s``.
+def open_audio_track(source: SoundSource, duration_s: float, role: str = "audio file") -> AudioTrack:
+    """Return the arguments for a sound, cut or padded with silence to ``duration_s``.
 
     Sample rate and channels (mono, stereo or 5.1; others become stereo) are kept. Timestamps are ignored, as in
     :func:`~sadtalker_ext.audio.speech.open_speech`, so that audio and motion stay in sync. MediaError if there is no
     audio stream; ``role`` is the name of the file in the message.
     """
-    stream = probe(require_file(path, role), role).audio
-    if stream is None:
-        raise MediaError("The ", FileRef(role, path), " has no audio: choose an audio file or a video with audio")
+    streams = parse_audio_streams(read_header(require_file(source.path, role), role))
+    if source.track >= len(streams):
+        ref = FileRef(role, source.path)
+        raise MediaError("The ", ref, " has no audio: choose an audio file or a video with audio")
+    stream = streams[source.track]
+    if source.channel is not None:
+        stream = replace(stream, channels=1)
     rate_hz = stream.rate_hz if stream.rate_hz in AAC_RATES_HZ else FALLBACK_RATE_HZ
     layout, channels = _output_layout(stream)
     bit_rate = min(max(MIN_BIT_RATE, CHANNEL_BIT_RATE * channels), MAX_BITS_PER_SAMPLE * rate_hz * channels)
     repair = f"{REPAIR_FILTER}," if stream.codec.startswith(FLOAT_CODECS) else ""
-    filters = (
-        f"{repair}asetpts=N/SR/TB,aresample={rate_hz}:rematrix_maxval=1.0,aformat=channel_layouts={layout}"
-        f",apad,atrim=end={duration_s:.6f}"
-    )
-    return AudioTrack(
-        ("-vn", *file_input(path)), ("-map", "1:a:0", "-af", filters, "-c:a", "aac", "-b:a", str(bit_rate))
-    )
+    filters = f"{repair}asetpts=N/SR/TB,aresample={rate_hz}:rematrix_maxval=1.0,aformat=channel_layouts={layout}"
+    output = source.output(1, filters, f"apad,atrim=end={duration_s:.6f}")
+    return AudioTrack(tuple(source.inputs()), (*output, "-c:a", "aac", "-b:a", str(bit_rate)))
 
 
 def _output_layout(stream: AudioStream) -> tuple[str, int]:

@@ -24,35 +24,21 @@ from sadtalker_ext.ffmpeg import (
     read_header,
     require_media,
 )
+from sadtalker_ext.sound_source import AudioStream, parse_audio_streams
 from sadtalker_ext.video.colour_tags import ColourTags, parse_tags
 from sadtalker_ext.video.tone_mapping import convert_to_srgb
 
 _DURATION = re.compile(r"^\s*Duration: (\d+):(\d+):(\d+(?:\.\d+)?)", re.MULTILINE)
 _VIDEO = re.compile(r"^\s*Stream #.*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.MULTILINE)
-_AUDIO = re.compile(r"^\s*Stream #.*?: Audio: (?P<codec>\w+).*?, (?P<rate>\d+) Hz, (?P<layout>[^,\n]+)", re.MULTILINE)
 _SIZE = re.compile(r", (\d+)x(\d+)[ ,\n]?")
 _RATE = re.compile(r", ([\d.]+)(k?) (fps|tbr)")
 _ROTATED = re.compile(r"^\s*(?:displaymatrix|Display Matrix): rotation of -?(90|270)\.", re.MULTILINE)
-_CHANNELS = {"mono": 1, "stereo": 2, "downmix": 2}
 SCALER = "bicubic+accurate_rnd+full_chroma_int"
 """Flags of ffmpeg's scaler for the best conversion of colours."""
 STOP_AT_ERRORS = ("-xerror",)
 """For single pictures: at the end of a file that is cut off, the decoder of JPEG XL would wait for ever."""
 FALLBACK_RATE_HZ = 25.0
 """Frame rate of files that state none, such as single pictures."""
-
-
-@dataclass(frozen=True)
-class AudioStream:
-    """An audio stream.
-
-    codec, layout: names used by ffmpeg. rate_hz: sample rate. channels: 0 if the layout is unusual.
-    """
-
-    codec: str
-    rate_hz: int
-    channels: int
-    layout: str
 
 
 @dataclass(frozen=True)
@@ -110,10 +96,9 @@ def probe(path: str | Path, role: str = "video") -> VideoInfo:
         width, height = height, width
     length = _DURATION.search(text)
     duration_s = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3]) if length else None
-    return VideoInfo(
-        width, height, _rate_hz(rest), duration_s, pictures[0]["codec"] if size else "", _audio_stream(text),
-        parse_tags(rest),
-    )  # fmt: skip
+    audio = next(iter(parse_audio_streams(text)), None)
+    codec = pictures[0]["codec"] if size else ""
+    return VideoInfo(width, height, _rate_hz(rest), duration_s, codec, audio, parse_tags(rest))
 
 
 def _rate_hz(stream: str) -> float:
@@ -124,16 +109,6 @@ def _rate_hz(stream: str) -> float:
         return FALLBACK_RATE_HZ
     exact = round(shown) * 1000 / 1001
     return exact if exact > 0 and abs(shown - exact) < 0.006 else shown
-
-
-def _audio_stream(text: str) -> AudioStream | None:
-    found = _AUDIO.search(text)
-    if not found:
-        return None
-    layout = found["layout"].strip()
-    counted = re.match(r"(\d+) channels", layout)
-    channels = int(counted[1]) if counted else _CHANNELS.get(layout.split(" ")[0], 6 if layout.startswith("5.1") else 0)
-    return AudioStream(found["codec"], int(found["rate"]), channels, layout)
 
 
 def read_frames(

@@ -19,6 +19,7 @@ import numpy as np
 from sadtalker_ext.arrays import Frame
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.ffmpeg import Ffmpeg, file_argument
+from sadtalker_ext.sound_source import SoundSource
 from sadtalker_ext.system.atomic_output import AtomicOutput, write_failure
 from sadtalker_ext.video.audio_track import AudioTrack, open_audio_track
 from sadtalker_ext.video.metadata import metadata_arguments, needs_custom_tags
@@ -45,13 +46,13 @@ class VideoSpec:
     """Parameters of a video.
 
     rate_hz: frame rate. frame_count: number of frames; required with ``audio``, which is cut or padded to this length.
-    audio: file whose first audio stream is included with its sample rate and channels; None for a silent video.
+    audio: file, or sound of a file, that is included with its sample rate and channels; None for a silent video.
     quality: "small", "good" or "best". metadata: text tags. threads: encoder threads; 0 is one per core.
     """
 
     rate_hz: float = 25.0
     frame_count: int | None = None
-    audio: Path | None = None
+    audio: Path | SoundSource | None = None
     quality: str = "good"
     metadata: Mapping[str, str] = field(default_factory=dict)
     threads: int = 0
@@ -78,8 +79,9 @@ def write_video(frames: Iterable[Frame], path: str | Path, spec: VideoSpec) -> W
     if spec.quality not in QUALITIES:
         raise MediaError(f"The video quality {spec.quality!r} is unknown: choose one of {', '.join(QUALITIES)}")
     target, tags = Path(path), metadata_arguments(spec.metadata)
-    check_output_path(target, () if spec.audio is None else (spec.audio,))
-    audio = _audio_track(spec)
+    sound = SoundSource(spec.audio) if isinstance(spec.audio, Path) else spec.audio
+    check_output_path(target, () if sound is None else (sound.path,))
+    audio = _audio_track(sound, spec)
     _make_folder(target)
     ref = FileRef("output", target)
     with AtomicOutput(target) as output:
@@ -118,12 +120,12 @@ def _make_folder(target: Path) -> None:
         raise write_failure(target, e) from e
 
 
-def _audio_track(spec: VideoSpec) -> AudioTrack:
-    if spec.audio is None:
+def _audio_track(sound: SoundSource | None, spec: VideoSpec) -> AudioTrack:
+    if sound is None:
         return AudioTrack()
     if spec.frame_count is None:
         raise ValueError("frame_count is required to fit the audio to the video")
-    return open_audio_track(spec.audio, spec.frame_count / spec.rate_hz)
+    return open_audio_track(sound, spec.frame_count / spec.rate_hz)
 
 
 def _frame_input(feed: _FrameFeed, spec: VideoSpec) -> list[str]:

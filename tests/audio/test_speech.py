@@ -184,7 +184,7 @@ def test_too_short_and_too_long_files_are_rejected(make_audio, tmp_path, monkeyp
     assert open_speech(make_audio("just.wav", 0.2)).frames == 5
     soundfile.write(tmp_path / "nothing.wav", np.zeros(0), 16000)
     assert "no samples" in error_of(tmp_path / "nothing.wav")
-    monkeypatch.setattr("sadtalker_ext.audio.speech.MAX_CLIP_S", 3.0)
+    monkeypatch.setattr("sadtalker_ext.audio.sound_choice.MAX_CLIP_S", 3.0)
     assert "cut it into parts" in error_of(make_audio("long.wav", 60.0))
 
 
