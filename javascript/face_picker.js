@@ -1,4 +1,4 @@
-/* Face picker: a click on a face chooses it, dragging draws a box; the field Face shows the choice. */
+/* Face picker, on the portrait itself: a marker or its number chooses a face, dragging draws a box. */
 (function () {
     "use strict";
     const ui = window.sadtalkerUi = window.sadtalkerUi || {};
@@ -9,19 +9,32 @@
     /* A drawn box below this fraction of the picture is a click. */
     const MIN_BOX_FRACTION = 1 / 50;
     const SIDES = ["x", "y", "width", "height"];
+    const LARGEST = "largest";
 
     ui.prepareFacePicker = function (picker) {
         picker.dataset.ready = "1";
-        const typed = ui.field("sadtalker_face");
+        setDrawing(picker, picker.dataset.count === "0");
         addDrawing(picker);
-        for (const button of picker.querySelectorAll("button.st-face")) {
-            button.addEventListener("click", () => choose(picker, button.dataset.face));
-        }
-        if (typed) {
-            typed.addEventListener("input", () => highlight(picker, typed.value));
-        }
-        highlight(picker, picker.dataset.chosen);
+        picker.addEventListener("click", function (event) {
+            const button = event.target.closest("button");
+            if (button && button.dataset.face) {
+                choose(picker, button.dataset.face);
+            } else if (button && button.dataset.box === "draw") {
+                setDrawing(picker, !picker.classList.contains("st-drawing"));
+            } else if (button && button.dataset.box === "remove") {
+                choose(picker, picker.dataset.before || LARGEST);
+            }
+        });
     };
+
+    /* With a finger, a box is drawn only after "Draw a box" was pressed, so that the page can be scrolled. */
+    function setDrawing(picker, drawing) {
+        picker.classList.toggle("st-drawing", drawing);
+        const button = picker.querySelector("[data-box=draw]");
+        if (button) {
+            button.setAttribute("aria-pressed", String(drawing));
+        }
+    }
 
     function addDrawing(picker) {
         const canvas = picker.querySelector(".st-canvas");
@@ -30,9 +43,12 @@
         let start = null;
 
         canvas.addEventListener("pointerdown", function (event) {
-            start = picturePoint(canvas, size, event);
-            canvas.setPointerCapture(event.pointerId);
-            event.preventDefault();
+            const draws = event.pointerType === "mouse" || picker.classList.contains("st-drawing");
+            if (draws && !event.target.closest("button")) {
+                start = picturePoint(canvas, size, event);
+                canvas.setPointerCapture(event.pointerId);
+                event.preventDefault();
+            }
         });
         canvas.addEventListener("pointermove", function (event) {
             if (start) {
@@ -40,24 +56,23 @@
             }
         });
         canvas.addEventListener("pointerup", function (event) {
-            if (!start) {
+            if (event.target.closest("button")) {
                 return;
             }
-            const clicked = start;
-            const box = boxBetween(start, picturePoint(canvas, size, event));
+            const end = picturePoint(canvas, size, event);
+            const box = boxBetween(start || end, end);
             start = null;
             if (box[2] > size.width * MIN_BOX_FRACTION && box[3] > size.height * MIN_BOX_FRACTION) {
                 choose(picker, box.join(","));
+                setDrawing(picker, false);
                 return;
             }
-            setBox(rectangle, [0, 0, 0, 0]);
-            const face = faceAt(picker, clicked);
-            if (face) {
-                choose(picker, face.dataset.face);
-            }
+            const face = faceAt(picker, end);
+            choose(picker, face ? face.dataset.face : picker.dataset.shown);
         });
         canvas.addEventListener("pointercancel", function () {
             start = null;
+            highlight(picker, picker.dataset.shown);
         });
     }
 
@@ -95,16 +110,31 @@
     function highlight(picker, text) {
         const box = text.split(",").map(Number);
         const isBox = box.length === 4 && box.every((number) => Number.isFinite(number) && number >= 0);
+        picker.dataset.shown = text;
+        if (!isBox) {
+            picker.dataset.before = text;
+        }
+        picker.classList.toggle("st-has-box", isBox);
         setBox(picker.querySelector(".st-drawn"), isBox ? box : [0, 0, 0, 0]);
+        const chosen = text.trim() === LARGEST ? picker.dataset.largest : text.trim();
         for (const face of picker.querySelectorAll("[data-face]")) {
-            const chosen = text.trim() === "largest" ? picker.dataset.largest : text.trim();
-            face.classList.toggle("st-chosen", !isBox && face.dataset.face === chosen);
+            const isChosen = !isBox && face.dataset.face === chosen;
+            face.classList.toggle("st-chosen", isChosen);
+            if (face.tagName === "BUTTON") {
+                face.setAttribute("aria-pressed", String(isChosen));
+            }
         }
     }
 
     (ui.updaters = ui.updaters || []).push(function (tab) {
-        for (const picker of tab.querySelectorAll(".st-faces:not([data-ready])")) {
-            ui.prepareFacePicker(picker);
+        const field = ui.field("sadtalker_face");
+        for (const picker of tab.querySelectorAll(".st-faces")) {
+            if (!picker.dataset.ready) {
+                ui.prepareFacePicker(picker);
+            }
+            if (field && field.value !== picker.dataset.shown) {
+                highlight(picker, field.value);
+            }
         }
     });
 })();

@@ -31,6 +31,9 @@
         request.jobId = "";
     };
 
+    /* Milliseconds since a request was sent that has not been answered; 0 if there is none. */
+    ui.requestAgeMs = () => request.jobId === "" ? 0 : Math.max(1, Date.now() - request.startedAt);
+
     ui.jobToInterrupt = (shownJobId) => request.jobId || shownJobId;
 
     /* Called when the user chose a voice; its upload starts. */

@@ -1,4 +1,4 @@
-/* Navigation: earlier results in the gallery, and the switch to the SadTalker tab from other tabs of the webui. */
+/* Navigation: the gallery of earlier results, and the switch to the SadTalker tab from other tabs of the webui. */
 (function () {
     "use strict";
     if (window.switch_to_sadtalker) {
@@ -8,14 +8,65 @@
 
     /* Gradio needs this long to store a field's new text. */
     const STORE_TEXT_MS = 50;
+    /* A second press within this time deletes a result. */
+    const CONFIRM_MS = 4000;
+    const MADE = /SadTalker made (.+?\.mp4)/;
+
+    function send(button, name) {
+        ui.setText("sadtalker_chosen_result", name);
+        setTimeout(() => ui.press("sadtalker_" + button), STORE_TEXT_MS);
+    }
+
+    function confirmDeletion(button, name) {
+        if (button.dataset.asked) {
+            send("delete_result", name);
+            return;
+        }
+        button.dataset.asked = "1";
+        button.textContent = "Delete?";
+        setTimeout(function () {
+            delete button.dataset.asked;
+            button.textContent = "Delete";
+        }, CONFIRM_MS);
+    }
+
+    function compare(action) {
+        const videos = Array.from(ui.element("sadtalker_videos").querySelectorAll("video"));
+        if (action === "close") {
+            send("compare_result", "");
+            return;
+        }
+        videos.forEach(function (video) {
+            video.currentTime = 0;
+            video.play();
+        });
+    }
 
     document.addEventListener("click", function (event) {
-        const card = event.target.closest && event.target.closest("button.st-result");
-        if (card) {
-            ui.setText("sadtalker_chosen_result", card.dataset.name);
-            setTimeout(() => ui.press("sadtalker_show_result"), STORE_TEXT_MS);
+        const button = event.target.closest && event.target.closest("button[data-result], button[data-compare]");
+        if (!button) {
+            return;
+        }
+        if (button.dataset.compare) {
+            compare(button.dataset.compare);
+            return;
+        }
+        const name = button.dataset.name || button.closest(".st-card").dataset.name;
+        if (button.dataset.result === "delete") {
+            confirmDeletion(button, name);
+        } else {
+            send(button.dataset.result + "_result", name);
+            ui.showOutputs();
         }
     });
+
+    /* In a narrow window the result is below the inputs. */
+    ui.showOutputs = function () {
+        const outputs = ui.element("sadtalker_outputs");
+        if (outputs.getBoundingClientRect().top > window.innerHeight / 2 || outputs.getBoundingClientRect().top < 0) {
+            outputs.scrollIntoView({behavior: "smooth", block: "start"});
+        }
+    };
 
     /* The webui calls this function by its name when a picture is sent to the tab. */
     window.switch_to_sadtalker = function () {
@@ -31,4 +82,21 @@
         }
         return Array.from(arguments);
     };
+
+    /* Add a button to the comments on a generation in which the script names the videos that it made. */
+    (ui.updaters = ui.updaters || []).push(function () {
+        for (const comments of ui.root().querySelectorAll("[id^=html_log_] .comments:not([data-sadtalker])")) {
+            comments.dataset.sadtalker = "1";
+            const names = comments.innerText.split("\n").map((line) => MADE.exec(line)).filter(Boolean);
+            for (const [, name] of names) {
+                const button = comments.appendChild(document.createElement("button"));
+                button.type = "button";
+                button.className = "lg secondary gradio-button st-open-result";
+                button.textContent = `Play ${name.split("/").pop()} in the SadTalker tab`;
+                button.dataset.result = "show";
+                button.dataset.name = name;
+                button.addEventListener("click", () => window.switch_to_sadtalker());
+            }
+        }
+    });
 })();

@@ -1,28 +1,35 @@
-/* More sources for the portrait: pasted pictures outside the webui, and a webcam that starts only on request. */
+/* More sources for the portrait: pasted and dropped pictures, and a webcam that starts only on request. */
 (function () {
     "use strict";
     const ui = window.sadtalkerUi = window.sadtalkerUi || {};
-    if (ui.setPortrait) {
+    if (ui.setFile) {
         return;
     }
 
-    /* Gradio shows its empty input this long after the old picture was removed. */
+    /* Gradio shows its empty input this long after the old file was removed. */
     const CLEAR_MS = 150;
+    const PORTRAIT = "sadtalker_portrait";
     const START_BUTTON =
         '<button type="button" class="st-button" data-webcam="begin">Use the webcam</button>';
     const CAMERA_VIEW = '<video autoplay muted playsinline></video><div class="st-row">' +
         '<button type="button" class="st-button" data-webcam="take">Take picture</button>' +
         '<button type="button" class="st-button" data-webcam="end">Close</button></div>';
 
-    /* Put a picture file into the portrait input, in place of the current one. */
-    ui.setPortrait = function (file) {
-        const portrait = ui.element("sadtalker_portrait");
-        const clear = portrait.querySelector('button[aria-label="Clear"], button[aria-label="Remove Image"]');
+    /* Remove the file in an input. */
+    ui.clearFile = function (id) {
+        const input = ui.element(id);
+        const clear = input.querySelector(
+            'button[aria-label="Clear"], button[aria-label="Remove Image"], button[title="Clear"]');
         if (clear) {
             clear.click();
         }
+    };
+
+    /* Put a file into an input, in place of the current one, as if the user had chosen it. */
+    ui.setFile = function (id, file) {
+        ui.clearFile(id);
         setTimeout(function () {
-            const input = portrait.querySelector("input[type=file]");
+            const input = ui.element(id).querySelector("input[type=file]");
             if (input) {
                 const files = new DataTransfer();
                 files.items.add(file);
@@ -32,14 +39,44 @@
         }, CLEAR_MS);
     };
 
+    ui.setPortrait = (file) => ui.setFile(PORTRAIT, file);
+
+    function pictureIn(files) {
+        return Array.from(files || []).find((file) => file.type.startsWith("image/"));
+    }
+
     /* The webui handles pasted pictures itself. */
     document.addEventListener("paste", function (event) {
-        if (ui.inWebui() || !event.clipboardData) {
-            return;
+        const picture = !ui.inWebui() && event.clipboardData && pictureIn(event.clipboardData.files);
+        if (picture) {
+            ui.setPortrait(picture);
         }
-        const pictures = Array.from(event.clipboardData.files).filter((file) => file.type.startsWith("image/"));
-        if (pictures.length > 0) {
-            ui.setPortrait(pictures[0]);
+    });
+
+    /* The picture with its markers replaces Gradio's input, so that it must accept files too. */
+    function shownPicture(target) {
+        return target.closest && target.closest("#sadtalker_faces");
+    }
+
+    document.addEventListener("dragover", function (event) {
+        if (shownPicture(event.target)) {
+            event.preventDefault();
+        }
+    });
+
+    document.addEventListener("drop", function (event) {
+        if (shownPicture(event.target)) {
+            event.preventDefault();
+            const picture = pictureIn(event.dataTransfer.files);
+            if (picture) {
+                ui.setPortrait(picture);
+            }
+        }
+    });
+
+    document.addEventListener("change", function (event) {
+        if (event.target.dataset && event.target.dataset.portrait === "change" && event.target.files.length > 0) {
+            ui.setPortrait(event.target.files[0]);
         }
     });
 
@@ -77,8 +114,12 @@
     }
 
     document.addEventListener("click", function (event) {
-        const button = event.target.closest && event.target.closest("button[data-webcam]");
+        const button = event.target.closest && event.target.closest("button[data-webcam], button[data-portrait]");
         if (!button) {
+            return;
+        }
+        if (button.dataset.portrait) {
+            ui.clearFile(PORTRAIT);
             return;
         }
         const view = button.closest(".st-webcam");

@@ -1,4 +1,4 @@
-/* Progress of the job: polling, the webui's progress bar, and immediate feedback of Interrupt. */
+/* Progress of the job: polling, the webui's progress bar, feedback of the buttons, and a server that does not answer. */
 (function () {
     "use strict";
     const ui = window.sadtalkerUi = window.sadtalkerUi || {};
@@ -9,8 +9,13 @@
     /* A request without an answer is repeated after this time. */
     const ANSWER_TIMEOUT_MS = 15000;
     const MAX_PAUSE_MS = 2000;
+    /* While a request has had no answer for this long, the page checks whether the server still runs. */
+    const CHECK_AFTER_MS = 3000;
+    const CHECK_EVERY_MS = 2000;
+    const SERVER_GONE = "The server does not answer. If it was closed, start it again; this page then continues.";
     let requestedAt = 0;
     let answeredAt = 0;
+    let checkedAt = 0;
     let shownStamp = "";
     let followedJob = "";
 
@@ -29,7 +34,38 @@
             requestedAt = now;
             ui.press("sadtalker_poll");
         }
+        if (waiting && now - requestedAt > CHECK_AFTER_MS) {
+            checkServer(now);
+        }
     };
+
+    /* Show a message while the server does not answer; ask for the state again as soon as it does. */
+    function checkServer(now) {
+        if (now - checkedAt < CHECK_EVERY_MS) {
+            return;
+        }
+        checkedAt = now;
+        fetch(window.location.pathname, {method: "HEAD", cache: "no-store"}).then(function () {
+            if (showServerGone(false)) {
+                requestedAt = 0;
+            }
+        }).catch(() => showServerGone(true));
+    }
+
+    /* Show or remove the message; return whether it was shown before. */
+    function showServerGone(gone) {
+        const shown = ui.root().querySelector("#sadtalker_outputs .st-server-gone");
+        if (gone && !shown) {
+            const line = document.createElement("div");
+            line.className = "st-message st-error st-server-gone";
+            line.setAttribute("role", "alert");
+            line.textContent = SERVER_GONE;
+            ui.element("sadtalker_outputs").prepend(line);
+        } else if (!gone && shown) {
+            shown.remove();
+        }
+        return shown !== null;
+    }
 
     /* Let the webui show its own progress, with the place in the queue. */
     function showWebuiProgress(tab) {
@@ -47,25 +83,47 @@
         return bar !== null && bar.style.display !== "none";
     }
 
-    (ui.updaters = ui.updaters || []).push(function (tab) {
-        if (tab.offsetParent !== null && !tab.dataset.opened) {
-            tab.dataset.opened = "1";
+    /* Load what has changed each time the tab comes into view, such as videos that the script made meanwhile. */
+    function refreshWhenShown(tab) {
+        const visible = tab.offsetParent !== null;
+        if (visible && !tab.dataset.opened) {
             ui.press("sadtalker_refresh");
         }
+        tab.dataset.opened = visible ? "1" : "";
+    }
+
+    (ui.updaters = ui.updaters || []).push(function (tab) {
+        refreshWhenShown(tab);
         showWebuiProgress(tab);
         tab.classList.toggle("st-webui-progress", hasWebuiBar(tab));
-        const bar = tab.querySelector("[data-busy]");
-        if (bar) {
-            ui.poll(bar);
+        const bar = tab.querySelector("#sadtalker_progress [data-busy]");
+        const anyBar = bar || tab.querySelector("[data-busy]");
+        const requestMs = ui.requestAgeMs ? ui.requestAgeMs() : 0;
+        tab.classList.toggle("st-busy", bar !== null || requestMs > 0);
+        if (anyBar) {
+            ui.poll(anyBar);
         } else {
             requestedAt = answeredAt = 0;
+            if (requestMs > CHECK_AFTER_MS) {
+                checkServer(Date.now());
+            } else {
+                showServerGone(false);
+            }
         }
     });
 
-    /* Show that Interrupt was pressed before the answer arrives. */
+    /* Show that a button was pressed before the answer arrives. */
     document.addEventListener("click", function (event) {
-        const pressed = event.target.closest && event.target.closest("#sadtalker_interrupt");
-        const bar = pressed && ui.element("sadtalker_progress").querySelector("[data-stopping]");
+        const pressed = event.target.closest && event.target.closest("#sadtalker_generate, #sadtalker_interrupt");
+        if (!pressed) {
+            return;
+        }
+        ui.showOutputs();
+        if (pressed.id === "sadtalker_generate") {
+            ui.element("tab_sadtalker").classList.add("st-busy");
+            return;
+        }
+        const bar = ui.element("sadtalker_progress").querySelector("[data-stopping]");
         if (bar) {
             bar.dataset.stopped = "1";
             bar.querySelector(".st-text").textContent = bar.dataset.stopping;

@@ -13,3 +13,8 @@ def demo_portrait() -> Path:
 def demo_voice() -> Path:
     """Return the spoken clip, about ten seconds of synthetic speech."""
     return Path(__file__).parent / "demo_voice.flac"
+
+
+def example_voice() -> Path:
+    """Return the first sentences of the spoken clip, about four seconds."""
+    return Path(__file__).parent / "example_voice.flac"

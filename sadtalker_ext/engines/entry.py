@@ -40,6 +40,7 @@ class EngineState:
     ready: whether a video can be made. message: a sentence on the state.
     references: what the engine can copy from a reference video, as in
         :attr:`~sadtalker_ext.engines.protocol.EngineSpec.references`.
+    pose_styles: names of the head motion styles, as in :class:`~sadtalker_ext.engines.protocol.EngineSpec`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class EngineState:
     message: str = "Ready."
     checkpoints: tuple[CheckpointState, ...] = ()
     references: tuple[str, ...] = ()
+    pose_styles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

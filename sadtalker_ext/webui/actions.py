@@ -1,43 +1,46 @@
-"""Event handlers of the page; errors are shown as messages, never as tracebacks."""
+"""Event handlers of the inputs and of the job; errors are shown as messages, never as tracebacks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import gradio as gr
 
-from sadtalker_ext.engines.registry import engine_names, engine_state
+from sadtalker_ext.assets import demo_portrait, example_voice
+from sadtalker_ext.engines.registry import engine_state
 from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.pipeline.batch import text_stem
 from sadtalker_ext.pipeline.environment import missing_packages
-from sadtalker_ext.pipeline.inputs import ALL, EYES, EYES_AND_POSE, POSE, Inputs
-from sadtalker_ext.pipeline.job import DONE, Job, JobRequest
+from sadtalker_ext.pipeline.inputs import Inputs
+from sadtalker_ext.pipeline.job import DONE, WAITING, Job, JobRequest
 from sadtalker_ext.pipeline.job_queue import STOPPED_BEFORE_START
 from sadtalker_ext.pipeline.output import dated_output
+from sadtalker_ext.setting_spec import LARGEST_FACE
 from sadtalker_ext.tts.text_parts import clean_text
-from sadtalker_ext.settings import Settings
-from sadtalker_ext.webui.engine_panel import panel_view
+from sadtalker_ext.webui.engine_actions import EngineActions
 from sadtalker_ext.webui.face_picker import faces_view
 from sadtalker_ext.webui.html import job_view, message
-from sadtalker_ext.webui.page_context import PageContext, open_in_file_manager
-from sadtalker_ext.webui.results import details_view, find_result, gallery_view
-from sadtalker_ext.webui.setting_widgets import engine_specific, settings_from_values, widget_values
-from sadtalker_ext.webui.uploads import display_names, has_generated_name, received_file, relative_name
-from sadtalker_ext.weights.catalog import MIRRORS
+from sadtalker_ext.webui.input_fields import MICROPHONE, SILENT, TEXT, UPLOAD
+from sadtalker_ext.webui.page_context import PageContext
+from sadtalker_ext.webui.page_words import page_text
+from sadtalker_ext.webui.result_actions import ResultActions, as_text
+from sadtalker_ext.webui.results import details_view, gallery_view
+from sadtalker_ext.webui.setting_widgets import settings_from_values
+from sadtalker_ext.webui.uploads import display_names, has_generated_name, received_file, relative_name, upload_folder
+from sadtalker_ext.webui.voice_note import voice_note
 
-NO_PORTRAIT: Final = "Choose a portrait first: drop a picture into the Portrait field."
-NO_VOICE: Final = (
-    "Choose a voice first: drop an audio file into the Voice field, record one, or write a text. For a video without "
-    "speech, set its length under Silent video."
-)
-VOICE_AND_TEXT: Final = "The text is read aloud instead of a voice; remove the voice, or clear the text."
-VOICE_AND_IDLE: Final = "A silent video has no speech; remove voice and text, or set its length to 0."
-REFERENCE_USES: Final = (
-    ("Blinks and head motion", EYES_AND_POSE), ("Blinks", EYES), ("Head motion", POSE), ("Everything", ALL),
-)  # fmt: skip
-"""Label and value of what can be copied from a reference video."""
+NO_PORTRAIT: Final = "Choose a portrait first: drop a picture into its field, or try the example."
+NO_VOICE: Final[dict[str, str]] = {
+    UPLOAD: "Choose a voice first: drop an audio file into its field, or try the example.",
+    MICROPHONE: "Record a voice first: press Record, speak, then press Stop.",
+    TEXT: "Write a text first; it is read aloud.",
+    SILENT: "Set the length of the silent video first.",
+}
+"""What is missing, by the tab of the voice."""
+GONE_JOB: Final = "The server was restarted, and this video was lost. Press Generate again."
+NO_NETWORKS: Final = "The SadTalker networks are not here yet. Download them under Engine, or choose Starter."
 UNNAMED_RECORDING: Final = "talking"
 """Stem of the video of a voice whose file name was generated."""
 CANCEL_WAIT_S: Final = 1.0
@@ -45,7 +48,10 @@ CANCEL_WAIT_S: Final = 1.0
 
 
 class JobForm(NamedTuple):
-    """Values of the page's inputs besides the settings: paths of files, and the length of a silent video in seconds."""
+    """Values of the page's inputs besides the settings: paths of files, and the length of a silent video in seconds.
+
+    source: the tab of the voice; what other tabs contain is not used.
+    """
 
     portrait: str | None
     voice: str | None
@@ -53,52 +59,69 @@ class JobForm(NamedTuple):
     reference: str | None
     reference_use: str
     text: str = ""
+    source: str = UPLOAD
 
     @property
     def problem(self) -> str:
         """A sentence that says what the user must change before a video can be made; empty if nothing."""
         if not self.portrait:
             return NO_PORTRAIT
-        if self.voice and self.spoken_text:
-            return VOICE_AND_TEXT
-        if (self.voice or self.spoken_text) and self.idle_s:
-            return VOICE_AND_IDLE
-        return "" if self.voice or self.spoken_text or self.idle_s else NO_VOICE
+        given = {TEXT: self.spoken_text, SILENT: self.silent_s}.get(self.source, self.voice)
+        return "" if given else NO_VOICE.get(self.source, NO_VOICE[UPLOAD])
 
     @property
     def spoken_text(self) -> str | None:
         """The text to read aloud, or None; SettingsError if it has no words or is too long."""
+        if self.source != TEXT:
+            return None
         return clean_text(self.text) if isinstance(self.text, str) and self.text.strip() else None
+
+    @property
+    def silent_s(self) -> float | None:
+        """The length of the silent video, or None if the video is not silent."""
+        return self.idle_s if self.source == SILENT else None
 
     def with_uploads(self) -> JobForm:
         """Return the form with resolved paths of uploaded files; MediaError if a file was not uploaded."""
-        files = (self.portrait, self.voice, self.reference)
+        source = self.source if isinstance(self.source, str) and self.source in NO_VOICE else UPLOAD
+        uses_sound = source in (UPLOAD, MICROPHONE)
+        files = (self.portrait, self.voice if uses_sound else None, self.reference)
         portrait, voice, reference = (None if path is None else str(path) for path in map(received_file, files))
-        return self._replace(portrait=portrait, voice=voice, reference=reference)
+        return self._replace(portrait=portrait, voice=voice, reference=reference, source=source)
 
     def inputs(self, with_reference: bool) -> Inputs:
         """Return the inputs of the video; the reference is used only if ``with_reference``."""
         reference = Path(self.reference) if self.reference and with_reference else None
-        voice, text = Path(self.voice) if self.voice else None, self.spoken_text
-        idle_s = None if voice or text else self.idle_s
+        voice = Path(self.voice) if self.voice and self.source in (UPLOAD, MICROPHONE) else None
         use = self.reference_use if reference else ""
-        return Inputs(Path(self.portrait or ""), voice, idle_s, reference, use, text)
+        return Inputs(Path(self.portrait or ""), voice, self.silent_s, reference, use, self.spoken_text)
 
 
-class PageActions:
+class PageActions(EngineActions, ResultActions):
     """Event handlers of one page. All users of the page share the jobs in the queue; nothing else is stored."""
 
     def __init__(self, context: PageContext) -> None:
-        self._context = context
+        super().__init__(context)
 
-    def show_faces(self, portrait: str | None, face: str) -> str:
-        """Return the picture with its faces."""
+    def show_faces(self, portrait: Any) -> tuple[str, str]:  # noqa: ANN401 - a value of a request
+        """Return the picture with its faces, and the choice of the face, which a new picture resets."""
         try:
-            return faces_view(received_file(portrait), _text(face))
+            return faces_view(received_file(portrait)), LARGEST_FACE
         except SadTalkerError as e:
-            return message(str(e), "error")
+            return message(page_text(str(e)), "error"), LARGEST_FACE
 
-    def generate(self, job_id: str, *values: Any) -> tuple[str, str]:  # noqa: ANN401 - values of the widgets
+    def check_voice(self, voice: Any) -> str:  # noqa: ANN401 - a value of a request
+        """Return the length of a voice, or why it cannot be used."""
+        try:
+            return voice_note(received_file(voice))
+        except SadTalkerError as e:
+            return message(page_text(str(e)), "error")
+
+    def use_example(self) -> list[Any]:
+        """Return the example's portrait and voice, which ship with the package, and the tab of the voice."""
+        return [*(str(_upload_copy(path)) for path in (demo_portrait(), example_voice())), UPLOAD]
+
+    def generate(self, job_id: Any, *values: Any) -> tuple[str, str]:  # noqa: ANN401 - values of the widgets
         """Queue a job; return its id and view.
 
         job_id: id chosen by the page's script, or empty. values: the fields of :class:`JobForm`, then the settings.
@@ -112,122 +135,71 @@ class PageActions:
             settings = settings_from_values(values[field_count:])
             state = engine_state(settings.engine, self._context.checkpoint_folders())
             if not state.ready and all(file.path is None for file in state.checkpoints):
-                text = f"{state.message} Open Checkpoints to see which files are missing, or choose another engine."
-                return "", message(text, "error")
+                return "", message(NO_NETWORKS, "error")
             inputs = form.inputs(with_reference=bool(state.references))
             output = dated_output(self._context.results_folder(), output_stem(inputs))
-            request = JobRequest(inputs, output, settings, names=display_names(inputs), job_id=_text(job_id))
+            request = JobRequest(inputs, output, settings, names=display_names(inputs), job_id=as_text(job_id))
             job = self._context.queue.submit(request)
         except SadTalkerError as e:
-            return "", message(e.describe(display_names(inputs) if inputs else {}), "error")
+            return "", message(page_text(e.describe(display_names(inputs) if inputs else {})), "error")
         except OSError as e:
-            return "", message(str(e), "error")
-        return job.id, job_view(job)
+            return "", message(page_text(str(e)), "error")
+        return job.id, self._job_view(job)
 
-    def interrupt(self, job_id: str) -> str:
+    def interrupt(self, job_id: Any) -> str:  # noqa: ANN401 - a value of a request
         """Stop a job; if its request has not arrived yet, it will not start."""
-        if not _text(job_id):
+        if not as_text(job_id):
             return message("No video is being made.")
         job = self._context.queue.cancel_id(job_id)
         if job is None:
             return message(STOPPED_BEFORE_START)
         job.finished.wait(CANCEL_WAIT_S)
-        return job_view(job)
+        return self._job_view(job)
 
-    def poll(self, job_id: str, engine: str) -> list[Any]:
-        """Return the state of a job: id, progress, video, details, gallery, name of the result, engine panel."""
+    def poll(self, job_id: Any, engine: Any) -> list[Any]:  # noqa: ANN401 - values of a request
+        """Return the state of a job: id, progress, two videos, details, gallery, name of the result, engine panel."""
         download = self._context.download
-        panel = self.engine_panel(engine) if download.text else gr.update()
+        panel = self.engine_panel(engine) if download.text else [gr.update()] * 4
         if not download.running:
             download.text = ""
-        job = self._context.queue.find(_text(job_id))
+        job = self._context.queue.find(as_text(job_id))
         if job is None:
-            gone = message("This job no longer exists; press Generate again.") if job_id else gr.update()
-            return ["", gone, *[gr.update()] * 4, panel]
+            gone = message(GONE_JOB, "error") if job_id else gr.update()
+            return ["", gone, *[gr.update()] * 5, *panel]
         if job.state != DONE:
-            return ["" if job.ended else job_id, job_view(job), *[gr.update()] * 4, panel]
-        return ["", *self._finished_job(job), panel]
+            return ["" if job.ended else job_id, self._job_view(job), *[gr.update()] * 5, *panel]
+        return ["", *self._finished_job(job), *panel]
 
-    def refresh(self, engine: str) -> list[Any]:
+    def refresh(self, engine: Any) -> list[Any]:  # noqa: ANN401 - a value of a request
         """Return what a page shows when it opens: id and progress of an active job, the gallery, the engine panel."""
         active = [job for job in self._context.queue.jobs() if not job.ended]
         job = active[-1] if active else None
-        progress = (job.id, job_view(job)) if job is not None else ("", missing_packages_view() or gr.update())
-        return [*progress, gallery_view(self._context.results_folder()), self.engine_panel(engine)]
+        progress = (job.id, self._job_view(job)) if job else (gr.update(), missing_packages_view() or gr.update())
+        gallery = gallery_view(self._context.results_folder(), self._context.local)
+        return [*progress, gallery, *self.engine_panel(engine)]
 
-    def show_result(self, name: str) -> list[Any]:
-        """Return an earlier result: progress, video, details, name."""
-        path = find_result(_text(name), self._context.results_folder())
-        if path is None:
-            return [message("This result no longer exists.", "error"), gr.update(), "", ""]
-        return ["", str(path), details_view(path), name]
-
-    def reuse_settings(self, name: str) -> list[Any]:
-        """Return the settings of a result for all widgets, and a message."""
-        from sadtalker_ext.pipeline.result_metadata import read_record
-
-        unchanged = [gr.update() for _ in Settings.specs()]
-        path = find_result(_text(name), self._context.results_folder()) if name else None
-        if path is None:
-            return [*unchanged, message("Make or choose a result first, then press Reuse settings.", "error")]
-        try:
-            values = widget_values(read_record(path).settings)
-        except SadTalkerError as e:
-            return [*unchanged, message(e.describe({path: path.name}), "error")]
-        return [*values, message("The fields now show the settings of this result.")]
-
-    def open_folder(self) -> str:
-        """Open the folder of the results, or say where it is."""
-        folder = self._context.results_folder()
-        return message(open_in_file_manager(folder) if self._context.local else f"The results are in {folder}")
-
-    def select_engine(self, engine: str) -> list[Any]:
-        """Return the visible parts for an engine: groups of its settings, checkpoints, reference, reference uses."""
-        engine = _engine(engine)
-        state = engine_state(engine, self._context.checkpoint_folders())
-        groups = [gr.update(visible=engine in engines) for engines in engine_specific()]
-        uses = gr.update(choices=reference_use_choices(state.references), value=EYES_AND_POSE)
-        return [*groups, gr.update(visible=bool(state.checkpoints)), gr.update(visible=bool(state.references)), uses]
-
-    def engine_panel(self, engine: str) -> str:
-        """Return the state of an engine and its checkpoints."""
-        return panel_view(_engine(engine), self._context.checkpoint_folders(), self._context.download)
-
-    def verify_checkpoints(self, engine: str) -> str:
-        """Return the same after reading every checkpoint completely."""
-        return panel_view(_engine(engine), self._context.checkpoint_folders(), self._context.download, deep=True)
-
-    def start_download(self, engine: str, mirror: str) -> str:
-        """Start to download the missing checkpoints of an engine from the mirror of this name."""
-        if not isinstance(mirror, str) or mirror not in MIRRORS:
-            return message(f"Checkpoints can be downloaded from {', '.join(MIRRORS)}; choose one of these.", "error")
-        folders = self._context.checkpoint_folders()
-        state = engine_state(_engine(engine), folders)
-        names = [file.name for file in state.checkpoints if file.problem]
-        self._context.download.start(names, folders[0], mirror)
-        return self.engine_panel(engine)
-
-    def stop_download(self, engine: str) -> str:
-        """Stop the download."""
-        self._context.download.stop()
-        return self.engine_panel(engine)
+    def _job_view(self, job: Job) -> str:
+        """Return the view of a job, with the number of jobs before it if it waits."""
+        before = self._context.queue.jobs() if job.state == WAITING else []
+        place = before.index(job) if job in before else 0
+        return job_view(job, sum(not other.ended for other in before[:place]))
 
     def _finished_job(self, job: Job) -> list[Any]:
         path, folder = job.request.output, self._context.results_folder()
         if not path.is_file():
-            return [message("The video has been removed.", "error"), *[gr.update()] * 4]
+            return [message("The video has been removed.", "error"), *[gr.update()] * 5]
         name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
-        return [message(f"Done: {path.name}"), str(path), details_view(path, job.result), gallery_view(folder), name]
+        gallery = gallery_view(folder, self._context.local)
+        return ["", str(path), None, details_view(path, job.result), gallery, name]
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - a value of a request
-    """Return a text of a request; requests that the page does not send may have any JSON value in its place."""
-    return value if isinstance(value, str) else ""
-
-
-def _engine(value: Any) -> str:  # noqa: ANN401 - a value of a request
-    """Return the name of an engine in a request; that of the default engine if there is none of this name."""
-    return value if value in engine_names() else Settings().engine
+def _upload_copy(path: Path) -> Path:
+    """Return a copy of a file of the package in the upload folder, which is where requests may name files."""
+    target = upload_folder() / "example" / path.name
+    if not target.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    return target
 
 
 def store_upload(voice: str | None) -> str:
@@ -235,7 +207,7 @@ def store_upload(voice: str | None) -> str:
     try:
         return relative_name(received_file(voice))
     except SadTalkerError as e:
-        raise gr.Error(str(e)) from e
+        raise gr.Error(page_text(str(e))) from e
 
 
 def missing_packages_view() -> str:
@@ -244,15 +216,10 @@ def missing_packages_view() -> str:
     return message(" ".join(sentences), "error") if sentences else ""
 
 
-def reference_use_choices(references: Sequence[str]) -> list[tuple[str, str]]:
-    """Return label and value of those uses of a reference that an engine supports."""
-    return [(label, use) for label, use in REFERENCE_USES if use in references]
-
-
 def output_stem(inputs: Inputs) -> str:
     """Return the start of the video's file name: of the text, or of the voice unless its name was generated."""
     if inputs.text is not None:
         return text_stem(inputs.text)
     if inputs.voice is None:
-        return "idle"
+        return "silent"
     return UNNAMED_RECORDING if has_generated_name(inputs.voice) else inputs.voice.stem

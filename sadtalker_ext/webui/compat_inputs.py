@@ -30,19 +30,22 @@ def picture_input(elem_id: str) -> gr.Image:
     return _accept_uploads_only(picture)
 
 
-def audio_input(elem_id: str) -> gr.Audio:
-    """Make an input for audio (upload, microphone); its value is the path of a file."""
-    options: dict[str, Any] = {"label": "Voice", "type": "filepath", "elem_id": elem_id}
+def audio_input(elem_id: str, microphone: bool = True) -> Any:  # noqa: ANN401 - a Gradio component
+    """Make an input for audio (upload, and microphone if wanted); its value is the path of a file."""
+    options: dict[str, Any] = {"label": "Voice", "type": "filepath", "elem_id": elem_id, "show_label": microphone}
     if not is_gradio_3():
-        return _accept_uploads_only(gr.Audio(sources=["upload", "microphone"], **options))
-    audio = _accept_uploads_only(gr.Audio(source="upload", show_edit_button=False, **options))
+        sources = ["upload", "microphone"] if microphone else ["upload"]
+        return _accept_uploads_only(gr.Audio(sources=sources, **options))
+    audio: Any = _accept_uploads_only(gr.Audio(source="upload", show_edit_button=False, **options))
+    if not microphone:
+        return audio
     with gr.Accordion("Microphone", open=False, elem_id=f"{elem_id}_microphone_part"):
-        microphone = gr.Audio(
+        recorder = gr.Audio(
             source="microphone", type="filepath", show_label=False, show_edit_button=False,
             elem_id=f"{elem_id}_microphone",
         )  # fmt: skip
-        _accept_uploads_only(microphone)
-    microphone.change(_first_given, [microphone, audio], audio, **NO_QUEUE)
+        _accept_uploads_only(recorder)
+    recorder.change(_first_given, [recorder, audio], audio, **NO_QUEUE)
     return audio
 
 

@@ -5,17 +5,24 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.engines.entry import MISSING
-from sadtalker_ext.engines.registry import engine_state
 from sadtalker_ext.errors import Cancelled, SadTalkerError
 from sadtalker_ext.webui.html import message, progress_bar
+from sadtalker_ext.webui.page_words import page_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sadtalker_ext.engines.entry import CheckpointState, EngineState
+
+NEEDED: Final = (
+    "The SadTalker networks draw sharper faces than the starter engine, and move the head more. They need {size} of "
+    "files, downloaded once. Until then, choose the starter engine."
+)
+GB_FROM_MB: Final = 1000.0
+"""Larger downloads are shown in GB."""
 
 
 @dataclass
@@ -60,7 +67,7 @@ class CheckpointDownload:
 
             def report(done: int, total: int, name: str = name) -> None:
                 if self._stop.is_set():
-                    raise Cancelled("The download was stopped; press Download to resume it")
+                    raise Cancelled("The download was stopped; it resumes where it stopped")
                 self.fraction = done / total
                 self.text = f"{name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
 
@@ -71,36 +78,45 @@ class CheckpointDownload:
                 return
 
 
-def panel_view(name: str, folders: tuple[Path, ...], download: CheckpointDownload, deep: bool = False) -> str:
-    """Return the panel of one engine as HTML, empty if it needs no checkpoints; ``deep`` reads every file."""
-    state = engine_state(name, folders, deep)
+def to_download_mb(state: EngineState) -> float:
+    """Return the size in MB of the checkpoints of an engine that are missing or unusable."""
+    return sum(file.size_bytes for file in state.checkpoints if file.problem) / 1e6
+
+
+def panel_view(state: EngineState, folders: tuple[Path, ...], download: CheckpointDownload) -> str:
+    """Return the panel of one engine as HTML, empty if it needs no checkpoints."""
     if state.ready and not state.checkpoints:
         return ""
-    parts = [message(state.message, "note" if state.ready else "error"), _checkpoint_table(state)]
+    size_mb = to_download_mb(state)
+    text = NEEDED.format(size=f"{size_mb / 1e3:.1f} GB" if size_mb >= GB_FROM_MB else f"{size_mb:,.0f} MB")
+    parts = [message(text if size_mb else page_text(state.message))]
+    parts += [message(page_text(file.problem), "warning") for file in state.checkpoints if _is_unusable(file)]
     if download.running:
         parts.append(progress_bar(download.text, download.fraction))
-    elif download.error:
-        parts.append(message(download.error, "error"))
+    elif download.error and size_mb:
+        parts.append(message(page_text(download.error), "warning"))
     searched = escape(", ".join(map(str, folders)))
-    parts.append(f'<div class="st-text">Checkpoint folders, searched in this order: {searched}</div>')
+    parts.append(
+        f"<details><summary>Files</summary>{_checkpoint_table(state)}"
+        f'<div class="st-text">Folders, searched in this order: {searched}</div></details>'
+    )
     return "".join(parts)
+
+
+def _is_unusable(file: CheckpointState) -> bool:
+    return bool(file.problem) and file.problem != MISSING
 
 
 def _checkpoint_table(state: EngineState) -> str:
     rows = "".join(
-        f'<tr><td class="st-{"bad" if file.problem else "good"}">{_status(file)}</td><td><b>{escape(file.name)}</b><br>'
-        f"{escape(_description(file))}</td><td>{file.size_bytes / 1e6:,.0f} MB</td></tr>"
+        f"<tr><td>{_status(file)}</td><td><b>{escape(file.name)}</b><br>"
+        f"{escape(file.note or file.purpose)}</td><td>{file.size_bytes / 1e6:,.0f} MB</td></tr>"
         for file in state.checkpoints
     )
     return f'<table class="st-files"><tbody>{rows}</tbody></table>'
 
 
-def _description(file: CheckpointState) -> str:
-    """Return the problem of a checkpoint; if there is none or the status says it already, its note or purpose."""
-    return (file.problem if file.problem != MISSING else "") or file.note or file.purpose
-
-
 def _status(file: CheckpointState) -> str:
     if not file.problem:
-        return "OK"
-    return MISSING if file.path is None else "unusable"
+        return "here"
+    return "not here yet" if file.problem == MISSING else "cannot be used"

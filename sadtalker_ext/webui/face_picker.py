@@ -1,4 +1,4 @@
-"""The face picker: the portrait with a box around every face, to choose one or to draw a box."""
+"""The face picker: the portrait with a marker on every face, to choose one or to draw a box."""
 
 from __future__ import annotations
 
@@ -7,42 +7,61 @@ from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.webui.html import jpeg_url, message
+from sadtalker_ext.webui.page_words import page_text
 from sadtalker_ext.webui.uploads import upload_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sadtalker_ext.geometry.landmarks import FaceBox
+    from sadtalker_ext.pipeline.portrait import PictureFaces
 
-PREVIEW_PX: Final = 640
+PREVIEW_PX: Final = 960
 """Longest side of the picture on the page."""
+COVERED: Final = (
+    "The mouth seems to be covered. The head and the eyes will move, but not the lips: choose a picture that shows the "
+    "mouth."
+)
+NO_FACE: Final = "No face was found. Draw a box around it on the picture, from forehead to chin."
+ONE_FACE: Final = "This face will speak."
+CHANGE_BUTTON: Final = (
+    '<label class="st-button" data-label="Change picture">Change picture'
+    '<input type="file" class="st-unseen" accept="image/*" data-portrait="change" aria-label="Change picture"></label>'
+)
+BUTTONS: Final = (
+    '<div class="st-row">{draw}'
+    '<button type="button" class="st-button st-when-drawn" data-box="remove">Remove the box</button>'
+    + CHANGE_BUTTON
+    + '<button type="button" class="st-button" data-portrait="remove">Remove</button></div>'
+)
+DRAW_BUTTON: Final = '<button type="button" class="st-button" data-box="draw" aria-pressed="false">Draw a box</button>'
 
 
-def faces_view(path: Path | None, chosen: str) -> str:
-    """Return the picture with a box around every face as HTML; empty without a path, an error if it is unreadable.
-
-    chosen: value of the setting ``face``.
-    """
+def faces_view(path: Path | None) -> str:
+    """Return the picture with a marker on every face as HTML; empty without a path, an error if it is unreadable."""
     if path is None:
         return ""
-    from sadtalker_ext.pipeline.portrait import list_faces
+    from sadtalker_ext.pipeline.portrait import inspect_faces
 
     try:
-        picture, faces = list_faces(path)
+        found = inspect_faces(path)
     except SadTalkerError as e:
-        return message(e.describe({path: upload_name(path)}), "error")
-    width, height = picture.original_size_px
-    scale = width / picture.pixels.shape[1]
-    boxes = [_scaled(face.box, scale) for face in faces]
-    largest = max(range(len(boxes)), key=lambda index: boxes[index][2] * boxes[index][3], default=-1) + 1
+        text = page_text(e.describe({path: upload_name(path)}))
+        return f'<div class="st-portrait-view">{message(text, "error")}{BUTTONS.format(draw="")}</div>'
+    width, height = found.picture.original_size_px
+    scale = width / found.picture.pixels.shape[1]
+    boxes = [_scaled(face.box, scale) for face in found.faces]
     return (
-        f'<div class="st-faces" data-width="{width}" data-height="{height}" data-chosen="{escape(chosen)}" '
-        f'data-largest="{largest}">'
-        f'<div class="st-canvas"><img alt="Portrait" draggable="false" src="{jpeg_url(picture.pixels, PREVIEW_PX)}">'
+        f'<div class="st-faces st-portrait-view" data-width="{width}" data-height="{height}" '
+        f'data-largest="{found.chosen}" '
+        f'data-count="{len(boxes)}">'
+        '<div class="st-canvas">'
+        f'<img alt="Portrait" draggable="false" src="{jpeg_url(found.picture.pixels, PREVIEW_PX)}">'
         f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">'
-        f'{"".join(_rectangle(number, box) for number, box in enumerate(boxes, 1))}'
-        f'<rect class="st-drawn" x="0" y="0" width="0" height="0"/></svg></div>'
-        f'{_buttons(len(boxes))}<div class="st-text">{_hint(len(boxes))}</div></div>'
+        f"{''.join(_rectangle(number, box) for number, box in enumerate(boxes, 1))}"
+        '<rect class="st-drawn" x="0" y="0" width="0" height="0"/></svg>'
+        f"{_chips(boxes, (width, height))}</div>"
+        f"{BUTTONS.format(draw=DRAW_BUTTON)}{_hint(found)}</div>"
     )
 
 
@@ -56,20 +75,25 @@ def _rectangle(number: int, box: tuple[int, int, int, int]) -> str:
     return f'<rect class="st-face-box" data-face="{number}" x="{x}" y="{y}" width="{width}" height="{height}"/>'
 
 
-def _buttons(count: int) -> str:
-    """Return a button per face, for the keyboard; empty for a single face."""
-    if count < 2:
+def _chips(boxes: list[tuple[int, int, int, int]], size: tuple[int, int]) -> str:
+    """Return a button with the number of each face at its upper left corner; none for a single face."""
+    if len(boxes) < 2:
         return ""
-    buttons = "".join(
-        f'<button type="button" class="st-face" data-face="{number}">Face {number}</button>'
-        for number in range(1, count + 1)
+    return "".join(
+        f'<button type="button" class="st-face" data-face="{number}" aria-label="Face {number}" aria-pressed="false" '
+        f'style="left:{100 * x / size[0]:.2f}%;top:{100 * y / size[1]:.2f}%">{number}</button>'
+        for number, (x, y, _, _) in enumerate(boxes, 1)
     )
-    return f'<div class="st-row">{buttons}</div>'
 
 
-def _hint(count: int) -> str:
+def _hint(found: PictureFaces) -> str:
+    """Return a sentence on the faces, or what the user must do before a video can be made."""
+    count = len(found.faces)
     if count == 0:
-        return "No face was found. Draw a box around the face with the mouse, from forehead to chin."
-    if count == 1:
-        return "This face will speak. To choose another area, draw a box with the mouse."
-    return f"{count} faces found. Click the one that should speak, or draw a box with the mouse."
+        return message(NO_FACE, "warning")
+    if found.problem:
+        return message(page_text(found.problem), "warning")
+    if found.mouth_covered:
+        return message(COVERED, "warning")
+    text = ONE_FACE if count == 1 else f"{count} faces. Choose the one that speaks, or draw a box."
+    return f'<div class="st-text" role="status">{escape(text)}</div>'

@@ -29,9 +29,10 @@ from sadtalker_ext.webui.host_options import (
     api_folders,
     checkpoint_folders,
     option,
+    page_defaults,
     results_folder,
 )  # fmt: skip
-from sadtalker_ext.webui.host_restorers import register_host_restorers
+from sadtalker_ext.webui.host_restorers import register_host_restorers, upscaler_names
 from sadtalker_ext.webui.host_script import AnimateResults
 from sadtalker_ext.webui.host_send_buttons import TAB, SendButtons
 from sadtalker_ext.webui.html import message, stage_text
@@ -102,7 +103,7 @@ class Extension:
         """Return the tab; if it cannot be built, it shows why."""
         try:
             with gr.Blocks(analytics_enabled=False) as page:
-                self._send_buttons.set_target(build_tab(self._page_context()).portrait)
+                self._send_buttons.set_target(build_tab(self._page_context()).portrait.picture)
             guard_events(page, lambda: allowed_hosts(find("shared", "cmd_opts"), option("api_hosts")))
         except Exception as e:  # an error in the extension must not keep the webui from starting
             log.exception("The SadTalker tab could not be built")
@@ -112,7 +113,10 @@ class Extension:
     def _page_context(self) -> PageContext:
         restorers, upscalers = find("shared", "face_restorers") or (), find("shared", "sd_upscalers") or ()
         names = register_host_restorers(restorers, upscalers)
-        return PageContext(self.queue, results_folder, checkpoint_folders, names, local=is_local())
+        return PageContext(
+            self.queue, results_folder, checkpoint_folders, names, upscaler_names(upscalers), local=is_local(),
+            defaults=page_defaults(),
+        )  # fmt: skip
 
     def _error_page(self, text: str) -> Any:  # noqa: ANN401 - Gradio's Blocks
         with gr.Blocks(analytics_enabled=False) as page:

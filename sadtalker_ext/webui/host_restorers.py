@@ -66,3 +66,8 @@ def register_host_restorers(restorers: Iterable[Any], upscalers: Iterable[Any]) 
             register_restorer(name, lambda upscaler=upscaler: HostUpscaler(upscaler))  # type: ignore[misc]
             register_upscaler(str(upscaler.name), lambda upscaler=upscaler: HostUpscaler(upscaler))  # type: ignore[misc]
     return names
+
+
+def upscaler_names(upscalers: Iterable[Any]) -> list[str]:
+    """Return the names of the host's upscalers for the setting ``upscale``."""
+    return [str(upscaler.name) for upscaler in upscalers if upscaler.name != "None"]

@@ -25,12 +25,15 @@ from sadtalker_ext.webui.host_options import api_folders, results_folder
 from sadtalker_ext.webui.host_state import clear_text
 from sadtalker_ext.webui.host_widgets import checkbox_section
 from sadtalker_ext.webui.html import message
+from sadtalker_ext.webui.page_words import page_text
 from sadtalker_ext.webui.setting_widgets import COMMON, make_widget, read_settings
 from sadtalker_ext.webui.uploads import display_names, received_file
 
 log = logging.getLogger(__name__)
 SCRIPT_SETTINGS: Final = ("engine", *COMMON)
 """Settings of the script."""
+MADE: Final = "SadTalker made {}"
+"""Comment on a generation, to which the page adds a button that plays the video (javascript/navigation.js)."""
 SCRIPT: Final[Any] = find("scripts", "Script") or object
 """Base class of the webui's scripts; a webui without it does not load the script."""
 
@@ -65,9 +68,9 @@ class AnimateResults(SCRIPT):  # type: ignore[misc] # the webui's class
         if not enabled:
             return
         try:
-            comments = [f"SadTalker saved {path}" for path in self._videos(p, processed, *values)]
+            comments = [MADE.format(_result_name(path)) for path in self._videos(p, processed, *values)]
         except SadTalkerError as e:
-            comments = [str(e)]
+            comments = [page_text(str(e))]
         except Exception as e:  # the images are finished and must not be lost
             log.exception("SadTalker cannot animate the results")
             comments = [f"SadTalker cannot animate the results: {e}. The log has the details."]
@@ -79,6 +82,12 @@ class AnimateResults(SCRIPT):  # type: ignore[misc] # the webui's class
             raise SadTalkerError("SadTalker needs a voice; choose one in its section of this page")
         settings = read_settings({**dict(zip(SCRIPT_SETTINGS, chosen, strict=False)), **axis_values(p)})
         yield from animate_all(self.queue, processed, voice, settings)
+
+
+def _result_name(path: Path) -> str:
+    """Return the path of a result relative to the folder of results, by which the page finds it."""
+    folder = results_folder()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
 def animate_all(queue: JobQueue, processed: Any, voice: Path, settings: Settings) -> Iterator[Path]:  # noqa: ANN401

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import gradio as gr
+
 from sadtalker_ext.webui.host_infotext import can_connect, connect, set_target
 from sadtalker_ext.webui.host_widgets import tool_button
 
@@ -43,5 +45,9 @@ class SendButtons:
     def _add(self, source: str) -> None:
         picture = self._pictures.pop(source)
         if can_connect():
-            button = tool_button("🗣️", f"{source}_send_to_sadtalker", "Send the picture to SadTalker.")
+            elem_id = f"{source}_send_to_sadtalker"
+            if source == PNG_INFO:  # its other buttons have words
+                button = gr.Button("Send to SadTalker", elem_id=elem_id)
+            else:
+                button = tool_button("🗣️", elem_id, "Send the picture to SadTalker.")
             self._buttons.append((button, picture))

@@ -9,13 +9,14 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.pipeline.job import FAILED, STOPPED, WAITING
+from sadtalker_ext.webui.page_words import page_text
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Image
     from sadtalker_ext.pipeline.job import Job
     from sadtalker_ext.pipeline.progress import Progress
 
-PREVIEW_PX: Final = 384
+PREVIEW_PX: Final = 640
 JPEG_QUALITY: Final = 80
 STOPPING: Final = "Stopping ..."
 STAGE_TEXTS: Final = {
@@ -31,9 +32,14 @@ STAGE_TEXTS: Final = {
 
 
 def message(text: str, kind: str = "note") -> str:
-    """Return a message; ``kind`` is note or error, and screen readers interrupt for an error."""
+    """Return a message; ``kind`` is note, warning or error, and screen readers interrupt for an error."""
     role = "alert" if kind == "error" else "status"
     return f'<div class="st-message st-{kind}" role="{role}">{escape(text)}</div>'
+
+
+def placeholder(text: str) -> str:
+    """Return an empty frame in the place of the video, with a text."""
+    return f'<div class="st-empty">{escape(text)}</div>'
 
 
 def format_duration(seconds: float) -> str:
@@ -42,20 +48,31 @@ def format_duration(seconds: float) -> str:
     return f"{minutes}:{rest:02d}"
 
 
-def job_view(job: Job) -> str:
-    """Return the progress bar with remaining time and preview of a job that is not done, or the reason why it ended."""
+def job_view(job: Job, ahead: int = 0) -> str:
+    """Return the progress bar with remaining time and preview of a job that is not done, or the reason why it ended.
+
+    ahead: number of jobs that run before it.
+    """
     if job.state == FAILED:
-        return message(job.error, "error")
+        return message(page_text(job.error), "error")
     if job.state == STOPPED:
-        return message(job.error)
+        return message(page_text(job.error))
     progress = job.progress
     if job.state == WAITING:
-        return progress_bar("Waiting in the queue", 0.0)
+        return progress_bar(_waiting_text(ahead), 0.0, placeholder(""))
     if job.stop_requested.is_set():
-        return progress_bar(STOPPING, 0.0)
+        return progress_bar(STOPPING, 0.0, placeholder(""))
     fraction = progress.done / progress.total if progress.total else 0.0
+    percent = f", {fraction:.0%}" if progress.done and progress.total else ""
     left = f", {format_duration(progress.left_s)} left" if progress.done and progress.frames_per_s else ""
-    return progress_bar(stage_text(progress) + left, fraction, preview(progress.frame))
+    text = STAGE_TEXTS.get(progress.stage, progress.stage) + (percent + left or " ...")
+    return progress_bar(text, fraction, preview(progress.frame))
+
+
+def _waiting_text(ahead: int) -> str:
+    if ahead < 1:
+        return "Waiting until the server is free ..."
+    return "Waiting: 1 video is ahead ..." if ahead == 1 else f"Waiting: {ahead} videos are ahead ..."
 
 
 def stage_text(progress: Progress) -> str:
@@ -82,9 +99,9 @@ def progress_bar(text: str, fraction: float, picture: str = "") -> str:
 
 
 def preview(frame: Image | None) -> str:
-    """Return a frame (H, W, 3) as a small picture; empty if there is none."""
+    """Return a frame (H, W, 3) as a picture; an empty frame if there is none."""
     if frame is None:
-        return ""
+        return placeholder("")
     return f'<img class="st-preview" alt="Latest frame" src="{jpeg_url(frame, PREVIEW_PX)}">'
 
 

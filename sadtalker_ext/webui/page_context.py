@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,16 +19,29 @@ class PageContext:
 
     results_folder: returns the folder of the videos.
     checkpoint_folders: returns the folders that are searched for checkpoints; downloads go to the first.
-    restorers: names of the host's face restorers and upscalers.
-    local: whether the browser runs on this machine, so that the server may open a folder in the file manager.
+    restorers, upscalers: names that the host offers for the settings ``restore`` and ``upscale``.
+    local: whether the browser runs on this machine, so that it may delete results and open their folder.
+    defaults: values of settings with which the page opens, in place of their defaults.
     """
 
     queue: JobQueue
     results_folder: Callable[[], Path]
     checkpoint_folders: Callable[[], tuple[Path, ...]]
     restorers: Sequence[str] = ()
+    upscalers: Sequence[str] = ()
     local: bool = False
+    defaults: Mapping[str, object] = field(default_factory=dict)
     download: CheckpointDownload = field(default_factory=CheckpointDownload)
+
+    @property
+    def has_desktop(self) -> bool:
+        """Whether the user sits at this machine and it has a file manager."""
+        return self.local and has_desktop()
+
+
+def has_desktop() -> bool:
+    """Whether programs with windows can be opened on this machine."""
+    return sys.platform in ("win32", "darwin") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
 
 
 def open_in_file_manager(folder: Path) -> str:

@@ -1,18 +1,21 @@
-"""Earlier results: the gallery, and the details of one video."""
+"""Earlier results: the gallery, the details of one video, and the comparison of two."""
 
 from __future__ import annotations
 
 import json
-from contextlib import closing
-from datetime import datetime
+import re
+from contextlib import closing, suppress
+from datetime import date, datetime
 from functools import lru_cache
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sadtalker_ext.engines.registry import setting_specs
-from sadtalker_ext.errors import SadTalkerError
+from sadtalker_ext.errors import MediaError, SadTalkerError
 from sadtalker_ext.webui.html import format_duration, jpeg_url, message
+from sadtalker_ext.webui.page_words import page_text
+from sadtalker_ext.webui.setting_choices import LABELS, to_label
 
 if TYPE_CHECKING:
     from sadtalker_ext.pipeline.animate import Result
@@ -20,7 +23,16 @@ if TYPE_CHECKING:
 
 GALLERY_SIZE: Final = 18
 """Results in the gallery."""
-THUMBNAIL_PX: Final = 160
+THUMBNAIL_PX: Final = 320
+_TIME_OF_DAY: Final = re.compile(r"_\d{6}_\d{3}(_\d+)?$")
+"""End of the name of a result, which the gallery shows as date and time."""
+
+
+class Thumbnail(NamedTuple):
+    """What the gallery shows of a video: its first frame as a ``data:`` URL and its length in seconds."""
+
+    picture: str
+    duration_s: float
 
 
 def recent_results(folder: Path, count: int = GALLERY_SIZE) -> list[Path]:
@@ -32,34 +44,48 @@ def recent_results(folder: Path, count: int = GALLERY_SIZE) -> list[Path]:
     return [path for _, path in sorted(found, reverse=True)[:count]]
 
 
-def gallery_view(folder: Path) -> str:
-    """Return a button with the first frame of each recent result as HTML."""
-    cards = [card for path in recent_results(folder) if (card := _card(path, folder))]
+def gallery_view(folder: Path, deletable: bool = False) -> str:
+    """Return a card for each recent result as HTML: its first frame, length, name and time, and buttons."""
+    cards = [card for path in recent_results(folder) if (card := _card(path, folder, deletable))]
     if not cards:
-        return message("Results appear here.")
-    return f'<div class="st-gallery">{"".join(cards)}</div>'
+        return ""
+    return f'<h3 class="st-heading">Earlier results</h3><ul class="st-gallery">{"".join(cards)}</ul>'
 
 
-def _card(path: Path, folder: Path) -> str:
+def _card(path: Path, folder: Path, deletable: bool) -> str:
     try:
         changed_s = path.stat().st_mtime
-        picture = _thumbnail(path, changed_s)
+        thumbnail = _thumbnail(path, changed_s)
     except (SadTalkerError, OSError):
         return ""
-    name = path.relative_to(folder).as_posix()
-    when = datetime.fromtimestamp(changed_s).astimezone().strftime("%Y-%m-%d %H:%M")
+    name, title = escape(path.relative_to(folder).as_posix()), escape(caption(path))
+    delete = f'<button type="button" class="st-small" data-result="delete" aria-label="Delete {title}">Delete</button>'
     return (
-        f'<button type="button" class="st-result" data-name="{escape(name)}" title="{escape(name)}">'
-        f'<img alt="{escape(path.stem)}" src="{picture}"><span>{when}</span></button>'
+        f'<li class="st-card" data-name="{name}">'
+        f'<button type="button" class="st-result" data-result="show" title="{title}">'
+        f'<img alt="" src="{thumbnail.picture}"><span class="st-length">{format_duration(thumbnail.duration_s)}</span>'
+        f'<span class="st-caption">{title}</span><span class="st-when">{_when(changed_s)}</span></button>'
+        f'<div class="st-row"><button type="button" class="st-small" data-result="compare" '
+        f'aria-label="Compare {title} with the shown result">Compare</button>{delete if deletable else ""}</div></li>'
     )
 
 
+def caption(path: Path) -> str:
+    """Return the name of a result without the time in it."""
+    return _TIME_OF_DAY.sub("", path.stem).replace("_", " ") or path.stem
+
+
+def _when(changed_s: float) -> str:
+    when = datetime.fromtimestamp(changed_s).astimezone()
+    return when.strftime("%H:%M" if when.date() == date.today() else "%Y-%m-%d %H:%M")
+
+
 @lru_cache(maxsize=4 * GALLERY_SIZE)
-def _thumbnail(path: Path, _changed_s: float) -> str:
-    from sadtalker_ext.video.read import read_frames
+def _thumbnail(path: Path, _changed_s: float) -> Thumbnail:
+    from sadtalker_ext.video.read import probe, read_frames
 
     with closing(read_frames(path)) as frames:
-        return jpeg_url(next(frames), THUMBNAIL_PX)
+        return Thumbnail(jpeg_url(next(frames), THUMBNAIL_PX), probe(path).duration_s or 0.0)
 
 
 def find_result(name: str, folder: Path) -> Path | None:
@@ -72,32 +98,81 @@ def find_result(name: str, folder: Path) -> Path | None:
     return path if is_result else None
 
 
+def delete_result(name: str, folder: Path) -> str:
+    """Delete a result, and its folder of the day if that is then empty; return its caption. MediaError if it fails."""
+    path = find_result(name, folder)
+    if path is None:
+        raise MediaError("This result no longer exists.")
+    try:
+        path.unlink()
+    except OSError as e:
+        text = f"The result {path.name} could not be deleted ({e.strerror}); close programs that use it."
+        raise MediaError(text) from e
+    if path.parent != folder.resolve():
+        with suppress(OSError):
+            path.parent.rmdir()
+    return caption(path)
+
+
 def details_view(path: Path, result: Result | None = None) -> str:
-    """Return duration, size and settings of a video as HTML, and the notes and speed of the job that made it."""
+    """Return duration, size and settings of a video as HTML, and the notes and duration of the job that made it."""
     from sadtalker_ext.pipeline.result_metadata import read_record
     from sadtalker_ext.video.read import probe
 
     try:
         record, info = read_record(path), probe(path)
     except SadTalkerError as e:
-        return message(e.describe({path: path.name}), "error")
+        return message(page_text(e.describe({path: path.name})), "error")
     duration, size = format_duration(info.duration_s or 0.0), f"{info.width_px} x {info.height_px}"
     facts = f"{duration} · {size} · {info.rate_hz:g} frames per second"
     if result is not None:
-        facts += f" · made in {result.total_s:.1f} s ({result.realtime_factor:.1f} x real time)"
-    changes = ", ".join(_changed_settings(record.settings)) or "all settings at their defaults"
+        facts += f" · made in {max(1, round(result.total_s))} s"
+    changes = ", ".join(_changed_settings(record.settings)) or "All settings at their defaults"
     all_settings = escape(json.dumps(record.settings.to_mapping(), indent=1))
-    notes = "".join(message(note) for note in (result.notes if result is not None else ()))
+    notes = "".join(message(page_text(note), "warning") for note in (result.notes if result is not None else ()))
     return (
-        f'<div class="st-details"><div>{escape(facts)}</div><div class="st-text">{escape(changes)}</div>{notes}'
+        f'<div class="st-details">{notes}<div>{escape(facts)}</div><div class="st-text">{escape(changes)}</div>'
         f"<details><summary>{escape(path.name)}</summary><pre>{all_settings}</pre></details></div>"
+    )
+
+
+def comparison_view(first: Path, second: Path) -> str:
+    """Return the settings in which two results differ as an HTML table."""
+    from sadtalker_ext.pipeline.result_metadata import read_record
+
+    names = [caption(path) for path in (first, second)]
+    try:
+        left, right = (read_record(path).settings for path in (first, second))
+    except SadTalkerError as e:
+        return message(page_text(e.describe({path: path.name for path in (first, second)})), "error")
+    a, b = left.to_mapping(), right.to_mapping()
+    rows = "".join(
+        f"<tr><th scope=row>{escape(spec.label)}</th><td>{escape(_format_value(spec.name, left))}</td>"
+        f"<td>{escape(_format_value(spec.name, right))}</td></tr>"
+        for spec in setting_specs()
+        if a[spec.name] != b[spec.name]
+    )
+    same = "" if rows else '<div class="st-text">Both were made with the same settings.</div>'
+    return (
+        f'<div class="st-details"><table class="st-files"><thead><tr><th scope=col>Setting</th>'
+        f"<th scope=col>{escape(names[0])}</th><th scope=col>{escape(names[1])}</th></tr></thead>"
+        f'<tbody>{rows}</tbody></table>{same}<div class="st-row">'
+        '<button type="button" class="st-button" data-compare="play">Play both</button>'
+        '<button type="button" class="st-button" data-compare="close">Close the comparison</button></div></div>'
     )
 
 
 def _changed_settings(settings: Settings) -> list[str]:
     changes = settings.changes()
-    return [f"{spec.label}: {_format_value(changes[spec.name])}" for spec in setting_specs() if spec.name in changes]
+    return [f"{spec.label}: {_format_value(spec.name, settings)}" for spec in setting_specs() if spec.name in changes]
 
 
-def _format_value(value: object) -> str:
-    return ("on" if value else "off") if isinstance(value, bool) else str(value)
+def _format_value(name: str, settings: Settings) -> str:
+    """Return the value of a setting as the page shows it."""
+    value = settings.to_mapping()[name]
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    shown = str(to_label(name, value, settings.engine))
+    if name in LABELS:
+        shown = LABELS[name].get(shown, shown)
+    return shown or "off"

@@ -10,29 +10,45 @@ import gradio as gr
 
 from sadtalker_ext.engines.registry import setting_spec, setting_specs
 from sadtalker_ext.setting_spec import SettingSpec
-from sadtalker_ext.settings import NO_RESTORER, Settings
+from sadtalker_ext.settings import Settings
+from sadtalker_ext.webui.setting_choices import DROPDOWNS, labelled, to_label, to_value
 
 COMMON: Final = ("still", "expression_scale", "head_motion_scale", "blink")
+"""Settings of the script that animates every result."""
+ANGLES: Final = ("yaw", "pitch", "roll")
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Head and eyes": ("pose_style", "view", "yaw", "pitch", "roll", "seed"),
-    "Video": ("frame_rate", "quality", "resolution_limit", "restore"),
-}
+    "Face and lips": ("expression_scale",),
+    "Head": ("still", "head_motion_scale", "pose_style"),
+    "Eyes": ("blink",),
+    "Picture and video": (
+        "quality", "frame_rate", "view", "mode", "size", "restore", "restore_strength", "upscale", "resolution_limit",
+    ),
+    "Advanced": ("seed", *ANGLES, "paste", "parity"),
+}  # fmt: skip
+"""Settings by the part of the video that they change."""
 PLACED_SEPARATELY: Final = ("engine", "face", "tts_voice", "speech_rate")
 """Settings whose widgets are beside the portrait, the checkpoints and the text."""
-Choice = str | tuple[str, str]
-"""Value of a setting, also with a label before it."""
+LABELLED_UNIT: Final = "Hz"
+"""Unit that the label of a setting contains as "per second"."""
 LARGEST_SLIDER: Final = 10_000.0
 """A setting with a larger range gets a number field, because a slider would be too coarse."""
 
 
 @dataclass
 class SettingWidgets:
-    """The widgets of all settings by name of the setting."""
+    """The widgets of all settings by name of the setting.
 
+    defaults: values that replace the defaults of settings on this page.
+    """
+
+    defaults: Mapping[str, object] = field(default_factory=dict)
     by_name: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, name: str, installed: Sequence[Choice] = (), **options: Any) -> Any:  # noqa: ANN401 - a component
+    def add(self, name: str, installed: Sequence[str] = (), **options: Any) -> Any:  # noqa: ANN401 - a component
         """Make the widget of one setting at the current place in the layout, and return it."""
+        if name in self.defaults:
+            engine = str(self.defaults.get("engine", Settings().engine))
+            options = {"value": to_label(name, self.defaults[name], engine), **options}
         self.by_name[name] = widget = make_widget(setting_spec(name), installed, **options)
         return widget
 
@@ -41,31 +57,29 @@ class SettingWidgets:
         return [self.by_name[spec.name] for spec in Settings.specs()]
 
 
-def engine_specific() -> dict[tuple[str, ...], list[str]]:
-    """Return the names of the settings that only some engines support, by the names of these engines."""
-    names: dict[tuple[str, ...], list[str]] = {}
-    for spec in Settings.specs():
-        if spec.engines:
-            names.setdefault(spec.engines, []).append(spec.name)
-    return names
+def engine_specific() -> list[SettingSpec]:
+    """Return the settings that only some engines support."""
+    return [spec for spec in Settings.specs() if spec.engines]
 
 
-def ungrouped() -> list[str]:
-    """Return the settings that belong to no group; the page shows them in a last group."""
-    grouped = {*COMMON, *PLACED_SEPARATELY, *(name for names in GROUPS.values() for name in names)}
-    return [spec.name for spec in Settings.specs() if spec.name not in grouped and not spec.engines]
+def group_settings() -> dict[str, list[str]]:
+    """Return the names of the settings by group; a setting that no group lists is in the last one."""
+    groups = {title: list(names) for title, names in GROUPS.items()}
+    grouped = {*PLACED_SEPARATELY, *(name for names in GROUPS.values() for name in names)}
+    groups[list(groups)[-1]] += [spec.name for spec in Settings.specs() if spec.name not in grouped]
+    return groups
 
 
-def make_widget(spec: SettingSpec, installed: Sequence[Choice] = (), **options: Any) -> Any:  # noqa: ANN401
+def make_widget(spec: SettingSpec, installed: Sequence[str] = (), **options: Any) -> Any:  # noqa: ANN401
     """Return a widget that suits the type and range of a setting.
 
-    installed: values of the settings ``restore`` and ``tts_voice`` that this machine offers besides their default.
+    installed: choices of a setting in :data:`DROPDOWNS`.
     options: replace arguments of the component, such as ``elem_id``.
     """
-    unit = f" ({spec.unit})" if spec.unit and spec.low is not None else ""
+    unit = f" ({spec.unit})" if spec.unit not in ("", LABELLED_UNIT) and spec.low is not None else ""
     common = {
-        "label": spec.label + unit, "info": spec.help, "value": spec.default, "elem_id": f"sadtalker_{spec.name}",
-        **options,
+        "label": spec.label + unit, "info": spec.help.removeprefix(_engine_prefix(spec)), "value": spec.default,
+        "elem_id": f"sadtalker_{spec.name}", **options,
     }  # fmt: skip
     if isinstance(spec.default, bool):
         return gr.Checkbox(**common)
@@ -76,13 +90,17 @@ def make_widget(spec: SettingSpec, installed: Sequence[Choice] = (), **options: 
     return gr.Slider(minimum=spec.low, maximum=spec.high, step=spec.step, **common)
 
 
-def _text_widget(spec: SettingSpec, installed: Sequence[Choice], common: dict[str, Any]) -> Any:  # noqa: ANN401
-    if spec.name == "restore":
-        return gr.Dropdown(choices=[NO_RESTORER, *installed], **(common | {"visible": bool(installed)}))
-    if spec.name == "tts_voice":
-        return gr.Dropdown(choices=[("Default", ""), *installed], allow_custom_value=True, **common)
+def _engine_prefix(spec: SettingSpec) -> str:
+    """Return the sentence on engines before the help text; the page shows such settings for these engines only."""
+    return f"Only for the engine {' and '.join(spec.engines)}. " if spec.engines else ""
+
+
+def _text_widget(spec: SettingSpec, installed: Sequence[str], common: dict[str, Any]) -> Any:  # noqa: ANN401
+    if spec.name in DROPDOWNS and installed:
+        value = to_label(spec.name, common["value"], Settings().engine)
+        return gr.Dropdown(choices=list(installed), allow_custom_value=True, **(common | {"value": value}))
     if spec.choices:
-        return gr.Radio(choices=list(spec.choices), **common)
+        return gr.Radio(choices=labelled(spec.name, spec.choices), **common)
     return gr.Textbox(max_lines=1, placeholder=spec.accepts, **common)
 
 
@@ -99,7 +117,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
     """
     engine = str(values.get("engine"))
     return Settings.from_mapping({
-        spec.name: spec._replace(name=spec.label).read(values[spec.name])
+        spec.name: spec._replace(name=spec.label).read(to_value(spec.name, values[spec.name], engine))
         for spec in setting_specs()
         if values.get(spec.name) is not None and spec.supported_by(engine)
     })  # fmt: skip
@@ -107,4 +125,4 @@ def read_settings(values: Mapping[str, object]) -> Settings:
 
 def widget_values(settings: Settings) -> list[object]:
     """Return the widgets' values for these settings, in the order of the settings."""
-    return list(settings.to_mapping().values())
+    return [to_label(name, value, settings.engine) for name, value in settings.to_mapping().items()]

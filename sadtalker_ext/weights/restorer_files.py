@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sadtalker_ext.errors import WeightsError
-from sadtalker_ext.weights.catalog import CATALOG
 from sadtalker_ext.weights.errors import checkpoint_error
 from sadtalker_ext.weights.files import find_file, find_similar_name
+from sadtalker_ext.weights.restorer_listing import restorer_files
 from sadtalker_ext.weights.state_dict import read_pickle, read_safetensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SUFFIXES: Final = (".safetensors", ".pth", ".pt", ".ckpt")
 UNWRAPPED: Final = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
 """Entries under which such checkpoints store their state dict; averaged (EMA) weights first."""
 
@@ -33,18 +32,6 @@ def find_restorer(name: str, folders: Sequence[Path]) -> Path | None:
     if similar := find_similar_name(name, folders):
         raise WeightsError(f"There is a file {similar.name!r}, but not {name!r}; rename it to exactly {name}")
     return None
-
-
-def restorer_files(folders: Sequence[Path]) -> list[Path]:
-    """List the files in ``folders`` that have a checkpoint's extension and are not in the catalog."""
-    known = {name for entry in CATALOG for name in (entry.name, entry.converted)}
-    return [
-        path
-        for folder in folders
-        if folder.is_dir()
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in SUFFIXES and path.name not in known and path.is_file()
-    ]
 
 
 def read_restorer(path: Path) -> dict[str, Tensor]:

@@ -29,6 +29,35 @@ def test_the_page_is_built_with_every_option_and_button(host):
     assert {"sadtalker_output", "sadtalker_move_model"} <= set(host.shared.opts.data_labels)
 
 
+def test_the_options_are_in_a_category_of_their_own_if_the_host_has_categories(host):
+    names = {}
+    host.modules["modules.options"] = types.SimpleNamespace(
+        categories=types.SimpleNamespace(register_category=names.__setitem__)
+    )
+    sys.modules["modules.options"] = host.modules["modules.options"]
+    host.build()
+    assert names == {"sadtalker": "SadTalker"}
+    sections = {info.section for key, info in host.shared.opts.data_labels.items() if key.startswith("sadtalker_")}
+    assert sections == {("sadtalker", "SadTalker", "sadtalker")}
+
+
+def test_the_page_opens_with_the_hosts_default_engine_style_and_quality(host):
+    opts = host.shared.opts
+    host.build()
+    (label,) = [
+        choice for choice in opts.data_labels["sadtalker_default_engine"].component_args["choices"] if "1 GB" in choice
+    ]
+    opts.sadtalker_default_engine, opts.sadtalker_default_style, opts.sadtalker_default_quality = label, "Calm", "Best"
+
+    def shown(demo):
+        blocks = {getattr(block, "elem_id", None): block for block in demo.blocks.values()}
+        return [blocks[f"sadtalker_{name}"].value for name in ("engine", "pose_style", "quality")]
+
+    assert shown(host.build()) == ["sadtalker", "Style 2", "best"]
+    opts.sadtalker_default_engine, opts.sadtalker_default_style, opts.sadtalker_default_quality = "?", "Calm", "?"
+    assert shown(host.build()) == ["starter", "Calm", "good"]
+
+
 def test_a_tab_that_cannot_be_built_does_not_break_the_host(host, monkeypatch):
     module = sys.modules["sadtalker_ext.webui.host"]
     monkeypatch.setattr(module, "build_tab", lambda context: 1 / 0)
@@ -132,7 +161,10 @@ def test_the_script_animates_every_result_but_the_grid(host, job_request, tmp_pa
     assert len(videos) == 2
     assert {read_record(video).settings for video in videos} == {Settings(still=True, expression_scale=1.2, seed=5)}
     assert processed.comments.splitlines()[0] == "by the host"
-    assert all(str(video) in processed.comments for video in videos)
+    folder = host.data_path / "outputs" / "SadTalker"
+    made = [f"SadTalker made {video.relative_to(folder).as_posix()}" for video in videos]
+    assert sorted(processed.comments.splitlines()[1:]) == made
+    assert str(host.data_path) not in processed.comments
 
 
 def test_the_script_asks_for_a_missing_voice(host, job_request):
@@ -179,7 +211,10 @@ def test_restorers_and_upscalers_are_offered_by_name(host, job_request):
     demo = host.build()
     (choice,) = [block for block in demo.blocks.values() if getattr(block, "elem_id", "") == "sadtalker_restore"]
     names = [choice[0] if isinstance(choice, tuple) else choice for choice in choice.choices]
-    assert names == ["none", "CodeFormer", "upscale: Lanczos"]
+    assert names == ["None", "CodeFormer", "upscale: Lanczos"]
+    (choice,) = [block for block in demo.blocks.values() if getattr(block, "elem_id", "") == "sadtalker_upscale"]
+    names = [choice[0] if isinstance(choice, tuple) else choice for choice in choice.choices]
+    assert names == ["None", "Lanczos"]
     request = job_request(0.4)
     for settings in (Settings(restore="upscale: Lanczos"), Settings(upscale="Lanczos")):
         job = extension_of(host).queue.submit(replace(request, settings=settings))

@@ -80,6 +80,15 @@ class Visitor:
     def press(self, name):
         self.page.click(f"#sadtalker_{name}")
 
+    def voice_tab(self, name):
+        self.page.click(f"#sadtalker_voice_source label:has-text('{name}')")
+
+    def open_group(self, name):
+        """Open a group of settings, if it is closed."""
+        title = self.page.locator(f"#sadtalker_part_{name} .label-wrap")
+        if "open" not in title.get_attribute("class").split():
+            title.click()
+
     def progress_says(self, text):
         self.page.wait_for_function(
             "text => document.querySelector('#sadtalker_progress').innerText.includes(text)", arg=text

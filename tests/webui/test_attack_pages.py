@@ -57,7 +57,7 @@ def request_bodies(attacked, attacker, inputs):
     index, names = attacker.event("new_job_id", "portrait", "voice", "idle", "reference")
     data = attacker.defaults(names)
     data[1] = picture_value(inputs, attacker.upload("portrait.png", (inputs / "portrait.png").read_bytes()))
-    data[3] = 1
+    data[3], data[7] = 1, "silent"
     session = {"session_hash": "a1b2c3"}
     attack = {"fn_index": 2, "data": [{"name": str(attacked.folder / "secret.txt"), "is_file": True, "data": None}]}
     return [json.dumps(attack | session), json.dumps({"fn_index": index, "data": data, **session})]

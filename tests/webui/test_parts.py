@@ -1,6 +1,5 @@
 """Parts of the page without a browser: widgets, actions, HTML fragments, results and downloads."""
 
-import os
 import re
 import threading
 from dataclasses import replace
@@ -20,9 +19,9 @@ from sadtalker_ext.pipeline.job_queue import MAX_EARLY_CANCELS, BusyError, JobQu
 from sadtalker_ext.pipeline.prepare import REFERENCE_STAGE, STAGES
 from sadtalker_ext.pipeline.progress import Progress
 from sadtalker_ext.settings import Settings
-from sadtalker_ext.webui import html, results
-from sadtalker_ext.webui.actions import REFERENCE_USES, JobForm, PageActions, output_stem
-from sadtalker_ext.webui.engine_panel import CheckpointDownload, panel_view
+from sadtalker_ext.webui import html
+from sadtalker_ext.webui.actions import JobForm, PageActions, output_stem
+from sadtalker_ext.webui.engine_actions import REFERENCE_USES
 from sadtalker_ext.webui.html import format_duration, job_view, message, stage_text
 from sadtalker_ext.webui.page_context import PageContext
 from sadtalker_ext.webui.setting_widgets import engine_specific, settings_from_values, widget_values
@@ -35,13 +34,13 @@ REQUEST = JobRequest(Inputs(Path("a"), Path("b")), Path("c"), Settings())
 @pytest.fixture
 def page(tmp_path):
     with gradio.Blocks(analytics_enabled=False) as blocks:
-        inputs = build_tab(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,)))
-    return blocks, inputs
+        built = build_tab(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,)))
+    return blocks, built
 
 
 def test_every_setting_has_a_widget_with_its_default(page):
-    _, inputs = page
-    widgets = inputs.settings.in_order()
+    _, built = page
+    widgets = built.settings.in_order()
     assert [widget.elem_id for widget in widgets] == [f"sadtalker_{spec.name}" for spec in Settings.specs()]
     assert settings_from_values([widget.value for widget in widgets]) == Settings()
 
@@ -62,12 +61,12 @@ def test_settings_of_another_engine_are_ignored():
     values = dict(zip([spec.name for spec in Settings.specs()], widget_values(Settings()), strict=True))
     values.update(size="512", mode="crop", engine="starter")
     assert settings_from_values(list(values.values())) == Settings()
-    assert {"size", "mode", "parity"} <= set(engine_specific()["sadtalker",])
+    assert {"size", "mode", "parity"} <= {spec.name for spec in engine_specific()}
 
 
 def test_a_refused_value_is_reported_with_the_label():
     values = dict(zip([spec.name for spec in Settings.specs()], widget_values(Settings()), strict=True))
-    with pytest.raises(SettingsError, match="The setting Yaw is '90'"):
+    with pytest.raises(SettingsError, match=r"The setting Turn \(yaw\) is '90'"):
         settings_from_values(list((values | {"yaw": "90"}).values()))
 
 
@@ -83,33 +82,17 @@ def test_a_running_job_shows_progress_time_and_preview():
     job.progress = Progress("frames", 25, 100, 12.5, 6.0, frame)
     shown = job_view(job)
     assert 'aria-valuenow="25"' in shown
-    assert "25 of 100, 0:06 left" in shown
+    assert "Rendering frames, 25%, 0:06 left" in shown
     assert "data:image/jpeg;base64" in shown
     assert stage_text(Progress("voice")) == "Analyzing the voice ..."
+    waiting = [job_view(Job(REQUEST), ahead) for ahead in range(3)]
+    assert ["until the server is free" in waiting[0], "1 video is ahead" in waiting[1]] == [True, True]
+    assert "2 videos are ahead" in waiting[2]
     stamps = {re.search(r'data-busy="(\d+)"', job_view(job))[1] for _ in range(3)}
     assert len(stamps) == 3
     job.stop_requested.set()
     assert "Stopping ..." in job_view(job)
     assert (format_duration(59.6), format_duration(-1)) == ("1:00", "0:00")
-
-
-@pytest.mark.parametrize("name", ["../secret.mp4", "/etc/passwd", "day/none.mp4", "day/a.txt", "day", "", "\0"])
-def test_only_results_are_found(tmp_path, name):
-    folder = tmp_path / "videos"
-    (folder / "day").mkdir(parents=True)
-    (folder / "day" / "a.txt").touch()
-    (tmp_path / "secret.mp4").touch()
-    assert results.find_result(name, folder) is None
-
-
-def test_recent_results_are_the_newest_first(tmp_path):
-    (tmp_path / "day").mkdir()
-    for index in range(4):
-        path = tmp_path / "day" / f"{index}.mp4"
-        path.touch()
-        os.utime(path, (index, index))
-    assert [path.stem for path in results.recent_results(tmp_path, 3)] == ["3", "2", "1"]
-    assert "Results appear here" in results.gallery_view(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -121,70 +104,21 @@ def test_a_video_is_named_after_its_voice(name, stem):
     assert output_stem(Inputs(Path("p.png"), text="Good day, Bob")) == "Good_day_Bob"
 
 
-def test_a_download_reports_and_stops(tmp_path, monkeypatch):
-    requested, go_on = threading.Event(), threading.Event()
-
-    def fetch(entry, folder, options):
-        options.report(1, 4)
-        requested.set()
-        go_on.wait(10)
-        options.report(2, 4)
-        raise AssertionError("the download continued")
-
-    monkeypatch.setattr("sadtalker_ext.weights.fetch.fetch", fetch)
-    download = CheckpointDownload()
-    name = "mapping_00109-model.pth.tar"
-    download.start([name], tmp_path, "github")
-    assert requested.wait(10)
-    assert download.running
-    shown = panel_view("sadtalker", (tmp_path,), download)
-    assert "data-busy" in shown
-    assert 'aria-valuenow="25"' in shown
-    download.stop()
-    go_on.set()
-    download._thread.join(10)
-    assert "stopped" in download.error
-    assert "stopped" in panel_view("sadtalker", (tmp_path,), download)
-
-
-def test_a_failed_download_says_why(tmp_path, monkeypatch):
-    def fetch(*_):
-        raise WeightsError("The server answered 404; try another mirror")
-
-    monkeypatch.setattr("sadtalker_ext.weights.fetch.fetch", fetch)
-    download = CheckpointDownload()
-    download.start(["mapping_00109-model.pth.tar"], tmp_path, "github")
-    download._thread.join(10)
-    assert "404" in panel_view("sadtalker", (tmp_path,), download)
-
-
-def test_a_misnamed_checkpoint_is_named_in_the_panel(tmp_path):
-    (tmp_path / "mapping_00109-model.pth.tar.txt").touch()
-    shown = panel_view("sadtalker", (tmp_path,), CheckpointDownload())
-    assert "rename it to exactly mapping_00109-model.pth.tar" in shown
-    assert panel_view("starter", (tmp_path,), CheckpointDownload()) == ""
-
-
-@pytest.mark.parametrize("deep", [False, True])
-def test_a_missing_checkpoint_is_reported_once(tmp_path, deep):
-    shown = panel_view("sadtalker", (tmp_path,), CheckpointDownload(), deep)
-    rows = re.findall("<tr>.*?</tr>", shown)
-    assert [row.count("missing") for row in rows] == [1, 1, 1]
-    assert "MappingNet for the modes full and extfull" in rows[1]
-
-
 def test_a_form_is_converted_to_inputs_or_a_problem():
-    assert "portrait first" in JobForm(None, "v.wav", 0, None, "eyes").problem
-    assert "voice first" in JobForm("p.png", None, 0, None, "eyes").problem
-    assert "remove voice and text" in JobForm("p.png", "v.wav", 3, None, "eyes").problem
-    speaking, idle = JobForm("p.png", "v.wav", 0, "r.mp4", "eyes"), JobForm("p.png", None, 3, "r.mp4", "eyes")
-    assert (speaking.problem, idle.problem) == ("", "")
+    def form(source, portrait="p.png", voice=None, idle_s=None, text=""):
+        return JobForm(portrait, voice, idle_s, "r.mp4", "eyes", text, source)
+
+    assert "portrait first" in form("upload", portrait=None, voice="v.wav").problem
+    missing = [form(source).problem for source in ("upload", "microphone", "text", "silent")]
+    for problem, remedy in zip(missing, ("drop an audio file", "press Record", "Write a text", "length"), strict=True):
+        assert remedy in problem
+    speaking, silent = form("upload", voice="v.wav", idle_s=3, text="Hi"), form("silent", voice="v.wav", idle_s=3)
+    assert (speaking.problem, silent.problem) == ("", "")
     assert speaking.inputs(True) == Inputs(Path("p.png"), Path("v.wav"), None, Path("r.mp4"), "eyes")
-    assert idle.inputs(True) == Inputs(Path("p.png"), None, 3, Path("r.mp4"), "eyes")
-    assert idle.inputs(False) == Inputs(Path("p.png"), None, 3)
-    reading = JobForm("p.png", None, 0, None, "eyes", " Hello\x00 ")
-    assert (reading.problem, reading.inputs(True)) == ("", Inputs(Path("p.png"), text="Hello"))
-    assert "clear the text" in JobForm("p.png", "v.wav", 0, None, "eyes", "Hello").problem
+    assert silent.inputs(True) == Inputs(Path("p.png"), None, 3, Path("r.mp4"), "eyes")
+    assert silent.inputs(False) == Inputs(Path("p.png"), None, 3)
+    reading = form("text", voice="v.wav", text=" Hello\x00 ")
+    assert (reading.problem, reading.inputs(False)) == ("", Inputs(Path("p.png"), text="Hello"))
 
 
 def test_a_job_cancelled_before_its_request_does_not_start():
@@ -260,10 +194,11 @@ def test_every_use_of_a_reference_is_offered():
 
 def test_the_page_offers_what_the_engine_supports(tmp_path, monkeypatch):
     state = EngineState("other", "Other", references=(EYES, POSE))
-    monkeypatch.setattr("sadtalker_ext.webui.actions.engine_state", lambda *_: state)
+    monkeypatch.setattr("sadtalker_ext.webui.engine_actions.engine_state", lambda *_: state)
     actions = PageActions(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,)))
-    *groups, checkpoints, part, uses = actions.select_engine("other")
-    assert not any(update["visible"] for update in (*groups, checkpoints))
+    *own, checkpoints, part, uses, styles = actions.select_engine("starter")
+    assert not any(update["visible"] for update in (*own, checkpoints))
+    assert styles["choices"][0] == "Natural"
     assert part["visible"]
     assert [use for _, use in uses["choices"]] == [EYES, POSE]
 

@@ -255,9 +255,10 @@ def test_event_handlers_answer_with_a_sentence(folder, tmp_path):
 
     actions = PageActions(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,)))
     for path in ("/etc/passwd", str(tmp_path / "secret.wav"), "http://127.0.0.1/x", "../secret.wav"):
-        assert uploads.NOT_UPLOADED in actions.show_faces(path, "largest")
+        assert uploads.NOT_UPLOADED in actions.show_faces(path)[0]
         upload = str(folder / "a1" / "voice.wav")
-        for form in ((path, upload, 0, None, "eyes"), (upload, path, 0, None, "eyes"), (upload, None, 2, path, "eyes")):
+        forms = (path, upload, 0, None, "eyes"), (upload, path, 0, None, "eyes"), (upload, upload, 2, path, "eyes")
+        for form in forms:
             job, shown = actions.generate("", *form)
             assert job == ""
             assert uploads.NOT_UPLOADED in shown
@@ -273,8 +274,8 @@ def test_event_handlers_answer_with_a_sentence(folder, tmp_path):
 def test_only_named_mirrors_are_downloaded_from(tmp_path, monkeypatch, mirror):
     context = PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,))
     monkeypatch.setattr(context.download, "start", lambda *_: pytest.fail("a download started"))
-    shown = PageActions(context).start_download("sadtalker", mirror)
-    assert "github, huggingface, hf-mirror; choose one" in shown
+    shown, *_ = PageActions(context).start_download("sadtalker", mirror)
+    assert "Choose one of the sources under Download from" in shown
 
 
 def test_a_named_mirror_is_downloaded_from(tmp_path, monkeypatch):

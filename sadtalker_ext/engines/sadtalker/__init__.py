@@ -3,4 +3,6 @@
 from typing import Final
 
 NAME: Final = "sadtalker"
-LABEL: Final = "SadTalker: the published networks of the paper (CVPR 2023)"
+LABEL: Final = "SadTalker networks: sharper faces, 1 GB download, graphics card advised"
+POSE_STYLES: Final = tuple(str(number) for number in range(46))
+"""Head motion styles of the published PoseVAE, which have no names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.engines.entry import EngineEntry, EngineState
-from sadtalker_ext.engines.sadtalker import LABEL, NAME
+from sadtalker_ext.engines.sadtalker import LABEL, NAME, POSE_STYLES
 from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
 from sadtalker_ext.system.optional_package import require_package
 
@@ -33,7 +33,7 @@ def state(folders: Sequence[Path], deep: bool) -> EngineState:
     """Return whether the checkpoints in ``folders`` suffice; ``deep`` reads every file completely."""
     from sadtalker_ext.engines.sadtalker.state import sadtalker_state
 
-    return sadtalker_state(EngineState(NAME, LABEL), folders, deep)
+    return sadtalker_state(EngineState(NAME, LABEL, pose_styles=POSE_STYLES), folders, deep)
 
 
 SADTALKER: Final = EngineEntry(NAME, LABEL, SadTalkerOptions.from_settings, open_sadtalker, state)

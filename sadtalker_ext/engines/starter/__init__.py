@@ -3,4 +3,9 @@
 from typing import Final
 
 NAME: Final = "starter"
-LABEL: Final = "Starter: ships with the package, works at once"
+LABEL: Final = "Starter: works at once, any computer"
+POSE_STYLES: Final = (
+    "natural", "calm", "lively", "nodding", "swaying", "attentive", "thoughtful", "newsreader", "storyteller", "shy",
+    "confident", "cheerful",
+)  # fmt: skip
+"""Head motion styles of the shipped network, in its order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.engines.entry import EngineEntry, EngineState
-from sadtalker_ext.engines.starter import LABEL, NAME
+from sadtalker_ext.engines.starter import LABEL, NAME, POSE_STYLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ def open_starter(runtime: Runtime, _: tuple[()]) -> Engine:
 
 def state(folders: Sequence[Path], deep: bool) -> EngineState:
     """Return that the engine is ready: its networks ship with the package."""
-    return EngineState(NAME, LABEL)
+    return EngineState(NAME, LABEL, pose_styles=POSE_STYLES)
 
 
 STARTER: Final = EngineEntry(NAME, LABEL, options, open_starter, state)

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.arrays import Float32Array, Float64Array
 
-POSE_STYLES: Final = (
-    "natural", "calm", "lively", "nodding", "swaying", "attentive", "thoughtful", "newsreader", "storyteller", "shy",
-    "confident", "cheerful",
-)  # fmt: skip
-"""Styles of the shipped network, in its order."""
 ROTATION_LIMIT_RAD: Final = (0.17, 0.17, 0.15)
 """Asymptotes of pitch, yaw and roll, just under 10 degrees."""
 TRANSLATION_LIMIT: Final = (0.08, 0.05, 0.09)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import SettingsError, WeightsError
 from sadtalker_ext.weights.files import search_folders
-from sadtalker_ext.weights.restorer_files import find_restorer, restorer_files
+from sadtalker_ext.weights.restorer_files import find_restorer
+from sadtalker_ext.weights.restorer_listing import restorer_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sadtalker_ext.engines.starter.head_motion import POSE_STYLES, head_motion, style_index
+from sadtalker_ext.engines.starter import POSE_STYLES
+from sadtalker_ext.engines.starter.head_motion import head_motion, style_index
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.metrics.motion import beat_alignment, fast_share, jitter_deg_per_s3, kinematic_beats, speech_beats
 from sadtalker_ext.training.starter.head_motion_data import simulate_head_motion, simulate_prosody

@@ -15,7 +15,8 @@ from sadtalker_ext.pipeline.restoration.files import open_restorer_file
 from sadtalker_ext.pipeline.restoration.networks import open_picture_network
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.weights.random_weights import random_state
-from sadtalker_ext.weights.restorer_files import find_restorer, read_restorer, restorer_files
+from sadtalker_ext.weights.restorer_files import find_restorer, read_restorer
+from sadtalker_ext.weights.restorer_listing import restorer_files
 
 CPU = Runtime(device="cpu")
 

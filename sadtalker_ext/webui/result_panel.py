@@ -1,0 +1,67 @@
+"""The result, the progress of the job, and the gallery of earlier results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gradio as gr
+
+from sadtalker_ext.webui.html import placeholder
+from sadtalker_ext.webui.page_context import PageContext
+
+HIDDEN: Final = "st-hidden"
+"""CSS class of fields that only the page's script uses."""
+GREETING: Final = "Choose a portrait and a voice, then press Generate. The video appears here."
+FIELDS: Final = ("job_id", "new_job_id", "uploaded_voice", "shown_result", "chosen_result")
+BUTTONS: Final = ("show_result", "compare_result", "delete_result", "poll", "refresh")
+
+
+@dataclass
+class ResultWidgets:
+    """Components of the result.
+
+    compared: second video, beside the result. hidden: fields and buttons that only the page's script uses, by name.
+    """
+
+    progress: Any
+    video: Any
+    compared: Any
+    details: Any
+    reuse_settings: Any
+    open_folder: Any
+    gallery: Any
+    hidden: dict[str, Any]
+
+
+@dataclass
+class MainButtons:
+    """The buttons that start and stop a job."""
+
+    generate: Any
+    interrupt: Any
+
+
+def build_main_buttons() -> MainButtons:
+    """Build the buttons at the current place in the layout; on a narrow page they stay in view."""
+    with gr.Row(elem_id="sadtalker_main_buttons"):
+        generate = gr.Button("Generate", variant="primary", elem_id="sadtalker_generate")
+        interrupt = gr.Button("Interrupt", variant="stop", elem_id="sadtalker_interrupt")
+    return MainButtons(generate, interrupt)
+
+
+def build_results(context: PageContext) -> ResultWidgets:
+    """Build the result and the gallery at the current place in the layout."""
+    progress = gr.HTML(placeholder(GREETING), elem_id="sadtalker_progress")
+    with gr.Row(elem_id="sadtalker_videos"):
+        video = gr.Video(label="Result", elem_id="sadtalker_video", interactive=False, height=420)
+        compared = gr.Video(label="Compared with", elem_id="sadtalker_compared", interactive=False, height=420)
+    details = gr.HTML("", elem_id="sadtalker_details")
+    with gr.Row(elem_id="sadtalker_result_buttons"):
+        reuse = gr.Button("Use these settings", elem_id="sadtalker_reuse_settings", size="sm")
+        folder = gr.Button("Open folder", elem_id="sadtalker_open_folder", size="sm", visible=context.has_desktop)
+    gallery = gr.HTML("", elem_id="sadtalker_gallery")
+    with gr.Row(elem_id="sadtalker_script_fields", elem_classes=[HIDDEN]):
+        hidden = {name: gr.Textbox("", label=name, elem_id=f"sadtalker_{name}") for name in FIELDS}
+        hidden |= {name: gr.Button(name, elem_id=f"sadtalker_{name}") for name in BUTTONS}
+    return ResultWidgets(progress, video, compared, details, reuse, folder, gallery, hidden)
