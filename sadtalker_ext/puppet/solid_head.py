@@ -13,14 +13,14 @@ from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.head import Head, follow_share, neck_pivot, rotation_matrix
 from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.solid_depth import CROWN_IN_PITCH, CROWN_IN_YAW, solid_depth, visible_depth
-from sadtalker_ext.puppet.warp import Displacement
+from sadtalker_ext.puppet.warp import Displacement, look_up
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
     from sadtalker_ext.puppet.warp import Grid
 
-FREE_VIEW_LIMITS_RAD: Final = tuple(np.deg2rad([20.0, 30.0, 20.0]).tolist())
+FREE_VIEW_LIMITS_RAD: Final = tuple(np.deg2rad([20.0, 30.0, 18.0]).tolist())
 """Largest pitch, yaw and roll of a free view; rotations beyond are bent softly towards a limit."""
 
 _MIN_SPACING: Final = 0.22
@@ -28,13 +28,11 @@ _MIN_SPACING: Final = 0.22
 squeezed to such strips, so that the displacement can be inverted."""
 _MIN_FRONT: Final = 1e-3
 """Smallest motion of the front against the back, as a share of the depth between them, that counts as a rotation."""
-_NEWTON_STEPS: Final = 4
+_NEWTON_STEPS: Final = 3
 _LARGEST_STEP: Final = 1.5
 """Steps of Newton's method after the first guess, and the largest of them in cells."""
 _MIN_DETERMINANT: Final = 0.12
 """Smallest determinant of the Jacobian in a step."""
-_GUESS_DENSITY: Final = 2
-"""Points per cell and axis from which the first guess is made."""
 _MIN_COUNT: Final = 1e-5
 """Means of counts below this are rounding errors of zero."""
 
@@ -46,8 +44,9 @@ _INTO_FOREHEAD: Final = 0.15
 _STEEPEST_RAMP: Final = 1.5
 """Largest slope of a smooth ramp of length 1."""
 _STRETCH: Final = 0.5
+_STRETCH_BELOW: Final = 1.5
 """Largest displacement per pixel in the band: beyond, mirrored pixels appear at the border. At the lower border, where
-the neck is, everything is stretched: mirrored shoulders would be seen."""
+the neck is, more is stretched: mirrored shoulders would be seen."""
 _CROWN_STRETCH: Final = 0.22
 """The same at the upper border; beyond, the whole head moves up, so that a nod shows no hair that the picture lacks."""
 
@@ -76,14 +75,9 @@ class VisibleDisplacement(Displacement):
         """Offsets (rows, columns, 2) from each node to a point that moves near it, from a scatter of moved points."""
         grid, nodes = self.grid, self.grid.nodes()
         rows, columns = nodes.shape[:2]
-        size = (columns * _GUESS_DENSITY, rows * _GUESS_DENSITY)
-        back = cv2.resize(-self.shift, size, interpolation=cv2.INTER_LINEAR)
-        moved = cv2.resize(nodes, size, interpolation=cv2.INTER_LINEAR) - back
-        half = (grid.cell - 1) / 2.0
-        x = np.rint((moved[..., 0] - (grid.x0 + half)) / grid.cell).astype(np.int64)
-        y = np.rint((moved[..., 1] - (grid.y0 + half)) / grid.cell).astype(np.int64)
+        x, y = (np.rint(part).astype(np.int64) for part in grid.positions(nodes + self.shift))
         inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
-        index, offsets = (y * columns + x)[inside], back[inside]
+        index, offsets = (y * columns + x)[inside], -self.shift[inside]
         weights = (np.ones(len(index)), offsets[:, 0], offsets[:, 1])
         sums = np.stack([np.bincount(index, weight, rows * columns) for weight in weights], axis=-1)
         return _spread(sums.reshape(rows, columns, 3).astype(np.float32))
@@ -93,15 +87,16 @@ class VisibleDisplacement(Displacement):
         source = points + self.grid.sample(self._first_guess, points)
         longest = np.float32(_LARGEST_STEP * self.grid.cell)
         for _ in range(_NEWTON_STEPS):
-            rest = source + self.grid.sample(self.shift, source) - points
-            slope = self.grid.sample(self.slope, source)
-            a, b, c, d = slope[..., 0] + 1.0, slope[..., 1], slope[..., 2], slope[..., 3] + 1.0
+            positions = self.grid.positions(source)
+            right, down = cv2.split(source + look_up(self.shift, *positions) - points)
+            a, b, c, d = cv2.split(look_up(self.slope, *positions))
+            a, d = a + 1.0, d + 1.0
             determinant = np.maximum(a * d - b * c, np.float32(_MIN_DETERMINANT))
-            x = (d * rest[..., 0] - b * rest[..., 1]) / determinant
-            y = (a * rest[..., 1] - c * rest[..., 0]) / determinant
-            length = np.maximum(cv2.magnitude(x, y), longest)
-            source = source - np.stack([x, y], axis=-1) * (longest / length)[..., None]
-        return np.asarray(source, np.float32)
+            x, y = (d * right - b * down) / determinant, (a * down - c * right) / determinant
+            share = longest / np.maximum(cv2.magnitude(x, y), longest)
+            source[..., 0] -= x * share
+            source[..., 1] -= y * share
+        return source
 
 
 def _spread(sums: Float32Array) -> Float32Array:
@@ -177,8 +172,8 @@ class SolidHead(Head):
         held = np.zeros_like(shift)
         for side, part in zip(sides, (np.maximum(shift, 0.0), np.minimum(shift, 0.0)), strict=True):
             largest = float((np.abs(part) * holding[..., side]).max())
-            share = min(1.0, _STRETCH * self.bands_px[side] / max(_STEEPEST_RAMP * largest, _MIN_SHIFT_PX))
-            share = 1.0 if side == _LOWER else share
+            stretch = _STRETCH_BELOW if side == _LOWER else _STRETCH
+            share = min(1.0, stretch * self.bands_px[side] / max(_STEEPEST_RAMP * largest, _MIN_SHIFT_PX))
             held += part * (1.0 - share * holding[..., side])
         return held
 

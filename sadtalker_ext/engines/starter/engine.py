@@ -39,7 +39,7 @@ MOVING: Final = 0.05
 PIXEL_CENTRE: Final = (0.5, 0.5, 0.0)
 """Landmarks have integers at pixel corners, the renderer at pixel centres."""
 
-VIEW_LIMITS_DEG: Final = (20.0, 30.0, 20.0)
+VIEW_LIMITS_DEG: Final = (20.0, 30.0, 18.0)
 """Largest pitch, yaw and roll of the renderer's free view."""
 
 KEPT_RENDERERS: Final = 2
