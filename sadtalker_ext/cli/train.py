@@ -1,12 +1,12 @@
-"""Command ``sadtalker train``: creates training data and trains the networks of both engines."""
+"""Command ``sadtalker train``: creates and checks training data and trains the networks of both engines."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sadtalker_ext.cli import train_data, train_renderer, train_sadtalker, train_starter
+from sadtalker_ext.cli import train_check, train_data, train_renderer, train_sadtalker, train_starter
 
-RECIPE_MODULES = (train_data, train_renderer, train_sadtalker, train_starter)
+RECIPE_MODULES = (train_data, train_check, train_renderer, train_sadtalker, train_starter)
 
 
 def add_command(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type

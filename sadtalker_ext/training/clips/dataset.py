@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -218,7 +218,13 @@ class ClipStore:
             with np.load(read_arrays(file, header, at)) as arrays:
                 tracks = {name: arrays[name] for name in _ARRAYS}
             images = tuple(read_encoded_images(file, header, at, frames))
-        return Clip(header.name, header.identity, images, source=header.source, **tracks)
+        return clip_from_parts(header, images, tracks)
+
+
+def clip_from_parts(header: ClipHeader, images: tuple[bytes, ...], arrays: Mapping[str, NDArray[Any]]) -> Clip:
+    """Return the clip with this header; KeyError if an array is missing, ValueError if the lengths do not agree."""
+    tracks = {name: arrays[name] for name in _ARRAYS}
+    return Clip(header.name, header.identity, images, source=header.source, **tracks)
 
 
 class ClipWriter:

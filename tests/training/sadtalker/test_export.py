@@ -28,6 +28,7 @@ from sadtalker_ext.models.keypoint_detector import KeypointDetector
 from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAE, PoseVAEConfig
 from sadtalker_ext.runtime import Runtime
+from sadtalker_ext.training.sadtalker.check_run import STAGE_OF_PREFIX, check_run
 from sadtalker_ext.training.sadtalker.export import Runs, export, is_official, read_runs
 from sadtalker_ext.training.sadtalker.model_sizes import TINY
 from sadtalker_ext.training.sadtalker.perceptual_loss import PYRAMIDS
@@ -77,6 +78,13 @@ def test_the_export_has_the_official_prefixes_and_its_own_config(run):
     assert json.loads(header["styles"]) == ["ann", "bob"]
     assert header["exp_net.commit"] == "abc"
     assert "psnr" in header["renderer.figures"]
+
+
+def test_all_exported_weights_are_those_of_the_training_states(run):
+    findings = check_run(run / "run", run / "data")
+    assert [finding for finding in findings if finding.check == "run"] == []
+    packaged = next((run / "run" / "export").glob("SadTalker_V*.safetensors"))
+    assert set(STAGE_OF_PREFIX) == {f"{key.partition('.')[0]}." for key in load_file(packaged)}
 
 
 def portrait():

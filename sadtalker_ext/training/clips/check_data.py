@@ -1,0 +1,118 @@
+"""Check of a data set before training: files, frame rate, sound, sync, motion, speakers."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sadtalker_ext.constants import FRAME_RATE_HZ
+from sadtalker_ext.training.clips.check_files import SPLITS, damaged, decode_frames, read_clips
+from sadtalker_ext.training.clips.check_motion import (
+    check_pictures,
+    check_sound,
+    check_tracks,
+    frame_rate_finding,
+)
+from sadtalker_ext.training.clips.check_report import CheckReport, Finding, merge
+from sadtalker_ext.training.clips.check_sync import LipPair, check_sync, lip_pair
+from sadtalker_ext.training.clips.dataset import INFO_NAME, ClipInfo
+from sadtalker_ext.training.clips.shards import list_shards
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sadtalker_ext.engines.starter.lip_curves import LipCurves
+    from sadtalker_ext.training.clips.dataset import Clip
+
+log = logging.getLogger(__name__)
+
+MIN_SPEAKERS: Final = 5
+"""Speakers from which a network can be expected to work for others."""
+MAX_SHARE: Final = 0.8
+"""Largest share of the frames that one speaker may have."""
+SAMPLE: Final = 200
+"""Clips whose pictures are decoded and whose lips are compared with the sound; 0.2 s each on a CPU core."""
+LOG_EVERY: Final = 100
+
+
+@dataclass
+class _Progress:
+    """What is known of the clips read so far."""
+
+    findings: list[Finding] = field(default_factory=list)
+    pairs: list[LipPair] = field(default_factory=list)
+    frames: dict[str, int] = field(default_factory=dict)
+    clips: int = 0
+
+
+def check_data(folder: Path, sample: int = SAMPLE) -> CheckReport:
+    """Check a data set of ``train practice`` or ``prepare``.
+
+    sample: number of clips, spread evenly, whose pictures and lips are checked; 0 checks all. The sound, the files and
+    the tracks of every clip are always checked. Raises MediaError if ``folder`` is no finished data set.
+    """
+    from sadtalker_ext.engines.starter.lip_curves import open_lip_curves
+
+    info = ClipInfo.load(folder)
+    total = sum(info.clips.values())
+    every = 1 if sample == 0 else max(1, total // sample)
+    done, curves = _Progress(), open_lip_curves()
+    done.findings += _check_info(folder, info)
+    for number, item in enumerate(read_clips(folder, info)):
+        if isinstance(item, Finding):
+            done.findings.append(item)
+            continue
+        _check_clip(item, done, curves if number % every == 0 else None)
+        if (number + 1) % LOG_EVERY == 0:
+            log.info("%d of %d clips", number + 1, total)
+    done.findings += check_sync(done.pairs)
+    done.findings += _check_speakers(done.frames)
+    hours = sum(done.frames.values()) / FRAME_RATE_HZ / 3600
+    summary = {"clips": done.clips, "speakers": len(done.frames), "hours": round(hours, 3), "compared": len(done.pairs)}
+    return CheckReport(summary, tuple(merge(done.findings)))
+
+
+def _check_info(folder: Path, info: ClipInfo) -> list[Finding]:
+    findings = []
+    if info.rate_hz != FRAME_RATE_HZ:
+        findings.append(frame_rate_finding(INFO_NAME, f"{info.rate_hz} per second"))
+    for split in SPLITS:
+        if not list_shards(folder, split):
+            findings.append(damaged(f"{split}-*.tar", "there is no shard"))
+    return findings
+
+
+def _check_clip(clip: Clip, done: _Progress, curves: LipCurves | None) -> None:
+    done.clips += 1
+    done.frames[clip.identity] = done.frames.get(clip.identity, 0) + len(clip)
+    found = [*check_sound(clip), *check_tracks(clip)]
+    if curves is not None:
+        frames = decode_frames(clip)
+        found += [frames] if isinstance(frames, Finding) else list(check_pictures(clip, frames))
+        # Lips that do not move, and sound of another length, have no lag.
+        pair = (
+            None
+            if any(finding.check in ("silent", "dead", "frame_rate") for finding in found)
+            else lip_pair(clip, curves)
+        )
+        done.pairs += [pair] if pair is not None else []
+    done.findings += found
+
+
+def _check_speakers(frames: dict[str, int]) -> list[Finding]:
+    if not frames:
+        return []
+    largest = max(frames, key=lambda name: frames[name])
+    share = frames[largest] / sum(frames.values())
+    remedy = (
+        f"add clips of other people until there are {MIN_SPEAKERS} or more with similar shares, or use the network for "
+        "these people only"
+    )
+    if len(frames) < MIN_SPEAKERS:
+        problem = f"there are too few speakers to learn what people have in common: {len(frames)} of {MIN_SPEAKERS}"
+        return [Finding("speakers", problem, remedy, {name: f"{count} frames" for name, count in frames.items()})]
+    if share > MAX_SHARE:
+        problem = "most of the data show one speaker"
+        return [Finding("speakers", problem, remedy, {largest: f"{100 * share:.0f} % of the frames"})]
+    return []

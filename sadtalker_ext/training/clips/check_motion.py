@@ -1,0 +1,194 @@
+"""Checks of one clip: sound, length, frozen and flickering motion, repeated frames, and features of the sound.
+
+The limits lie between practice clips and tracked videos, which pass, and clips that were spoilt on purpose; the values
+beside each are the extremes of 91 clips of both kinds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from sadtalker_ext.audio.mel import mel_spectrogram
+from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from sadtalker_ext.training.clips.check_report import Finding
+from sadtalker_ext.training.clips.dataset import EXPRESSION_COUNT
+from sadtalker_ext.training.clips.sound_samples import from_int16
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from sadtalker_ext.arrays import Float32Array, Float64Array, UInt8Array
+    from sadtalker_ext.training.clips.dataset import Clip
+
+QUIET_RMS: Final = 0.003
+"""Level of a frame below which it counts as silent; full scale is 1 (-50 dB)."""
+MIN_ACTIVE_SHARE: Final = 0.15
+"""Share of the frames with sound; 0.44 or more."""
+MAX_LENGTH_GAP_S: Final = 0.12
+"""Difference of the lengths of sound and picture; ``train prepare`` accepts 0.1 s."""
+MEL_TOLERANCE: Final = 0.02
+"""Difference of stored and computed mel values, whose range is -4 to 4."""
+DEAD_OPENING: Final = 0.008
+"""Standard deviation of the lip gap, in distances of the outer eye corners; 0.029 or more."""
+DEAD_LIPS: Final = 0.02
+"""Standard deviation of the most variable column of ``lip_expression``; 0.11 or more."""
+DEAD_PICTURE: Final = 0.1
+"""Median difference of consecutive frames in grey levels; 0.75 or more."""
+ROUGHNESS: Final = 1.8
+"""Second difference relative to the spread; white noise has 2.45, lips 1.34 or less."""
+ROUGH_TRACK: Final = 2.2
+"""The same for coefficients, which trackers make noisier: 2.01 or less."""
+NEVER: Final = float("inf")
+OPENING_LIMITS: Final = (0.06, 0.14)
+ANGLE_LIMITS_DEG: Final = (1.5, 3.5)
+PLACE_LIMITS: Final = (0.06, 0.1)
+EXPRESSION_LIMITS: Final = (0.15, NEVER)
+"""Second difference from which a rough track counts, and from which any does: lip gap, head angles, place of the nose
+and coefficients. Lip gap and place are in distances of the outer eye corners; up to 0.07, 1.8 degrees and 0.04."""
+ROUGH_LIGHT: Final = 4.0
+"""Second difference of the mean grey level of the frames; 1.03 or less."""
+NOSE: Final = slice(27, 36)
+"""Points of the nose."""
+REPEATED: Final = 0.1
+MAX_REPEATED_SHARE: Final = 0.15
+"""Share of frames that differ from the one before by less than a tenth of the median difference; 24 Hz has 0.04."""
+
+
+def lip_curves_of(clip: Clip) -> Float64Array:
+    """Return opening and width of the mouth (T, 2) of a clip, in distances of the outer eye corners."""
+    points = clip.landmarks.astype(np.float64)
+    unit = eye_distance(clip)
+    down = points[:, 33] - points[:, 27]
+    down /= np.maximum(np.linalg.norm(down, axis=1, keepdims=True), 1e-6)
+    gap = ((points[:, 65:68].mean(axis=1) - points[:, 61:64].mean(axis=1)) * down).sum(axis=1)
+    return np.stack([gap / unit, np.linalg.norm(points[:, 48] - points[:, 54], axis=1) / unit], axis=1)
+
+
+def eye_distance(clip: Clip) -> Float64Array:
+    """Return the distance of the outer eye corners (T,) in pixels."""
+    points = clip.landmarks.astype(np.float64)
+    distance: Float64Array = np.maximum(np.linalg.norm(points[:, 36] - points[:, 45], axis=1), 1e-6)
+    return distance
+
+
+def active_share(clip: Clip) -> float:
+    """Return the share of the frames of a clip with sound."""
+    whole = len(clip.sound) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME
+    if whole == 0:
+        return 0.0
+    frames = from_int16(clip.sound[:whole]).astype(np.float64).reshape(-1, SAMPLES_PER_FRAME)
+    return float((np.sqrt((frames**2).mean(axis=1)) > QUIET_RMS).mean())
+
+
+def check_sound(clip: Clip) -> Iterator[Finding]:
+    """Yield findings about silence, the length of the sound, and its stored features."""
+    active = active_share(clip)
+    if active < MIN_ACTIVE_SHARE:
+        yield Finding(
+            "silent", "clips have no sound, or hardly any",
+            "remove these clips, or the videos that they are from: a network that sees moving lips without a voice "
+            "learns to ignore the voice",
+            {clip.name: f"sound in {100 * active:.0f} % of the frames"},
+        )  # fmt: skip
+    sound_s, picture_s = len(clip.sound) / SAMPLE_RATE_HZ, len(clip) / FRAME_RATE_HZ
+    if abs(sound_s - picture_s) > MAX_LENGTH_GAP_S:
+        rate_hz = len(clip) / max(sound_s, 1e-6)
+        yield frame_rate_finding(clip.name, f"{len(clip)} frames, {sound_s:.2f} s of sound: {rate_hz:.4g} per second")
+        return
+    computed = mel_spectrogram(from_int16(clip.sound)).T
+    count = min(len(computed), len(clip.mel))
+    gap = float(np.abs(computed[:count] - clip.mel[:count]).max(initial=0.0))
+    if gap > MEL_TOLERANCE or len(computed) != len(clip.mel):
+        yield Finding(
+            "features", "the stored mel features are not those of the sound, which is what the engine will compute",
+            "create the data set again with this version of sadtalker train practice or prepare; a network trained on "
+            "other features than those of inference does not work",
+            {clip.name: f"difference {gap:.2f} of 8, {len(clip.mel)} rows for {len(computed)}"},
+        )  # fmt: skip
+
+
+def frame_rate_finding(place: str, measured: str) -> Finding:
+    """Return the finding for a clip or video whose frame rate is not 25."""
+    return Finding(
+        "frame_rate", "the frame rate is not 25 per second, so lips and voice run apart",
+        "prepare the original videos with sadtalker train prepare, which converts every rate to 25; do not write clips "
+        "with the frames of another rate",
+        {place: measured},
+    )  # fmt: skip
+
+
+def check_tracks(clip: Clip) -> Iterator[Finding]:
+    """Yield findings about frozen and flickering landmarks and coefficients."""
+    if len(clip) < 5:
+        return
+    opening = lip_curves_of(clip)[:, :1]
+    lips, angles = clip.lip_expression, np.rad2deg(clip.coefficients[:, EXPRESSION_COUNT : EXPRESSION_COUNT + 3])
+    if active_share(clip) >= MIN_ACTIVE_SHARE:
+        if opening.std() < DEAD_OPENING:
+            yield _dead(clip, f"lip gap of the landmarks varies by {opening.std():.4f} eye distances")
+        elif lips.std(axis=0).max() < DEAD_LIPS:
+            yield _dead(clip, f"lip_expression varies by {lips.std(axis=0).max():.4f}")
+        elif clip.coefficients[:, :EXPRESSION_COUNT].std(axis=0).max() < DEAD_LIPS:
+            yield _dead(clip, "the expression coefficients are constant")
+    place = clip.landmarks[:, NOSE].mean(axis=1) / eye_distance(clip).mean()
+    for name, track, limit, (least, surely) in (
+        ("lip gap", opening, ROUGHNESS, OPENING_LIMITS),
+        ("head angles", angles, ROUGHNESS, ANGLE_LIMITS_DEG),
+        ("place of the nose", place, ROUGHNESS, PLACE_LIMITS),
+        ("lip_expression", lips, ROUGH_TRACK, EXPRESSION_LIMITS),
+        ("expression", clip.coefficients[:, :EXPRESSION_COUNT], ROUGH_TRACK, EXPRESSION_LIMITS),
+    ):
+        rough, size = roughness(track)
+        if size > surely or (rough > limit and size > least):
+            yield _flicker(clip, f"{name}: roughness {rough:.1f}, {size:.2f} from frame to frame")
+            return
+
+
+def check_pictures(clip: Clip, frames: UInt8Array) -> Iterator[Finding]:
+    """Yield findings about frozen, flickering and repeated pictures. frames: (T, S, S, 3)."""
+    if len(frames) < 5:
+        return
+    grey = frames.mean(axis=3, dtype=np.float32)
+    steps = np.abs(np.diff(grey, axis=0)).mean(axis=(1, 2))
+    middle = float(np.median(steps[steps > REPEATED * np.median(steps)], keepdims=False)) if steps.any() else 0.0
+    repeated = float((steps < REPEATED * middle).mean())
+    _, light = roughness(grey.mean(axis=(1, 2))[:, None])
+    if middle < DEAD_PICTURE:
+        yield _dead(clip, f"the pictures differ by {middle:.2f} grey levels")
+    elif repeated > MAX_REPEATED_SHARE:
+        rate_hz = FRAME_RATE_HZ * (1 - repeated)
+        yield frame_rate_finding(
+            clip.name, f"{100 * repeated:.0f} % of the frames repeat the one before: about {rate_hz:.0f} per second"
+        )
+    elif light > ROUGH_LIGHT:
+        yield _flicker(clip, f"brightness changes by {light:.1f} grey levels from frame to frame")
+
+
+def roughness(track: Float32Array | Float64Array) -> tuple[float, float]:
+    """Return the second difference of a track (T, D) relative to its spread, and itself (root mean square)."""
+    exact: NDArray[Any] = np.asarray(track, np.float64)
+    second = float(np.sqrt((np.diff(exact, n=2, axis=0) ** 2).mean(axis=0).sum()))
+    spread = float(np.sqrt(exact.var(axis=0).sum()))
+    return (second / spread if spread > 1e-9 else 0.0), second
+
+
+def _dead(clip: Clip, measured: str) -> Finding:
+    return Finding(
+        "dead", "there is a voice, but no motion",
+        "remove these clips: still pictures with a voice-over, lost tracking or a broken export; a network trained on "
+        "them learns to keep the face still",
+        {clip.name: measured},
+    )  # fmt: skip
+
+
+def _flicker(clip: Clip, measured: str) -> Finding:
+    return Finding(
+        "flicker", "the motion flickers from frame to frame",
+        "track again from the original videos (larger faces, less compression, 25 frames per second), or remove these "
+        "clips; a network trained on them trembles, or stays still to avoid it",
+        {clip.name: measured},
+    )  # fmt: skip
