@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from itertools import product
 from pathlib import Path
@@ -38,6 +39,17 @@ EXAMPLES: Final = """examples:
 """
 
 
+class OutputAction(argparse.Action):
+    """Stores a path, and in ``output_is_folder`` whether it ends with a separator, which ``Path`` omits."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, _: str | None = None
+    ) -> None:
+        """Store the value of the option."""
+        namespace.output = Path(str(values))
+        namespace.output_is_folder = str(values).endswith(tuple(filter(None, (os.sep, os.altsep))))
+
+
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its flags to the parser."""
     parser = commands.add_parser(
@@ -52,8 +64,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "sound); a folder stands for its files",
     )  # fmt: skip
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="OUT", default=None,
-        help="output file (.mp4); for several videos the output folder (default: outputs)",
+        "-o", "--output", action=OutputAction, metavar="OUT", default=None,
+        help="output file (.mp4), or output folder: an existing one, or a name that ends in / (default: outputs/)",
     )  # fmt: skip
     parser.add_argument(
         "--mesh", type=Path, metavar="OUT", default=None,
@@ -63,7 +75,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     add_output_flags(parser)
     add_settings(parser)
     add_runtime(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, output_is_folder=False)
 
 
 def add_input_flags(parser: argparse.ArgumentParser) -> None:
@@ -142,11 +154,22 @@ def plan_jobs(options: argparse.Namespace) -> tuple[list[BatchJob], bool]:
 
     combinations, output = list_inputs(options), options.output
     single = len(combinations) == 1 and not any(path.is_dir() for path in options.inputs)
-    if single and output is not None and not output.is_dir():
+    is_folder = options.output_is_folder or (output is not None and output.is_dir())
+    if single and output is not None and not is_folder:
+        _check_suffix(output)
         return [batch.BatchJob(combinations[0], output)], single
-    if output is not None and output.suffix.lower() == SUFFIX and not output.is_dir():
+    if output is not None and output.suffix.lower() == SUFFIX and not is_folder:
         raise MediaError("The ", FileRef("output", output), " is one file, but several videos are made; name a folder")
     return batch.plan(combinations, output or OUTPUT_FOLDER), single
+
+
+def _check_suffix(output: Path) -> None:
+    """Raise MediaError for a name without suffix, which may be meant as a folder."""
+    from sadtalker_ext.video.write import SUFFIX
+
+    if not output.suffix:
+        named = f"name it {output.name}{SUFFIX}, or {output.name}/ for a folder"
+        raise MediaError("The ", FileRef("output", output), f" does not end in {SUFFIX}: {named}")
 
 
 def list_inputs(options: argparse.Namespace) -> list[Inputs]:

@@ -8,12 +8,12 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import sadtalker_ext
 from sadtalker_ext.cli import animate, bench, demo, evaluate, faces, mesh, serve, show, train, ui, voices, weights
 from sadtalker_ext.cli.output_streams import OutputClosedError, OutputError, checked_output, discard_unwritten
-from sadtalker_ext.cli.path_arguments import check_paths
+from sadtalker_ext.cli.path_arguments import check_paths, dashed_names
 from sadtalker_ext.cli.setting_flags import join_negative
 from sadtalker_ext.errors import Cancelled, SadTalkerError
 
@@ -30,9 +30,21 @@ UNREAD: Final = 141
 COMMANDS: Final = (animate, mesh, demo, show, faces, evaluate, bench, serve, weights, voices, ui, train)
 
 
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose errors say what to do about file names that start with a dash."""
+
+    given: Sequence[str] = ()
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and exit with code 2."""
+        names = dashed_names(CommandParser.given)
+        remedy = f"write ./{names[0]}, or put -- before the names" if names else ""
+        super().error(f"{message}; a name that starts with a dash is read as an option: {remedy}" if names else message)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; heavy packages are not imported."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="sadtalker", description="Make talking videos from a portrait and a voice.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"sadtalker {sadtalker_ext.__version__}")
@@ -55,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    CommandParser.given = arguments
     options = build_parser().parse_args(join_negative(arguments))
     try:
         check_paths(options)

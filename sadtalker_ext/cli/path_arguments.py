@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from sadtalker_ext.errors import MediaError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SHOWN_NAME = 40
 """Characters of a name that the message repeats."""
@@ -32,6 +34,16 @@ def check_paths(options: argparse.Namespace) -> None:
             except OSError as e:
                 if e.errno == errno.ENAMETOOLONG:
                     _refuse(part.name if part is not path else str(path), e)
+
+
+def dashed_names(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments before ``--`` that start with a single dash but are names of files."""
+    names = []
+    for argument in takewhile(lambda word: word != "--", arguments):
+        looks_like_file = re.fullmatch(r"-[^-=].*\.[A-Za-z][A-Za-z0-9]{1,4}/?", argument)
+        if argument[:1] == "-" and argument[1:2] not in ("", "-") and (looks_like_file or os.path.lexists(argument)):
+            names.append(argument)
+    return names
 
 
 def _paths(options: argparse.Namespace) -> Iterator[Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,9 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from sadtalker_ext.errors import FileRef, MediaError
-from sadtalker_ext.system.atomic_output import check_target
+from sadtalker_ext.system.atomic_output import check_target, write_failure
+from sadtalker_ext.system.portable_names import path_problem, portable_stem
 from sadtalker_ext.video.write import SUFFIX, check_output_path
 
+MIN_FREE_BYTES: Final = 1 << 20
+"""Free space below which no video is begun; one second takes about 100 kB."""
 MAX_STEM: Final = 80
 MAX_STEM_BYTES: Final = 100
 """Two stems and a number fit into 255 bytes, the longest file name of most file systems."""
@@ -32,6 +37,9 @@ def check_output(path: Path, inputs: tuple[Path, ...], suffixes: tuple[str, ...]
 
 def _check(path: Path, inputs: tuple[Path, ...], suffixes: tuple[str, ...]) -> None:
     check_output_path(path, inputs, suffixes)
+    problem = path_problem(path)
+    if problem:
+        raise MediaError("The ", FileRef("output", path), f" cannot be written ({problem}); choose another name")
     final = check_target(path)
     if final.exists() and not os.access(final, os.W_OK):
         raise MediaError("The ", FileRef("output", path), " exists and is read-only; choose another name")
@@ -39,8 +47,12 @@ def _check(path: Path, inputs: tuple[Path, ...], suffixes: tuple[str, ...]) -> N
     for name in path.parts[len(folder.parts) :]:
         with suppress(FileNotFoundError):
             os.lstat(folder / name)  # fails for names that are too long, also in folders that do not exist yet
-    with tempfile.TemporaryFile(dir=folder if final == path else final.parent):
+    place = folder if final == path else final.parent
+    with tempfile.TemporaryFile(dir=place):
         pass
+    disk = shutil.disk_usage(place)
+    if disk.total and disk.free < MIN_FREE_BYTES:  # some network disks state 0 for both
+        raise write_failure(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 @contextmanager
@@ -63,8 +75,11 @@ def output_folder(path: Path) -> Iterator[None]:
 
 
 def short_stem(stem: str) -> str:
-    """Return the beginning of ``stem``: at most 80 characters and at most 100 bytes in the file system's encoding."""
-    short = stem[:MAX_STEM]
+    """Return the beginning of ``stem``: at most 80 characters and at most 100 bytes in the file system's encoding.
+
+    Characters that Windows does not allow are replaced, so that results can be moved to any disk.
+    """
+    short = portable_stem(stem)[:MAX_STEM]
     while len(os.fsencode(short)) > MAX_STEM_BYTES:
         short = short[:-1]
     return short

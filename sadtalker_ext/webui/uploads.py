@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.pipeline.file_names import display_name
+from sadtalker_ext.system.portable_names import WINDOWS_DEVICE
 
 if TYPE_CHECKING:
     from sadtalker_ext.pipeline.inputs import Inputs
@@ -31,12 +32,10 @@ NOT_ONE_FILE: Final = "Choose exactly one file."
 NOT_BASE64: Final = "The file arrived incomplete; choose it again."
 _DATA_URL: Final = re.compile(r"data:([a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+)?(?:;[a-zA-Z0-9-]+=[^;,]{0,80})*;base64,")
 _SAFE_IN_NAMES: Final = " ._-,()"
-_WINDOWS_DEVICE: Final = re.compile(
-    r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM[0-9¹²³]|LPT[0-9¹²³])[ .]*(\..*)?", re.IGNORECASE
-)
 _FIRST_PRINTABLE: Final = 32
 LONGEST_NAME_BYTES: Final = 200
 """File systems allow 255; results are named after the voice and their names are a little longer."""
+LONGEST_SUFFIX_BYTES: Final = 12
 _UNNAMED: Final = "file"
 """Stem of a file that was uploaded without a name."""
 _GENERATED: Final = re.compile(r"^(tmp|audio|image|blob|[0-9a-f]{16,})", re.IGNORECASE)
@@ -109,7 +108,7 @@ def is_plain_path(name: str, windows: bool = os.name == "nt") -> bool:
         return True
     if re.match(r"[a-zA-Z]:[/\\]", name):
         parts = parts[1:]
-    return not any(":" in part or _WINDOWS_DEVICE.fullmatch(part) for part in parts)
+    return not any(":" in part or WINDOWS_DEVICE.fullmatch(part) for part in parts)
 
 
 def relative_name(path: Path | None) -> str:
@@ -180,6 +179,8 @@ def _decode_data_url(data_url: str, name: str) -> Path:
 def _file_name(name: str, kind: str) -> str:
     """Return a name for an upload: the client's file name without characters that some file systems refuse."""
     safe = "".join(letter for letter in display_name(name) if letter.isalnum() or letter in _SAFE_IN_NAMES).strip(" .")
-    if not safe or _WINDOWS_DEVICE.fullmatch(safe):
+    if not safe or WINDOWS_DEVICE.fullmatch(safe):
         return _UNNAMED + (mimetypes.guess_extension(kind) or "")
-    return safe.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+    stem, suffix = os.path.splitext(safe)
+    suffix = suffix if len(suffix.encode()) <= LONGEST_SUFFIX_BYTES else ""
+    return stem.encode()[: LONGEST_NAME_BYTES - len(suffix.encode())].decode(errors="ignore") + suffix
