@@ -21,6 +21,8 @@ FLAGS = [flag_of(name) for name in SPECS] + [
     "--idle",
     "--reference-use",
 ]
+SWITCHES = [flag_of(name) for name, spec in SPECS.items() if isinstance(spec.default, bool)]
+"""Flags without a value: a text after them would be a further input."""
 INPUTS = ("portrait.png", "absent.wav", "--quiet")
 """The voice does not exist, so that no video is made even if all flags are accepted."""
 
@@ -38,7 +40,8 @@ def passable(text):
     joined=st.booleans(),
 )
 def test_flags(place, given_flags, joined):
-    flags = [part for flag, text in given_flags for part in ([f"{flag}={text}"] if joined else [flag, text])]
+    separate = [[flag] if flag in SWITCHES else [flag, text] for flag, text in given_flags]
+    flags = [f"{flag}={text}" for flag, text in given_flags] if joined else [part for pair in separate for part in pair]
     code, _ = place.run("animate", *INPUTS, *flags)
     assert code == 2
 
