@@ -16,7 +16,7 @@ import numpy as np
 from sadtalker_ext.errors import FileRef, WeightsError
 from sadtalker_ext.mesh.animation import MeshAnimation, shortest_way
 from sadtalker_ext.mesh.atlas import pack_tiles, portrait_tile
-from sadtalker_ext.mesh.face_mesh import FACE_HEIGHT_M, FaceMesh, vertex_normals
+from sadtalker_ext.mesh.face_mesh import FACE_HEIGHT_M, FaceMesh, MeshGroup, vertex_normals
 from sadtalker_ext.mesh.holes import hole_caps
 from sadtalker_ext.mesh.parts import Tile
 
@@ -194,6 +194,7 @@ def model_mesh(model: FaceModel, motion: ModelMotion) -> FaceMesh:
         target_normals=None,
         names=tuple(f"expression_{index:02d}" for index in range(EXPRESSIONS)),
         parts={"skin": slice(0, len(neutral)), "mouth": slice(len(neutral), len(positions))},
+        groups=(MeshGroup("Face", slice(0, len(positions)), tuple(range(EXPRESSIONS))),),
     )
 
 

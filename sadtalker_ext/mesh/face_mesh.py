@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from sadtalker_ext.mesh.head_shell import attach_shell, certain_person, middles_
 from sadtalker_ext.mesh.mouth_parts import row_parts, sack_part
 from sadtalker_ext.mesh.parts import Part, Tile
 from sadtalker_ext.mesh.skin import below_mouth, build_relief, skin_points, with_depth
-from sadtalker_ext.mesh.targets import TARGET_NAMES, skin_displacements
+from sadtalker_ext.mesh.targets import EYE_TARGETS, TARGET_NAMES, skin_displacements
 from sadtalker_ext.mesh.topology import skin_triangles
 
 if TYPE_CHECKING:
@@ -28,6 +28,17 @@ FACE_HEIGHT_M: Final = 0.18
 """Height of the mesh's face from the forehead to the chin in metres: that of an average adult."""
 
 
+class MeshGroup(NamedTuple):
+    """Vertices that are one object in other programs, and the targets that move it.
+
+    WebGL has 16 attributes for a vertex. Programs that use one for each target, such as Babylon.js, show at most 13.
+    """
+
+    name: str
+    vertices: slice
+    targets: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class FaceMesh:
     """A face in metres: x to the viewer's right, y up, z towards the viewer, the origin where the head turns.
@@ -35,7 +46,7 @@ class FaceMesh:
     positions, normals: (N, 3). uv: (N, 2) in the texture, the origin at its upper left corner. triangles: (M, 3),
     counterclockwise as the viewer sees them. texture: (H, W, 3) RGB. targets: displacement (K, N, 3) at weight 1.
     target_normals: (K, N, 3), what a target at weight 1 adds to the normals, or None. names: of the targets. parts:
-    name and range of vertices of each part.
+    name and range of vertices of each part. groups: all vertices, in the order of the parts.
     """
 
     positions: Float32Array
@@ -47,6 +58,7 @@ class FaceMesh:
     target_normals: Float32Array | None
     names: tuple[str, ...]
     parts: dict[str, slice]
+    groups: tuple[MeshGroup, ...]
 
     def morphed(self, weights: Float32Array) -> Float64Array:
         """Return the positions (N, 3) at the weights (K,) of the targets."""
@@ -72,17 +84,17 @@ def _build_parts(rig: Rig, mesh: Float32Array, person: Float32Array | None) -> t
     for side, frame, contour in eyes:
         targets[f"blink_{side}"] = lid_displacements(frame, balls[side], points, contour)
     skin = Part("skin", points, skin_triangles(), "portrait", points[:, :2], targets)
-    parts: list[Part] = []
+    parts = [socket_part(frame, balls[side], skin, side) for side, frame, _ in eyes]
     tiles: dict[str, Tile] = {}
-    for side, frame, _ in eyes:
-        part, tiles[f"eye_{side}"] = eyeball_part(frame, balls[side], side, rig.picture)
-        parts += [part, socket_part(frame, balls[side], skin, side)]
     mask = None if person is None else certain_person(person, mesh, face.height_px)
     shell = shell_part(rig, points, mask)
     for part, tile in (sack_part(rig, skin, relief), *row_parts(rig, points, relief)):
         parts.append(part)
         tiles[part.tile] = tile
     parts = [skin, attach_shell(shell, skin), *parts]
+    for side, frame, _ in eyes:
+        part, tiles[f"eye_{side}"] = eyeball_part(frame, balls[side], side, rig.picture)
+        parts.append(part)
     whole = np.concatenate([skin.points[:, :2], shell.texels])
     tiles["portrait"] = portrait_tile(rig.picture, whole, mask)
     return [_in_tile(part, tiles) for part in parts], tiles
@@ -114,8 +126,16 @@ def _assemble(parts: Sequence[Part], uv: Float32Array, texture: Image, rig: Rig)
     return FaceMesh(
         positions=positions.astype(np.float32), normals=normals.astype(np.float32), uv=uv, triangles=triangles,
         texture=texture, targets=targets.astype(np.float32), target_normals=(turned - normals).astype(np.float32),
-        names=TARGET_NAMES, parts=parts_at,
+        names=TARGET_NAMES, parts=parts_at, groups=_groups(parts_at),
     )  # fmt: skip
+
+
+def _groups(parts: dict[str, slice]) -> tuple[MeshGroup, ...]:
+    """Return the face, with all targets but the gaze, and the eyes, which are the last parts."""
+    begin, end = parts["eye_left"].start, parts["eye_right"].stop
+    of_face = tuple(index for index, name in enumerate(TARGET_NAMES) if not name.startswith("gaze"))
+    of_eyes = tuple(TARGET_NAMES.index(name) for name in EYE_TARGETS)
+    return MeshGroup("Face", slice(0, begin), of_face), MeshGroup("Eyes", slice(begin, end), of_eyes)
 
 
 def _origin(rig: Rig) -> Float64Array:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.arrays import Image
     from sadtalker_ext.mesh.animation import MeshAnimation
-    from sadtalker_ext.mesh.face_mesh import FaceMesh
+    from sadtalker_ext.mesh.face_mesh import FaceMesh, MeshGroup
 
 _MAGIC: Final = 0x46546C67
 _VERSION: Final = 2
@@ -46,7 +46,10 @@ _ROUGHNESS: Final = 0.9
 _LARGEST_FILE: Final = 0xFFFFFFFF
 """Bytes; the sizes in a GLB file have 32 bits."""
 UNLIT: Final = "KHR_materials_unlit"
-ROOT_NAME, HEAD_NAME, ANIMATION_NAME = "Face", "Head", "Speech"
+ROOT_NAME, HEAD_NAME, ANIMATION_NAME = "TalkingHead", "Head", "Speech"
+_HEAD: Final = 1
+"""Index of the node that turns; those of the groups follow."""
+_HEADER_BYTES, _CHUNK_BYTES = 12, 8
 
 
 @dataclass
@@ -97,29 +100,36 @@ class _Binary:
 def write_glb(file: IO[bytes], mesh: FaceMesh, animation: MeshAnimation, extras: dict[str, Any]) -> None:
     """Write a mesh and its animation to an open file; extras: JSON values that the scene carries along."""
     binary = _Binary()
+    groups = range(len(mesh.groups))
+    objects = [{"name": group.name, "mesh": index} for index, group in enumerate(mesh.groups)]
     document = {
         "asset": {"version": "2.0", "generator": f"sadtalker_ext {__version__}"},
         "extensionsUsed": [UNLIT],
         "scene": 0,
         "scenes": [{"name": ROOT_NAME, "nodes": [0], "extras": extras}],
-        "nodes": [{"name": ROOT_NAME, "children": [1]}, {"name": HEAD_NAME, "mesh": 0}],
-        "meshes": [_mesh(binary, mesh)],
-        "materials": [_material()],
-        "samplers": [
-            {"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP, "wrapS": _CLAMP, "wrapT": _CLAMP},
+        "nodes": [
+            {"name": ROOT_NAME, "children": [_HEAD]},
+            {"name": HEAD_NAME, "children": [_HEAD + 1 + index for index in groups]},
+            *objects,
         ],
+        "meshes": [_mesh(binary, mesh, group) for group in mesh.groups],
+        "materials": [_material()],
+        "samplers": [{"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP, "wrapS": _CLAMP, "wrapT": _CLAMP}],
         "textures": [{"sampler": 0, "source": 0}],
         "images": [
             {"name": "Portrait", "mimeType": "image/jpeg", "bufferView": binary.add_view(encode_jpeg(mesh.texture))}
         ],
-        "animations": [_animation(binary, animation)],
+        "animations": [_animation(binary, mesh, animation)],
     }
     document |= {
         "buffers": [{"byteLength": binary.size}], "bufferViews": binary.views, "accessors": binary.accessors,
     }  # fmt: skip
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
-    text += b" " * (-len(text) % _ALIGNMENT)
-    total = 12 + 8 + len(text) + 8 + binary.size
+    _write_chunks(file, document, binary)
+
+
+def _write_chunks(file: IO[bytes], document: dict[str, Any], binary: _Binary) -> None:
+    text = _padded_json(document)
+    total = _HEADER_BYTES + 2 * _CHUNK_BYTES + len(text) + binary.size
     if total > _LARGEST_FILE:
         raise ValueError(f"a GLB file has at most {_LARGEST_FILE} bytes, not {total}")
     file.write(struct.pack("<III", _MAGIC, _VERSION, total))
@@ -129,22 +139,32 @@ def write_glb(file: IO[bytes], mesh: FaceMesh, animation: MeshAnimation, extras:
         file.write(block)
 
 
-def _mesh(binary: _Binary, mesh: FaceMesh) -> dict[str, Any]:
+def _padded_json(document: dict[str, Any]) -> bytes:
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    return text + b" " * (-len(text) % _ALIGNMENT)
+
+
+def _mesh(binary: _Binary, mesh: FaceMesh, group: MeshGroup) -> dict[str, Any]:
+    """Return the JSON of one group; its triangles are those whose corners are among its vertices.
+
+    The targets have no normals of their own: in unlit material they are not needed, and attributes are few.
+    """
+    vertices = group.vertices
+    inside = (mesh.triangles[:, 0] >= vertices.start) & (mesh.triangles[:, 0] < vertices.stop)
     attributes = {
-        "POSITION": binary.add_floats(mesh.positions, _VERTICES, bounds=True),
-        "NORMAL": binary.add_floats(mesh.normals, _VERTICES),
-        "TEXCOORD_0": binary.add_floats(mesh.uv, _VERTICES),
+        "POSITION": binary.add_floats(mesh.positions[vertices], _VERTICES, bounds=True),
+        "NORMAL": binary.add_floats(mesh.normals[vertices], _VERTICES),
+        "TEXCOORD_0": binary.add_floats(mesh.uv[vertices], _VERTICES),
     }
-    targets = [{"POSITION": binary.add_floats(moved, _VERTICES, bounds=True)} for moved in mesh.targets]
-    if mesh.target_normals is not None:
-        for target, turned in zip(targets, mesh.target_normals, strict=True):
-            target["NORMAL"] = binary.add_floats(turned, _VERTICES)
-    primitive = {
-        "attributes": attributes, "indices": binary.add_indices(mesh.triangles), "material": 0, "targets": targets,
-    }  # fmt: skip
-    weights = [0.0] * len(mesh.names)
-    return {"name": ROOT_NAME, "primitives": [primitive], "weights": weights,
-            "extras": {"targetNames": list(mesh.names)}}  # fmt: skip
+    targets = [
+        {"POSITION": binary.add_floats(mesh.targets[index, vertices], _VERTICES, bounds=True)}
+        for index in group.targets
+    ]
+    indices = binary.add_indices(mesh.triangles[inside] - vertices.start)
+    primitive = {"attributes": attributes, "indices": indices, "material": 0, "targets": targets}
+    names = [mesh.names[index] for index in group.targets]
+    return {"name": group.name, "primitives": [primitive], "weights": [0.0] * len(names),
+            "extras": {"targetNames": names}}  # fmt: skip
 
 
 def _material() -> dict[str, Any]:
@@ -152,16 +172,20 @@ def _material() -> dict[str, Any]:
     return {"name": "Portrait", "pbrMetallicRoughness": surface, "extensions": {UNLIT: {}}}
 
 
-def _animation(binary: _Binary, animation: MeshAnimation) -> dict[str, Any]:
+def _animation(binary: _Binary, mesh: FaceMesh, animation: MeshAnimation) -> dict[str, Any]:
     times_s = (np.arange(len(animation)) / animation.rate_hz).astype(np.float32)
     at = binary.add_floats(times_s, bounds=True)
-    outputs = {
-        "weights": binary.add_floats(animation.weights.reshape(-1)),
-        "rotation": binary.add_floats(animation.rotations),
-        "translation": binary.add_floats(animation.translations),
-    }
-    samplers = [{"input": at, "output": output, "interpolation": "LINEAR"} for output in outputs.values()]
-    channels = [{"sampler": index, "target": {"node": 1, "path": path}} for index, path in enumerate(outputs)]
+    tracks = [
+        (_HEAD, "rotation", binary.add_floats(animation.rotations)),
+        (_HEAD, "translation", binary.add_floats(animation.translations)),
+    ]
+    for index, group in enumerate(mesh.groups):
+        weights = animation.weights[:, list(group.targets)]
+        tracks.append((_HEAD + 1 + index, "weights", binary.add_floats(weights.reshape(-1))))
+    samplers = [{"input": at, "output": output, "interpolation": "LINEAR"} for _, _, output in tracks]
+    channels = [
+        {"sampler": index, "target": {"node": node, "path": path}} for index, (node, path, _) in enumerate(tracks)
+    ]
     return {"name": ANIMATION_NAME, "channels": channels, "samplers": samplers}
 
 

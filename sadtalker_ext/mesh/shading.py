@@ -39,8 +39,6 @@ _COLOURS: Final = {
     "teeth_lower": (232.0, 232.0, 230.0),
 }
 """RGB levels of each part in full light."""
-_ROWS: Final = ("tongue", "teeth")
-"""Beginnings of the names of parts that are close to each other and compared pixel by pixel."""
 _KEY_LIGHT: Final = np.array([-0.35, 0.45, 0.82])
 _FILL_LIGHT: Final = np.array([0.7, 0.1, 0.6])
 _KEY, _FILL, _AMBIENT = 0.62, 0.22, 0.22
@@ -61,8 +59,8 @@ class ShadedView:
         facing = mesh.triangles[:, ::-1]
         corner = facing[:, 0]
         outside = mesh.parts.get("head", mesh.parts["skin"]).stop
-        layers = [(0, outside), (outside, mesh.parts["mouth"].stop)]
-        layers += [(part.start, part.stop) for name, part in mesh.parts.items() if name.startswith(_ROWS)]
+        layers = [(0, outside)]
+        layers += [(part.start, part.stop) for part in mesh.parts.values() if part.start >= outside]
         self._layers = tuple(facing[(corner >= first) & (corner < end)] for first, end in layers)
         self._colours = np.zeros((len(mesh.positions), 3), np.float32)
         for name, part in mesh.parts.items():

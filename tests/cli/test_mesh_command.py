@@ -23,10 +23,10 @@ def small_shaded_pictures():
 
 
 def track(path, name):
-    """The values of one animated property of the head."""
+    """The values of one animated property of the head, or of the targets of the face."""
     document = pygltflib.GLTF2().load_binary(str(path))
     (animation,) = document.animations
-    (channel,) = [channel for channel in animation.channels if channel.target.path == name]
+    channel = next(channel for channel in animation.channels if channel.target.path == name)
     accessor = document.accessors[animation.samplers[channel.sampler].output]
     view = document.bufferViews[accessor.bufferView]
     values = np.frombuffer(document.binary_blob(), "<f4", view.byteLength // 4, view.byteOffset)

@@ -55,7 +55,7 @@ def test_nothing_shows_through_the_skin_and_there_are_no_holes(renderer, draw, n
     weights = weights_for(renderer, **EXPRESSIONS[name])
     for view in VIEWS if name in ("rest", "bared") else VIEWS[:2]:
         shown, names, points = draw(weights, *view)
-        interior = shown >= names.index("eye_left")
+        interior = shown >= names.index("socket_left")
         assert (interior & ~openings(points, len(shown))).sum() <= 2, view
         empty = (shown < 0).astype(np.uint8)
         _, labels = cv2.connectedComponents(empty, connectivity=4)

@@ -27,6 +27,7 @@ from sadtalker_ext.puppet.head import rotation_matrix
 FRAMES = 30
 DTYPES = {5126: "<f4", 5123: "<u2", 5125: "<u4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+WEBGL_ATTRIBUTES = 16
 TO_PICTURE = np.diag([1.0, -1.0, -1.0])
 
 
@@ -37,7 +38,7 @@ def motion():
     rows = [
         shape(jaw_open=0.4 * (1 - np.cos(a)), lips_closed=max(np.sin(2 * a), 0.0), pucker=rng.uniform(0, 0.6),
               lower_lip_drop=rng.uniform(0, 0.3), lip_tuck=rng.uniform(0, 0.4), brows_up=rng.uniform(0, 1),
-              mouth_neutral=1.0)
+              mouth_neutral=1.0, gaze_x=np.sin(a), gaze_y=np.cos(a))
         for a in at
     ]  # fmt: skip
     turns = 0.3 * np.stack([np.sin(at), np.cos(at), np.sin(2 * at)], axis=1)
@@ -71,22 +72,22 @@ def animation_of(document):
     tracks = {}
     for channel in animation.channels:
         sampler = animation.samplers[channel.sampler]
-        assert document.nodes[channel.target.node].name == "Head"
-        tracks[channel.target.path] = read(document, sampler.output)
+        tracks[document.nodes[channel.target.node].name, channel.target.path] = read(document, sampler.output)
         tracks["times"] = read(document, sampler.input)
     return tracks
 
 
-def posed(document, frame):
+def posed(document, frame, part="Face"):
     """Vertices of a frame (N, 3) in metres: morph targets, then the pose of the node."""
-    (primitive,) = document.meshes[0].primitives
+    (mesh,) = [mesh for mesh in document.meshes if mesh.name == part]
+    (primitive,) = mesh.primitives
     tracks = animation_of(document)
-    weights = tracks["weights"].reshape(FRAMES, -1)[frame].astype(np.float64)
+    weights = tracks[part, "weights"].reshape(FRAMES, -1)[frame].astype(np.float64)
     positions = read(document, primitive.attributes.POSITION).astype(np.float64)
     for weight, target in zip(weights, primitive.targets, strict=True):
         positions = positions + weight * read(document, target["POSITION"])
-    turn = Rotation.from_quat(tracks["rotation"][frame])
-    return turn.apply(positions) + tracks["translation"][frame]
+    turn = Rotation.from_quat(tracks["Head", "rotation"][frame])
+    return turn.apply(positions) + tracks["Head", "translation"][frame]
 
 
 def test_header_and_chunks(content):
@@ -122,14 +123,31 @@ def test_lips_open_as_commanded(document, motion):
     assert np.corrcoef(gaps, mouth_opening(motion.expression))[0, 1] >= 0.97
 
 
+def test_eyes_follow_the_gaze_and_the_head(document, face_mesh, renderer, motion):
+    """All vertices of the file are those of the mesh, in both objects."""
+    from sadtalker_ext.mesh.targets import target_weights
+
+    weights = target_weights(renderer.rig, motion.expression)
+    for part, group in zip(("Face", "Eyes"), face_mesh.groups, strict=True):
+        frame = FRAMES // 2
+        tracks = animation_of(document)
+        turn = Rotation.from_quat(tracks["Head", "rotation"][frame])
+        expected = turn.apply(face_mesh.morphed(weights[frame])) + tracks["Head", "translation"][frame]
+        assert np.abs(posed(document, frame, part) - expected[group.vertices]).max() < 1e-6
+
+
 def test_times_are_the_frames(document):
     assert np.allclose(animation_of(document)["times"], np.arange(FRAMES) / 25.0)
 
 
 def test_targets_have_names(document):
-    mesh = document.meshes[0]
-    assert mesh.extras["targetNames"][:3] == ["jaw_open", "lower_lip_drop", "upper_lip_raise"]
-    assert len(mesh.extras["targetNames"]) == len(mesh.weights) == len(mesh.primitives[0].targets)
+    face, eyes = document.meshes
+    assert face.extras["targetNames"][:3] == ["jaw_open", "lower_lip_drop", "upper_lip_raise"]
+    assert eyes.extras["targetNames"] == ["blink_left", "blink_right", "gaze_x", "gaze_y"]
+    for mesh in document.meshes:
+        (primitive,) = mesh.primitives
+        assert len(mesh.extras["targetNames"]) == len(mesh.weights) == len(primitive.targets)
+        assert 3 + len(primitive.targets) <= WEBGL_ATTRIBUTES
 
 
 def test_texture_is_the_picture(document, face_mesh):
