@@ -32,6 +32,9 @@ _MARGIN_CELLS: Final = 12
 """Cells around the grid on which the displacement is computed, for what a rotation brings in from outside."""
 _FILL_GROWTH: Final = 0.04
 """Further growth of the filled mask in face heights, so that loose hair does not stay behind when the head turns."""
+_SOFT_SCALE: Final = 2
+_SOFT_BLUR_PX: Final = 1.0
+"""Reduction and blur of the texture for squeezed parts, which shrink about five times in one direction."""
 _BEYOND: Final = 0.5
 """Width in face heights of the mirrored pixels beyond the border of the picture."""
 
@@ -48,10 +51,12 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
         matte = matte_on(grid, soft_matte(mask, unit))
         filled = grow_mask(mask, _FILL_GROWTH * unit)
         backdrop = fill_around(grid, rig.picture, filled, partial(fill_textured, height_px=unit))
+    beyond, origin = _picture_beyond(rig.picture, grid, round(_BEYOND * unit))
     wider = grid.widened(_MARGIN_CELLS)
     return replace(
         rig,
-        texture=_texture_beyond(rig.picture, grid, round(_BEYOND * unit), imaging),
+        texture=imaging.texture(beyond, origin),
+        soft=_soft_texture(beyond, origin, imaging),
         head=build_solid_head(rig.face, mesh, wider, (width, height), person),
         head_grid=grid,
         matte=matte,
@@ -59,12 +64,21 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
     )
 
 
-def _texture_beyond(picture: Image, grid: Grid, margin_px: int, imaging: Imaging) -> Texture:
-    """Return the texture of what ``grid`` covers and ``margin_px`` around it, mirrored beyond the picture."""
+def _picture_beyond(picture: Image, grid: Grid, margin_px: int) -> tuple[Image, tuple[float, float]]:
+    """Return what ``grid`` covers and ``margin_px`` around it, mirrored beyond the picture, and its first pixel."""
     height, width = picture.shape[:2]
     left, top = grid.x0 - margin_px, grid.y0 - margin_px
     right, bottom = grid.x0 + grid.width + margin_px, grid.y0 + grid.height + margin_px
     part = picture[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
     beyond = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
     mirrored = cv2.copyMakeBorder(part, *beyond, borderType=cv2.BORDER_REFLECT_101)
-    return imaging.texture(np.asarray(mirrored, np.uint8), origin=(float(left), float(top)))
+    return np.asarray(mirrored, np.uint8), (float(left), float(top))
+
+
+def _soft_texture(picture: Image, origin: tuple[float, float], imaging: Imaging) -> Texture:
+    """Return the texture of ``picture`` (H, W, 3), whose first pixel is at ``origin``, blurred at half its size."""
+    size = (max(1, picture.shape[1] // _SOFT_SCALE), max(1, picture.shape[0] // _SOFT_SCALE))
+    small = cv2.GaussianBlur(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), (0, 0), _SOFT_BLUR_PX)
+    texture = imaging.texture(np.asarray(small, np.uint8))
+    centre = (_SOFT_SCALE - 1) / 2.0
+    return replace(texture, scale=texture.scale / _SOFT_SCALE, origin=(origin[0] + centre, origin[1] + centre))

@@ -20,7 +20,7 @@ from sadtalker_ext.puppet.mouth_compositing import compose_mouth
 from sadtalker_ext.puppet.mouth_maps import MouthMaps
 from sadtalker_ext.puppet.pose import Pose
 from sadtalker_ext.puppet.rig import HEAD_MARGIN_CELLS, Rig, build_rig
-from sadtalker_ext.puppet.warp import Grid
+from sadtalker_ext.puppet.warp import Grid, squeezed_share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,12 +135,27 @@ class PortraitRenderer:
         window, inner = part.pixel_windows(*canvas.shape[:2])
         texels = (source[nodes_window] - np.asarray(rig.texture.origin, np.float32)) * np.float32(rig.texture.scale)
         front = imaging.sample_texels(rig.texture, imaging.upsample(texels, part.cell)[inner])
+        if rig.soft is not None:
+            front = self._softened(front, source[nodes_window], (part, inner))
         share = matte[nodes_window]
         if float(share.min()) > _WHOLE_MATTE:
             canvas[window] = imaging.to_uint8(front)
         else:
             pixel_share = imaging.upsample(share[..., None], part.cell)[inner][..., 0]
             canvas[window] = imaging.blend(front, self._backdrop[window], pixel_share)
+
+    def _softened(self, front: BackendArray, source: Float32Array, place: tuple[Grid, Window]) -> BackendArray:
+        """Return ``front`` with the blurred texture where it is squeezed, because the sharp one would alias there.
+
+        source: where the nodes of the grid come from. place: the grid, and the window of it that ``front`` covers.
+        """
+        part, inner = place
+        share = squeezed_share(source, part.cell)
+        if self.rig.soft is None or not share.any():
+            return front
+        imaging = self.imaging
+        soft = imaging.sample(self.rig.soft, imaging.upsample(source, part.cell)[inner])
+        return imaging.blend(soft, front, imaging.upsample(share[..., None], part.cell)[inner][..., 0])
 
     def _draw_mouth(self, canvas: BackendArray, pose: Pose) -> None:
         rig, imaging = self.rig, self.imaging

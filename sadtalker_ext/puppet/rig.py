@@ -69,6 +69,7 @@ class Rig:
     fields: (J, 2 layers, rows, columns, 2) pixels on face_grid. matte: (rows, columns) on the nodes of head_grid with
     HEAD_MARGIN_CELLS, how much a pixel belongs to the moving person. backdrop: the picture with the person filled in.
     mouth_outline: (N, 1, 2) pixels, points that bound both lips. mouth_covered: whether jaw and lips stay as they are.
+    soft: a blurred texture for parts that a free view squeezes; None: nothing is squeezed that much.
     """
 
     picture: Image
@@ -85,6 +86,7 @@ class Rig:
     right_eye: Eye
     mouth_outline: Float32Array
     mouth_covered: bool = False
+    soft: Texture | None = None
 
 
 def build_rig(

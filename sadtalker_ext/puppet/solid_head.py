@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FREE_VIEW_LIMITS_RAD: Final = tuple(np.deg2rad([20.0, 30.0, 18.0]).tolist())
 """Largest pitch, yaw and roll of a free view; rotations beyond are bent softly towards a limit."""
 
-_MIN_SPACING: Final = 0.22
+_MIN_SPACING: Final = 0.14
 """Smallest distance of two neighbours after a rotation, as a share of their distance before it. What is hidden is
 squeezed to such strips, so that the displacement can be inverted."""
 _MIN_FRONT: Final = 1e-3
@@ -62,7 +62,7 @@ _RELIEF_RANGE: Final = (1.0, 1.4)
 _YAW_GAIN_RANGE: Final = (0.85, 1.2)
 _PITCH_GAIN_RANGE: Final = (1.0, 1.4)
 """Start and ranges of the calibration."""
-_YAW_TRACKED: Final = 0.93
+_YAW_TRACKED: Final = 0.9
 _PITCH_TRACKED: Final = 1.10
 """Rotation of the landmarks divided by what a face tracker measures in the rendered picture, on average."""
 

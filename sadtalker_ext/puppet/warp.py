@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import cv2
 import numpy as np
 
+from sadtalker_ext.arrays import smoothstep
+
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array
 
@@ -22,6 +24,9 @@ _MIN_DETERMINANT: Final = 0.12
 """Smallest determinant of a displacement's Jacobian in Newton's method, so that strong compression cannot overshoot."""
 _SOBEL_SUM: Final = 8.0
 """A 3 x 3 Sobel kernel returns 8 times the derivative per cell."""
+_SQUEEZED_FROM: Final = np.float32(1.5)
+_SQUEEZED_WHOLE: Final = np.float32(3.0)
+"""Source pixels per pixel from which and at which a blurred texture is needed."""
 _NEWTON_STEPS: Final = 2
 """Steps after the first guess; the error that remains is below about 2 % of the displacement."""
 
@@ -124,6 +129,17 @@ class Grid:
 def look_up(values: Float32Array, x: Float32Array, y: Float32Array) -> Float32Array:
     """Return node values (rows, columns, C <= 4) at columns ``x`` and rows ``y``, as :meth:`Grid.sample` does."""
     return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+def squeezed_share(source: Float32Array, cell: int) -> Float32Array:
+    """Return (rows, columns) from 0 where ``source`` (rows, columns, 2) squeezes pixels little to 1 where by 3 times.
+
+    source: where nodes ``cell`` pixels apart come from.
+    """
+    scale = 1.0 / (_SOBEL_SUM * cell)
+    along, down = (cv2.Sobel(source, cv2.CV_32F, *order, ksize=3, scale=scale) for order in ((1, 0), (0, 1)))
+    longest = np.sqrt(np.maximum((along**2).sum(axis=-1), (down**2).sum(axis=-1)))
+    return smoothstep((np.asarray(longest, np.float32) - _SQUEEZED_FROM) / (_SQUEEZED_WHOLE - _SQUEEZED_FROM))
 
 
 @dataclass(frozen=True)

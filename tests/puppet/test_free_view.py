@@ -136,7 +136,7 @@ def test_beyond_the_range_a_view_is_bent_softly_to_its_limit(wide):
 def test_landmarks_turn_by_the_given_angles(wide):
     assert list(topo.SKULL_POINTS) == list(STABLE_POINTS)
     mesh = mesh_of("astronaut").astype(float)
-    assert measured_gain(wide.rig.head, mesh, 1) == pytest.approx(0.93, abs=0.03)
+    assert measured_gain(wide.rig.head, mesh, 1) == pytest.approx(0.9, abs=0.03)
     assert measured_gain(wide.rig.head, mesh, 0) == pytest.approx(1.10, abs=0.05)
 
 

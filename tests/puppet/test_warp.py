@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.puppet.imaging import CpuImaging, supersample
-from sadtalker_ext.puppet.warp import Box, Displacement, Grid
+from sadtalker_ext.puppet.warp import Box, Displacement, Grid, squeezed_share
 
 
 def smooth_shift(grid: Grid, size: float) -> np.ndarray:
@@ -44,3 +44,13 @@ def test_supersampling_keeps_the_pixels_and_is_cubic_between_them():
     line = picture[:, :, 0].astype(float)
     middle = (9 * (line[:, 10] + line[:, 11]) - line[:, 9] - line[:, 12]) / 16.0
     assert np.abs(double[0::2, 21, 0] - middle).max() <= 0.51
+
+
+def test_squeezed_shares_are_those_of_the_largest_derivative():
+    grid = Grid(0, 0, 4, 20, 24)
+    nodes = grid.nodes()
+    for factor, share in ((1.0, 0.0), (1.4, 0.0), (2.25, 0.5), (3.0, 1.0), (5.0, 1.0)):
+        for axis in (0, 1):
+            source = nodes.copy()
+            source[..., axis] *= factor
+            np.testing.assert_allclose(squeezed_share(source, grid.cell)[2:-2, 2:-2], share, atol=1e-4)
