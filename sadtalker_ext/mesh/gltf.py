@@ -11,6 +11,7 @@ import io
 import json
 import struct
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -137,6 +138,22 @@ def _write_chunks(file: IO[bytes], document: dict[str, Any], binary: _Binary) ->
     file.write(struct.pack("<II", binary.size, _BINARY_CHUNK))
     for block in binary.blocks:
         file.write(block)
+
+
+def write_turned(source: Path, target: Path) -> None:
+    """Write a copy of a file of :func:`write_glb` whose root node is turned by 180 degrees about the vertical axis.
+
+    Viewers that place their camera on the negative z axis, as Gradio's does, show its front.
+    """
+    with source.open("rb") as file, target.open("wb") as copy:
+        file.seek(_HEADER_BYTES)
+        size, _ = struct.unpack("<II", file.read(_CHUNK_BYTES))
+        document = json.loads(file.read(size))
+        document["nodes"][0]["rotation"] = [0.0, 1.0, 0.0, 0.0]
+        text, rest = _padded_json(document), file.read()
+        total = _HEADER_BYTES + _CHUNK_BYTES + len(text) + len(rest)
+        copy.write(struct.pack("<III", _MAGIC, _VERSION, total))
+        copy.write(struct.pack("<II", len(text), _JSON_CHUNK) + text + rest)
 
 
 def _padded_json(document: dict[str, Any]) -> bytes:

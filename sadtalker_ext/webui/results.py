@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sadtalker_ext.engines.registry import setting_specs
 from sadtalker_ext.errors import MediaError, SadTalkerError
+from sadtalker_ext.pipeline.mesh_files import GLB, MeshFiles
 from sadtalker_ext.webui.html import format_duration, jpeg_url, message
 from sadtalker_ext.webui.page_words import page_text
 from sadtalker_ext.webui.setting_choices import LABELS, to_label
@@ -49,7 +50,7 @@ def gallery_view(folder: Path, deletable: bool = False) -> str:
     cards = [card for path in recent_results(folder) if (card := _card(path, folder, deletable))]
     if not cards:
         return ""
-    return f'<h3 class="st-heading">Earlier results</h3><ul class="st-gallery">{"".join(cards)}</ul>'
+    return f'<h2 class="st-heading">Earlier results</h2><ul class="st-gallery">{"".join(cards)}</ul>'
 
 
 def _card(path: Path, folder: Path, deletable: bool) -> str:
@@ -99,12 +100,15 @@ def find_result(name: str, folder: Path) -> Path | None:
 
 
 def delete_result(name: str, folder: Path) -> str:
-    """Delete a result, and its folder of the day if that is then empty; return its caption. MediaError if it fails."""
+    """Delete a result with its 3D model, and an empty folder of its day; return its caption. MediaError if it fails."""
     path = find_result(name, folder)
     if path is None:
         raise MediaError("This result no longer exists.")
+    model = MeshFiles(path.with_suffix(GLB))
     try:
         path.unlink()
+        for file in (model.glb, model.wav):
+            file.unlink(missing_ok=True)
     except OSError as e:
         text = f"The result {path.name} could not be deleted ({e.strerror}); close programs that use it."
         raise MediaError(text) from e
@@ -152,11 +156,13 @@ def comparison_view(first: Path, second: Path) -> str:
         for spec in setting_specs()
         if a[spec.name] != b[spec.name]
     )
-    same = "" if rows else '<div class="st-text">Both were made with the same settings.</div>'
+    if rows:
+        heads = "".join(f"<th scope=col>{escape(text)}</th>" for text in ("Setting", *names))
+        table = f'<table class="st-files"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    else:
+        table = f"<div>{escape(' and '.join(names))} were made with the same settings.</div>"
     return (
-        f'<div class="st-details"><table class="st-files"><thead><tr><th scope=col>Setting</th>'
-        f"<th scope=col>{escape(names[0])}</th><th scope=col>{escape(names[1])}</th></tr></thead>"
-        f'<tbody>{rows}</tbody></table>{same}<div class="st-row">'
+        f'<div class="st-details">{table}<div class="st-row">'
         '<button type="button" class="st-button" data-compare="play">Play both</button>'
         '<button type="button" class="st-button" data-compare="close">Close the comparison</button></div></div>'
     )

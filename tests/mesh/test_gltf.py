@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.mesh.animation import animate_mesh, head_quaternions
 from sadtalker_ext.mesh.face_mesh import FACE_HEIGHT_M
-from sadtalker_ext.mesh.gltf import UNLIT, write_glb
+from sadtalker_ext.mesh.gltf import UNLIT, write_glb, write_turned
 from sadtalker_ext.mesh.skin import below_mouth, skin_points
 from sadtalker_ext.mesh.topology import SKIN_VERTICES
 from sadtalker_ext.metrics.sync import mouth_opening
@@ -180,6 +180,17 @@ def test_neighbouring_quaternions_are_near():
     turns = np.stack([np.zeros(400), np.linspace(-7.0, 7.0, 400), np.zeros(400)], axis=1)
     quaternions = head_quaternions(turns)
     assert ((quaternions[1:] * quaternions[:-1]).sum(axis=1) > 0.99).all()
+
+
+def test_turned_copy_differs_only_in_its_root(content, tmp_path):
+    (tmp_path / "a.glb").write_bytes(content)
+    write_turned(tmp_path / "a.glb", tmp_path / "b.glb")
+    first, second = (pygltflib.GLTF2().load_binary(str(tmp_path / name)) for name in ("a.glb", "b.glb"))
+    assert second.nodes[0].rotation == [0.0, 1.0, 0.0, 0.0]
+    assert first.binary_blob() == second.binary_blob()
+    assert first.accessors == second.accessors
+    length = struct.unpack_from("<I", (tmp_path / "b.glb").read_bytes(), 8)[0]
+    assert length == (tmp_path / "b.glb").stat().st_size
 
 
 VALIDATE = """
