@@ -41,9 +41,59 @@
 
     ui.setPortrait = (file) => ui.setFile(PORTRAIT, file);
 
-    function pictureIn(files) {
-        return Array.from(files || []).find((file) => file.type.startsWith("image/"));
+    /* Pictures whose type many browsers do not know, so that Gradio refuses them; the server reads them. */
+    const TYPES = {
+        heic: "image/heic", heif: "image/heif", hif: "image/heif", avif: "image/avif", jxl: "image/jxl",
+        jp2: "image/jp2", tif: "image/tiff", tiff: "image/tiff", ppm: "image/x-portable-pixmap", tga: "image/x-tga"
+    };
+    const ACCEPTED = "image/*," + Object.keys(TYPES).map((ending) => "." + ending).join(",");
+
+    /* The file with a type, if the browser does not know it but the ending of its name says it; otherwise the file. */
+    function withType(file) {
+        const type = TYPES[file.name.split(".").pop().toLowerCase()];
+        return type && !file.type ? new File([file], file.name, {type: type}) : file;
     }
+
+    function pictureIn(files) {
+        return Array.from(files || []).map(withType).find((file) => file.type.startsWith("image/"));
+    }
+
+    /* Gradio's input, or the button that replaces the picture. */
+    function fileInput(target) {
+        const part = target.closest && target.closest("#" + PORTRAIT + ", label:has([data-portrait=change])");
+        return part && part.querySelector("input[type=file]");
+    }
+
+    function untyped(files) {
+        const file = (files || [])[0];
+        return file && withType(file) !== file ? withType(file) : null;
+    }
+
+    /* Before the file dialog opens. */
+    document.addEventListener("click", function (event) {
+        const input = fileInput(event.target);
+        if (input && input.accept === "image/*") {
+            input.accept = ACCEPTED;
+        }
+    }, true);
+
+    document.addEventListener("change", function (event) {
+        const chosen = event.target.type === "file" && fileInput(event.target) && untyped(event.target.files);
+        if (chosen) {
+            event.stopImmediatePropagation();
+            ui.setPortrait(chosen);
+        }
+    }, true);
+
+    document.addEventListener("drop", function (event) {
+        const dropped = event.target.closest && event.target.closest("#" + PORTRAIT) &&
+            untyped(event.dataTransfer.files);
+        if (dropped) {
+            event.preventDefault();
+            event.stopImmediatePropagation();
+            ui.setPortrait(dropped);
+        }
+    }, true);
 
     /* The webui handles pasted pictures itself. */
     document.addEventListener("paste", function (event) {

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from heif_files import TILE, HeifWriter, av1_tiles, box, full_box, grid_file, hevc_tiles, nclx, split
+from heif_files import FULL_RANGE, TILE, HeifWriter, av1_tiles, box, full_box, grid_file, hevc_tiles, nclx, split
 from PIL import Image
 from test_picture import swapped_profile
 
@@ -18,7 +18,6 @@ LIMIT_PX = 2048
 LOSS = 3
 """Mean difference of coded pictures; a tile that is missing or elsewhere gives more than 20."""
 FULL_601 = nclx(1, 13, 6, full=True)
-FULL_RANGE = "scale=out_color_matrix=bt601:out_range=pc"
 
 
 @pytest.fixture(scope="module")

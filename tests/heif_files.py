@@ -9,6 +9,8 @@ from sadtalker_ext.ffmpeg import ffmpeg_program
 
 TILE = 64
 NO_TAGS = ""
+FULL_RANGE = "scale=out_color_matrix=bt601:out_range=pc"
+"""Filter for the colours that phones write."""
 X265 = "keyint=1:crf=2:info=0:log-level=none:repeat-headers=0"
 
 
