@@ -29,6 +29,7 @@
     /* Called when the request has been answered. */
     ui.afterRequest = function () {
         request.jobId = "";
+        ui.showErrorAgain();
     };
 
     /* Milliseconds since a request was sent that has not been answered; 0 if there is none. */

@@ -18,6 +18,7 @@
     let checkedAt = 0;
     let shownStamp = "";
     let followedJob = "";
+    const judged = {error: null, inputs: ""};
 
     /* Request the next state while a progress bar is shown, one request at a time. Every answer has another stamp, so a
        new stamp means that the answer has arrived. The pause after an answer is as long as the answer took, so that a
@@ -92,7 +93,40 @@
         tab.dataset.opened = visible ? "1" : "";
     }
 
+    /* A message such as "Choose a voice first" is hidden when the inputs change; a new answer shows it again. */
+    ui.hideOutdatedError = function (tab) {
+        const error = tab.querySelector("#sadtalker_progress .st-error");
+        const inputs = inputState(tab);
+        if (error !== judged.error) {
+            judged.error = error;
+            judged.inputs = inputs;
+        } else if (error && inputs !== judged.inputs) {
+            error.style.display = "none";
+        }
+    };
+
+    ui.showErrorAgain = function () {
+        if (judged.error) {
+            judged.error.style.display = "";
+        }
+        judged.error = null;
+    };
+
+    /* Text that changes when the user changes an input. */
+    function inputState(tab) {
+        const text = (selector) => (tab.querySelector(selector) || {}).textContent || "";
+        const source = tab.querySelector("#sadtalker_voice_source input:checked");
+        const picture = tab.querySelector("#sadtalker_faces .st-canvas img");
+        const written = ui.field("sadtalker_text");
+        const face = ui.field("sadtalker_face");
+        return [
+            text("#sadtalker_faces"), picture && picture.src.length, face && face.value, text("#sadtalker_voice_note"),
+            source && source.value, written && written.value,
+        ].join("|");
+    }
+
     (ui.updaters = ui.updaters || []).push(function (tab) {
+        ui.hideOutdatedError(tab);
         refreshWhenShown(tab);
         showWebuiProgress(tab);
         tab.classList.toggle("st-webui-progress", hasWebuiBar(tab));

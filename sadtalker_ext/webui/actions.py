@@ -21,7 +21,7 @@ from sadtalker_ext.setting_spec import LARGEST_FACE
 from sadtalker_ext.tts.text_parts import clean_text
 from sadtalker_ext.webui.engine_actions import EngineActions
 from sadtalker_ext.webui.face_picker import faces_view
-from sadtalker_ext.webui.html import job_view, message
+from sadtalker_ext.webui.html import job_view, message, problem
 from sadtalker_ext.webui.input_fields import MICROPHONE, SILENT, TEXT, UPLOAD
 from sadtalker_ext.webui.page_context import PageContext
 from sadtalker_ext.webui.page_words import page_text
@@ -131,19 +131,19 @@ class PageActions(EngineActions, ResultActions):
         try:
             form = JobForm(*values[:field_count]).with_uploads()
             if form.problem:
-                return "", message(form.problem, "error")
+                return "", problem(form.problem)
             settings = settings_from_values(values[field_count:])
             state = engine_state(settings.engine, self._context.checkpoint_folders())
             if not state.ready and all(file.path is None for file in state.checkpoints):
-                return "", message(NO_NETWORKS, "error")
+                return "", problem(NO_NETWORKS)
             inputs = form.inputs(with_reference=bool(state.references))
             output = dated_output(self._context.results_folder(), output_stem(inputs))
             request = JobRequest(inputs, output, settings, names=display_names(inputs), job_id=as_text(job_id))
             job = self._context.queue.submit(request)
         except SadTalkerError as e:
-            return "", message(page_text(e.describe(display_names(inputs) if inputs else {})), "error")
+            return "", problem(page_text(e.describe(display_names(inputs) if inputs else {})))
         except OSError as e:
-            return "", message(page_text(str(e)), "error")
+            return "", problem(page_text(str(e)))
         return job.id, self._job_view(job)
 
     def interrupt(self, job_id: Any) -> str:  # noqa: ANN401 - a value of a request
@@ -164,7 +164,7 @@ class PageActions(EngineActions, ResultActions):
             download.text = ""
         job = self._context.queue.find(as_text(job_id))
         if job is None:
-            gone = message(GONE_JOB, "error") if job_id else gr.update()
+            gone = problem(GONE_JOB) if job_id else gr.update()
             return ["", gone, *[gr.update()] * 5, *panel]
         if job.state != DONE:
             return ["" if job.ended else job_id, self._job_view(job), *[gr.update()] * 5, *panel]

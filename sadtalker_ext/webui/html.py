@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PREVIEW_PX: Final = 640
 JPEG_QUALITY: Final = 80
 STOPPING: Final = "Stopping ..."
+GREETING: Final = "Choose a portrait and a voice, then press Generate. The video appears here."
 STAGE_TEXTS: Final = {
     "": "Starting",
     "text": "Reading the text aloud",
@@ -27,6 +28,7 @@ STAGE_TEXTS: Final = {
     "voice": "Analyzing the voice",
     "reference": "Analyzing the reference video",
     "motion": "Predicting motion",
+    "mesh": "Building the 3D model",
     "frames": "Rendering frames",
 }
 
@@ -35,6 +37,11 @@ def message(text: str, kind: str = "note") -> str:
     """Return a message; ``kind`` is note, warning or error, and screen readers interrupt for an error."""
     role = "alert" if kind == "error" else "status"
     return f'<div class="st-message st-{kind}" role="{role}">{escape(text)}</div>'
+
+
+def problem(text: str) -> str:
+    """Return a message that says why there is no video, above an empty frame."""
+    return message(text, "error") + placeholder(GREETING)
 
 
 def placeholder(text: str) -> str:
@@ -54,9 +61,9 @@ def job_view(job: Job, ahead: int = 0) -> str:
     ahead: number of jobs that run before it.
     """
     if job.state == FAILED:
-        return message(page_text(job.error), "error")
+        return problem(page_text(job.error))
     if job.state == STOPPED:
-        return message(page_text(job.error))
+        return message(page_text(job.error)) + placeholder(GREETING)
     progress = job.progress
     if job.state == WAITING:
         return progress_bar(_waiting_text(ahead), 0.0, placeholder(""))

@@ -15,7 +15,7 @@ from sadtalker_ext.webui.setting_widgets import SettingWidgets
 
 UPLOAD, MICROPHONE, TEXT, SILENT = "upload", "microphone", "text", "silent"
 VOICE_SOURCES: Final = (
-    ("Upload", UPLOAD), ("Microphone", MICROPHONE), ("Text to speech", TEXT), ("Silent video", SILENT),
+    ("Upload", UPLOAD), ("Microphone", MICROPHONE), ("Text", TEXT), ("Silent video", SILENT),
 )  # fmt: skip
 """Tabs of the voice; the style sheet refers to them by their order."""
 LONGEST_SILENT_S: Final = 120
@@ -53,7 +53,7 @@ def build_portrait(settings: SettingWidgets) -> PortraitWidgets:
     with gr.Column(elem_id="sadtalker_portrait_field"):
         picture = picture_input("sadtalker_portrait")
         faces = gr.HTML("", elem_id="sadtalker_faces")
-        settings.add("face", label="Box around the face", info="x, y, width and height in pixels of the picture.")
+        settings.add("face", label="Box around the face", info="x, y, width, height in pixels: 120,80,200,240")
         example = gr.Button("Try it with the example", elem_id="sadtalker_example", size="sm")
     return PortraitWidgets(picture, faces, example)
 

@@ -39,6 +39,10 @@ RULES: Final[Sequence[Rule]] = (
         "The disk is full, so the video was not saved. Free some space, then press Generate again.",
     ),
     (r".*\[Errno 28\].*|.*No space left on device.*", "The disk is full. Free some space, then try again."),
+    (
+        r"Internal error \((\w+).*\); the log has the details",
+        r"An error in the program stopped the video (\1). The log of the server has the details.",
+    ),
     (r"(\d+) jobs? (?:are|is) waiting already; try again later", r"\1 videos are waiting already. Try again later."),
     (
         r"(?:The \S+ could not be fetched|(\S+) could not be fetched from \S+): (.*?); try again.*",

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 import gradio as gr
 
-from sadtalker_ext.webui.html import placeholder
+from sadtalker_ext.webui.html import GREETING, placeholder
 from sadtalker_ext.webui.page_context import PageContext
 
 HIDDEN: Final = "st-hidden"
 """CSS class of fields that only the page's script uses."""
-GREETING: Final = "Choose a portrait and a voice, then press Generate. The video appears here."
 FIELDS: Final = ("job_id", "new_job_id", "uploaded_voice", "shown_result", "chosen_result")
 BUTTONS: Final = ("show_result", "compare_result", "delete_result", "poll", "refresh")
 

@@ -198,7 +198,7 @@ def test_a_silent_video_needs_no_voice(standalone, visit):
     visitor.press("generate")
     assert abs(visitor.video_duration_s() - 2.0) < 0.09
     assert "silent_" in page.inner_text("#sadtalker_details")
-    visitor.voice_tab("Text to speech")
+    visitor.voice_tab("Text")
     visitor.press("generate")
     visitor.progress_says("Write a text first")
     visitor.voice_tab("Microphone")
