@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.session import OpenEngine, open_engine
     from sadtalker_ext.errors import SadTalkerError
     from sadtalker_ext.pipeline.animate import FrameStream, Result, animate, make_video, render_frames
+    from sadtalker_ext.pipeline.animate_mesh import MeshResult, make_mesh
     from sadtalker_ext.pipeline.inputs import Inputs
+    from sadtalker_ext.pipeline.mesh_files import MeshFiles
     from sadtalker_ext.pipeline.progress import Progress, Watcher
     from sadtalker_ext.runtime import Runtime
     from sadtalker_ext.settings import Settings
@@ -28,6 +30,8 @@ __version__ = "0.2.0"
 __all__ = [
     "FrameStream",
     "Inputs",
+    "MeshFiles",
+    "MeshResult",
     "OpenEngine",
     "Progress",
     "Result",
@@ -37,6 +41,7 @@ __all__ = [
     "Watcher",
     "__version__",
     "animate",
+    "make_mesh",
     "make_video",
     "open_engine",
     "render_frames",
@@ -45,6 +50,8 @@ __all__ = [
 _MODULES = {
     "FrameStream": "pipeline.animate",
     "Inputs": "pipeline.inputs",
+    "MeshFiles": "pipeline.mesh_files",
+    "MeshResult": "pipeline.animate_mesh",
     "OpenEngine": "engines.session",
     "Progress": "pipeline.progress",
     "Result": "pipeline.animate",
@@ -53,6 +60,7 @@ _MODULES = {
     "Settings": "settings",
     "Watcher": "pipeline.progress",
     "animate": "pipeline.animate",
+    "make_mesh": "pipeline.animate_mesh",
     "make_video": "pipeline.animate",
     "open_engine": "engines.session",
     "render_frames": "pipeline.animate",

@@ -3,9 +3,7 @@
 Example::
 
     from pathlib import Path
-    from sadtalker_ext import Inputs
-    from sadtalker_ext.pipeline.animate_mesh import make_mesh
-    from sadtalker_ext.pipeline.mesh_files import MeshFiles
+    from sadtalker_ext import Inputs, MeshFiles, make_mesh
 
     make_mesh(Inputs(Path("me.png"), Path("voice.mp3")), MeshFiles(Path("face.glb"), Path("face.csv")))
 """
