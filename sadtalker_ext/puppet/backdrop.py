@@ -34,6 +34,8 @@ _MIN_WEIGHT: Final = 1e-4
 """Pixels with less weight than this count as unknown."""
 _DETAIL_BLUR: Final = 0.05
 """Radius in face heights of the box blur that separates details from colour."""
+_LARGEST_DETAILED_PX: Final = 2600
+"""Larger pictures get no details, which would take 70 bytes a pixel."""
 _LARGEST_DETAIL: Final = 9.0
 """Largest level of a mirrored detail: grain and brush strokes are continued, edges are not."""
 
@@ -94,7 +96,7 @@ def fill_textured(picture: Image, mask: UInt8Array, height_px: float) -> Image:
     Without them a large filled area looks smeared in a picture with grain. height_px: height of the face.
     """
     smooth = fill_background(picture, mask)
-    if not (mask == 0).any():
+    if not (mask == 0).any() or max(mask.shape) > _LARGEST_DETAILED_PX:
         return smooth
     _, labels = cv2.distanceTransformWithLabels(mask, cv2.DIST_L2, _LABEL_MASK_SIZE, labelType=cv2.DIST_LABEL_PIXEL)
     known = np.flatnonzero(mask.ravel() == 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sadtalker_ext.puppet.backdrop import fill_background, person_mask, soft_matte
+from sadtalker_ext.puppet.backdrop import fill_background, fill_textured, person_mask, soft_matte
 
 HEIGHT_PX = 40.0
 
@@ -44,3 +44,30 @@ def test_filling_continues_a_gradient_and_keeps_the_rest():
     np.testing.assert_array_equal(filled[mask == 0], picture[mask == 0])
     error = np.abs(filled.astype(int) - picture)[mask > 0]
     assert error.mean() < 12
+
+
+def test_textured_filling_continues_the_grain_but_no_edges():
+    draw = np.random.default_rng(6)
+    columns = np.arange(160)[None, :]
+    picture = np.clip(120 + 0.4 * columns[..., None] + draw.normal(0, 5, (120, 160, 3)), 0, 255).astype(np.uint8)
+    picture[:, 20:24] = 250
+    mask = np.zeros((120, 160), np.uint8)
+    mask[30:90, 50:110] = 255
+    filled = fill_textured(picture, mask, HEIGHT_PX)
+    np.testing.assert_array_equal(filled[mask == 0], picture[mask == 0])
+    smooth = fill_background(picture, mask)
+    inside = mask > 0
+    grain = (filled.astype(float) - smooth)[inside].std()
+    assert 0.6 * 5 < grain < 1.2 * 5
+    assert np.abs(filled.astype(int) - smooth)[inside].max() <= 10
+    assert np.abs(filled[inside].mean() - smooth[inside].mean()) < 1.0
+
+
+def test_textured_filling_of_everything_or_of_a_huge_picture_is_the_plain_one():
+    picture = np.random.default_rng(7).integers(0, 255, (40, 30, 3)).astype(np.uint8)
+    whole = np.full((40, 30), 255, np.uint8)
+    np.testing.assert_array_equal(fill_textured(picture, whole, HEIGHT_PX), fill_background(picture, whole))
+    strip = np.random.default_rng(8).integers(0, 255, (8, 2700, 3)).astype(np.uint8)
+    mask = np.zeros((8, 2700), np.uint8)
+    mask[2:5, 100:200] = 255
+    np.testing.assert_array_equal(fill_textured(strip, mask, HEIGHT_PX), fill_background(strip, mask))

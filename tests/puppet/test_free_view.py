@@ -152,6 +152,23 @@ def test_pictures_without_a_person_mask_or_with_a_cut_head_can_be_turned():
         assert (frame != close_up).any()
 
 
+@pytest.mark.parametrize("size", [(65, 64), (70, 333)])
+def test_tiny_pictures_can_be_turned(size):
+    height, width = size
+    mesh = mesh_of("astronaut")
+    low, high = mesh[:468, :2].min(0), mesh[:468, :2].max(0)
+    scale = 0.8 * height / (high[1] - low[1])
+    move = np.float32([[scale, 0, width / 2 - scale * (low[0] + high[0]) / 2], [0, scale, 5 - scale * low[1]]])
+    small = cv2.warpAffine(picture_of("astronaut"), move, (width, height), flags=cv2.INTER_AREA)
+    points = mesh * np.float32(scale)
+    points[:, :2] += move[:, 2]
+    renderer = PortraitRenderer(small, points, person_around(points, size)).free_view()
+    for angles in TURNS_DEG:
+        frame = renderer.render_frame(shape(jaw_open=0.5), radians(*angles), STILL)
+        assert frame.shape == small.shape
+        assert (frame != small).any()
+
+
 def test_the_torch_backend_draws_the_same_free_view():
     from sadtalker_ext.puppet.imaging_torch import TorchImaging
 
