@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 AUTO = "auto"
 GPU_BATCH = 16
 """Default batch size on CUDA and MPS, frames."""
-CPU_BATCH = 4
-"""Default batch size on the CPU, frames."""
+CPU_BATCH = 1
+"""Default batch size on the CPU, frames: a batch takes as long as its frames one by one, and more memory."""
+AUTO_DTYPE = "float32"
+ALL_DTYPES = (AUTO_DTYPE, "float16", "bfloat16")
+CPU_INFO = Path("/proc/cpuinfo")
+"""Lists the features of the CPU on Linux. Elsewhere bfloat16 is not offered on the CPU."""
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""Names of the features on x86 and Arm."""
 OUT_OF_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 """Phrases in the messages of torch's allocators, in lower case."""
 
@@ -26,7 +32,8 @@ class Runtime:
     """How the program uses the machine; devices are probed only when a method needs them.
 
     device: a torch device name, or "auto" for the first available of CUDA, MPS and CPU.
-    dtype: "float32", "float16", "bfloat16", or "auto" for float32.
+    dtype: "float32", "float16", "bfloat16", or "auto" for float32; on CUDA, "auto" is float16 for engines that
+        offer it, if it agrees with float32 in a test when the engine is opened.
     batch_size: frames per batch; 0 selects :data:`GPU_BATCH` or :data:`CPU_BATCH`.
     threads: CPU threads; 0 selects one per core that this process may use.
     folders: searched for checkpoints before the default folders, in order.
@@ -66,6 +73,20 @@ class Runtime:
         dtype: torch.dtype = getattr(torch, name)
         return dtype
 
+    def torch_dtype_on(self, device: torch.device) -> torch.dtype:
+        """Return the dtype to compute in on ``device``; EngineError if the device would emulate it or lacks it."""
+        import torch
+
+        offered = offered_dtypes(device)
+        if self.dtype == AUTO:
+            return torch.float16 if device.type == "cuda" else torch.float32
+        if self.dtype in ALL_DTYPES and self.dtype not in offered:
+            raise EngineError(
+                f"The device {device.type!r} of this machine does not compute in {self.dtype!r} by itself, only in "
+                f"{' and '.join(offered)}; choose the dtype 'auto'."
+            )
+        return self.torch_dtype(offered)
+
     def frames_per_batch(self) -> int:
         """Return the number of frames per batch on this device."""
         if self.batch_size > 0:
@@ -75,6 +96,30 @@ class Runtime:
     def cpu_threads(self) -> int:
         """Return the number of CPU threads to compute with."""
         return self.threads if self.threads > 0 else usable_cores()
+
+
+def offered_dtypes(device: torch.device) -> tuple[str, ...]:
+    """Return the dtypes in which networks run fast on ``device``: float32, and those it does not emulate."""
+    import torch
+
+    offered = [AUTO_DTYPE]
+    if device.type in ("cuda", "mps"):
+        offered.append("float16")
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        offered.append("bfloat16")
+    if device.type == "cpu" and cpu_computes_bfloat16():
+        offered.append("bfloat16")
+    return tuple(offered)
+
+
+def cpu_computes_bfloat16() -> bool:
+    """Return whether the CPU has instructions for products in bfloat16; without them one frame takes minutes."""
+    try:
+        lines = CPU_INFO.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return not BFLOAT16_FLAGS.isdisjoint(flags)
 
 
 def usable_cores() -> int:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from sadtalker_ext import runtime
 from sadtalker_ext.errors import EngineError
-from sadtalker_ext.runtime import CPU_BATCH, Runtime, is_out_of_memory, usable_cores
+from sadtalker_ext.runtime import CPU_BATCH, Runtime, is_out_of_memory, offered_dtypes, usable_cores
 
 
 def test_auto_selects_what_is_available():
@@ -27,6 +28,37 @@ def test_dtype_must_be_one_that_the_engine_offers():
     assert Runtime(dtype="float16").torch_dtype(("float32", "float16")) is torch.float16
     with pytest.raises(EngineError, match="computes in float32, not in 'float16'"):
         Runtime(dtype="float16").torch_dtype()
+
+
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        ("processor: 0\nflags\t\t: fpu avx512f avx512_bf16 gfni\n", ("float32", "bfloat16")),
+        ("flags : fpu amx_bf16\n", ("float32", "bfloat16")),
+        ("Features : fp asimd bf16 i8mm\n", ("float32", "bfloat16")),
+        ("flags : fpu avx2 avx512f avx512_bf\nbugs : bf16\n", ("float32",)),
+        ("", ("float32",)),
+        (None, ("float32",)),
+    ],
+)
+def test_bfloat16_is_offered_only_on_a_cpu_that_has_it(text, offered, tmp_path, monkeypatch):
+    info, cpu = tmp_path / "cpuinfo", torch.device("cpu")
+    if text is not None:
+        info.write_text(text)
+    monkeypatch.setattr(runtime, "CPU_INFO", info)
+    assert offered_dtypes(cpu) == offered
+    assert Runtime().torch_dtype_on(cpu) is torch.float32
+    if "bfloat16" in offered:
+        assert Runtime(dtype="bfloat16").torch_dtype_on(cpu) is torch.bfloat16
+    else:
+        with pytest.raises(EngineError, match=r"'cpu' .*does not compute in 'bfloat16' by itself, only in float32;"):
+            Runtime(dtype="bfloat16").torch_dtype_on(cpu)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "half", ""])
+def test_dtypes_that_no_cpu_offers_are_refused(dtype):
+    with pytest.raises(EngineError, match=f"{dtype!r}.*choose the dtype 'auto'"):
+        Runtime(dtype=dtype).torch_dtype_on(torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

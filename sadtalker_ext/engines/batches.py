@@ -14,12 +14,14 @@ Result = TypeVar("Result")
 LOG: Final = logging.getLogger(__name__)
 
 
-def in_batches(total: int, size: int, work: Callable[[range], Result]) -> Iterator[Result]:
+def in_batches(total: int, size: int, work: Callable[[range], Result], first: int = 0) -> Iterator[Result]:
     """Yield ``work(range)`` for consecutive ranges of ``total`` items, at most ``size`` at once.
 
-    If memory runs out, the range is halved and computed again. EngineError if a single item does not fit.
+    first: items of the first range, which doubles up to ``size``; 0 begins with ``size``. If memory runs out, the range
+    is halved, computed again, and not enlarged any more. EngineError if a single item does not fit.
     """
-    start, size = 0, max(1, size)
+    start, limit = 0, max(1, size)
+    size = min(first or limit, limit)
     while start < total:
         part = range(start, min(start + size, total))
         try:
@@ -32,12 +34,12 @@ def in_batches(total: int, size: int, work: Callable[[range], Result]) -> Iterat
                     "There is not enough memory to render a single frame; use the render size 256, a smaller "
                     "picture, or the CPU"
                 ) from e
-            size = len(part) // 2
+            size = limit = len(part) // 2
             _free_cached_memory()
             LOG.warning("out of memory; continuing with %d frames at once", size)
             continue
         yield result
-        start = part.stop
+        start, size = part.stop, min(2 * size, limit)
 
 
 def _free_cached_memory() -> None:

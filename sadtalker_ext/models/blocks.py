@@ -62,7 +62,9 @@ class DownBlock3d(ConvNorm3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) -> (B, C', D, H/2, W/2)."""
-        return F.avg_pool3d(super().forward(x), (1, 2, 2))
+        full: Tensor = super().forward(x)
+        pooled = F.avg_pool2d(full.flatten(1, 2), 2)
+        return pooled.view(*full.shape[:3], *pooled.shape[-2:])
 
 
 class UpBlock3d(ConvNorm3d):

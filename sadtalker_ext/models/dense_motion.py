@@ -142,16 +142,19 @@ class DenseMotion(nn.Module):
     def forward(self, compressed: Tensor, source: Tensor, driving: Tensor) -> DenseMotionField:
         """Return the motion field for compressed source features and the keypoints of source and driving frame.
 
-        compressed: (B, 4, 16, h, w). source, driving: (B, K, 3) in [-1, 1].
+        compressed: (B, 4, 16, h, w). source, driving: (B, K, 3) in [-1, 1]. Only the convolutions compute in the dtype
+        of the weights, which may have fewer digits; positions and sums keep the dtype of the features.
         """
         size = (compressed.shape[2], compressed.shape[3], compressed.shape[4])
         grid = coordinate_grid(size, compressed)
         offsets = F.pad(source - driving, (0, 0, 1, 0))
-        features: Tensor = self.hourglass(self._hypotheses(compressed, grid, source, driving))
-        mask = self.mask(features).softmax(dim=1)
+        hypotheses = self._hypotheses(compressed, grid, source, driving)
+        features: Tensor = self.hourglass(hypotheses.to(self.mask.weight.dtype))
+        mask = self.mask(features).to(compressed.dtype).softmax(dim=1)
         kept = torch.where(mask < MASK_FLOOR, torch.zeros_like(mask), mask)
         deformation = grid * kept.sum(dim=1).unsqueeze(-1) + torch.einsum("bkdhw,bkc->bdhwc", kept, offsets)
-        return DenseMotionField(deformation, self.occlusion(features.flatten(1, 2)).sigmoid(), mask)
+        occlusion = self.occlusion(features.flatten(1, 2)).to(compressed.dtype).sigmoid()
+        return DenseMotionField(deformation, occlusion, mask)
 
     def _hypotheses(self, compressed: Tensor, grid: Tensor, source: Tensor, driving: Tensor) -> Tensor:
         """Return (B, 80, 16, h, w): heatmap and warped features of each candidate motion, background first."""

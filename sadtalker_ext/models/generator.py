@@ -87,10 +87,15 @@ class Generator(nn.Module):
 
     def warp_and_decode(self, encoded: EncodedSource, motion: DenseMotionField) -> Tensor:
         """Warp features (B, ...) with motion fields (B, ...) and decode them to frames (B, 3, S, S) in (0, 1)."""
+        out: Tensor = self.decoder(self.guide(encoded, motion))
+        return out
+
+    def guide(self, encoded: EncodedSource, motion: DenseMotionField) -> Tensor:
+        """Return the warped features (B, 256, S / 4, S / 4) that guide the decoder."""
         aligned = self.config.motion.aligned
         warped = F.grid_sample(encoded.features, motion.deformation, align_corners=aligned).flatten(1, 2)
-        guide = self.fourth(self.third(warped)) * motion.occlusion
-        out: Tensor = self.decoder(guide)
+        dtype = self.fourth.weight.dtype
+        out: Tensor = self.fourth(self.third(warped.to(dtype))) * motion.occlusion.to(dtype)
         return out
 
     def forward(self, image: Tensor, source: Tensor, driving: Tensor) -> Tensor:

@@ -43,15 +43,17 @@ class UpsampledConv(nn.Module):
         height, width = x.shape[-2:]
         padded = F.pad(x, (1, 1, 1, 1))
         kinds = [0, *[1] * (self.factor - 2), 2]
-        phases: dict[tuple[int, int], Tensor] = {}
-        rows = []
-        for row in kinds:
-            for column in kinds:
-                if (row, column) not in phases:
-                    phases[row, column] = self._compute_phase(padded, row, column, (height, width))
-            rows.append(torch.stack([phases[row, column] for column in kinds], dim=-1))
-        cells = torch.stack(rows, dim=-3)
-        return cells.flatten(-4, -3).flatten(-2, -1)
+        cells: Tensor | None = None
+        for row in sorted(set(kinds)):
+            for column in sorted(set(kinds)):
+                phase = self._compute_phase(padded, row, column, (height, width))
+                if cells is None:
+                    cells = phase.new_empty(*phase.shape[:-1], self.factor, width, self.factor)
+                for position in range(self.factor**2):
+                    down, across = divmod(position, self.factor)
+                    if (kinds[down], kinds[across]) == (row, column):
+                        cells[..., down, :, across] = phase
+        return torch.as_tensor(cells).flatten(-4, -3).flatten(-2, -1)
 
     def _compute_phase(self, padded: Tensor, row: int, column: int, size: Sequence[int]) -> Tensor:
         """Return the output pixels of one kind per axis: 0 first, 1 inner, 2 last in their cell."""

@@ -24,6 +24,18 @@ def test_each_item_is_computed_once_in_order():
     assert asked == [4, 4, 3]
 
 
+def test_the_first_batch_is_small_and_later_ones_double():
+    asked = []
+    assert list(chain(*in_batches(20, 8, limited(99, asked), first=1))) == list(range(20))
+    assert asked == [1, 2, 4, 8, 5]
+
+
+def test_batches_do_not_grow_again_after_memory_ran_out():
+    asked = []
+    assert list(chain(*in_batches(20, 16, limited(5, asked), first=1))) == list(range(20))
+    assert asked == [1, 2, 4, 8, 4, 4, 4, 1]
+
+
 def test_batches_halve_until_they_fit():
     asked = []
     assert list(chain(*in_batches(10, 8, limited(3, asked)))) == list(range(10))

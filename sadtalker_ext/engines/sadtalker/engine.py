@@ -15,6 +15,7 @@ from sadtalker_ext.audio.windows import IDLE_MEL, stream_windows
 from sadtalker_ext.engines.batches import in_batches
 from sadtalker_ext.engines.motion_editing import StandardMotionEditor
 from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle
+from sadtalker_ext.engines.recent_values import RecentValues
 from sadtalker_ext.engines.sadtalker import NAME
 from sadtalker_ext.engines.sadtalker import coefficients as rows
 from sadtalker_ext.engines.sadtalker.coefficients import from_motion, to_motion
@@ -29,6 +30,7 @@ from sadtalker_ext.engines.sadtalker.inference import predict_expression, predic
 from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
 from sadtalker_ext.engines.sadtalker.parity import OfficialMotionEditor, view_of
 from sadtalker_ext.engines.sadtalker.puppet_coefficients import SHAPE_COLUMNS, portrait_coefficients
+from sadtalker_ext.engines.sadtalker.renderer import open_renderer
 from sadtalker_ext.engines.sadtalker.state import REFERENCES
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.landmarks import FACE_OVAL
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     Networks = tuple[OfficialNetworks, MappingNet]
 
 DEFAULT_OPTIONS: Final = SadTalkerOptions()
+KEPT_PORTRAITS: Final = 4
+"""Portraits whose encoded features stay in memory for the next video; one takes 9 MB at 256 pixels, 36 MB at 512."""
 AUDIO_BATCH: Final = 32
 """Frames whose audio is processed together: the chunk length of PoseVAE."""
 
@@ -82,7 +86,7 @@ class RenderSource:
 
 
 class SadTalkerEngine:
-    """The networks and the portrait that was prepared last."""
+    """The networks and the portraits that were prepared last."""
 
     def __init__(
         self, runtime: Runtime, options: SadTalkerOptions = DEFAULT_OPTIONS, networks: Networks | None = None
@@ -93,7 +97,7 @@ class SadTalkerEngine:
             raise EngineError(f"The engine {NAME} renders {sizes} pixels, not {options.size_px}")
         self.mode, self.options, self.runtime = mode_named(options.mode), options, runtime
         self.device = runtime.torch_device()
-        runtime.torch_dtype(("float32",))
+        runtime.torch_dtype_on(self.device)
         official, mapping = networks or open_networks(options, search_folders(runtime.folders))
         self.config, kind = official.config, official.config.coefficients
         self._mapping = mapping.to(self.device)
@@ -101,9 +105,9 @@ class SadTalkerEngine:
         self._pose_vae = official.pose_vae().to(self.device)
         self._face_recon = None if kind == PUPPET else official.face_recon().to(self.device)
         self._keypoints = official.keypoint_detector().to(self.device)
-        self._generator = official.generator().to(self.device)
-        self._face: PreparedFace | None = None
-        self._source: RenderSource | None = None
+        self._generator = open_renderer(official.generator, runtime, self.device)
+        self._faces: RecentValues[PreparedFace] = RecentValues(KEPT_PORTRAITS)
+        self._sources: RecentValues[RenderSource] = RecentValues(KEPT_PORTRAITS)
         self.spec = engine_spec(self.config, official.name)
         columns = SCALED_COLUMNS if kind == PUPPET else tuple(range(rows.EXPRESSION.stop))
         editor_class = OfficialMotionEditor if options.parity else StandardMotionEditor
@@ -162,7 +166,7 @@ class SadTalkerEngine:
 
     def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
         """Yield the frames of the video in order, computed in batches."""
-        prepared = self._prepare_source(self._prepare_face(portrait))
+        prepared = self._scene(portrait)
         driving = rows.drive_coefficients(from_motion(motion), prepared.face.coefficients)
         batch, fixed_view = self.runtime.frames_per_batch(), view_of(motion)
 
@@ -170,13 +174,14 @@ class SadTalkerEngine:
             view = None if fixed_view is None else fixed_view[part.start : part.stop]
             return self._render_squares(prepared, rows.coefficient_windows(driving, part), view)
 
-        for pixels in in_batches(len(motion), batch, render_part):
+        for pixels in in_batches(len(motion), batch, render_part, first=1):
             for square in pixels:
                 yield prepared.finish(square)
 
     def close(self) -> None:
         """Free the networks."""
-        self._face = self._source = None
+        self._faces.clear()
+        self._sources.clear()
         for name in ("_mapping", "_exp_net", "_pose_vae", "_face_recon", "_keypoints", "_generator"):
             setattr(self, name, None)
         if self.device.type == "cuda":
@@ -201,26 +206,29 @@ class SadTalkerEngine:
 
     @torch.inference_mode()
     def _prepare_face(self, portrait: Portrait) -> PreparedFace:
-        if self._face is None or self._face.portrait is not portrait:
+        def prepare() -> PreparedFace:
             framing = frame_portrait(portrait, self.mode, self.config.size_px, self.options.parity)
-            self._face = PreparedFace(portrait, framing, self._read_coefficients(portrait, framing))
-        return self._face
+            return PreparedFace(portrait, framing, self._read_coefficients(portrait, framing))
+
+        return self._faces.get_or_make(id(portrait), prepare)  # the value keeps the portrait, so its id stays unique
 
     @torch.inference_mode()
-    def _prepare_source(self, face: PreparedFace) -> RenderSource:
-        if self._source is None or self._source.face is not face:
-            self._source = None
-            image = source_tensor(face.framing.square, self.config.size_px).to(self.device)
-            canonical, encoded = self._keypoints(image), self._generator.encode_source(image)
-            head = self._mapping(torch.from_numpy(rows.still_window(face.coefficients)).to(self.device))
-            keypoints = transform_keypoints(canonical, head)
-            if self.options.parity or self.options.seamless or not self.mode.pasted:
-                finish = official_finish(face.framing, self.mode)
-            else:
-                neutral = to_pixels(self._generator.render(encoded, keypoints, keypoints))[0]
-                finish = feathered_finish(face.framing, face.portrait.landmarks.mesh[list(FACE_OVAL), :2], neutral)
-            self._source = RenderSource(face, canonical, keypoints, encoded, finish)
-        return self._source
+    def _scene(self, portrait: Portrait) -> RenderSource:
+        face = self._prepare_face(portrait)
+        return self._sources.get_or_make(id(face), lambda: self._encode(face))  # unique for the same reason
+
+    def _encode(self, face: PreparedFace) -> RenderSource:
+        """Compute everything that depends on the portrait only."""
+        image = source_tensor(face.framing.square, self.config.size_px).to(self.device)
+        canonical, encoded = self._keypoints(image), self._generator.encode_source(image)
+        head = self._mapping(torch.from_numpy(rows.still_window(face.coefficients)).to(self.device))
+        keypoints = transform_keypoints(canonical, head)
+        if self.options.parity or self.options.seamless or not self.mode.pasted:
+            finish = official_finish(face.framing, self.mode)
+        else:
+            neutral = to_pixels(self._generator.render(encoded, keypoints, keypoints))[0]
+            finish = feathered_finish(face.framing, face.portrait.landmarks.mesh[list(FACE_OVAL), :2], neutral)
+        return RenderSource(face, canonical, keypoints, encoded, finish)
 
     def _read_coefficients(self, portrait: Portrait, framing: Framing) -> Float32Array:
         """Return the source coefficients (70 or 73,): expression, angles, translation, and for 73 the crop values."""

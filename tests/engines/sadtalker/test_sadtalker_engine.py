@@ -180,7 +180,7 @@ def test_a_view_replaces_the_angles_that_the_networks_predict(open_small, monkey
         lambda encoded, source, driving: shown.append(driving) or encoded.expand(len(driving), -1, -1, -1),
     )  # fmt: skip
     list(engine.render(face, source, ViewedMotion(motion.expression, motion.rotation, motion.translation, view)))
-    scene = engine._source
+    scene = engine._scene(face)
     driving = sadtalker.rows.drive_coefficients(from_motion(motion), scene.face.coefficients)
     head = engine._mapping(torch.from_numpy(sadtalker.rows.coefficient_windows(driving, range(5))))
     turned = HeadAngles(yaw_deg=torch.from_numpy(view[:, 1]), roll_deg=torch.from_numpy(view[:, 2]))
@@ -248,7 +248,7 @@ def test_poisson_cloning_is_an_option_without_parity(open_small, mode, box):
 
 
 def engine_square(engine, face, source):
-    scene = engine._prepare_source(engine._prepare_face(face))
+    scene = engine._scene(face)
     driving = sadtalker.rows.drive_coefficients(from_motion(source), scene.face.coefficients)
     return engine._render_squares(scene, sadtalker.rows.coefficient_windows(driving, range(1)), None)[0]
 

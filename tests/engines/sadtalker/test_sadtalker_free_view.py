@@ -51,7 +51,9 @@ def scene(networks, monkeypatch):
 
         monkeypatch.setattr(engine._generator, "render", keep)
         assert len(list(engine.render(portrait, source, motion))) == TIMING.frames
-        return SimpleNamespace(engine=engine, motion=motion, keypoints=torch.cat(shown))
+        return SimpleNamespace(
+            engine=engine, prepared=engine._scene(portrait), motion=motion, keypoints=torch.cat(shown)
+        )
 
     return render
 
@@ -60,7 +62,7 @@ def test_with_parity_a_camera_path_replaces_the_angles_that_the_networks_predict
     """R(yaw, pitch, roll) canonical + t + deformation, with the angles of the path as the official input_* lists."""
     made = scene(parity=True, view="orbit", roll="0:0,0.5:9")
     path = named_view(Settings(view="orbit"), TIMING).rotation_deg
-    prepared = made.engine._source
+    prepared = made.prepared
     driving = sadtalker.rows.drive_coefficients(from_motion(made.motion), prepared.face.coefficients)
     head = made.engine._mapping(torch.from_numpy(sadtalker.rows.coefficient_windows(driving, range(25))))
     yaw, pitch = (torch.from_numpy(path[:, column].astype(np.float32)) for column in (1, 0))
@@ -74,7 +76,7 @@ def test_with_parity_a_camera_path_replaces_the_angles_that_the_networks_predict
 
 def test_with_parity_axes_without_a_path_keep_the_predicted_angle(scene):
     made = scene(parity=True, view="nod")
-    prepared = made.engine._source
+    prepared = made.prepared
     driving = sadtalker.rows.drive_coefficients(from_motion(made.motion), prepared.face.coefficients)
     head = made.engine._mapping(torch.from_numpy(sadtalker.rows.coefficient_windows(driving, range(25))))
     pitch = torch.from_numpy(named_view(Settings(view="nod"), TIMING).rotation_deg[:, 0].astype(np.float32))
