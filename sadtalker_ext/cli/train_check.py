@@ -18,16 +18,17 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``check`` to the commands of ``train``."""
     check = recipes.add_parser(
         "check", help="find problems of a data set, and of a run, before hours are spent",
-        description="Check a data set of train practice or prepare: damaged files, frame rate, sound and picture "
-        "apart, silence, dead and flickering motion, too few speakers. With RUN also: exported weights that are not "
-        "those of the training state, and predicted motion that is dead or flickers. Each problem is named with its "
-        "clips and a remedy. The exit code is 0 without problems, 1 with problems, 2 if the check is not possible.",
+        description="Check videos before train prepare, or a data set of train practice or prepare: damaged files, "
+        "frame rate, sound and picture apart, silence, dead and flickering motion, too few speakers. With RUN also: "
+        "exported weights that are not those of the training state, and predicted motion that is dead or flickers. "
+        "Each problem is named with its clips and a remedy. The exit code is 0 without problems, 1 with problems, 2 if "
+        "the check is not possible.",
     )  # fmt: skip
-    check.add_argument("data", type=Path, metavar="DATA", help="folder of the data set")
+    check.add_argument("data", type=Path, metavar="DATA", help="folder of the data set, or of videos")
     check.add_argument("run_folder", type=Path, nargs="?", metavar="RUN", help="folder of a run, or of train all")
     check.add_argument(
         "--sample", type=int, default=DEFAULT_SAMPLE, metavar="N",
-        help="number of clips, spread evenly, whose pictures are decoded and whose lips are compared with the sound; "
+        help="number of clips or videos, spread evenly, whose pictures and lips are compared with the sound; "
         f"0 checks all (default {DEFAULT_SAMPLE}, about a minute)",
     )  # fmt: skip
     check.add_argument("--json", action="store_true", help="print the result as JSON, with all clips")
@@ -37,12 +38,18 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public 
 def _check(options: argparse.Namespace) -> int:
     from sadtalker_ext.cli.train_flags import show_progress
     from sadtalker_ext.training.clips.check_data import check_data
+    from sadtalker_ext.training.clips.check_videos import check_videos
+    from sadtalker_ext.training.clips.dataset import INFO_NAME
+    from sadtalker_ext.training.clips.prepare_sources import has_videos
 
     if options.sample < 0:
         raise SettingsError(f"--sample is {options.sample}; it must be 0 or more.")
     if not options.json:
         show_progress()
-    report = check_data(options.data, options.sample)
+    videos = options.data.is_dir() and not (options.data / INFO_NAME).exists() and has_videos(options.data)
+    if videos and options.run_folder is not None:
+        raise SettingsError(f"{options.data} has videos; check a run with the data set that was prepared from them.")
+    report = (check_videos if videos else check_data)(options.data, options.sample)
     if options.run_folder is not None:
         from sadtalker_ext.training.sadtalker.check_run import check_run
 

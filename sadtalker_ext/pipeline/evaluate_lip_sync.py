@@ -67,11 +67,15 @@ def lip_sync_metrics(path: Path, network: SyncNet, device: torch.device | str = 
 
 
 def read_pcm(path: Path) -> Float64Array:
-    """Return the sound (N,) of a video at 16 kHz in the range of 16-bit integers; MediaError if there is none."""
+    """Return the sound (N,) of a video at 16 kHz in the range of 16-bit integers, from the first picture on.
+
+    MediaError if there is none.
+    """
     from sadtalker_ext.audio.speech import open_speech
+    from sadtalker_ext.video.stream_start import align_sound, sound_delay_s
 
     scaled = np.round(open_speech(path, "video").samples().astype(np.float64) * PCM_SCALE)
-    samples: Float64Array = np.clip(scaled, *PCM_RANGE)
+    samples: Float64Array = align_sound(np.clip(scaled, *PCM_RANGE), sound_delay_s(path))
     return samples
 
 

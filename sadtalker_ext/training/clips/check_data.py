@@ -15,6 +15,7 @@ from sadtalker_ext.training.clips.check_motion import (
     frame_rate_finding,
 )
 from sadtalker_ext.training.clips.check_report import CheckReport, Finding, merge
+from sadtalker_ext.training.clips.check_speakers import check_speakers
 from sadtalker_ext.training.clips.check_sync import LipPair, check_sync, lip_pair
 from sadtalker_ext.training.clips.dataset import INFO_NAME, ClipInfo
 from sadtalker_ext.training.clips.shards import list_shards
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MIN_SPEAKERS: Final = 5
-"""Speakers from which a network can be expected to work for others."""
-MAX_SHARE: Final = 0.8
-"""Largest share of the frames that one speaker may have."""
 SAMPLE: Final = 200
 """Clips whose pictures are decoded and whose lips are compared with the sound; 0.2 s each on a CPU core."""
 LOG_EVERY: Final = 100
@@ -67,7 +64,7 @@ def check_data(folder: Path, sample: int = SAMPLE) -> CheckReport:
         if (number + 1) % LOG_EVERY == 0:
             log.info("%d of %d clips", number + 1, total)
     done.findings += check_sync(done.pairs)
-    done.findings += _check_speakers(done.frames)
+    done.findings += check_speakers(done.frames, "frames")
     hours = sum(done.frames.values()) / FRAME_RATE_HZ / 3600
     summary = {"clips": done.clips, "speakers": len(done.frames), "hours": round(hours, 3), "compared": len(done.pairs)}
     return CheckReport(summary, tuple(merge(done.findings)))
@@ -98,21 +95,3 @@ def _check_clip(clip: Clip, done: _Progress, curves: LipCurves | None) -> None:
         )
         done.pairs += [pair] if pair is not None else []
     done.findings += found
-
-
-def _check_speakers(frames: dict[str, int]) -> list[Finding]:
-    if not frames:
-        return []
-    largest = max(frames, key=lambda name: frames[name])
-    share = frames[largest] / sum(frames.values())
-    remedy = (
-        f"add clips of other people until there are {MIN_SPEAKERS} or more with similar shares, or use the network for "
-        "these people only"
-    )
-    if len(frames) < MIN_SPEAKERS:
-        problem = f"there are too few speakers to learn what people have in common: {len(frames)} of {MIN_SPEAKERS}"
-        return [Finding("speakers", problem, remedy, {name: f"{count} frames" for name, count in frames.items()})]
-    if share > MAX_SHARE:
-        problem = "most of the data show one speaker"
-        return [Finding("speakers", problem, remedy, {largest: f"{100 * share:.0f} % of the frames"})]
-    return []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sadtalker_ext.arrays import Float32Array, Float64Array, UInt8Array
+    from sadtalker_ext.arrays import Float32Array, Float64Array, Samples, UInt8Array
     from sadtalker_ext.training.clips.dataset import Clip
 
 QUIET_RMS: Final = 0.003
@@ -75,25 +75,20 @@ def eye_distance(clip: Clip) -> Float64Array:
     return distance
 
 
-def active_share(clip: Clip) -> float:
-    """Return the share of the frames of a clip with sound."""
-    whole = len(clip.sound) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME
+def active_share(samples: Samples) -> float:
+    """Return the share of the frames with sound, of samples (N,) in [-1, 1] at 16 kHz."""
+    whole = len(samples) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME
     if whole == 0:
         return 0.0
-    frames = from_int16(clip.sound[:whole]).astype(np.float64).reshape(-1, SAMPLES_PER_FRAME)
+    frames = samples[:whole].astype(np.float64).reshape(-1, SAMPLES_PER_FRAME)
     return float((np.sqrt((frames**2).mean(axis=1)) > QUIET_RMS).mean())
 
 
 def check_sound(clip: Clip) -> Iterator[Finding]:
     """Yield findings about silence, the length of the sound, and its stored features."""
-    active = active_share(clip)
+    active = active_share(from_int16(clip.sound))
     if active < MIN_ACTIVE_SHARE:
-        yield Finding(
-            "silent", "clips have no sound, or hardly any",
-            "remove these clips, or the videos that they are from: a network that sees moving lips without a voice "
-            "learns to ignore the voice",
-            {clip.name: f"sound in {100 * active:.0f} % of the frames"},
-        )  # fmt: skip
+        yield silent(clip.name, f"sound in {100 * active:.0f} % of the frames")
     sound_s, picture_s = len(clip.sound) / SAMPLE_RATE_HZ, len(clip) / FRAME_RATE_HZ
     if abs(sound_s - picture_s) > MAX_LENGTH_GAP_S:
         rate_hz = len(clip) / max(sound_s, 1e-6)
@@ -127,13 +122,13 @@ def check_tracks(clip: Clip) -> Iterator[Finding]:
         return
     opening = lip_curves_of(clip)[:, :1]
     lips, angles = clip.lip_expression, np.rad2deg(clip.coefficients[:, EXPRESSION_COUNT : EXPRESSION_COUNT + 3])
-    if active_share(clip) >= MIN_ACTIVE_SHARE:
+    if active_share(from_int16(clip.sound)) >= MIN_ACTIVE_SHARE:
         if opening.std() < DEAD_OPENING:
-            yield _dead(clip, f"lip gap of the landmarks varies by {opening.std():.4f} eye distances")
+            yield dead(clip.name, f"lip gap of the landmarks varies by {opening.std():.4f} eye distances")
         elif lips.std(axis=0).max() < DEAD_LIPS:
-            yield _dead(clip, f"lip_expression varies by {lips.std(axis=0).max():.4f}")
+            yield dead(clip.name, f"lip_expression varies by {lips.std(axis=0).max():.4f}")
         elif clip.coefficients[:, :EXPRESSION_COUNT].std(axis=0).max() < DEAD_LIPS:
-            yield _dead(clip, "the expression coefficients are constant")
+            yield dead(clip.name, "the expression coefficients are constant")
     place = clip.landmarks[:, NOSE].mean(axis=1) / eye_distance(clip).mean()
     for name, track, limit, (least, surely) in (
         ("lip gap", opening, ROUGHNESS, OPENING_LIMITS),
@@ -144,7 +139,7 @@ def check_tracks(clip: Clip) -> Iterator[Finding]:
     ):
         rough, size = roughness(track)
         if size > surely or (rough > limit and size > least):
-            yield _flicker(clip, f"{name}: roughness {rough:.1f}, {size:.2f} from frame to frame")
+            yield flicker(clip.name, f"{name}: roughness {rough:.1f}, {size:.2f} from frame to frame")
             return
 
 
@@ -158,14 +153,14 @@ def check_pictures(clip: Clip, frames: UInt8Array) -> Iterator[Finding]:
     repeated = float((steps < REPEATED * middle).mean())
     _, light = roughness(grey.mean(axis=(1, 2))[:, None])
     if middle < DEAD_PICTURE:
-        yield _dead(clip, f"the pictures differ by {middle:.2f} grey levels")
+        yield dead(clip.name, f"the pictures differ by {middle:.2f} grey levels")
     elif repeated > MAX_REPEATED_SHARE:
         rate_hz = FRAME_RATE_HZ * (1 - repeated)
         yield frame_rate_finding(
             clip.name, f"{100 * repeated:.0f} % of the frames repeat the one before: about {rate_hz:.0f} per second"
         )
     elif light > ROUGH_LIGHT:
-        yield _flicker(clip, f"brightness changes by {light:.1f} grey levels from frame to frame")
+        yield flicker(clip.name, f"brightness changes by {light:.1f} grey levels from frame to frame")
 
 
 def roughness(track: Float32Array | Float64Array) -> tuple[float, float]:
@@ -176,19 +171,31 @@ def roughness(track: Float32Array | Float64Array) -> tuple[float, float]:
     return (second / spread if spread > 1e-9 else 0.0), second
 
 
-def _dead(clip: Clip, measured: str) -> Finding:
+def silent(place: str, measured: str) -> Finding:
+    """Return the finding for a clip or video without a voice."""
+    return Finding(
+        "silent", "there is no sound, or hardly any",
+        "remove these clips, or the videos that they are from: a network that sees moving lips without a voice learns "
+        "to ignore the voice",
+        {place: measured},
+    )  # fmt: skip
+
+
+def dead(place: str, measured: str) -> Finding:
+    """Return the finding for a clip or video without motion."""
     return Finding(
         "dead", "there is a voice, but no motion",
         "remove these clips: still pictures with a voice-over, lost tracking or a broken export; a network trained on "
         "them learns to keep the face still",
-        {clip.name: measured},
+        {place: measured},
     )  # fmt: skip
 
 
-def _flicker(clip: Clip, measured: str) -> Finding:
+def flicker(place: str, measured: str) -> Finding:
+    """Return the finding for a clip or video that flickers."""
     return Finding(
         "flicker", "the motion flickers from frame to frame",
         "track again from the original videos (larger faces, less compression, 25 frames per second), or remove these "
         "clips; a network trained on them trembles, or stays still to avoid it",
-        {clip.name: measured},
+        {place: measured},
     )  # fmt: skip

@@ -32,6 +32,7 @@ from sadtalker_ext.training.clips.prepare_tracking import (
 from sadtalker_ext.training.clips.puppet_fit import PuppetFitter, find_neutral
 from sadtalker_ext.training.clips.sound_samples import from_int16, to_int16
 from sadtalker_ext.video.read import probe, read_frames
+from sadtalker_ext.video.stream_start import align_sound, sound_delay_s
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,13 +145,16 @@ def frame_span(track: FaceTrack, start: int, end: int, size_px: int) -> Span:
 
 
 def _read_sound(path: Path) -> NDArray[np.int16]:
-    """Return the whole sound (N,) at 16 kHz. Raises MediaError if there is none or if it is silent."""
+    """Return the whole sound (N,) at 16 kHz from the first picture on, wherever the file says that it starts.
+
+    Raises MediaError if there is none or if it is silent.
+    """
     if not probe(path).has_audio:
         raise MediaError(f"{path} has no sound in it; only videos with speech are usable.")
     speech = open_speech(path)
     if speech.peak < SILENT_PEAK:
         raise MediaError(f"The sound of {path} is silent; only videos with speech are usable.")
-    return np.concatenate([to_int16(block) for block in speech.blocks()])
+    return align_sound(np.concatenate([to_int16(block) for block in speech.blocks()]), sound_delay_s(path))
 
 
 def _meshes(track: FaceTrack, span: Span) -> list[Float32Array]:

@@ -60,6 +60,11 @@ def find_videos(sources: Sequence[Path]) -> list[Video]:
     ]
 
 
+def has_videos(folder: Path) -> bool:
+    """Return whether there is a video in a folder or below it."""
+    return any(_is_video(path) for path in folder.rglob("*"))
+
+
 def identity_of(path: Path, source: Path) -> str:
     """Return the identity of a video: a folder such as id10270, the name before _000, the folder below ``source``, or
     the file name, whichever is found first.

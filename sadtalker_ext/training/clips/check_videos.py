@@ -1,0 +1,146 @@
+"""Check of videos before they are prepared: readable, frame rate, sound, lengths, sound and picture apart, motion."""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sadtalker_ext.audio.speech import open_speech
+from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLES_PER_FRAME
+from sadtalker_ext.errors import FaceError, MediaError
+from sadtalker_ext.training.clips.check_motion import (
+    DEAD_OPENING,
+    MIN_ACTIVE_SHARE,
+    OPENING_LIMITS,
+    ROUGHNESS,
+    active_share,
+    dead,
+    flicker,
+    roughness,
+    silent,
+)
+from sadtalker_ext.training.clips.check_report import CheckReport, Finding, merge
+from sadtalker_ext.training.clips.check_speakers import check_speakers
+from sadtalker_ext.training.clips.check_sync import MIN_FRAMES, LipPair, check_sync
+from sadtalker_ext.training.clips.prepare_sources import find_videos
+from sadtalker_ext.video.read import probe, read_frames
+from sadtalker_ext.video.stream_start import align_sound, sound_delay_s
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sadtalker_ext.arrays import Float64Array, Samples
+    from sadtalker_ext.engines.starter.lip_curves import LipCurves
+    from sadtalker_ext.training.clips.prepare_sources import Video
+
+log = logging.getLogger(__name__)
+
+SECONDS: Final = 10.0
+"""Length from the start of each video that is checked."""
+MIN_RATE_HZ: Final = 23.9
+"""Slower videos would have repeated frames; faster ones are converted without harm."""
+MAX_LENGTH_GAP_S: Final = 0.5
+"""Difference of the lengths of sound and picture of a file; encoders add up to 0.1 s."""
+MIN_DETECTED_SHARE: Final = 0.5
+
+
+def check_videos(folder: Path, sample: int) -> CheckReport:
+    """Check the videos of a folder as ``train prepare`` would read them. sample: number of videos; 0 checks all."""
+    from sadtalker_ext.engines.starter.lip_curves import open_lip_curves
+
+    videos = find_videos([folder])
+    chosen = videos[:: 1 if sample == 0 else max(1, len(videos) // sample)]
+    findings: list[Finding] = []
+    pairs: list[LipPair] = []
+    curves = open_lip_curves()
+    for video in chosen:
+        name = str(video.path.relative_to(folder))
+        try:
+            found, pair = _check_video(name, video, curves)
+        except (MediaError, FaceError) as error:
+            found, pair = [unusable(name, str(error))], None
+        findings += found
+        pairs += [pair] if pair is not None else []
+        log.info("%s: %s", name, ", ".join(finding.check for finding in found) or "good")
+    frames: dict[str, int] = {}
+    for video in videos:
+        frames[video.identity] = frames.get(video.identity, 0) + 1
+    findings += [*check_sync(pairs), *check_speakers(frames, "videos")]
+    summary = {"videos": len(videos), "speakers": len(frames), "checked": len(chosen), "compared": len(pairs)}
+    return CheckReport(summary, tuple(merge(findings)))
+
+
+def unusable(place: str, reason: str) -> Finding:
+    """Return the finding for a video that cannot be read or shows no face."""
+    return Finding(
+        "damaged", "videos cannot be used", "convert these videos to MP4 again from the originals, or remove them",
+        {place: reason},
+    )  # fmt: skip
+
+
+def _check_video(name: str, video: Video, curves: LipCurves) -> tuple[list[Finding], LipPair | None]:
+    info = probe(video.path)
+    found = []
+    if info.rate_hz < MIN_RATE_HZ:
+        found.append(slow(name, info.rate_hz))
+    if not info.has_audio:
+        return [*found, silent(name, "no sound")], None
+    speech = open_speech(video.path, "video")
+    if info.duration_s is not None and abs(info.duration_s - speech.duration_s) > MAX_LENGTH_GAP_S:
+        found.append(damaged_length(name, info.duration_s, speech.duration_s))
+    samples = align_sound(next(speech.blocks(SECONDS)), sound_delay_s(video.path))
+    lips, share = _lips(video.path)
+    if share < MIN_DETECTED_SHARE or len(lips) < MIN_FRAMES:
+        return [*found, unusable(name, f"a face is seen in {100 * share:.0f} % of the frames")], None
+    active = active_share(samples)
+    if active < MIN_ACTIVE_SHARE:
+        return [*found, silent(name, f"sound in {100 * active:.0f} % of the frames")], None
+    rough, size = roughness(lips[:, :1])
+    if lips[:, 0].std() < DEAD_OPENING:
+        return [*found, dead(name, f"the lip gap varies by {lips[:, 0].std():.4f} eye distances")], None
+    if size > OPENING_LIMITS[1] or (rough > ROUGHNESS and size > OPENING_LIMITS[0]):
+        found.append(flicker(name, f"lip gap: roughness {rough:.1f}, {size:.2f} from frame to frame"))
+    return found, _pair(name, lips, samples, curves)
+
+
+def slow(place: str, rate_hz: float) -> Finding:
+    """Return the finding for a video with fewer frames than needed."""
+    return Finding(
+        "frame_rate", "the frame rate is below 24, so prepared clips would have repeated frames",
+        "use recordings of 25 frames per second or more; interpolated frames do not help",
+        {place: f"{rate_hz:.4g} per second"},
+    )  # fmt: skip
+
+
+def damaged_length(place: str, picture_s: float, sound_s: float) -> Finding:
+    """Return the finding for a video whose sound and picture have different lengths."""
+    return Finding(
+        "sync", "sound and picture have different lengths",
+        "cut the videos again from the originals with both streams (ffmpeg -ss START -i ORIGINAL -t SECONDS, without "
+        "-c copy), so that they start and end together",
+        {place: f"file {picture_s:.2f} s, sound {sound_s:.2f} s"},
+    )  # fmt: skip
+
+
+def _lips(path: Path) -> tuple[Float64Array, float]:
+    """Return opening and width (T, 2) at 25 Hz of the first seconds, gaps interpolated, and the share with a face."""
+    from sadtalker_ext.faces.find import track_faces
+    from sadtalker_ext.geometry.measures import mouth_opening, mouth_width
+
+    frames = islice(read_frames(path, FRAME_RATE_HZ), round(SECONDS * FRAME_RATE_HZ))
+    rows = [None if face is None else (mouth_opening(face), mouth_width(face)) for face in track_faces(frames)]
+    at = [index for index, row in enumerate(rows) if row is not None]
+    if not at:
+        return np.zeros((0, 2)), 0.0
+    known = np.array([row for row in rows if row is not None], np.float64)
+    columns = [np.interp(np.arange(len(rows)), at, column) for column in known.T]
+    return np.stack(columns, axis=1), len(at) / len(rows)
+
+
+def _pair(name: str, lips: Float64Array, samples: Samples, curves: LipCurves) -> LipPair:
+    frames = min(len(lips), len(samples) // SAMPLES_PER_FRAME)
+    predicted = curves.predict(iter([samples]), frames).lips.astype(np.float64)
+    return LipPair(name, name, lips[:frames], predicted)
