@@ -273,12 +273,14 @@ def main():
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--queue", action="store_true", help="run events in Gradio's queue, as the real webui does")
     arguments = parser.parse_args()
     if not gr.__version__.startswith("3."):
         gr.processing_utils.save_pil_to_cache = save_picture
     host = StubWebui(arguments.data)
     host.load_scripts()
-    host.start(host.build(arguments.picture), arguments.port)
+    page = host.build(arguments.picture)
+    host.start(page.queue(64) if arguments.queue else page, arguments.port)
     print("ready", *host.reports, flush=True)
     threading.Event().wait()
 
