@@ -67,7 +67,7 @@ def test_every_command_line_is_understood():
             if hasattr(options, "settings_from"):
                 options.settings_from = None
                 read_settings(options)
-    assert seen == {"animate", "demo", "faces", "show", "bench", "ui", "serve", "voices", "weights"}
+    assert seen == {"animate", "demo", "faces", "show", "bench", "ui", "serve", "voices", "weights", "mesh"}
 
 
 def test_every_flag_exists():
@@ -77,7 +77,7 @@ def test_every_flag_exists():
     runpy.run_path(str(ROOT / "preload.py"))["preload"](host := argparse.ArgumentParser())
     known |= {"--version", "--api", "--api-auth", "--auth", "--auth-file"} | set(host._option_string_actions)
     known |= runpy.run_path(str(ROOT / "install.py"))["SKIP_FLAGS"]
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - known == set()
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", README)) - known == set()
 
 
 @pytest.mark.parametrize("source", blocks("python"))
