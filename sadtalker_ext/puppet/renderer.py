@@ -79,13 +79,15 @@ class PortraitRenderer:
     def free_view(self) -> PortraitRenderer:
         """Return the renderer of the same portrait for rotations up to FREE_VIEW_LIMITS_RAD.
 
-        It is prepared at the first call and kept. Frames at rest are the picture, as here.
+        It is prepared at the first call and kept. Frames at rest are the picture, as here. Call it from one thread.
         """
+        if self.rig.soft is not None:
+            return self
         if self._free_view is None:
             wide = copy(self)
             wide.rig = free_view_rig(self.rig, self._mesh, self._person, self.imaging)
             wide._backdrop = self.imaging.array(wide.rig.backdrop)
-            self._free_view = wide._free_view = wide
+            self._free_view = wide
         return self._free_view
 
     def render_frame(self, expression: Float32Array, rotation: Float32Array, translation: Float32Array) -> Frame:

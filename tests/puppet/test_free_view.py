@@ -1,5 +1,7 @@
 """Large rotations: geometry against a ray caster, no holes, no folds, and what must stay."""
 
+import gc
+import weakref
 from dataclasses import replace
 from itertools import pairwise
 
@@ -179,3 +181,15 @@ def test_the_torch_backend_draws_the_same_free_view():
     motion = (shape(jaw_open=0.4, blink_left=0.5), radians(5, 25, 0), STILL)
     difference = torch_view.render_frame(*motion).astype(int) - plain_view.render_frame(*motion)
     assert np.abs(difference).mean() < 0.6
+
+
+def test_a_renderer_is_freed_at_once_with_its_free_view():
+    """No cycle of references keeps the large arrays until the garbage is collected."""
+    gc.disable()
+    try:
+        renderer = PortraitRenderer(picture_of("astronaut"), mesh_of("astronaut"))
+        kept = weakref.ref(renderer.free_view())
+        del renderer
+        assert kept() is None
+    finally:
+        gc.enable()
