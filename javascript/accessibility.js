@@ -24,7 +24,17 @@
         return title ? title.textContent.trim() : "";
     }
 
+    /* Gradio 4 names its button of the playback speed without the speed that it shows. */
+    function nameSpeedButton(button) {
+        const text = button.textContent.trim();
+        const label = button.getAttribute("aria-label") || "";
+        if (text && !label.includes(text)) {
+            button.setAttribute("aria-label", `${text}: ${label}`);
+        }
+    }
+
     ui.improveAccessibility = function (tab) {
+        tab.querySelectorAll("button.playback").forEach(nameSpeedButton);
         for (const title of tab.querySelectorAll(".label-wrap")) {
             if (title.tagName !== "BUTTON" && !title.hasAttribute("role")) {
                 makeAccordionReachable(title);

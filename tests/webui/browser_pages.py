@@ -54,7 +54,10 @@ def free_port():
 
 
 def serve(folder, *arguments, environment=None):
-    port = free_port()
+    return serve_at(free_port(), folder, *arguments, environment=environment)
+
+
+def serve_at(port, folder, *arguments, environment=None):
     command = [sys.executable, *map(str, arguments), "--port", str(port)]
     return Server(command, folder, f"http://127.0.0.1:{port}/", environment or {})
 

@@ -21,6 +21,7 @@ RATE_HZ = 16000
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
     "--host-resolver-rules=MAP evil.example 127.0.0.1",
 )  # fmt: skip
 
@@ -64,10 +65,10 @@ def inputs(tmp_path_factory):
     both.save(folder / "both.png")
     Image.new("RGB", (256, 256), (40, 120, 200)).save(folder / "empty.png")
     write_video([np.full((64, 64, 3), level, np.uint8) for level in (40, 90)], folder / "reference.mp4", VideoSpec())
-    for seconds in (1, 90):
-        time_s = np.arange(seconds * RATE_HZ) / RATE_HZ
+    for name, seconds in (("voice_1", 1), ("voice_90", 90), ("short", 0.1)):
+        time_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
         voice = 0.3 * np.sin(2 * np.pi * 4 * time_s) ** 2 * np.sign(np.sin(2 * np.pi * 140 * time_s))
-        with wave.open(str(folder / f"voice_{seconds}.wav"), "wb") as file:
+        with wave.open(str(folder / f"{name}.wav"), "wb") as file:
             file.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
             file.writeframes((32767 * voice).astype("<i2").tobytes())
     return folder

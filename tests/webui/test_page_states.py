@@ -1,0 +1,140 @@
+"""States of the page in a browser: example, recording, comparison, deletion, refused files, a server that restarts."""
+
+import shutil
+
+import pytest
+from browser_pages import Visitor, free_port, serve_at
+
+from sadtalker_ext.pipeline.result_metadata import read_record
+
+
+def videos(server):
+    return sorted((server.folder / "videos").glob("*/*.mp4"))
+
+
+def test_the_example_fills_both_fields_and_makes_a_video(standalone, visit):
+    visitor = visit(standalone.address)
+    page = visitor.page
+    page.click("#sadtalker_example")
+    page.wait_for_selector("#sadtalker_faces .st-faces[data-count='1'][data-ready]")
+    page.wait_for_selector("#sadtalker_voice_note .st-text")
+    assert page.is_hidden("#sadtalker_example")
+    visitor.press("generate")
+    assert page.is_visible("#sadtalker_interrupt")
+    assert abs(visitor.video_duration_s() - 4.05) < 0.09
+    assert "made in" in page.inner_text("#sadtalker_details")
+    assert visitor.errors == []
+
+
+def test_two_results_are_compared_and_one_is_deleted(standalone, visit):
+    visitor = visit(standalone.address)
+    page = visitor.page
+    visitor.portrait()
+    visitor.voice_tab("Silent video")
+    page.fill("#sadtalker_idle input[type=number]", "1")
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(300)
+    visitor.open_group("head")
+    page.fill("#sadtalker_yaw_slider input[type=number]", "12")
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(500)
+    visitor.open_group("advanced")
+    assert visitor.field("yaw") == "12"
+    before = len(videos(standalone))
+    visitor.press("generate")
+    visitor.video_duration_s()
+    assert "Turn (yaw): 12" in page.inner_text("#sadtalker_details")
+    made = [path for path in videos(standalone) if read_record(path).settings.yaw == "12"]
+    assert len(made) == 1
+    page.fill("#sadtalker_yaw textarea, #sadtalker_yaw input", "-5,5")
+    page.wait_for_timeout(500)
+    assert page.input_value("#sadtalker_yaw_slider input[type=number]") == "0"
+    visitor.press("generate")
+    page.wait_for_function("document.querySelector('#sadtalker_details').innerText.includes('-5,5')")
+    other = page.locator(f".st-card[data-name$='{made[0].name}']")
+    other.locator("[data-result=compare]").click()
+    page.wait_for_selector("#sadtalker_compared video", state="attached")
+    rows = page.inner_text("#sadtalker_details")
+    assert "-5,5" in rows
+    assert "12" in rows
+    page.click("[data-compare=close]")
+    page.wait_for_selector("#sadtalker_compared video", state="detached")
+    other.locator("[data-result=delete]").click()
+    assert made[0].exists()
+    other.locator("[data-result=delete]:has-text('Delete?')").click()
+    other.wait_for(state="detached")
+    assert len(videos(standalone)) == before + 1
+    assert visitor.errors == []
+
+
+def test_refused_files_are_named_beside_their_field_until_another_is_chosen(standalone, visit):
+    visitor = visit(standalone.address)
+    page = visitor.page
+    broken = visitor.inputs / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(300))
+    visitor.press("generate")
+    visitor.progress_says("Choose a portrait first")
+    page.set_input_files("#sadtalker_portrait input[type=file]", broken)
+    page.wait_for_selector("#sadtalker_faces .st-error")
+    page.wait_for_selector("#sadtalker_progress .st-error", state="hidden")
+    assert page.is_hidden("#sadtalker_portrait")
+    page.set_input_files("#sadtalker_faces input[type=file]", visitor.inputs / "portrait.png")
+    page.wait_for_selector("#sadtalker_faces .st-faces[data-ready]")
+    assert page.locator("#sadtalker_faces .st-error").count() == 0
+    page.set_input_files("#sadtalker_voice input[type=file]", visitor.inputs / "short.wav")
+    page.wait_for_selector("#sadtalker_voice_note .st-error")
+    assert "choose at least 0.2 s" in page.inner_text("#sadtalker_voice_note")
+    page.evaluate("window.sadtalkerUi.clearFile('sadtalker_voice')")
+    page.wait_for_selector("#sadtalker_voice_note .st-error", state="detached")
+
+
+def test_a_voice_is_recorded_with_level_and_timer(standalone, visit):
+    visitor = visit(standalone.address)
+    page = visitor.page
+    page.context.grant_permissions(["microphone"])
+    visitor.voice_tab("Microphone")
+    page.click("[data-recorder=begin]")
+    page.wait_for_selector(".st-timer:has-text('0:01')")
+    level = "parseFloat(document.querySelector('.st-level > div').style.width)"
+    page.wait_for_function(f"{level} > 1")
+    page.click("[data-recorder=end]")
+    page.wait_for_selector("#sadtalker_voice_note .st-text, #sadtalker_voice_note .st-error")
+    assert "of speech" in page.inner_text("#sadtalker_voice_note")
+    assert visitor.errors == []
+
+
+@pytest.fixture
+def restartable(browser, inputs, tmp_path):
+    """A page of a server that the test closes and starts again at the same address."""
+    port = free_port()
+
+    def start():
+        arguments = ("-m", "sadtalker_ext", "ui", "-o", tmp_path / "videos", "--device", "cpu")
+        return serve_at(port, tmp_path, *arguments)
+
+    context = browser.new_context()
+    yield Visitor(context.new_page(), inputs), start
+    context.close()
+    shutil.rmtree(tmp_path / "gradio", ignore_errors=True)
+
+
+def test_a_server_that_is_closed_and_started_again(restartable):
+    visitor, start = restartable
+    page = visitor.page
+    server = start()
+    try:
+        page.goto(server.address)
+        page.wait_for_selector("#sadtalker_generate")
+        visitor.portrait()
+        visitor.voice(90)
+        visitor.press("generate")
+        page.wait_for_selector("#sadtalker_progress [data-busy]")
+        server.close()
+        page.wait_for_selector(".st-server-gone")
+        assert "start it again" in page.inner_text(".st-server-gone")
+        server = start()
+        visitor.progress_says("The server was restarted, and this video was lost")
+        page.wait_for_selector(".st-server-gone", state="detached")
+        page.wait_for_selector("#sadtalker_generate", state="visible")
+    finally:
+        server.close()
