@@ -1,0 +1,70 @@
+"""``sadtalker train check`` of videos before they are prepared: each unusable video is named with its problem."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from synthetic_videos import astronaut, empty_scene, talking_frames, write
+
+from sadtalker_ext.cli.main import main
+from sadtalker_ext.ffmpeg import ffmpeg_program
+
+FRAMES = 100
+
+
+def ffmpeg(*arguments):
+    subprocess.run([ffmpeg_program(), "-v", "error", *map(str, arguments)], check=True)
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """The places of each problem in a folder of good and bad videos, by the name of the check."""
+    folder = tmp_path_factory.mktemp("videos")
+    frames = talking_frames(astronaut(tmp_path_factory.mktemp("actor")), FRAMES)
+    write(folder / "good.mp4", frames)
+    good = folder / "good.mp4"
+    ffmpeg("-i", good, "-itsoffset", 0.32, "-i", good, "-map", "0:v", "-map", "1:a", "-c", "copy", folder / "late.mp4")
+    write(folder / "still.mp4", [frames[0]] * FRAMES)
+    write(folder / "slow.mp4", frames[::2], rate_hz=12.5)
+    write(folder / "mute.mp4", frames[:30], sound=False)
+    ffmpeg("-i", good, "-c:v", "copy", "-af", "volume=0.0001", folder / "quiet.mp4")
+    write(folder / "meadow.mp4", empty_scene((96, 128, 3), 30))
+    (folder / "cut.mp4").write_bytes(good.read_bytes()[:20000])
+    with pytest.MonkeyPatch.context() as patch:
+        printed = []
+        patch.setattr("builtins.print", printed.append)
+        code = main(["train", "check", str(folder), "--json"])
+    report = json.loads(printed[0])
+    assert code == 1
+    return report["summary"], {problem["check"]: problem["places"] for problem in report["problems"]}
+
+
+def test_each_bad_video_is_named_once(checked):
+    summary, places = checked
+    assert summary == {"videos": 8, "speakers": 8, "checked": 8, "compared": 3}
+    assert {check: sorted(found) for check, found in places.items()} == {
+        "sync": ["late.mp4"],
+        "dead": ["still.mp4"],
+        "frame_rate": ["slow.mp4"],
+        "silent": ["mute.mp4", "quiet.mp4"],
+        "damaged": ["cut.mp4", "meadow.mp4"],
+    }
+
+
+def test_what_was_measured_is_given(checked):
+    _, places = checked
+    late = places["sync"]["late.mp4"]
+    assert "behind the lips" in late
+    assert abs(float(late.split("sound ")[1].split()[0]) - 0.32) < 0.07
+    assert places["frame_rate"]["slow.mp4"] == "12.5 per second"
+    assert places["silent"]["mute.mp4"] == "no sound"
+    assert "face is seen in 0 %" in places["damaged"]["meadow.mp4"]
+
+
+def test_a_run_is_not_checked_with_videos(tmp_path, capsys):
+    write(tmp_path / "one.mp4", [np.zeros((64, 64, 3), np.uint8)] * 3, sound=False)
+    assert main(["train", "check", str(tmp_path), str(tmp_path)]) == 2
+    assert "check a run with the data set that was prepared" in capsys.readouterr().err
