@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from sadtalker_ext.assets import demo_voice
+from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.cli import evaluate
 from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.pipeline.evaluate_video import track_video
@@ -24,15 +26,14 @@ def evaluate_command(*arguments: str) -> int:
 
 
 def write_voice(path):
-    """Write two seconds of buzzing syllables between silence."""
-    times = np.arange(32000) / 16000
-    envelope = np.clip(np.sin(2 * np.pi * 2.5 * times), 0, None) * (times > 0.4) * (times < 1.6)
-    samples = 0.5 * envelope * np.sign(np.sin(2 * np.pi * 120 * times))
+    """Write four seconds of the demo voice; return the level (T,) of each frame at 25 Hz."""
+    samples = np.concatenate(list(open_speech(demo_voice()).blocks()))[:64_000]
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(16000)
         file.writeframes((20000 * samples).astype("<i2").tobytes())
+    return np.sqrt(np.square(samples).reshape(-1, 640).mean(axis=1))
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +77,8 @@ def test_invalid_arguments_are_refused(arguments, message):
 
 
 def test_predicted_motion_is_compared_with_the_speaker(tmp_path, capsys):
-    write_voice(tmp_path / "anna.wav")
-    frames = np.arange(50) / 25
-    opening = np.clip(np.sin(2 * np.pi * 2.5 * frames), 0, None) * (frames > 0.4) * (frames < 1.6)
+    opening = write_voice(tmp_path / "anna.wav")
+    frames = np.arange(len(opening)) / 25
     lips = {"anna": {"fps": 25, "openness": opening.tolist(), "width": (0.6 + 0.01 * np.cos(frames)).tolist()}}
     (tmp_path / "lips.json").write_text(json.dumps(lips))
     assert evaluate_command("--lips", str(tmp_path / "lips.json"), "--json") == 0

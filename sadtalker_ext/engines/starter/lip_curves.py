@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from sadtalker_ext.audio.overlapping_windows import overlapping_windows
 from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from sadtalker_ext.models.speech_encoder import FIRST_CENTRE, RECEPTIVE_FIELD, SAMPLES_PER_FEATURE
 from sadtalker_ext.weights.speech_encoder import load_speech_encoder
-from sadtalker_ext.weights.starter import load_lip_motion
+from sadtalker_ext.weights.starter import load_lip_motion, load_voice_detector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Samples
     from sadtalker_ext.models.lip_motion import LipMotion
     from sadtalker_ext.models.speech_encoder import SpeechEncoder
+    from sadtalker_ext.models.voice_detector import VoiceDetector
 
 FRAME_SAMPLES: Final = round(SAMPLE_RATE_HZ / FRAME_RATE_HZ)
 WINDOW_FRAMES: Final = 96
@@ -45,23 +47,29 @@ class FrameFeatures(NamedTuple):
 
 
 class LipTrack(NamedTuple):
-    """Opening and width of the mouth (T, 2), in standard deviations from the speaker's mean, and the power (T,)."""
+    """What the encoder hears, one row per frame.
+
+    lips: (T, 2) opening and width of the mouth, in standard deviations from the speaker's mean. power: (T,) mean square
+    of the samples. voice: (T,) logit of a voice, see :class:`~sadtalker_ext.models.voice_detector.VoiceDetector`.
+    """
 
     lips: Float32Array
     power: Float32Array
+    voice: Float32Array
 
 
 @dataclass
 class LipCurves:
-    """Encoder and lip motion on a device, in inference mode."""
+    """Encoder, lip motion and voice detector on a device, in inference mode; the last two read the same layers."""
 
     encoder: SpeechEncoder
     lip_motion: LipMotion
+    voice_detector: VoiceDetector
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        self.encoder.to(self.device).eval()
-        self.lip_motion.to(self.device).eval()
+        for network in (self.encoder, self.lip_motion, self.voice_detector):
+            network.to(self.device).eval()
 
     def predict(self, blocks: Iterator[Samples], frames: int) -> LipTrack:
         """Return the track of ``frames`` frames; row i is the mouth at i / 25 s.
@@ -71,19 +79,20 @@ class LipCurves:
         import torch
 
         if frames <= 0:
-            return LipTrack(np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
+            return LipTrack(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
         # Allocated once: small tensors kept from each window would fragment the heap (120 MB in an hour).
         tapped = np.empty((frames, self.lip_motion.taps.out_features), np.float32)
-        power = np.empty(frames, np.float32)
+        power, voice = np.empty(frames, np.float32), np.empty(frames, np.float32)
         done = 0
         with torch.inference_mode():
             for window in stream_features(self.encoder, self.lip_motion.config.layers, blocks, frames):
                 rows = slice(done, done + len(window.power))
                 features = torch.from_numpy(window.features).to(self.device)
                 tapped[rows] = self.lip_motion.taps(features).float().cpu().numpy()
+                voice[rows] = self.voice_detector(features).float().cpu().numpy()
                 power[rows] = window.power
                 done = rows.stop
-            return LipTrack(self._combine(tapped, power), power)
+            return LipTrack(self._combine(tapped, power), power, voice)
 
     def _combine(self, tapped: Float32Array, power: Float32Array) -> Float32Array:
         """Return the outputs (T, 2), computed in pieces that overlap by all frames on which an output depends."""
@@ -110,7 +119,11 @@ def stream_features(
     import torch
 
     device = next(encoder.parameters()).device
-    for start, samples in _windows(blocks, frames):
+    step, context = WINDOW_FRAMES * FRAME_SAMPLES, CONTEXT_FRAMES * FRAME_SAMPLES
+    starts = range(0, frames, WINDOW_FRAMES)
+    margins = (context, context + RECEPTIVE_FIELD - SAMPLES_PER_FEATURE)
+    # All windows are whole, so that the last frames do not depend on how many follow.
+    for start, samples in zip(starts, overlapping_windows(blocks, len(starts) * step, step, margins), strict=True):
         count = min(WINDOW_FRAMES, frames - start)
         rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
         scaled = np.clip(samples * (SPEECH_RMS / max(rms, QUIETEST_RMS)), -1.0, 1.0).astype(np.float32)
@@ -119,21 +132,6 @@ def stream_features(
             at_features = torch.cat(outputs, -1)[0].float().cpu().numpy()
         own = samples[CONTEXT_FRAMES * FRAME_SAMPLES :][: count * FRAME_SAMPLES].reshape(count, -1)
         yield FrameFeatures(_at_frames(at_features, count), np.square(own).mean(1, dtype=np.float32))
-
-
-def _windows(blocks: Iterator[Samples], frames: int) -> Iterator[tuple[int, Samples]]:
-    """Yield the first frame of each window and its samples, context included."""
-    context = CONTEXT_FRAMES * FRAME_SAMPLES
-    step = WINDOW_FRAMES * FRAME_SAMPLES
-    need = step + 2 * context + RECEPTIVE_FIELD - SAMPLES_PER_FEATURE
-    held = np.zeros(context, np.float32)
-    for start in range(0, frames, WINDOW_FRAMES):
-        while len(held) < need:
-            block = next(blocks, None)
-            fresh = np.zeros(need - len(held), np.float32) if block is None else np.asarray(block, np.float32)
-            held = np.concatenate([held, fresh])
-        yield start, held[:need]
-        held = held[step:]
 
 
 def _at_frames(features: Float32Array, count: int) -> Float32Array:
@@ -147,5 +145,5 @@ def _at_frames(features: Float32Array, count: int) -> Float32Array:
 
 
 def open_lip_curves(path: Path | None = None, device: str = "cpu") -> LipCurves:
-    """Load the shipped encoder and the shipped LipMotion, or that in ``path``, on a device."""
-    return LipCurves(load_speech_encoder(), load_lip_motion(path), device)
+    """Load the shipped encoder and voice detector, and the shipped LipMotion or that in ``path``, on a device."""
+    return LipCurves(load_speech_encoder(), load_lip_motion(path), load_voice_detector(), device)

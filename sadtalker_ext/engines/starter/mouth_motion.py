@@ -35,11 +35,13 @@ LEAD_S: Final = 0.04
 out of sync by up to 0.12 s in both directions; viewers tolerate lips that lead better than lips that lag (ITU-R
 BT.1359). Closures keep their time, which is exact."""
 OPENING_REACH, WIDTH_REACH = 8, 25
-"""Frames (25 Hz) around recognized speech in which the lips may open and change their width; in longer pauses the
+"""Frames (25 Hz) around a recognized voice in which the lips may open and change their width; in longer pauses the
 mouth closes and rests."""
-SPEECH_STARTS, SPEECH_IS_CERTAIN = 0.08, 0.18
-"""Opening predicted by SpeechToExpression between which speech is recognized: noise stays below 0.03, real voices reach
-0.2 within any third of a second of speech."""
+VOICE_LOGITS: Final = (0.3, 1.3)
+"""Smoothed logits of the voice detector between which a voice is recognized. In sounds without a voice, of kinds that
+the detector did not learn, 99 % are below the first; those of voices are above the second."""
+VOICE_SMOOTHING: Final = 9
+"""Frames over which the logits are averaged: single frames of music can resemble a vowel."""
 SILENCE_DB: Final = (-35.0, -25.0)
 """Level relative to the mean of the surroundings at which the mouth is closed, and from which on it is free."""
 SILENCE_REACH: Final = 4
@@ -47,8 +49,6 @@ SILENCE_REACH: Final = 4
 LEVEL_FRAMES: Final = 200
 """Half width of the surroundings."""
 _NO_POWER: Final = 1e-12
-RAISE_SHARE: Final = 0.3
-"""Weight of the raised or lowered lips in this opening, relative to the jaw."""
 LIKELY_CLOSURE: Final = (0.10, 0.20)
 """Values of ``lips_closed`` between which the lips close where LipMotion predicts a small opening."""
 UNLIKELY_CLOSURE: Final = (0.60, 0.90)
@@ -92,14 +92,16 @@ def combine(
         return mouth
     closed = believed_closures(curves[:, SPEECH_SHAPES.index("lips_closed")], track.lips[:, 0])
     mouth[:, MOUTH_SHAPES.index("lips_closed")] = closed
+    voiced = voice_gate(track.voice, OPENING_REACH)
+    mouth *= voiced[:, None]
     lips = advance(track.lips, LEAD_S)
     opening = response.opening_for(typical.opening_mean + OPENING_GAIN * typical.opening_scale * lips[:, 0])
-    mouth = with_opening(mouth, opening * sound_gate(track.power) * speech_gate(curves, OPENING_REACH))
+    mouth = with_opening(mouth, opening * sound_gate(track.power) * voiced)
     relative = 1.0 + WIDTH_GAIN * typical.width_scale / typical.width_mean * lips[:, 1]
     usual = response.opening_for(np.full(1, typical.opening_mean, np.float32))
     width = response.width_for(relative, mouth_opening(mouth))
     change = width - response.width_for(np.ones(1, np.float32), usual)
-    return with_width(mouth, 1.0 + change * speech_gate(curves, WIDTH_REACH), response.excess_width)
+    return with_width(mouth, 1.0 + change * voice_gate(track.voice, WIDTH_REACH), response.excess_width)
 
 
 def advance(curves: Float32Array, lead_s: float) -> Float32Array:
@@ -109,14 +111,15 @@ def advance(curves: Float32Array, lead_s: float) -> Float32Array:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def speech_gate(curves: Float32Array, reach: int) -> Float32Array:
-    """Return (T,) in [0, 1]: 1 within ``reach`` frames of speech that SpeechToExpression recognizes.
+def voice_gate(logits: Float32Array, reach: int) -> Float32Array:
+    """Return (T,) in [0, 1]: 1 within ``reach`` frames of a voice. logits: (T,) of the voice detector.
 
-    It is 0 in noise, in music and in long pauses.
+    It is 0 in noise, in music without singing, and in long pauses.
     """
-    part = {name: curves[:, index] for index, name in enumerate(SPEECH_SHAPES)}
-    opening = part["jaw_open"] + RAISE_SHARE * (part["upper_lip_raise"] + part["lower_lip_drop"])
-    return _soft_gate(opening, reach, (SPEECH_STARTS, SPEECH_IS_CERTAIN))
+    half = VOICE_SMOOTHING // 2
+    kernel = np.full(VOICE_SMOOTHING, 1.0 / VOICE_SMOOTHING)
+    smooth = np.convolve(np.pad(logits, half, mode="edge"), kernel, mode="valid")
+    return _soft_gate(smooth.astype(np.float32), reach, VOICE_LOGITS)
 
 
 def sound_gate(power: Float32Array) -> Float32Array:

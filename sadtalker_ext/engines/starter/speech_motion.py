@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.arrays import smoothstep
+from sadtalker_ext.audio.overlapping_windows import overlapping_windows
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 from sadtalker_ext.weights.starter import load_speech_to_expression
 
@@ -77,18 +78,9 @@ class SpeechToMotion:
     def _chunks(self, blocks: Iterator[Samples], frames: int) -> Iterator[Samples]:
         """Yield the samples of :data:`CHUNK_FRAMES` frames each, with the receptive field before and after them."""
         config, hop = self.network.config, self._frame_samples
-        before = self.network.context * hop + config.window // 2
-        tail = config.window - config.hop
-        kept = np.zeros(before, np.float32)
-        for start in range(0, frames, CHUNK_FRAMES):
-            count = min(CHUNK_FRAMES, frames - start)
-            need = (count + 2 * self.network.context) * hop + tail
-            while len(kept) < need:
-                block = next(blocks, None)
-                fresh = np.zeros(need - len(kept), np.float32) if block is None else block
-                kept = np.concatenate([kept, np.asarray(fresh, np.float32)])
-            yield kept[:need]
-            kept = kept[count * hop :]
+        context, half = self.network.context * hop, config.window // 2
+        margins = (context + half, context + config.window - config.hop - half)
+        return overlapping_windows(blocks, frames * hop, CHUNK_FRAMES * hop, margins)
 
     def _predict_chunk(self, chunk: Samples) -> Float32Array:
         import torch

@@ -15,6 +15,7 @@ from sadtalker_ext.engines.starter.lip_curves import (
 )
 from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig
 from sadtalker_ext.models.speech_encoder import FIRST_CENTRE, SAMPLES_PER_FEATURE, SpeechEncoder, SpeechEncoderConfig
+from sadtalker_ext.models.voice_detector import VoiceDetector, VoiceDetectorConfig
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +26,11 @@ def shipped():
 @pytest.mark.parametrize("size", [1000, 16000, 320_001])
 def test_blocks_of_any_size_give_the_same_curves(shipped, size):
     samples = wave(12.0)
-    whole = shipped.predict(iter([samples]), 300).lips
-    assert whole.shape == (300, 2)
-    assert np.abs(shipped.predict(blocks(samples, size), 300).lips - whole).max() < 1e-4
+    whole = shipped.predict(iter([samples]), 300)
+    assert whole.lips.shape == (300, 2)
+    assert whole.voice.shape == whole.power.shape == (300,)
+    for part, expected in zip(shipped.predict(blocks(samples, size), 300), whole, strict=True):
+        assert np.abs(part - expected).max() < 1e-4
 
 
 def test_pieces_of_features_are_those_of_the_whole_clip(shipped):
@@ -98,4 +101,5 @@ def test_sound_is_read_as_the_frames_need_it():
 
     for number, _ in enumerate(stream_features(encoder, (1,), second(), 10 * WINDOW_FRAMES)):
         assert read <= (WINDOW_FRAMES * (number + 1) + CONTEXT_FRAMES) / 25 + 1.1
-    assert LipCurves(encoder, network).predict(second(), 100).lips.shape == (100, 2)
+    detector = VoiceDetector(VoiceDetectorConfig(layers=(1,), width=2))
+    assert LipCurves(encoder, network, detector).predict(second(), 100).lips.shape == (100, 2)

@@ -1,9 +1,12 @@
 """The mouth of the starter: opening and width as LipMotion says, shapes as SpeechToExpression says."""
 
+from importlib.resources import files
+from pathlib import Path
+
 import numpy as np
 import pytest
-from test_speech_motion import wave
 
+from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.engines.starter.lip_curves import LipTrack
 from sadtalker_ext.engines.starter.lip_response import (
     TRACKED_WIDTH_SHARE,
@@ -20,13 +23,15 @@ from sadtalker_ext.engines.starter.mouth_motion import (
     combine,
     open_mouth_motion,
     sound_gate,
-    speech_gate,
+    voice_gate,
 )
 from sadtalker_ext.engines.starter.speech_motion import SPEECH_SHAPES
 from sadtalker_ext.metrics.sync import mouth_opening, mouth_width
 from sadtalker_ext.models.lip_motion import LipMotionConfig
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 from sadtalker_ext.training.clips.practice_speech import speech_from_samples
+from sadtalker_ext.training.corpus.voice_variants import VARIANTS
+from sadtalker_ext.training.corpus.voiceless_sounds import make_sound
 
 TYPICAL = LipMotionConfig(opening_mean=0.08, opening_scale=0.05, width_mean=0.57, width_scale=0.04)
 
@@ -38,9 +43,9 @@ def curves(frames, **shapes):
     return table
 
 
-def lips(frames, opening=0.0, width=0.0):
+def lips(frames, opening=0.0, width=0.0, voice=5.0):
     values = np.stack([np.broadcast_to(opening, frames), np.broadcast_to(width, frames)], 1).astype(np.float32)
-    return LipTrack(values, np.full(frames, 0.01, np.float32))
+    return LipTrack(values, np.full(frames, 0.01, np.float32), np.full(frames, voice, np.float32))
 
 
 @pytest.mark.parametrize("shape", [{}, {"upper_lip_raise": 0.8, "lower_lip_drop": 0.9}, {"pucker": 0.7}])
@@ -89,13 +94,22 @@ def test_closure_is_complete_where_both_agree_or_one_is_certain():
     assert opened[[13, 17]].min() > 0.3
 
 
-def test_mouth_is_closed_and_rests_without_speech():
-    quiet = curves(200, jaw_open=np.where(np.arange(200) < 40, 0.3, 0.0))
-    mouth = combine(quiet, lips(200, 1.0, 1.0), TYPICAL)
+def test_mouth_is_closed_and_rests_without_a_voice():
+    track = lips(200, 1.0, 1.0)
+    track.voice[40:] = -3.0
+    mouth = combine(curves(200), track, TYPICAL)
     assert mouth_opening(mouth)[20] > 0.4
     assert mouth_opening(mouth)[55:].max() == 0.0
     assert mouth_width(mouth)[75:] == pytest.approx(1.0, abs=1e-6)
-    assert speech_gate(curves(5, jaw_open=0.0), 8).max() == 0.0
+    assert voice_gate(np.full(5, -1.0, np.float32), 8).max() == 0.0
+
+
+def test_single_frames_that_resemble_a_voice_do_not_open_the_mouth():
+    logits = np.full(100, -3.0, np.float32)
+    logits[[20, 50, 51]] = 4.0
+    assert voice_gate(logits, 8).max() == 0.0
+    logits[60:75] = 4.0
+    assert voice_gate(logits, 8)[60:75].min() == pytest.approx(1.0)
 
 
 def test_mouth_is_closed_while_the_sound_is_silent():
@@ -117,11 +131,51 @@ def test_no_frames():
     assert combine(curves(0), lips(0), TYPICAL).shape == (0, len(MOUTH_SHAPES))
 
 
-def test_shipped_networks_open_the_mouth_in_speech_only():
-    motion = open_mouth_motion()
-    samples = np.concatenate([wave(4.0), np.zeros(48000, np.float32)])
-    opening = mouth_opening(motion.predict(speech_from_samples(samples)))
-    assert opening[10:95].mean() > 0.1
-    assert opening[120:].max() < 0.02 * opening[10:95].mean()
-    noise = 0.05 * np.random.default_rng(1).normal(size=80_000).astype(np.float32)
-    assert mouth_opening(motion.predict(speech_from_samples(noise))).mean() < 0.02 * opening[10:95].mean()
+@pytest.fixture(scope="module")
+def shipped():
+    return open_mouth_motion()
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """Six seconds of a recorded voice, and the mean opening in them."""
+    speech = open_speech(Path(str(files("sadtalker_ext.assets") / "demo_voice.flac")))
+    return np.concatenate(list(speech.blocks()))[:96_000]
+
+
+@pytest.fixture(scope="module")
+def spoken(shipped, demo):
+    return mouth_opening(shipped.predict(speech_from_samples(demo))).mean()
+
+
+def test_shipped_networks_open_the_mouth_in_speech_only(shipped, demo, spoken):
+    samples = np.concatenate([demo[:64_000], np.zeros(48_000, np.float32)])
+    opening = mouth_opening(shipped.predict(speech_from_samples(samples)))
+    assert spoken > 0.1
+    assert opening[10:95].mean() > 0.8 * spoken
+    assert opening[120:].max() < 0.02 * spoken
+
+
+@pytest.mark.parametrize(
+    "kind", ["keyed chords", "clicks", "door knocks", "typing", "plucked strings", "drums", "noise"]
+)
+def test_sounds_without_a_voice_leave_the_mouth_closed(shipped, spoken, kind):
+    """The first numbers of this generator; the recipe draws others."""
+    sound = make_sound(kind, np.random.default_rng(4242), 64_000)
+    assert mouth_opening(shipped.predict(speech_from_samples(sound))).mean() < 0.001 * spoken
+
+
+@pytest.mark.parametrize("variant", ["high", "low", "whispered", "sung", "shouted"])
+def test_voices_of_all_kinds_open_the_mouth(shipped, demo, spoken, variant):
+    samples = VARIANTS[variant](np.random.default_rng(7), demo)
+    assert mouth_opening(shipped.predict(speech_from_samples(samples))).mean() > 0.5 * spoken
+
+
+def test_a_voice_over_music_opens_the_mouth_only_while_it_speaks(shipped, demo, spoken):
+    pause = np.zeros(64_000, np.float32)
+    voice = np.concatenate([pause, demo[:64_000], pause])
+    music = make_sound("plucked strings", np.random.default_rng(3), len(voice))
+    mixed = voice + music * 0.3 * np.std(demo) / np.std(music)
+    opening = mouth_opening(shipped.predict(speech_from_samples(mixed.astype(np.float32))))
+    assert opening[105:195].mean() > 0.5 * spoken
+    assert max(opening[:75].mean(), opening[225:].mean()) < 0.02 * spoken
