@@ -6,7 +6,6 @@ The package reads the structure of the file (:mod:`~sadtalker_ext.video.heif_box
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.ffmpeg import Ffmpeg, file_input, read_header
+from sadtalker_ext.system.work_folder import WorkFolder
 from sadtalker_ext.video.colour_tags import ColourTags, nclx_tags, parse_tags
 from sadtalker_ext.video.decoded_picture import MAX_SIDE_PX, DecodedPicture, UnsupportedPictureError, check_size
 from sadtalker_ext.video.heif_boxes import Fields, HeifError, HeifFile, Item, read_structure
@@ -136,8 +136,8 @@ class _HeifDecoder:
 
     def _pixels(self, grid: _Grid, tags: ColourTags | None) -> Pixels:
         """Return the picture of all tiles in 8-bit sRGB (H, W, 3), or the values of an alpha plane (H, W, 1)."""
-        with tempfile.TemporaryDirectory(prefix="sadtalker-") as folder:
-            stream = Path(folder, f"tiles.{DEMUXERS[grid.items[0].kind]}")
+        with WorkFolder() as work:
+            stream = work.root() / f"tiles.{DEMUXERS[grid.items[0].kind]}"
             write_stream(self._file.path, self._structure, grid.items, stream)
             if tags is not None and tags == ColourTags():
                 tags = parse_tags(read_header(stream, self._file.role))

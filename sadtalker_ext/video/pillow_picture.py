@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.video.bit_depth import needs_all_bits, read_all_bits, sample_layout, to_eight_bit
-from sadtalker_ext.video.decoded_picture import MAX_SIDE_PX, DecodedPicture, check_size
+from sadtalker_ext.video.decoded_picture import MAX_SIDE_PX, DecodedPicture, UnsupportedPictureError, check_size
 from sadtalker_ext.video.image_formats import open_image
 from sadtalker_ext.video.image_limits import check_decoder
 from sadtalker_ext.video.orientation import TURNED_BY_PILLOW, stated_orientation, tiff_tag, turn_upright
@@ -17,6 +17,9 @@ from sadtalker_ext.video.orientation import TURNED_BY_PILLOW, stated_orientation
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+SUBFILE_TYPE: Final = 254
+"""Tag of TIFF files (TIFF 6.0, page 36); bit 0: a reduced version of another picture in the file."""
+DNG_VERSION: Final = 50706
 PILLOW_ERRORS: Final = (
     OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error, EOFError,
     UserWarning,
@@ -44,6 +47,8 @@ def decode_with_pillow(file: FileRef) -> DecodedPicture | None:
 
 
 def _decode(file: FileRef, opened: Image) -> DecodedPicture:
+    if opened.format == "TIFF":
+        _reject_camera_raw(file, opened)
     notes, layout, stored_size = _frame_notes(opened, file.role), sample_layout(opened), _stored_size(opened)
     turned = opened.format in TURNED_BY_PILLOW
     orientation = stated_orientation(opened) if turned else 0
@@ -75,6 +80,17 @@ def _translate_errors(file: FileRef) -> Iterator[None]:
         raise MediaError("The ", file, f" is damaged or incomplete ({e}): export or download it again") from e
     except MemoryError as e:
         raise MediaError("The ", file, " needs more memory than available: reduce its size") from e
+
+
+def _reject_camera_raw(file: FileRef, image: Image) -> None:
+    """Raise UnsupportedPictureError for raw files of cameras, whose first picture is a small preview."""
+    kind = tiff_tag(image, SUBFILE_TYPE)
+    with file.path.open("rb") as opened:
+        is_cr2 = opened.read(10)[8:] == b"CR"
+    if tiff_tag(image, DNG_VERSION) is not None or is_cr2 or (isinstance(kind, int) and kind & 1):
+        raise UnsupportedPictureError(
+            "The ", file, " is a raw file of a camera, or contains only a preview: export the picture as JPEG or PNG"
+        )
 
 
 def _stored_size(image: Image) -> tuple[int, int]:

@@ -171,7 +171,7 @@ def with_stated_seconds(path, seconds):
 
 
 def test_header_that_states_too_little(tmp_path):
-    path = with_stated_seconds(wav(tmp_path / "a.wav", np.concatenate([tone(440), tone(700)])), 0.7)
+    path = with_stated_seconds(wav(tmp_path / "a.wav", np.concatenate([tone(440), tone(700, level=0.2)])), 0.7)
     speech = open_speech(path, "voice")
     assert speech.sample_count == 2 * RATE_HZ
     assert speech.notes == (
@@ -219,7 +219,7 @@ def test_other_files_that_are_cut_off(tmp_path, name):
     (tmp_path / name).write_bytes(content[: len(content) // 2])
     speech = open_speech(tmp_path / name, "voice")
     assert 2.5 < speech.duration_s < 3.5
-    assert "although its header states 6.0 s" in speech.notes[0]
+    assert "although its header states 6." in speech.notes[0]
 
 
 def test_wav_parts_are_inside_the_file(tmp_path):

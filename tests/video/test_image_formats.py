@@ -219,3 +219,13 @@ def test_empty_or_missing_file_is_not_a_document(tmp_path):
     reject_documents(tmp_path / "empty")
     with pytest.raises(MediaError, match="missing cannot be opened"):
         reject_documents(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("tags", [{254: 1}, {50706: b"\1\4\0\0"}, {254: 0, 50706: b"\1\4\0\0"}])
+def test_previews_in_raw_files_of_cameras_are_not_taken_for_the_picture(tmp_path, tags):
+    """DNG, NEF and ARW files are TIFF files whose first picture is a small preview."""
+    Image.new("RGB", (160, 120)).save(tmp_path / "a.dng", "TIFF", tiffinfo=tags)
+    with pytest.raises(MediaError, match=r"a\.dng is a raw file of a camera.*export the picture as JPEG or PNG"):
+        read_picture(tmp_path / "a.dng", 512)
+    Image.new("RGB", (160, 120)).save(tmp_path / "a.tif", tiffinfo={254: 0})
+    assert read_picture(tmp_path / "a.tif", 512).original_size_px == (160, 120)
