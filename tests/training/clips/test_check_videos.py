@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
+import cv2
 import numpy as np
 import pytest
 from synthetic_videos import astronaut, empty_scene, talking_frames, write
@@ -12,7 +13,7 @@ from synthetic_videos import astronaut, empty_scene, talking_frames, write
 from sadtalker_ext.cli.main import main
 from sadtalker_ext.ffmpeg import ffmpeg_program
 
-FRAMES = 100
+FRAMES, SHORT = 100, 25
 
 
 def ffmpeg(*arguments):
@@ -23,16 +24,18 @@ def ffmpeg(*arguments):
 def checked(tmp_path_factory):
     """The places of each problem in a folder of good and bad videos, by the name of the check."""
     folder = tmp_path_factory.mktemp("videos")
-    frames = talking_frames(astronaut(tmp_path_factory.mktemp("actor")), FRAMES)
-    write(folder / "good.mp4", frames)
-    good = folder / "good.mp4"
-    ffmpeg("-i", good, "-itsoffset", 0.32, "-i", good, "-map", "0:v", "-map", "1:a", "-c", "copy", folder / "late.mp4")
-    write(folder / "still.mp4", [frames[0]] * FRAMES)
-    write(folder / "slow.mp4", frames[::2], rate_hz=12.5)
-    write(folder / "mute.mp4", frames[:30], sound=False)
-    ffmpeg("-i", good, "-c:v", "copy", "-af", "volume=0.0001", folder / "quiet.mp4")
-    write(folder / "meadow.mp4", empty_scene((96, 128, 3), 30))
-    (folder / "cut.mp4").write_bytes(good.read_bytes()[:20000])
+    actor = astronaut(tmp_path_factory.mktemp("actor"))
+    frames = [cv2.resize(frame, (256, 256), interpolation=cv2.INTER_AREA) for frame in talking_frames(actor, FRAMES)]
+    talk = tmp_path_factory.mktemp("source") / "talk.mp4"
+    write(talk, frames)
+    ffmpeg("-i", talk, "-itsoffset", 0.32, "-i", talk, "-map", "0:v", "-map", "1:a", "-c", "copy", folder / "late.mp4")
+    ffmpeg("-i", talk, "-t", 2, folder / "good.mp4")
+    write(folder / "still.mp4", frames[:1] * SHORT)
+    write(folder / "slow.mp4", frames[:FRAMES:2][:SHORT], rate_hz=12.5)
+    write(folder / "mute.mp4", frames[:5], sound=False)
+    ffmpeg("-i", talk, "-t", 1, "-af", "volume=0.0001", folder / "quiet.mp4")
+    write(folder / "meadow.mp4", empty_scene((96, 128, 3), SHORT))
+    (folder / "cut.mp4").write_bytes(talk.read_bytes()[:20000])
     with pytest.MonkeyPatch.context() as patch:
         printed = []
         patch.setattr("builtins.print", printed.append)
