@@ -1,4 +1,4 @@
-"""Write the screenshot of the web UI that the README shows: docs/web_ui.jpg.
+"""Write the screenshots of the web UI that the README shows: docs/web_ui.jpg and docs/web_ui_phone.jpg.
 
 Usage, in an environment with the test packages, playwright and Chromium::
 
@@ -19,14 +19,12 @@ sys.path.insert(0, str(ROOT / "tests" / "webui"))
 
 from browser_pages import Visitor, serve  # noqa: E402
 
-from sadtalker_ext.cli.demo import demo_portrait, demo_voice  # noqa: E402
-
-SCREENSHOTS = {"web_ui.jpg": (1440, 1000)}
-"""Size of the browser window in pixels by file name."""
+SCREENSHOTS = {"web_ui.jpg": (1440, 900, "light"), "web_ui_phone.jpg": (390, 844, "dark")}
+"""Size of the browser window in pixels and theme by file name."""
 
 
 def main() -> None:
-    """Make a video of the demo in the web UI and take the screenshot."""
+    """Make the video of the example in the web UI and take the screenshots."""
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         server = serve(folder, "-m", "sadtalker_ext", "ui", "-o", folder / "videos")
@@ -34,14 +32,13 @@ def main() -> None:
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
         )
         try:
-            for file, (width, height) in SCREENSHOTS.items():
+            for file, (width, height, theme) in SCREENSHOTS.items():
                 page = browser.new_page(viewport={"width": width, "height": height})
                 visitor = Visitor(page, folder)
-                page.goto(server.address)
-                page.set_input_files("#sadtalker_portrait input[type=file]", demo_portrait())
+                page.goto(f"{server.address}?__theme={theme}")
+                page.click("#sadtalker_example")
                 page.wait_for_selector("#sadtalker_faces .st-faces[data-ready]")
-                page.set_input_files("#sadtalker_voice input[type=file]", demo_voice())
-                page.wait_for_timeout(1500)
+                page.wait_for_selector("#sadtalker_voice_note .st-text")
                 visitor.press("generate")
                 visitor.video_duration_s()
                 page.evaluate("document.querySelector('#sadtalker_video video').currentTime = 2")

@@ -24,8 +24,8 @@ OPEN_GROUPS: Final = ("Face and lips",)
 ANGLE_LABELS: Final = {"yaw": "Turn left or right", "pitch": "Look up or down", "roll": "Tilt to the side"}
 ANGLE_HELP: Final = "0: the head follows the voice. Other values keep the head at this angle."
 KEYFRAMES_HELP: Final = (
-    "Angles in degrees, separated by commas and spaced evenly over the video; 0 alone keeps the head straight. Empty: "
-    "the head follows the voice."
+    "Angles in degrees, spaced evenly over the video, such as -20,0,20; with times in seconds, such as 0:0,1.5:20, "
+    "they are a camera path. 0 alone keeps the head straight. Empty: the head follows the voice."
 )
 ANGLE_TO_TEXT: Final = "(angle) => [angle ? String(angle) : '']"
 TEXT_TO_ANGLE: Final = "(text) => [String(text).trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : 0]"
@@ -81,7 +81,7 @@ def build_settings(settings: SettingWidgets, context: PageContext) -> SettingPan
 def _add(settings: SettingWidgets, name: str, choices: dict[str, list[str]]) -> None:
     spec = setting_spec(name)
     if name in ANGLES:
-        settings.add(name, label=f"{spec.label}: keyframes", info=KEYFRAMES_HELP)
+        settings.add(name, label=f"{spec.label}: keyframes", info=KEYFRAMES_HELP, placeholder="-20,0,20")
         return
     restores = {"restore": "restore", "restore_strength": "restore", "upscale": "upscale"}.get(name)
     available = restores is None or len(choices[restores]) > 1

@@ -11,7 +11,7 @@ import gradio as gr
 from sadtalker_ext.engines.registry import setting_spec, setting_specs
 from sadtalker_ext.setting_spec import SettingSpec
 from sadtalker_ext.settings import Settings
-from sadtalker_ext.webui.setting_choices import DROPDOWNS, labelled, to_label, to_value
+from sadtalker_ext.webui.setting_choices import DROPDOWNS, LABELS, labelled, to_label, to_value
 
 COMMON: Final = ("still", "expression_scale", "head_motion_scale", "blink")
 """Settings of the script that animates every result."""
@@ -78,7 +78,7 @@ def make_widget(spec: SettingSpec, installed: Sequence[str] = (), **options: Any
     """
     unit = f" ({spec.unit})" if spec.unit not in ("", LABELLED_UNIT) and spec.low is not None else ""
     common = {
-        "label": spec.label + unit, "info": spec.help.removeprefix(_engine_prefix(spec)), "value": spec.default,
+        "label": spec.label + unit, "info": _help(spec), "value": spec.default,
         "elem_id": f"sadtalker_{spec.name}", **options,
     }  # fmt: skip
     if isinstance(spec.default, bool):
@@ -90,9 +90,10 @@ def make_widget(spec: SettingSpec, installed: Sequence[str] = (), **options: Any
     return gr.Slider(minimum=spec.low, maximum=spec.high, step=spec.step, **common)
 
 
-def _engine_prefix(spec: SettingSpec) -> str:
-    """Return the sentence on engines before the help text; the page shows such settings for these engines only."""
-    return f"Only for the engine {' and '.join(spec.engines)}. " if spec.engines else ""
+def _help(spec: SettingSpec) -> str:
+    """Return the help of a setting without what the page shows itself: engines that have it, and names of values."""
+    text = spec.help.removeprefix(f"Only for the engine {' and '.join(spec.engines)}. " if spec.engines else "")
+    return text.partition(". ")[0].rstrip(".") + "." if spec.name in LABELS else text
 
 
 def _text_widget(spec: SettingSpec, installed: Sequence[str], common: dict[str, Any]) -> Any:  # noqa: ANN401
@@ -101,7 +102,7 @@ def _text_widget(spec: SettingSpec, installed: Sequence[str], common: dict[str, 
         return gr.Dropdown(choices=list(installed), allow_custom_value=True, **(common | {"value": value}))
     if spec.choices:
         return gr.Radio(choices=labelled(spec.name, spec.choices), **common)
-    return gr.Textbox(max_lines=1, placeholder=spec.accepts, **common)
+    return gr.Textbox(max_lines=1, **{"placeholder": spec.accepts, **common})
 
 
 def settings_from_values(values: Sequence[object]) -> Settings:
