@@ -12,8 +12,8 @@ from sadtalker_ext.mesh.eyes import eyeball_part, eyes_of, fit_ball, lid_displac
 from sadtalker_ext.mesh.head_shell import attach_shell, certain_person, middles_of_shell, shell_part
 from sadtalker_ext.mesh.mouth_parts import row_parts, sack_part
 from sadtalker_ext.mesh.parts import Part, Tile
-from sadtalker_ext.mesh.skin import below_mouth, build_relief, skin_points, with_depth
-from sadtalker_ext.mesh.targets import EYE_TARGETS, TARGET_NAMES, skin_displacements
+from sadtalker_ext.mesh.skin import below_mouth, build_relief, skin_points, tuck_displacement, with_depth
+from sadtalker_ext.mesh.targets import EYE_TARGETS, TARGET_NAMES, TUCK, skin_displacements
 from sadtalker_ext.mesh.topology import skin_triangles
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ def _build_parts(rig: Rig, mesh: Float32Array, person: Float32Array | None) -> t
     face = rig.face
     points = skin_points(mesh, face)
     relief = build_relief(points, face.height_px)
-    targets = with_depth(skin_displacements(rig, points[:, :2], below_mouth(points, face)), points, face, relief)
+    moved = skin_displacements(rig, points[:, :2], below_mouth(points, face))
+    targets = with_depth(moved, points, face, relief)
+    targets[TUCK] = tuck_displacement(moved["lower_lip_drop"], points, face)
     eyes = eyes_of(face.left_eye, face.right_eye)
     balls = {side: fit_ball(frame, points, contour, face.height_px) for side, frame, contour in eyes}
     for side, frame, contour in eyes:

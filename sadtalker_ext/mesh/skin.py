@@ -24,6 +24,7 @@ from sadtalker_ext.mesh.topology import (
     skin_triangles,
 )
 from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.expression_fields import LIP_DROP, TUCK_ROLL
 from sadtalker_ext.puppet.profiles import Falloff, smooth_ramp
 from sadtalker_ext.puppet.warp import Box
 
@@ -53,6 +54,10 @@ _PROTRUSION: Final = 0.030
 _PROTRUSION_DOWN: Final = Falloff(0.075)
 _PROTRUSION_ALONG: Final = Falloff(1.05, power=4)
 """Falloff of that travel from the mouth line (face heights) and along it (half mouth widths)."""
+_ROLLED: Final = (0.0, 0.0, 0.4, 1.0)
+"""Share of the rolled-in part that each row of the lower lip goes down again, from the outer contour to the edge."""
+_ROLLED_BACK: Final = (0.0, 0.0, 0.004, 0.018)
+"""Travel of the rows backwards, in face heights."""
 _SLIDING: Final = ("pucker", "spread", "smile")
 """Targets whose skin slides along the surface of the face."""
 _MAX_SLIDE: Final = 1.5
@@ -161,6 +166,22 @@ def _fill(values: Float32Array, known: NDArray[np.bool_]) -> Float32Array:
         weight[add] = 1.0
     filled[weight == 0.0] = float(filled[weight > 0.0].max())
     return filled
+
+
+def tuck_displacement(lower_lip_drop: Float64Array, points: Float64Array, face: FaceGeometry) -> Float64Array:
+    """Return the displacement (N, 3) that rolls the edge of the lower lip in.
+
+    In f and v the lip rises by a share of its thickness, while its edge rolls in under the teeth, so that what is seen
+    of it ends where it was. lower_lip_drop: displacement (N, 2) of that target, which raises the lip.
+    """
+    rolled = TUCK_ROLL * face.mouth.lower_thickness_px / (LIP_DROP * face.height_px)
+    share, back = np.zeros(len(points)), np.zeros(len(points))
+    for row, part, depth in zip(LOWER_LIP, _ROLLED, _ROLLED_BACK, strict=True):
+        share[list(row[1:-1])] = part
+        back[list(row[1:-1])] = depth * face.height_px
+    down = rolled * share[:, None] * lower_lip_drop
+    opening = np.hypot(*lower_lip_drop.T) / (LIP_DROP * face.height_px)
+    return np.concatenate([down, (back * opening)[:, None]], axis=1)
 
 
 def with_depth(

@@ -1,8 +1,8 @@
 """Morph targets of the face mesh and their weights.
 
-The targets have the names of the shapes of the expression basis, apart from ``lip_tuck``, which other targets express.
-Displacements are linear in the weights of :func:`target_weights`; these are not linear in the coefficients, because
-``lips_closed`` closes the mouth whatever else opens it.
+The targets have the names of the shapes of the expression basis. Displacements are linear in the weights of
+:func:`target_weights`; these are not linear in the coefficients, because ``lips_closed`` closes the mouth whatever else
+opens it, and ``lip_tuck`` also raises the lower lip, by a negative ``lower_lip_drop``.
 """
 
 from __future__ import annotations
@@ -48,8 +48,10 @@ FIELD_TARGETS: Final = (
     FieldTarget("brows_up", "brows_up", 1.0),
     FieldTarget("brows_down", "brows_down", 1.0),
 )
+TUCK: Final = "lip_tuck"
+"""Target that rolls the edge of the lower lip in."""
 EYE_TARGETS: Final = ("blink_left", "blink_right", "gaze_x", "gaze_y")
-TARGET_NAMES: Final = (*(target.name for target in FIELD_TARGETS), *EYE_TARGETS)
+TARGET_NAMES: Final = (*(target.name for target in FIELD_TARGETS), TUCK, *EYE_TARGETS)
 """Names of all targets in the order of their weights."""
 
 
@@ -62,7 +64,7 @@ def target_weights(rig: Rig, expression: Float32Array) -> Float32Array:
     lower_lip = mouth.lower_thickness_px / rig.face.height_px
     fields = field_weights(limited, rig.mouth.gap, lower_lip, mouth.excess_width)
     columns = [fields[:, FIELD_NAMES.index(target.field)] / target.scale for target in FIELD_TARGETS]
-    columns += [limited[:, SHAPE_INDEX[name]] for name in EYE_TARGETS]
+    columns += [limited[:, SHAPE_INDEX[name]] for name in (TUCK, *EYE_TARGETS)]
     weights: Float32Array = np.stack(columns, axis=1).astype(np.float32)
     return weights
 
