@@ -40,12 +40,15 @@ _LARGEST_DETAIL: Final = 9.0
 """Largest level of a mirrored detail: grain and brush strokes are continued, edges are not."""
 
 
-def person_mask(person: Float32Array, mesh: Float32Array, height_px: float) -> UInt8Array:
+def person_mask(
+    person: Float32Array, mesh: Float32Array, height_px: float, foreground_from: float = _FOREGROUND_FROM
+) -> UInt8Array:
     """Return the mask (H, W) of the person with the face ``mesh``, 255 inside, slightly grown.
 
     person: (H, W) segmentation of all people in [0, 1]. mesh: (478, 3) pixels. height_px: height of the face.
+    foreground_from: values of ``person`` above this are foreground.
     """
-    mask = (person > _FOREGROUND_FROM).astype(np.uint8)
+    mask = (person > foreground_from).astype(np.uint8)
     hull = cv2.convexHull(np.round(mesh[list(topo.FACE_OVAL), :2]).astype(np.int32))
     cv2.fillConvexPoly(mask, hull, (1,))
     _, labels = cv2.connectedComponents(mask, connectivity=4)
@@ -60,6 +63,13 @@ def grow_mask(mask: UInt8Array, radius_px: float) -> UInt8Array:
     """Return the mask (H, W) grown by ``radius_px`` on all sides."""
     size = 2 * max(1, round(radius_px)) + 1
     return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))  # type: ignore[return-value]
+
+
+def close_gaps(mask: UInt8Array, radius_px: float) -> UInt8Array:
+    """Return the mask (H, W) with bays and holes filled that are narrower than twice ``radius_px``."""
+    size = 2 * max(1, round(radius_px)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)  # type: ignore[return-value]
 
 
 def soft_matte(mask: UInt8Array, height_px: float) -> Float32Array:

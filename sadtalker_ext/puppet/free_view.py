@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from sadtalker_ext.puppet.backdrop import fill_textured, grow_mask, person_mask, soft_matte
+from sadtalker_ext.puppet.backdrop import close_gaps, fill_textured, grow_mask, person_mask, soft_matte
 from sadtalker_ext.puppet.rig import (
     HEAD_MARGIN_CELLS,
     Rig,
@@ -30,6 +30,10 @@ _NODES: Final = 160
 """Cells along the longer side of the region that can move: fine enough for the edge of a cheek before the hair."""
 _MARGIN_CELLS: Final = 12
 """Cells around the grid on which the displacement is computed, for what a rotation brings in from outside."""
+_FOREGROUND_FROM: Final = 0.15
+"""Segmentation values above this are foreground: loose hair and lace that stayed behind would be seen."""
+_GAPS: Final = 0.08
+"""Radius in face heights of gaps in the mask that move with the head."""
 _FILL_GROWTH: Final = 0.04
 """Further growth of the filled mask in face heights, so that loose hair does not stay behind when the head turns."""
 _SOFT_SCALE: Final = 2
@@ -47,7 +51,7 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
     grid = Grid.cover(box, _NODES)
     matte, backdrop = np.ones(grid.nodes(HEAD_MARGIN_CELLS).shape[:2], np.float32), rig.backdrop
     if person is not None:
-        mask = person_mask(person, mesh, unit)
+        mask = close_gaps(person_mask(person, mesh, unit, _FOREGROUND_FROM), _GAPS * unit)
         matte = matte_on(grid, soft_matte(mask, unit))
         filled = grow_mask(mask, _FILL_GROWTH * unit)
         backdrop = fill_around(grid, rig.picture, filled, partial(fill_textured, height_px=unit))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sadtalker_ext.puppet.backdrop import fill_background, fill_textured, person_mask, soft_matte
+from sadtalker_ext.puppet.backdrop import close_gaps, fill_background, fill_textured, person_mask, soft_matte
 
 HEIGHT_PX = 40.0
 
@@ -71,3 +71,25 @@ def test_textured_filling_of_everything_or_of_a_huge_picture_is_the_plain_one():
     mask = np.zeros((8, 2700), np.uint8)
     mask[2:5, 100:200] = 255
     np.testing.assert_array_equal(fill_textured(strip, mask, HEIGHT_PX), fill_background(strip, mask))
+
+
+def test_narrow_gaps_are_closed_and_wide_ones_stay():
+    mask = np.zeros((80, 120), np.uint8)
+    mask[20:60, 20:100] = 255
+    mask[30:34, 40:44] = 0
+    mask[20:50, 70:90] = 0
+    closed = close_gaps(mask, 4.0)
+    assert (closed[30:34, 40:44] == 255).all()
+    assert (closed[20:40, 78:82] == 0).all()
+    np.testing.assert_array_equal(closed[mask > 0], 255)
+    assert (closed[:18] == 0).all()
+
+
+def test_a_lower_threshold_includes_uncertain_parts_of_the_person():
+    person = np.zeros((120, 200), np.float32)
+    person[20:110, 20:70] = 1.0
+    person[30:60, 70:90] = 0.2
+    strict = person_mask(person, mesh_around(45, 50), HEIGHT_PX)
+    loose = person_mask(person, mesh_around(45, 50), HEIGHT_PX, 0.15)
+    assert strict[45, 85] == 0
+    assert loose[45, 85] == 255
