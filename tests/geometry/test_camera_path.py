@@ -5,6 +5,7 @@ import pytest
 from scipy.interpolate import PchipInterpolator
 
 from sadtalker_ext.geometry.camera_path import named_path, path_through
+from sadtalker_ext.settings import VIEWS
 
 TIMES_S = np.arange(0, 250) / 25
 
@@ -34,7 +35,7 @@ def test_one_keyframe_is_a_constant_and_equal_keyframes_stay():
     np.testing.assert_array_equal(path_through(np.array([0.0, 1.0, 2.0]), np.full(3, 4.0), TIMES_S), 4.0)
 
 
-@pytest.mark.parametrize("name", ["orbit", "sway", "nod", "dolly"])
+@pytest.mark.parametrize("name", VIEWS)
 @pytest.mark.parametrize("duration_s", [0.2, 1.0, 4.7, 60.0])
 def test_named_paths_begin_at_rest_stay_in_range_and_move_smoothly(name, duration_s):
     times_s = np.arange(0.0, duration_s, 0.04)
@@ -56,7 +57,7 @@ def test_named_paths_begin_at_rest_stay_in_range_and_move_smoothly(name, duratio
 def test_each_name_moves_its_own_axes():
     moving = {
         name: tuple(np.abs(named_path(name, TIMES_S, 10.0).rotation_deg).max(axis=0) > 1.0)
-        for name in ("orbit", "sway", "nod", "dolly")
+        for name in VIEWS
     }
     assert moving == {
         "orbit": (True, True, False),
