@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sadtalker_ext.cli.setting_flags import read_runtime
 from sadtalker_ext.errors import FileRef, MediaError, SettingsError
-from sadtalker_ext.weights.measure_files import CSIM, FID, MEASURE_FILES
+from sadtalker_ext.weights.measure_files import CSIM, FID, LSE, LSE_FACES, MEASURE_FILES
 
 if TYPE_CHECKING:
     from sadtalker_ext.pipeline.evaluate_networks import MeasureNetworks
@@ -39,6 +39,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             help=f"file for {entry.measure} (default: {entry.name} in a checkpoint folder); selects the measure",
         )  # fmt: skip
     group.add_argument(
+        "--lse-faces", type=Path, metavar="FILE",
+        help=f"{LSE_FACES.name}, to cut the faces for lse by the boxes of S3FD, as papers do (default: by landmarks)",
+    )  # fmt: skip
+    group.add_argument(
         "--every", type=int, default=DEFAULT_EVERY, metavar="N",
         help=f"measure every Nth frame for CPBD, PSNR, SSIM, FID and CSIM; 1 as in papers (default {DEFAULT_EVERY})",
     )  # fmt: skip
@@ -56,6 +60,8 @@ def wanted_measures(options: argparse.Namespace) -> list[str]:
 def check_measures(options: argparse.Namespace) -> None:
     """Raise SettingsError if a selected measure has nothing to compare with or no video."""
     wanted = wanted_measures(options)
+    if options.lse_faces is not None and LSE.measure not in wanted:
+        raise SettingsError("The flag --lse-faces is for LSE; add --measure lse")
     if options.every < 1:
         raise SettingsError(f"--every is {options.every}; it must be 1 or more")
     if wanted and options.result is None and not options.render:
@@ -73,6 +79,9 @@ def open_networks(options: argparse.Namespace) -> MeasureNetworks:
 
     named = {entry.measure: getattr(options, f"{entry.measure}_network") for entry in MEASURE_FILES}
     wanted, runtime = wanted_measures(options), read_runtime(options)
+    if options.lse_faces is not None:
+        wanted.append(LSE_FACES.measure)
+        named[LSE_FACES.measure] = options.lse_faces
     return open_measures(wanted, named, search_folders(runtime.folders), runtime.torch_device(), options.every)
 
 

@@ -87,21 +87,21 @@ def run_list(options: argparse.Namespace) -> int:
     """Print the catalog and the locations of its files."""
     from sadtalker_ext.weights.catalog import CATALOG
     from sadtalker_ext.weights.files import find_checkpoint
-    from sadtalker_ext.weights.measure_files import MEASURE_FILES, find_measure_file
+    from sadtalker_ext.weights.measure_files import ALL_FILES, find_measure_file
 
     folders = list_folders(options)
     paths = {entry.name: find_checkpoint(entry, folders) for entry in CATALOG}
     if options.json:
         rows = [vars(entry) | {"path": str(paths[entry.name] or "")} for entry in CATALOG]
-        rows += [vars(entry) | {"path": str(find_measure_file(entry, folders) or "")} for entry in MEASURE_FILES]
+        rows += [vars(entry) | {"path": str(find_measure_file(entry, folders) or "")} for entry in ALL_FILES]
         print(json.dumps(rows, indent=2))
         return 0
     for entry in CATALOG:
         print(f"{entry.name}  {entry.size_bytes / 1e6:,.0f} MB  {entry.licence}\n    {entry.purpose}")
         print(f"    {paths[entry.name] or 'not found'}")
     print("\nFiles for sadtalker evaluate --measure; download them yourself, fetch does not:")
-    for measured in MEASURE_FILES:
-        print(f"{measured.name}  {measured.licence}\n    --measure {measured.measure}: {measured.purpose}")
+    for measured in ALL_FILES:
+        print(f"{measured.name}  {measured.licence}\n    {measured.measure}: {measured.purpose}")
         print(f"    {measured.url}\n    {find_measure_file(measured, folders) or 'not found'}")
     print("Searched: " + ", ".join(str(folder) for folder in folders))
     return 0

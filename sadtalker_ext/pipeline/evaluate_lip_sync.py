@@ -7,7 +7,7 @@ here they are not compressed again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from sadtalker_ext.arrays import Float32Array, Float64Array, Frame, Image
+    from sadtalker_ext.models.s3fd import S3FD
     from sadtalker_ext.models.syncnet import SyncNet
 
 BATCH: Final = 20
@@ -40,13 +41,15 @@ PCM_SCALE: Final = 32768.0
 PCM_RANGE: Final = (-32768, 32767)
 
 
-def lip_sync_metrics(path: Path, network: SyncNet, device: torch.device | str = "cpu") -> list[Metric]:
-    """Return LSE-D, LSE-C and the offset of a video.
+def lip_sync_metrics(
+    path: Path, network: SyncNet, device: torch.device | str = "cpu", detector: S3FD | None = None
+) -> list[Metric]:
+    """Return LSE-D, LSE-C and the offset of a video. detector: cuts the faces; None uses the outline of the landmarks.
 
     MediaError if it has no sound or is shorter than 1.44 s, FaceError if the face is seen in less than half of it.
     """
     samples = read_pcm(path)
-    boxes = track_boxes(path)
+    boxes = track_boxes(path, detector, device)
     count = min(len(boxes), len(samples) // SAMPLES_PER_FRAME)
     if count < MIN_FRAMES:
         raise MediaError(
@@ -59,9 +62,10 @@ def lip_sync_metrics(path: Path, network: SyncNet, device: torch.device | str = 
     sounds = sound_features(network, mfcc(samples), windows, device)
     found = lip_sync_error(faces, sounds)
     late_ms = -1000.0 * found.offset / FRAME_RATE_HZ
+    faces_by = "faces cut by landmarks" if detector is None else "faces cut by S3FD"
     return [
-        Metric("lse_c", found.confidence, "", "higher", "confidence of SyncNet that lips and sound belong together"),
-        Metric("lse_d", found.distance, "", "lower", "distance of SyncNet's features of lips and sound"),
+        Metric("lse_c", found.confidence, "", "higher", f"confidence of SyncNet that lips and sound agree, {faces_by}"),
+        Metric("lse_d", found.distance, "", "lower", f"distance of SyncNet's features of lips and sound, {faces_by}"),
         Metric("lse_lag", late_ms, "ms", "", "lag of the sound behind the lips at that distance", "median"),
     ]
 
@@ -79,16 +83,16 @@ def read_pcm(path: Path) -> Float64Array:
     return samples
 
 
-def track_boxes(path: Path) -> Float64Array:
+def track_boxes(path: Path, detector: S3FD | None = None, device: torch.device | str = "cpu") -> Float64Array:
     """Return the face box (T, 4) of each frame at 25 Hz: left, top, right, bottom; gaps are interpolated."""
-    from sadtalker_ext.faces.find import track_faces
+    from sadtalker_ext.pipeline.evaluate_face_boxes import follow_boxes
     from sadtalker_ext.video.read import read_frames
 
     rows, at, total = [], [], 0
-    for face in track_faces(read_frames(path, FRAME_RATE_HZ)):
-        if face is not None:
-            box = face.box
-            rows.append((box.x, box.y, box.x + box.width, box.y + box.height))
+    frames = read_frames(path, FRAME_RATE_HZ)
+    for box in _outlines(frames) if detector is None else follow_boxes(frames, detector, device):
+        if box is not None:
+            rows.append(box)
             at.append(total)
         total += 1
     if len(rows) < MIN_DETECTED_SHARE * total or not rows:
@@ -98,6 +102,15 @@ def track_boxes(path: Path) -> Float64Array:
         )  # fmt: skip
     columns = [np.interp(np.arange(total), at, column) for column in np.array(rows, np.float64).T]
     return np.stack(columns, axis=1)
+
+
+def _outlines(frames: Iterable[Frame]) -> Iterator[Float64Array | None]:
+    """Yield the box of the face oval in each frame."""
+    from sadtalker_ext.faces.find import track_faces
+
+    for face in track_faces(frames):
+        box = None if face is None else face.box
+        yield None if box is None else np.array([box.x, box.y, box.x + box.width, box.y + box.height])
 
 
 def face_crops(path: Path, boxes: list[CropBox]) -> Iterator[Image]:

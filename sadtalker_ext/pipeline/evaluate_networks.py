@@ -16,7 +16,7 @@ from sadtalker_ext.geometry.arcface_alignment import align_identity
 from sadtalker_ext.metrics import image
 from sadtalker_ext.metrics.report import Metric
 from sadtalker_ext.pipeline.evaluate_lip_sync import lip_sync_metrics
-from sadtalker_ext.weights.measure_files import CSIM, FID, LSE, MEASURE_FILES, require_measure_file
+from sadtalker_ext.weights.measure_files import ALL_FILES, CSIM, FID, LSE, LSE_FACES, require_measure_file
 from sadtalker_ext.weights.measure_networks import LOADERS
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sadtalker_ext.arrays import Float32Array, Image
+    from sadtalker_ext.models.s3fd import S3FD
     from sadtalker_ext.models.syncnet import SyncNet
 
 BATCH: Final = 8
@@ -70,7 +71,9 @@ class MeasureNetworks:
         """Return LSE and CSIM of one video, where they are wanted. source: picture or video of the same person."""
         metrics = []
         if self.wants(LSE.measure):
-            metrics += lip_sync_metrics(path, cast("SyncNet", self.networks[LSE.measure]), self.device)
+            syncnet = cast("SyncNet", self.networks[LSE.measure])
+            detector = cast("S3FD | None", self.networks.get(LSE_FACES.measure))
+            metrics += lip_sync_metrics(path, syncnet, self.device, detector)
         if self.wants(CSIM.measure) and source is not None:
             metrics.append(self._csim(path, source))
         return metrics
@@ -99,7 +102,7 @@ def open_measures(
     WeightsError if a file is missing or is another network.
     """
     chosen = set(wanted)
-    entries = [entry for entry in MEASURE_FILES if entry.measure in chosen]
+    entries = [entry for entry in ALL_FILES if entry.measure in chosen]
     paths = {entry.measure: require_measure_file(entry, folders, named.get(entry.measure)) for entry in entries}
     networks = {measure: LOADERS[measure](path).to(device) for measure, path in paths.items()}
     return MeasureNetworks(networks, device, every)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.weights.catalog import CATALOG, Checkpoint
 from sadtalker_ext.weights.files import find_checkpoint, require_checkpoint
-from sadtalker_ext.weights.measure_files import MEASURE_FILES, MeasureFile, find_measure_file
+from sadtalker_ext.weights.measure_files import ALL_FILES, MeasureFile, find_measure_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +73,7 @@ def check_measure_files(folders: Sequence[Path]) -> list[CheckResult]:
     from sadtalker_ext.weights.measure_networks import LOADERS
 
     results = []
-    for entry in MEASURE_FILES:
+    for entry in ALL_FILES:
         path = None
         try:
             path = find_measure_file(entry, folders)

@@ -34,6 +34,10 @@ LSE: Final = MeasureFile(
     "SyncNet, for LSE-C and LSE-D", "see the page of its authors (Visual Geometry Group, Oxford)",
     ("syncnet_v2.safetensors",),
 )  # fmt: skip
+LSE_FACES: Final = MeasureFile(
+    "lse-faces", "sfd_face.pth", "https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/sfd_face.pth",
+    "S3FD, to cut the faces of --measure lse as papers do (optional)", LSE.licence,
+)  # fmt: skip
 FID: Final = MeasureFile(
     "fid", "pt_inception-2015-12-05-6726825d.pth",
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
@@ -46,11 +50,13 @@ CSIM: Final = MeasureFile(
     ("ms1mv3_arcface_r50_fp16_backbone.pth", "ms1mv3_arcface_r100_fp16_backbone.pth"),
 )  # fmt: skip
 MEASURE_FILES: Final = (LSE, FID, CSIM)
+"""Files that measures need."""
+ALL_FILES: Final = (*MEASURE_FILES, LSE_FACES)
 
 
 def refuse_to_fetch(names: Sequence[str]) -> None:
     """Raise a WeightsError if one of the names is the file of a measure, which the user downloads."""
-    for entry in MEASURE_FILES:
+    for entry in ALL_FILES:
         for name in names:
             if name in (entry.name, *entry.others):
                 raise WeightsError(

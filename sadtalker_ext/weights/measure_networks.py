@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from sadtalker_ext.models.inception_v3 import FID_INCEPTION, TORCHVISION_INCEPTION, InceptionV3
 from sadtalker_ext.models.iresnet import DEPTHS, IResNet, layers_of
+from sadtalker_ext.models.s3fd import S3FD
 from sadtalker_ext.models.syncnet import SyncNet
 from sadtalker_ext.weights.errors import checkpoint_error
-from sadtalker_ext.weights.measure_files import CSIM, FID, LSE
+from sadtalker_ext.weights.measure_files import CSIM, FID, LSE, LSE_FACES
 from sadtalker_ext.weights.state_dict import load_strict, read_pickle, read_safetensors
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ STAGE_KEY: Final = re.compile(r"layer([1-4])\.(\d+)\.")
 def load_syncnet(path: Path) -> SyncNet:
     """Load SyncNet from the public file or its safetensors copy."""
     return _load(SyncNet, read_state(path), path)
+
+
+def load_s3fd(path: Path) -> S3FD:
+    """Load the face detector S3FD from the public file of SyncNet's pipeline."""
+    return _load(S3FD, read_state(path), path)
 
 
 def load_inception(path: Path) -> InceptionV3:
@@ -60,8 +66,11 @@ def load_arcface(path: Path) -> IResNet:
 
 
 LOADERS: Final[dict[str, Callable[[Path], nn.Module]]] = {
-    LSE.measure: load_syncnet, FID.measure: load_inception, CSIM.measure: load_arcface
-}  # fmt: skip
+    LSE.measure: load_syncnet,
+    LSE_FACES.measure: load_s3fd,
+    FID.measure: load_inception,
+    CSIM.measure: load_arcface,
+}
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

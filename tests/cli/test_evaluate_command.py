@@ -65,6 +65,7 @@ def rolling_head(tmp_path_factory):
         (["a.mp4", "--measure", "csim"], "name it with --portrait or --reference"),
         (["--voice", "v.wav", "--measure", "lse"], "The measure lse needs finished videos"),
         (["a.mp4", "--measure", "lse", "--every", "0"], "--every is 0"),
+        (["a.mp4", "--lse-faces", "sfd_face.pth"], "The flag --lse-faces is for LSE; add --measure lse"),
         (["a.mp4", "--measure", "lse"], r"needs the file syncnet_v2\.model .*--lse-network FILE"),
         (["--lips", "absent.json"], r"absent\.json cannot be read"),
         (["--voice", "absent.wav"], r"absent\.wav"),

@@ -26,7 +26,7 @@ def test_list_prints_size_license_and_location_of_every_file(tmp_path, capsys):
     assert str(tmp_path) in out
     assert main(["weights", "list", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert len(rows) == 8 + 3
+    assert len(rows) == 8 + 4
     assert all(row["name"] in out and row["licence"] in out and "path" in row for row in rows)
     assert all(row["url"] in out for row in rows[8:]), "where the files of measures come from"
 

@@ -36,6 +36,19 @@ def seeded_state(prefix, network):
     return {key: spread(value) for key, value in random_state(prefix, network).items()}
 
 
+def s3fd_state(network):
+    """Return weights of S3FD with which a few dozen cells see faces of about their own size."""
+    factors = {"loc": np.float32(0.1), "conf": np.float32(40)}
+    state = seeded_state("s3fd.", network)
+    return {key: value * factors.get(key.partition(".")[0], np.float32(1)) for key, value in state.items()}
+
+
+def scenery():
+    """Return a picture (192, 240, 3): noise of 24 x 30 squares."""
+    small = np.floor(256 * uniform("scenery", (24, 30, 3))).astype(np.uint8)
+    return small.repeat(8, axis=0).repeat(8, axis=1)
+
+
 def faces():
     return torch.from_numpy(np.floor(256 * uniform("faces", (2, 3, 5, 224, 224))))
 

@@ -85,6 +85,6 @@ def test_short_videos_and_videos_without_a_face_are_refused(tmp_path, monkeypatc
         track_boxes(tmp_path / "grey.mp4")
     module = "sadtalker_ext.pipeline.evaluate_lip_sync"
     monkeypatch.setattr(f"{module}.read_pcm", lambda path: np.zeros(30 * 640))
-    monkeypatch.setattr(f"{module}.track_boxes", lambda path: np.zeros((30, 4)))
+    monkeypatch.setattr(f"{module}.track_boxes", lambda *_: np.zeros((30, 4)))
     with pytest.raises(MediaError, match=r"lasts 1\.20 s with picture and sound; LSE needs 1\.44 s"):
         lip_sync_metrics(tmp_path / "grey.mp4", torch.nn.Identity())
