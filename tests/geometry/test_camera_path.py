@@ -55,10 +55,7 @@ def test_named_paths_begin_at_rest_stay_in_range_and_move_smoothly(name, duratio
 
 
 def test_each_name_moves_its_own_axes():
-    moving = {
-        name: tuple(np.abs(named_path(name, TIMES_S, 10.0).rotation_deg).max(axis=0) > 1.0)
-        for name in VIEWS
-    }
+    moving = {name: tuple(np.abs(named_path(name, TIMES_S, 10.0).rotation_deg).max(axis=0) > 1.0) for name in VIEWS}
     assert moving == {
         "orbit": (True, True, False),
         "sway": (False, True, True),
