@@ -48,21 +48,38 @@ def draw_layers(
     Within a layer, triangles are ordered by the depth of their middles. Between layers the depth of each pixel decides,
     so that large triangles of one layer cannot hide small ones of another in front of them.
     """
-    whole, first = draw_triangles(points, layers[0], size), len(layers[0])
-    depth = np.full(whole.shape, np.inf, np.float32)
-    values = points[:, 2:].astype(np.float32)
-    inside, depths = interpolate(whole, points, layers[0], values)
-    depth[inside] = depths[:, 0]
-    for layer in layers[1:]:
-        shown = draw_triangles(points, layer, size)
-        inside, depths = interpolate(shown, points, layer, values)
-        rows, columns = np.nonzero(inside)
-        front = depths[:, 0] < depth[rows, columns]
-        rows, columns = rows[front], columns[front]
-        depth[rows, columns] = depths[front, 0]
-        whole[rows, columns] = shown[rows, columns] + first
+    width, height = size
+    whole = np.full((height, width), NOTHING, np.int32)
+    depth = np.full((height, width), np.inf, np.float32)
+    first = 0
+    for layer in layers:
+        window = _window(points[layer.ravel(), :2], size)
+        shown, depths = _layer_depth(points, layer, window)
+        front = depths < depth[window]
+        depth[window][front] = depths[front]
+        whole[window][front] = shown[front] + first
         first += len(layer)
     return whole
+
+
+def _window(points: Float64Array, size: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns of a picture of (width, height) that contain points (N, 2)."""
+    low = np.clip(np.floor(points.min(axis=0)).astype(int), 0, size)
+    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + 1, 0, size)
+    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+
+
+def _layer_depth(
+    points: Float64Array, layer: NDArray[np.int64], window: tuple[slice, slice]
+) -> tuple[NDArray[np.int32], Float32Array]:
+    """Return the triangle in front at each pixel of the window (h, w), and its depth, infinite where there is none."""
+    rows, columns = window
+    placed = points - np.array([columns.start, rows.start, 0.0])
+    shown = draw_triangles(placed, layer, (columns.stop - columns.start, rows.stop - rows.start))
+    depths = np.full(shown.shape, np.inf, np.float32)
+    inside, found = interpolate(shown, placed, layer, points[:, 2:].astype(np.float32))
+    depths[inside] = found[:, 0]
+    return shown, depths
 
 
 def interpolate(
@@ -70,21 +87,23 @@ def interpolate(
 ) -> tuple[NDArray[np.bool_], Float32Array]:
     """Return where a triangle is shown (H, W), and the vertex values (N, C) interpolated at those pixels (P, C)."""
     inside = shown != NOTHING
-    rows, columns = np.nonzero(inside)
-    index = shown[inside]
-    used = np.unique(index)
-    corners = points[triangles[used], :2]
-    place = np.searchsorted(used, index)
-    inverse = 1.0 / _doubled_area(corners)
+    rows, columns = np.divmod(np.flatnonzero(inside), shown.shape[1])
+    place = shown[rows, columns]
+    corners = points[triangles, :2]
+    area = _doubled_area(corners)
+    inverse = 1.0 / np.where(np.abs(area) > _MIN_AREA, area, 1.0)
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     at_b = np.stack([c[:, 1] - a[:, 1], a[:, 0] - c[:, 0]], axis=1) * inverse[:, None]
     at_c = np.stack([a[:, 1] - b[:, 1], b[:, 0] - a[:, 0]], axis=1) * inverse[:, None]
-    x, y = columns - a[place, 0], rows - a[place, 1]
-    weight_b = np.clip(at_b[place, 0] * x + at_b[place, 1] * y, 0.0, 1.0)
-    weight_c = np.clip(at_c[place, 0] * x + at_c[place, 1] * y, 0.0, 1.0 - weight_b)
-    weights = np.stack([1.0 - weight_b - weight_c, weight_b, weight_c], axis=1).astype(np.float32)
-    of_corners = values[triangles[used]][place]
-    return inside, np.einsum("pk,pkc->pc", weights, of_corners)
+    planes = np.concatenate([at_b, at_c, a], axis=1).astype(np.float32)[place]
+    x, y = columns.astype(np.float32) - planes[:, 4], rows.astype(np.float32) - planes[:, 5]
+    weight_b = np.clip(planes[:, 0] * x + planes[:, 1] * y, 0.0, 1.0)
+    weight_c = np.clip(planes[:, 2] * x + planes[:, 3] * y, 0.0, 1.0 - weight_b)
+    of_corners = values[triangles[place]]
+    mixed: Float32Array = of_corners[:, 0] * (1.0 - weight_b - weight_c)[:, None]
+    mixed += of_corners[:, 1] * weight_b[:, None]
+    mixed += of_corners[:, 2] * weight_c[:, None]
+    return inside, mixed
 
 
 def _doubled_area(corners: Float64Array) -> Float64Array:

@@ -59,8 +59,7 @@ class ShadedView:
         facing = mesh.triangles[:, ::-1]
         corner = facing[:, 0]
         outside = mesh.parts.get("head", mesh.parts["skin"]).stop
-        layers = [(0, outside)]
-        layers += [(part.start, part.stop) for part in mesh.parts.values() if part.start >= outside]
+        layers = [(0, outside), *((part.start, part.stop) for part in mesh.parts.values() if part.start >= outside)]
         self._layers = tuple(facing[(corner >= first) & (corner < end)] for first, end in layers)
         self._colours = np.zeros((len(mesh.positions), 3), np.float32)
         for name, part in mesh.parts.items():
@@ -99,11 +98,13 @@ class ShadedView:
 
 def _shade(normals: Float32Array, colours: Float32Array) -> Float32Array:
     """Return RGB levels (P, 3) for normals (P, 3) of any length and colours (P, 3)."""
-    unit = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
+    length = np.sqrt(np.einsum("pc,pc->p", normals, normals))
     key, fill = (light / np.linalg.norm(light) for light in (_KEY_LIGHT, _FILL_LIGHT))
-    light = _AMBIENT + _KEY * np.maximum(unit @ key, 0.0) + _FILL * np.maximum(unit @ fill, 0.0)
     half = key + np.array([0.0, 0.0, 1.0])
-    shine = _SHINE * np.maximum(unit @ (half / np.linalg.norm(half)), 0.0) ** _SHINE_POWER
+    directions = np.stack([key, fill, half / np.linalg.norm(half)], axis=1).astype(np.float32)
+    facing = np.maximum(normals @ directions / np.maximum(length, np.float32(1e-6))[:, None], 0.0)
+    light = _AMBIENT + _KEY * facing[:, 0] + _FILL * facing[:, 1]
+    shine = _SHINE * facing[:, 2] ** _SHINE_POWER
     levels: Float32Array = (colours * light[:, None] + shine[:, None]).astype(np.float32)
     return levels
 
