@@ -46,12 +46,17 @@
         heic: "image/heic", heif: "image/heif", hif: "image/heif", avif: "image/avif", jxl: "image/jxl",
         jp2: "image/jp2", tif: "image/tiff", tiff: "image/tiff", ppm: "image/x-portable-pixmap", tga: "image/x-tga"
     };
-    const ACCEPTED = "image/*," + Object.keys(TYPES).map((ending) => "." + ending).join(",");
+    const ACCEPTED = "image/*,video/*," + Object.keys(TYPES).map((ending) => "." + ending).join(",");
 
-    /* The file with a type, if the browser does not know it but the ending of its name says it; otherwise the file. */
+    /*
+     * The file with a type that Gradio's input accepts, if the browser does not know the type but the ending of the
+     * name says it, or if it is a video, of which the server uses one frame; otherwise the file.
+     */
     function withType(file) {
-        const type = TYPES[file.name.split(".").pop().toLowerCase()];
-        return type && !file.type ? new File([file], file.name, {type: type}) : file;
+        const isVideo = file.type.startsWith("video/");
+        const type = isVideo ? file.type.replace("video/", "image/") :
+            TYPES[file.name.split(".").pop().toLowerCase()];
+        return type && (isVideo || !file.type) ? new File([file], file.name, {type: type}) : file;
     }
 
     function pictureIn(files) {

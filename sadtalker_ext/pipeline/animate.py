@@ -245,11 +245,12 @@ def prepare_task(
 
 @contextmanager
 def with_voice(task: Task) -> Iterator[Task]:
-    """Within the block, a text to read aloud is replaced by a file of its speech."""
+    """Within the block, a text to read aloud is replaced by a file of its speech, which has a single audio track."""
+    settings = task.settings if task.inputs.text is None else replace(task.settings, track=0)
     with ExitStack() as stack:
         with task.stopwatch.stage(TEXT_STAGE) if task.inputs.text is not None else nullcontext():
             inputs = stack.enter_context(read_aloud(task.inputs, task.settings, task.runtime, task.watcher))
-        yield replace(task, inputs=inputs)
+        yield replace(task, inputs=inputs, settings=settings)
 
 
 def _open_stream(task: Task, mesh: MeshWriter | None = None) -> FrameStream:

@@ -244,8 +244,9 @@ def _check_length(inputs: Inputs, request: JobRequest, limit_s: float) -> None:
 
     if limit_s >= Limits.voice_s:
         return
-    if inputs.voice is not None and load_speech(inputs, request.settings).duration_s > limit_s:
-        what = "text" if request.inputs.text is not None else FileRef("voice", inputs.voice)
+    settings = None if request.inputs.text is not None else request.settings
+    if inputs.voice is not None and load_speech(inputs, settings).duration_s > limit_s:
+        what = "text" if settings is None else FileRef("voice", inputs.voice)
         raise MediaError("The ", what, f" is longer than the allowed {limit_s:.0f} s; use a shorter one")
     if inputs.idle_s is not None and inputs.idle_s > limit_s:
         raise MediaError(f"An idle clip of {inputs.idle_s:g} s is longer than the allowed {limit_s:.0f} s")

@@ -152,12 +152,15 @@ class PictureFaces:
     problem: str = ""
 
 
-def inspect_faces(path: str | Path) -> PictureFaces:
-    """Return the faces of a picture and whether they can be animated; MediaError if the file is not a picture."""
+def inspect_faces(path: str | Path, at: str = AUTO_MOMENT) -> PictureFaces:
+    """Return the faces of a picture and whether they can be animated; MediaError if the file is not a picture.
+
+    at: moment of a video, as in the setting.
+    """
     from sadtalker_ext.errors import FaceError
     from sadtalker_ext.faces.find import choose_face, find_faces
 
-    picture = read_portrait_picture(path, SEARCH_PX)
+    picture = read_portrait_picture(path, SEARCH_PX, at)
     try:
         choice = choose_face(picture.pixels)
     except FaceError as e:

@@ -11,13 +11,13 @@ import gradio as gr
 from sadtalker_ext.assets import demo_portrait, example_voice
 from sadtalker_ext.engines.registry import engine_state
 from sadtalker_ext.errors import SadTalkerError
-from sadtalker_ext.pipeline.batch import text_stem
 from sadtalker_ext.pipeline.environment import missing_packages
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.job import DONE, WAITING, Job, JobRequest
 from sadtalker_ext.pipeline.job_queue import STOPPED_BEFORE_START
 from sadtalker_ext.pipeline.output import dated_output
-from sadtalker_ext.setting_spec import LARGEST_FACE
+from sadtalker_ext.setting_spec import AUTO_MOMENT, LARGEST_FACE
+from sadtalker_ext.settings import Settings
 from sadtalker_ext.tts.text_parts import clean_text
 from sadtalker_ext.webui.engine_actions import EngineActions
 from sadtalker_ext.webui.face_picker import faces_view
@@ -103,12 +103,16 @@ class PageActions(EngineActions, ResultActions):
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
 
-    def show_faces(self, portrait: Any) -> tuple[str, str]:  # noqa: ANN401 - a value of a request
-        """Return the picture with its faces, and the choice of the face, which a new picture resets."""
+    def show_faces(self, portrait: Any) -> tuple[str, str, str]:  # noqa: ANN401 - a value of a request
+        """Return the picture with its faces, and the face and moment that are chosen, which a new picture resets."""
+        return self.show_moment(portrait, AUTO_MOMENT), LARGEST_FACE, AUTO_MOMENT
+
+    def show_moment(self, portrait: Any, at: Any) -> str:  # noqa: ANN401 - values of a request
+        """Return a picture, or the frame of a video at a moment, with its faces."""
         try:
-            return faces_view(received_file(portrait)), LARGEST_FACE
+            return faces_view(received_file(portrait), Settings(at=at).at)
         except SadTalkerError as e:
-            return message(page_text(str(e)), "error"), LARGEST_FACE
+            return message(page_text(str(e)), "error")
 
     def check_voice(self, voice: Any) -> str:  # noqa: ANN401 - a value of a request
         """Return the length of a voice, or why it cannot be used."""
@@ -219,6 +223,8 @@ def missing_packages_view() -> str:
 def output_stem(inputs: Inputs) -> str:
     """Return the start of the video's file name: of the text, or of the voice unless its name was generated."""
     if inputs.text is not None:
+        from sadtalker_ext.pipeline.batch import text_stem
+
         return text_stem(inputs.text)
     if inputs.voice is None:
         return "silent"

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import SadTalkerError
+from sadtalker_ext.setting_spec import AUTO_MOMENT
 from sadtalker_ext.webui.html import jpeg_url, message
 from sadtalker_ext.webui.page_words import page_text
 from sadtalker_ext.webui.uploads import upload_name
@@ -37,14 +38,17 @@ BUTTONS: Final = (
 DRAW_BUTTON: Final = '<button type="button" class="st-button" data-box="draw" aria-pressed="false">Draw a box</button>'
 
 
-def faces_view(path: Path | None) -> str:
-    """Return the picture with a marker on every face as HTML; empty without a path, an error if it is unreadable."""
+def faces_view(path: Path | None, at: str = AUTO_MOMENT) -> str:
+    """Return the picture with a marker on every face as HTML; empty without a path, an error if it is unreadable.
+
+    at: moment of a video, as in the setting.
+    """
     if path is None:
         return ""
     from sadtalker_ext.pipeline.portrait import inspect_faces
 
     try:
-        found = inspect_faces(path)
+        found = inspect_faces(path, at)
     except SadTalkerError as e:
         text = page_text(e.describe({path: upload_name(path)}))
         return f'<div class="st-portrait-view">{message(text, "error")}{BUTTONS.format(draw="")}</div>'

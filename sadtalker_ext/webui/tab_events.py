@@ -27,8 +27,10 @@ def connect_events(page: Page, actions: PageActions) -> None:
 
 def _connect_inputs(page: Page, actions: PageActions) -> None:
     portrait, voice = page.portrait, page.voice
-    face = page.settings.by_name["face"]
-    portrait.picture.change(actions.show_faces, portrait.picture, [portrait.faces, face], **NO_QUEUE)
+    face, at = page.settings.by_name["face"], page.settings.by_name["at"]
+    portrait.picture.change(actions.show_faces, portrait.picture, [portrait.faces, face, at], **NO_QUEUE)
+    at.blur(actions.show_moment, [portrait.picture, at], portrait.faces, **NO_QUEUE)
+    at.submit(actions.show_moment, [portrait.picture, at], portrait.faces, **NO_QUEUE)
     voice.voice.change(actions.check_voice, voice.voice, voice.note, **NO_QUEUE)
     if is_gradio_3():
         _upload_when_chosen(voice.voice, page.results.hidden["uploaded_voice"])

@@ -68,6 +68,34 @@ def test_unreadable_files_are_a_sentence(standalone, visit, pictures, name):
     assert traceback_free(standalone.log())
 
 
+def test_a_frame_of_a_video_is_the_portrait(standalone, visit, pictures):
+    """The video begins with a title for 0.6 s; another moment is chosen in the settings."""
+    still = ["-loop", "1", "-framerate", "10", "-t", "2", "-i", pictures / "portrait.png"]
+    title = "drawbox=w=iw:h=ih:color=0x3060A0:t=fill:enable='lt(t,0.55)'"
+    command = [ffmpeg_program(), "-v", "error", "-y", *still, "-vf", title, pictures / "talk.mp4"]
+    subprocess.run(command, check=True)
+    visitor = visit(standalone.address)
+    page = visitor.page
+    visitor.portrait("talk.mp4")
+    assert "This face will speak" in page.inner_text("#sadtalker_faces")
+    assert visitor.field("at") == "auto"
+    visitor.open_group("advanced")
+    page.fill("#sadtalker_at textarea, #sadtalker_at input", "0.2")
+    page.press("#sadtalker_at textarea, #sadtalker_at input", "Enter")
+    page.wait_for_function("document.querySelector('#sadtalker_faces').innerText.includes('No face was found')")
+    page.fill("#sadtalker_at textarea, #sadtalker_at input", "9")
+    page.press("#sadtalker_at textarea, #sadtalker_at input", "Enter")
+    page.wait_for_function("document.querySelector('#sadtalker_faces').innerText.includes('choose an earlier moment')")
+    page.fill("#sadtalker_at textarea, #sadtalker_at input", "1.5")
+    page.press("#sadtalker_at textarea, #sadtalker_at input", "Tab")
+    page.wait_for_selector("#sadtalker_faces .st-face-box")
+    visitor.voice()
+    visitor.press("generate")
+    assert abs(visitor.video_duration_s() - 1.0) < 0.09
+    assert "its frame at 1.5 s is used" in page.inner_text("#sadtalker_details")
+    assert visitor.errors == []
+
+
 @pytest.mark.parametrize("way", ["drop", "choose"])
 @pytest.mark.parametrize("name", ["phone.heic", "new.jxl"])
 def test_pictures_of_a_type_that_the_browser_does_not_know(standalone, visit, pictures, name, way):
