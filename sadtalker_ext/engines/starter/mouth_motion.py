@@ -42,6 +42,11 @@ VOICE_LOGITS: Final = (0.3, 1.3)
 the detector did not learn, 99 % are below the first; those of voices are above the second."""
 VOICE_SMOOTHING: Final = 9
 """Frames over which the logits are averaged: single frames of music can resemble a vowel."""
+SPEECH_STARTS, SPEECH_IS_CERTAIN = 0.08, 0.18
+"""Opening predicted by SpeechToExpression between which speech is recognized: noise stays below 0.03, real voices reach
+0.2 within any third of a second of speech. The voice detector has not learned the pauses of clean recordings."""
+RAISE_SHARE: Final = 0.3
+"""Weight of the raised or lowered lips in this opening, relative to the jaw."""
 SILENCE_DB: Final = (-35.0, -25.0)
 """Level relative to the mean of the surroundings at which the mouth is closed, and from which on it is free."""
 SILENCE_REACH: Final = 4
@@ -53,7 +58,7 @@ LIKELY_CLOSURE: Final = (0.10, 0.20)
 """Values of ``lips_closed`` between which the lips close where LipMotion predicts a small opening."""
 UNLIKELY_CLOSURE: Final = (0.60, 0.90)
 """The same where it predicts a large opening: only a certain closure is believed there."""
-SMALL_OPENING, LARGE_OPENING = -1.0, 0.0
+SMALL_OPENING, LARGE_OPENING = -0.75, 0.25
 """Predicted openings, in standard deviations from the mean, that count as small and as large in this."""
 
 
@@ -92,7 +97,7 @@ def combine(
         return mouth
     closed = believed_closures(curves[:, SPEECH_SHAPES.index("lips_closed")], track.lips[:, 0])
     mouth[:, MOUTH_SHAPES.index("lips_closed")] = closed
-    voiced = voice_gate(track.voice, OPENING_REACH)
+    voiced = voice_gate(track.voice, OPENING_REACH) * speech_gate(curves, OPENING_REACH)
     mouth *= voiced[:, None]
     lips = advance(track.lips, LEAD_S)
     opening = response.opening_for(typical.opening_mean + OPENING_GAIN * typical.opening_scale * lips[:, 0])
@@ -101,7 +106,8 @@ def combine(
     usual = response.opening_for(np.full(1, typical.opening_mean, np.float32))
     width = response.width_for(relative, mouth_opening(mouth))
     change = width - response.width_for(np.ones(1, np.float32), usual)
-    return with_width(mouth, 1.0 + change * voice_gate(track.voice, WIDTH_REACH), response.excess_width)
+    change *= voice_gate(track.voice, WIDTH_REACH) * speech_gate(curves, WIDTH_REACH)
+    return with_width(mouth, 1.0 + change, response.excess_width)
 
 
 def advance(curves: Float32Array, lead_s: float) -> Float32Array:
@@ -114,12 +120,19 @@ def advance(curves: Float32Array, lead_s: float) -> Float32Array:
 def voice_gate(logits: Float32Array, reach: int) -> Float32Array:
     """Return (T,) in [0, 1]: 1 within ``reach`` frames of a voice. logits: (T,) of the voice detector.
 
-    It is 0 in noise, in music without singing, and in long pauses.
+    It is 0 in noise and in music without singing.
     """
     half = VOICE_SMOOTHING // 2
     kernel = np.full(VOICE_SMOOTHING, 1.0 / VOICE_SMOOTHING)
     smooth = np.convolve(np.pad(logits, half, mode="edge"), kernel, mode="valid")
     return _soft_gate(smooth.astype(np.float32), reach, VOICE_LOGITS)
+
+
+def speech_gate(curves: Float32Array, reach: int) -> Float32Array:
+    """Return (T,) in [0, 1]: 1 within ``reach`` frames of speech that SpeechToExpression recognizes, 0 in pauses."""
+    part = {name: curves[:, index] for index, name in enumerate(SPEECH_SHAPES)}
+    opening = part["jaw_open"] + RAISE_SHARE * (part["upper_lip_raise"] + part["lower_lip_drop"])
+    return _soft_gate(opening, reach, (SPEECH_STARTS, SPEECH_IS_CERTAIN))
 
 
 def sound_gate(power: Float32Array) -> Float32Array:

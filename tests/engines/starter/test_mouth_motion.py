@@ -23,6 +23,7 @@ from sadtalker_ext.engines.starter.mouth_motion import (
     combine,
     open_mouth_motion,
     sound_gate,
+    speech_gate,
     voice_gate,
 )
 from sadtalker_ext.engines.starter.speech_motion import SPEECH_SHAPES
@@ -102,6 +103,14 @@ def test_mouth_is_closed_and_rests_without_a_voice():
     assert mouth_opening(mouth)[55:].max() == 0.0
     assert mouth_width(mouth)[75:] == pytest.approx(1.0, abs=1e-6)
     assert voice_gate(np.full(5, -1.0, np.float32), 8).max() == 0.0
+
+
+def test_mouth_is_closed_and_rests_in_pauses():
+    mouth = combine(curves(200, jaw_open=np.where(np.arange(200) < 40, 0.3, 0.0)), lips(200, 1.0, 1.0), TYPICAL)
+    assert mouth_opening(mouth)[20] > 0.4
+    assert mouth_opening(mouth)[55:].max() == 0.0
+    assert mouth_width(mouth)[75:] == pytest.approx(1.0, abs=1e-6)
+    assert speech_gate(curves(5, jaw_open=0.0), 8).max() == 0.0
 
 
 def test_single_frames_that_resemble_a_voice_do_not_open_the_mouth():
