@@ -182,9 +182,8 @@ def render_frames(
 class FrameStream:
     """Iterator over the frames (H, W, 3) uint8 RGB of one video, in order.
 
-    frame_count: number of frames. rate_hz: frames per second. notes: sentences for the user. sound: the sound that
-    belongs to them, None if there is none.
-    Close it if not all frames are read; the engine is released at the end in any case.
+    frame_count: number of frames. rate_hz: frames per second. notes: sentences for the user. sound: of the video, or
+    None. Close it if not all frames are read; the engine is released at the end in any case.
     """
 
     def __init__(
