@@ -159,7 +159,7 @@ def test_idle_clip_has_no_sound(engine, files):
     ("arguments", "message"),
     [
         ({"voice": demo_voice(), "idle_s": 2.0}, "has no voice"),
-        ({}, "give a voice, or the duration"),
+        ({}, "give a voice, a text, or the duration"),
         ({"idle_s": 2.0, "reference_use": "eyes"}, "no reference video to copy eyes from"),
     ],
 )
