@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sadtalker_ext.mesh.face_mesh import FaceMesh
     from sadtalker_ext.pipeline.prepare import PreparedInputs, SourceAndMotion, Task
     from sadtalker_ext.settings import Settings
+    from sadtalker_ext.sound_source import SoundSource
+
+    AnimatedMesh = tuple[FaceMesh, MeshAnimation]
 
 MESH_STAGE: Final = "mesh"
 SHADED_STAGE: Final = "shaded frames"
@@ -102,12 +105,12 @@ class MeshWriter:
         task.watcher.stage(MESH_STAGE)
         with task.stopwatch.stage(MESH_STAGE):
             mesh, animation, notes = self._animated_mesh(task, prepared, motion, timing)
-            self._write_glb(task, mesh, animation)
+            self._write_glb(prepared.speech.source, mesh, animation)
             if self.files.blendshapes is not None:
                 moved, notes = rig_motion(task, prepared, motion, timing)
                 self._write_blendshapes(self.files.blendshapes, moved, timing.rate_hz)
         if self.files.shaded is not None:
-            self._write_shaded(self.files.shaded, task, mesh, animation)
+            self._write_shaded(self.files.shaded, task, prepared.speech.source, (mesh, animation))
         return notes
 
     @staticmethod
@@ -127,16 +130,16 @@ class MeshWriter:
         rig, mesh = portrait_mesh(prepared.portrait)
         return mesh, animate_mesh(rig, moved, timing.rate_hz), notes
 
-    def _write_glb(self, task: Task, mesh: FaceMesh, animation: MeshAnimation) -> None:
+    def _write_glb(self, sound: SoundSource | None, mesh: FaceMesh, animation: MeshAnimation) -> None:
         from sadtalker_ext.mesh.gltf import write_glb
         from sadtalker_ext.video.sound_file import write_wav
 
         assert self.files is not None  # noqa: S101 - checked in write()
-        voice, wav = task.inputs.voice, self.files.wav
+        wav = self.files.wav
         with self._open(self.files.glb).open("wb") as file:
-            write_glb(file, mesh, animation, {} if voice is None else {"audio": wav.name})
-        if voice is not None:
-            write_wav(voice, FileRef("output", wav), self._open(wav), len(animation) / animation.rate_hz)
+            write_glb(file, mesh, animation, {} if sound is None else {"audio": wav.name})
+        if sound is not None:
+            write_wav(sound, FileRef("output", wav), self._open(wav), len(animation) / animation.rate_hz)
 
     def _write_blendshapes(self, path: Path, motion: Motion, rate_hz: float) -> None:
         from sadtalker_ext.mesh.blendshapes import write_csv, write_json
@@ -145,11 +148,12 @@ class MeshWriter:
         with self._open(path).open("w", encoding="utf-8", newline="") as file:
             write(file, motion, rate_hz)
 
-    def _write_shaded(self, path: Path, task: Task, mesh: FaceMesh, animation: MeshAnimation) -> None:
+    def _write_shaded(self, path: Path, task: Task, sound: SoundSource | None, animated: AnimatedMesh) -> None:
         from sadtalker_ext.mesh import shading
         from sadtalker_ext.video.write import VideoSpec, write_video
 
-        spec = VideoSpec(animation.rate_hz, len(animation), task.inputs.voice)
+        mesh, animation = animated
+        spec = VideoSpec(animation.rate_hz, len(animation), sound)
         self._stack.enter_context(output_folder(path))
         frames: Iterator[Frame] = shading.ShadedView(mesh, shading.SIZE_PX).frames(animation)
         with task.stopwatch.stage(SHADED_STAGE):

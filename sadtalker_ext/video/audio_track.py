@@ -37,20 +37,34 @@ def open_audio_track(source: SoundSource, duration_s: float, role: str = "audio 
     :func:`~sadtalker_ext.audio.speech.open_speech`, so that audio and motion stay in sync. MediaError if there is no
     audio stream; ``role`` is the name of the file in the message.
     """
+    stream = _stream_of(source, role)
+    rate_hz = stream.rate_hz if stream.rate_hz in AAC_RATES_HZ else FALLBACK_RATE_HZ
+    _, channels = _output_layout(stream)
+    bit_rate = min(max(MIN_BIT_RATE, CHANNEL_BIT_RATE * channels), MAX_BITS_PER_SAMPLE * rate_hz * channels)
+    output = source.output(1, _filters(stream, rate_hz), f"apad,atrim=end={duration_s:.6f}")
+    return AudioTrack(tuple(source.inputs()), (*output, "-c:a", "aac", "-b:a", str(bit_rate)))
+
+
+def sound_filters(source: SoundSource, role: str) -> str:
+    """Return the filters that keep sample rate and channels (mono, stereo or 5.1; others become stereo) of a sound."""
+    stream = _stream_of(source, role)
+    return _filters(stream, stream.rate_hz or FALLBACK_RATE_HZ)
+
+
+def _stream_of(source: SoundSource, role: str) -> AudioStream:
+    """Return the stream that the sound is in, with the channels that are used; MediaError if there is none."""
     streams = parse_audio_streams(read_header(require_file(source.path, role), role))
     if source.track >= len(streams):
         ref = FileRef(role, source.path)
         raise MediaError("The ", ref, " has no audio: choose an audio file or a video with audio")
     stream = streams[source.track]
-    if source.channel is not None:
-        stream = replace(stream, channels=1)
-    rate_hz = stream.rate_hz if stream.rate_hz in AAC_RATES_HZ else FALLBACK_RATE_HZ
-    layout, channels = _output_layout(stream)
-    bit_rate = min(max(MIN_BIT_RATE, CHANNEL_BIT_RATE * channels), MAX_BITS_PER_SAMPLE * rate_hz * channels)
+    return stream if source.channel is None else replace(stream, channels=1)
+
+
+def _filters(stream: AudioStream, rate_hz: int) -> str:
+    layout, _ = _output_layout(stream)
     repair = f"{REPAIR_FILTER}," if stream.codec.startswith(FLOAT_CODECS) else ""
-    filters = f"{repair}asetpts=N/SR/TB,aresample={rate_hz}:rematrix_maxval=1.0,aformat=channel_layouts={layout}"
-    output = source.output(1, filters, f"apad,atrim=end={duration_s:.6f}")
-    return AudioTrack(tuple(source.inputs()), (*output, "-c:a", "aac", "-b:a", str(bit_rate)))
+    return f"{repair}asetpts=N/SR/TB,aresample={rate_hz}:rematrix_maxval=1.0,aformat=channel_layouts={layout}"
 
 
 def _output_layout(stream: AudioStream) -> tuple[str, int]:

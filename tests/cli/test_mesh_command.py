@@ -107,3 +107,21 @@ def test_nothing_is_left_if_the_video_fails(program, portrait, voice, tmp_path, 
     monkeypatch.setattr(animate, "_write", fail)
     assert program("animate", portrait, voice, "-o", "new/talking.mp4", "--mesh", "new/talking.glb", "--quiet") == 2
     assert not (tmp_path / "new").exists()
+
+
+def test_sound_is_that_of_the_channel_with_the_speech(program, portrait, tmp_path):
+    """The other channel is silent; the video has only the channel that moves the lips, and so does the WAV file."""
+    from sadtalker_ext.audio.speech import open_speech
+
+    time_s = np.arange(16000) / 16000
+    speech = 0.3 * np.sin(2 * np.pi * 4 * time_s) ** 2 * np.sign(np.sin(2 * np.pi * 140 * time_s))
+    both = np.stack([np.zeros_like(speech), speech], axis=1)
+    with wave.open(str(tmp_path / "two.wav"), "wb") as file:
+        file.setparams((2, 2, 16000, 0, "NONE", ""))
+        file.writeframes((32767 * both).astype("<i2").tobytes())
+    assert program("mesh", portrait, tmp_path / "two.wav", "-o", "face.glb", "--quiet") == 0
+    source = open_speech(tmp_path / "two.wav").source
+    with wave.open(str(tmp_path / "face.wav")) as sound:
+        assert sound.getnchannels() == (2 if source.channel is None else 1)
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").reshape(-1, sound.getnchannels())
+    assert np.abs(samples[:, -1] / 32767 - speech).max() < 0.01
