@@ -12,7 +12,7 @@ from sadtalker_ext.constants import MAX_CLIP_S, MAX_SAMPLE, SAMPLE_RATE_HZ, SILE
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.ffmpeg import read_header
 from sadtalker_ext.sound_source import AudioStream, SoundSource, parse_audio_streams, stated_duration_s
-from sadtalker_ext.system.wav_file import WavFile, read_wav_file
+from sadtalker_ext.system.wav_file import MAX_PARTS, WavFile, read_wav_file
 
 BLOCK: Final = 1 << 16
 """Samples that are measured at once: four seconds."""
@@ -121,6 +121,8 @@ def _whole_source(file: FileRef) -> tuple[SoundSource, tuple[str, ...]]:
     wav = read_wav_file(file.path)
     if wav is None:
         return source, ()
+    if len(wav.parts) > MAX_PARTS:
+        raise MediaError("The ", file, f" consists of more than {MAX_PARTS} joined WAV files: export it as one")
     if len(wav.parts) > 1:
         note = (
             f"The {file.role} consists of {len(wav.parts)} joined WAV files; all of them are used, one after another."

@@ -23,7 +23,8 @@ MIN_REST_S: Final = 0.1
 class WavFile:
     """What a WAV file contains.
 
-    parts: begin and end of each joined WAV file in bytes; one for a usual file. stated_s: length that the header
+    parts: begin and end of each joined WAV file in bytes; one for a usual file. If there are more than
+    :data:`MAX_PARTS`, the last one contains the others. stated_s: length that the header
     states, None if it is unknown. present_s: length of the sound that is there. Both are of the last part, in seconds.
     """
 
@@ -52,7 +53,7 @@ def read_wav_file(path: Path) -> WavFile | None:
             if part is None:
                 return None
             following, stated_s, present_s = part
-            if following is None or len(begins) >= MAX_PARTS:
+            if following is None or len(begins) > MAX_PARTS:
                 return WavFile(tuple(zip(begins, (*begins[1:], end), strict=True)), stated_s, present_s)
             begins.append(following)
             at = following

@@ -161,6 +161,13 @@ def test_joined_wav_files_of_different_formats(tmp_path):
     assert np.abs(speech.samples()[:RATE_HZ] - tone(440)).max() < 1e-3
 
 
+def test_too_many_joined_wav_files_are_refused(tmp_path):
+    part = wav(tmp_path / "1.wav", tone(440, 0.02))
+    assert open_speech(joined(tmp_path, *[part] * 64)).sample_count == 64 * 320
+    with pytest.raises(MediaError, match="consists of more than 64 joined WAV files: export it as one"):
+        open_speech(joined(tmp_path, *[part] * 65))
+
+
 def with_stated_seconds(path, seconds):
     """Change the length that the header states."""
     content = bytearray(path.read_bytes())
