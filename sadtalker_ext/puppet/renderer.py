@@ -11,6 +11,7 @@ from copy import copy
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+import cv2
 import numpy as np
 
 from sadtalker_ext.puppet.expression_fields import LOWER, UPPER
@@ -130,7 +131,8 @@ class PortraitRenderer:
         source = pose.source_points(unposed)
         matte = rig.head_grid.widened(HEAD_MARGIN_CELLS).sample(rig.matte, unposed)
         visible = (matte > _MIN_MATTE) | (rig.matte > _MIN_MATTE)
-        moved = (np.abs(source - nodes).max(axis=-1) > _STILL_PX) & visible
+        x, y = cv2.split(np.abs(source - nodes))
+        moved = (np.maximum(x, y) > _STILL_PX) & visible
         if not moved.any():
             return
         part, nodes_window = _moving_part(rig.head_grid, moved)
