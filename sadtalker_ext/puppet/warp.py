@@ -104,9 +104,12 @@ class Grid:
     def positions(self, points: Float32Array) -> tuple[Float32Array, Float32Array]:
         """Return the columns and rows (h, w) of ``points`` (h, w, 2), whole numbers at nodes."""
         half = (self.cell - 1) / 2.0
-        x = (points[..., 0] - (self.x0 + half)) / self.cell
-        y = (points[..., 1] - (self.y0 + half)) / self.cell
-        return x.astype(np.float32, copy=False), y.astype(np.float32, copy=False)
+        x, y = cv2.split(points)
+        x -= self.x0 + half
+        y -= self.y0 + half
+        x /= self.cell
+        y /= self.cell
+        return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
     def window_of(self, points: Float32Array) -> Window | None:
         """Return the rows and columns that contain every one of ``points`` (h, w, 2) on this grid, or None."""
