@@ -68,7 +68,14 @@ class DownBlock3d(ConvNorm3d):
 
 
 class UpBlock3d(ConvNorm3d):
-    """Nearest-neighbor upsampling of height and width by 2, followed by ConvNorm3d."""
+    """Nearest-neighbor upsampling of height and width by 2, followed by ConvNorm3d.
+
+    merged: merge both for inference, which saves 5/9 of the multiplications and needs 7/9 more memory for the weights.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *, merged: bool = True) -> None:
+        super().__init__(channels_in, channels_out)
+        self.merged = merged
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) -> (B, C', D, 2H, 2W)."""
@@ -76,8 +83,8 @@ class UpBlock3d(ConvNorm3d):
         return super().forward(x if upsamples else F.interpolate(x, scale_factor=(1, 2, 2)))
 
     def optimize_for_inference(self) -> None:
-        """Merge upsampling and convolution."""
-        if isinstance(self.conv, nn.Conv3d):
+        """Merge upsampling and convolution, unless memory is to be saved."""
+        if self.merged and isinstance(self.conv, nn.Conv3d):
             self.conv = UpsampledConv(self.conv, 2)
 
 

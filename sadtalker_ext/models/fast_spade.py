@@ -22,6 +22,8 @@ from sadtalker_ext.models.upsampled_conv import UpsampledConv
 
 CHUNK: Final = 128
 """Channels whose scale and shift are computed at once; larger chunks do not fit into the cache with their kernels."""
+KEEP_CHANNELS: Final = 256
+"""Widest block that keeps its transformed kernels; wider ones have larger kernels and fewer bands that use them."""
 INSTANCE_NORM_EPS: Final = 1e-5
 """``eps`` of :func:`torch.nn.functional.instance_norm`."""
 
@@ -100,7 +102,7 @@ class FastSpadeBlock:
     """Equivalent of :class:`SpadeBlock` for one picture; ``factor`` enlarges the input first."""
 
     def __init__(self, block: SpadeBlock, factor: int, dtype: torch.dtype) -> None:
-        keep = factor > 1
+        keep = factor > 1 and block.conv_0.in_channels <= KEEP_CHANNELS
         self.factor = factor
         self.norm_0, self.norm_1 = (FastSpade(norm, dtype, keep=keep) for norm in (block.norm_0, block.norm_1))
         self.conv_0, self.conv_1 = (

@@ -51,8 +51,8 @@ def folded_weights(conv: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     bias = 0.0 if conv.bias is None else conv.bias.double()
     shifted = (bias - norm.running_mean.double()) * scale + norm.bias.double()
-    weight = conv.weight.double() * scale.view(-1, *[1] * (conv.weight.ndim - 1))
-    return weight.to(conv.weight.dtype), shifted.to(conv.weight.dtype)
+    weight = conv.weight * scale.to(conv.weight.dtype).view(-1, *[1] * (conv.weight.ndim - 1))
+    return weight, shifted.to(conv.weight.dtype)
 
 
 def _merge(owner: nn.Module, conv_path: str, norm_path: str) -> None:

@@ -33,7 +33,10 @@ class KeypointDetectorConfig:
 
 
 class KeypointHourglass(nn.Module):
-    """2D downsampling, a 1x1 convolution to a 3D volume, and 3D upsampling; no skip connections."""
+    """2D downsampling, a 1x1 convolution to a 3D volume, and 3D upsampling; no skip connections.
+
+    It runs once for each portrait, so memory matters more than time.
+    """
 
     def __init__(self, config: KeypointDetectorConfig) -> None:
         super().__init__()
@@ -43,7 +46,7 @@ class KeypointHourglass(nn.Module):
         up: OrderedDict[str, nn.Module] = OrderedDict()
         for level in range(levels):
             down[f"down{level}"] = DownBlock2d(width(level) if level else 3, width(level + 1))
-            up[f"up{level}"] = UpBlock3d(width(levels - level), width(levels - level - 1))
+            up[f"up{level}"] = UpBlock3d(width(levels - level), width(levels - level - 1), merged=False)
         self.down_blocks = nn.Sequential(down)
         self.conv = nn.Conv2d(width(levels), width(levels) * config.depth, 1)
         self.up_blocks = nn.Sequential(up)

@@ -29,11 +29,12 @@ class UpsampledConv(nn.Module):
         if set(conv.kernel_size) != {KERNEL} or set(conv.stride) != {1} or conv.bias is None or factor < 2:
             raise ValueError(f"cannot split {conv} into phases of factor {factor}")
         self.factor = factor
-        weight = conv.weight.detach().double()
-        for row in range(3):
-            for column in range(3):
+        self.kinds = (0, *[1] * (factor - 2), 2)
+        weight = conv.weight.detach()
+        for row in sorted(set(self.kinds)):
+            for column in sorted(set(self.kinds)):
                 kernel = _fold_axis(_fold_axis(weight, -2, row), -1, column)
-                self.register_buffer(f"phase{row}{column}", kernel.to(conv.weight.dtype).contiguous())
+                self.register_buffer(f"phase{row}{column}", kernel.contiguous())
         self.register_buffer("bias", conv.bias.detach())
 
     bias: Tensor
@@ -42,16 +43,15 @@ class UpsampledConv(nn.Module):
         """(B, C, ..., h, w) -> (B, C', ..., factor h, factor w)."""
         height, width = x.shape[-2:]
         padded = F.pad(x, (1, 1, 1, 1))
-        kinds = [0, *[1] * (self.factor - 2), 2]
         cells: Tensor | None = None
-        for row in sorted(set(kinds)):
-            for column in sorted(set(kinds)):
+        for row in sorted(set(self.kinds)):
+            for column in sorted(set(self.kinds)):
                 phase = self._compute_phase(padded, row, column, (height, width))
                 if cells is None:
                     cells = phase.new_empty(*phase.shape[:-1], self.factor, width, self.factor)
                 for position in range(self.factor**2):
                     down, across = divmod(position, self.factor)
-                    if (kinds[down], kinds[across]) == (row, column):
+                    if (self.kinds[down], self.kinds[across]) == (row, column):
                         cells[..., down, :, across] = phase
         return torch.as_tensor(cells).flatten(-4, -3).flatten(-2, -1)
 

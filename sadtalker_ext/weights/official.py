@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -36,6 +37,7 @@ from sadtalker_ext.weights.state_dict import (
     NOT_FOR_INFERENCE,
     check_keys,
     load_strict,
+    own_memory,
     read_entry,
     read_safetensors,
     save_safetensors,
@@ -44,6 +46,8 @@ from sadtalker_ext.weights.state_dict import (
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    Parts = Mapping[str, tuple[Path, Callable[[], Mapping[str, Tensor]]]]
 
 NETWORKS: Mapping[str, Callable[[PackagedConfig], nn.Module]] = {
     "audio2exp.": lambda config: ExpNet(config.exp_net),
@@ -77,13 +81,14 @@ The entries he_estimator, discriminator, epoch and the optimizers of the rendere
 class OfficialNetworks:
     """The networks of one packaged file, or of the files of the old layout; each is built by its method.
 
-    All are folded for inference. config: their configs. name: file name. mapping_folders: folders to search for the
-    matching MappingNet.
+    All are folded for inference and own their memory: the file is read for one network at a time and not kept mapped.
+    parts: file and function that reads the state dict, by key prefix. config: their configs. name: file name.
+    mapping_folders: folders to search for the matching MappingNet.
     """
 
     def __init__(
         self,
-        parts: Mapping[str, tuple[Path, Mapping[str, Tensor]]],
+        parts: Parts,
         config: PackagedConfig,
         name: str,
         mapping_folders: Sequence[Path],
@@ -111,11 +116,13 @@ class OfficialNetworks:
         return cast("Generator", self._network("generator."))
 
     def _network(self, prefix: str) -> nn.Module:
-        source, tensors = self._parts[prefix]
+        source, read = self._parts[prefix]
+        tensors = read()
         if not tensors:
             raise checkpoint_error(source, f"has no tensors {prefix}*; export it again, or fetch the published file")
         skipped = [part.removeprefix(prefix) for part in NOT_FOR_INFERENCE if part.startswith(prefix)]
-        return fold(load_strict(lambda: NETWORKS[prefix](self.config), tensors, source, skipped))
+        network = fold(load_strict(lambda: NETWORKS[prefix](self.config), tensors, source, skipped))
+        return own_memory(network, tensors)
 
 
 def open_official(size_px: int, folders: Sequence[Path]) -> OfficialNetworks:
@@ -128,13 +135,20 @@ def open_official(size_px: int, folders: Sequence[Path]) -> OfficialNetworks:
     old = {prefix: find_checkpoint(entry, folders) for prefix, (entry, _) in OLD_LAYOUT.items()}
     if path is None and size_px == min(PACKAGED) and all(old.values()):
         config = PackagedConfig(size_px)
-        return OfficialNetworks(read_old_layout(folders), config, PACKAGED[size_px].name, folders)
+        old_parts: Parts = {
+            prefix: (path, partial(dict, tensors)) for prefix, (path, tensors) in read_old_layout(folders).items()
+        }
+        return OfficialNetworks(old_parts, config, PACKAGED[size_px].name, folders)
     if path is None:
         path = require_checkpoint(PACKAGED[size_px], folders)
     config, trained = read_packaged_config(path)
-    split = split_packaged(read_safetensors(path), path)
-    parts = {prefix: (path, tensors) for prefix, tensors in split.items()}
+    prefixes = split_packaged(read_safetensors(path), path)
+    parts: Parts = {prefix: (path, partial(_read_part, path, prefix)) for prefix in prefixes}
     return OfficialNetworks(parts, config, path.name, [path.parent] if trained else folders)
+
+
+def _read_part(path: Path, prefix: str) -> dict[str, Tensor]:
+    return split_packaged(read_safetensors(path, prefix), path)[prefix]
 
 
 def read_old_layout(folders: Sequence[Path]) -> dict[str, tuple[Path, dict[str, Tensor]]]:

@@ -89,14 +89,15 @@ def describe_start(path: Path) -> str:
     return f"it starts with {start[:16]!r}"
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Return all tensors of a safetensors file, memory-mapped: pages are read from disk on first use."""
+def read_safetensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file whose keys have a prefix; memory-mapped: pages are read on first use."""
     from safetensors import SafetensorError, safe_open  # type: ignore[attr-defined]
 
     header = read_header(path)
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:  # type: ignore[no-untyped-call, attr-defined]
-            return {key: file.get_tensor(key) for key in header if key != "__metadata__"}
+            keys = (key for key in header if key.startswith(prefix) and key != "__metadata__")
+            return {key: file.get_tensor(key) for key in keys}
     except (OSError, SafetensorError, *UNREADABLE_TENSOR) as e:
         raise checkpoint_error(path, f"has tensors that cannot be read ({_first_line(e)}); fetch it again") from e
 
@@ -180,6 +181,22 @@ def load_strict(
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             loaded[key] = tensor.float()
     network.load_state_dict(loaded, strict=False, assign=True)
+    return network
+
+
+def own_memory(network: Network, tensors: Mapping[str, Tensor]) -> Network:
+    """Copy the parameters and buffers of ``network`` that are still in the memory of ``tensors``, and return it.
+
+    A mapped file counts as memory of the process as long as one tensor in it is used.
+    """
+    mapped = {tensor.data_ptr() for tensor in tensors.values()}
+    for module in network.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None and parameter.data_ptr() in mapped:
+                module._parameters[name] = nn.Parameter(parameter.detach().clone(), requires_grad=False)
+        for name, buffer in module._buffers.items():
+            if buffer is not None and buffer.data_ptr() in mapped:
+                module._buffers[name] = buffer.clone()
     return network
 
 

@@ -100,12 +100,12 @@ class SadTalkerEngine:
         runtime.torch_dtype_on(self.device)
         official, mapping = networks or open_networks(options, search_folders(runtime.folders))
         self.config, kind = official.config, official.config.coefficients
-        self._mapping = mapping.to(self.device)
-        self._exp_net = official.exp_net().to(self.device)
-        self._pose_vae = official.pose_vae().to(self.device)
-        self._face_recon = None if kind == PUPPET else official.face_recon().to(self.device)
+        self._generator = open_renderer(official.generator, runtime, self.device)  # the largest first: less memory
         self._keypoints = official.keypoint_detector().to(self.device)
-        self._generator = open_renderer(official.generator, runtime, self.device)
+        self._face_recon = None if kind == PUPPET else official.face_recon().to(self.device)
+        self._pose_vae = official.pose_vae().to(self.device)
+        self._exp_net = official.exp_net().to(self.device)
+        self._mapping = mapping.to(self.device)
         self._faces: RecentValues[PreparedFace] = RecentValues(KEPT_PORTRAITS)
         self._sources: RecentValues[RenderSource] = RecentValues(KEPT_PORTRAITS)
         self.spec = engine_spec(self.config, official.name)
