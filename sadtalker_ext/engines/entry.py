@@ -40,7 +40,6 @@ class EngineState:
     ready: whether a video can be made. message: a sentence on the state.
     references: what the engine can copy from a reference video, as in
         :attr:`~sadtalker_ext.engines.protocol.EngineSpec.references`.
-    pose_styles: names of the head motion styles, as in :class:`~sadtalker_ext.engines.protocol.EngineSpec`.
     """
 
     name: str
@@ -49,7 +48,6 @@ class EngineState:
     message: str = "Ready."
     checkpoints: tuple[CheckpointState, ...] = ()
     references: tuple[str, ...] = ()
-    pose_styles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,7 @@ class EngineEntry:
     open: opens the engine; the second argument is a value returned by ``options``.
     state: finds the checkpoints in the given folders without opening the engine; if the second argument is True it
         reads every file completely.
+    pose_styles: names of the head motion styles, as in :class:`~sadtalker_ext.engines.protocol.EngineSpec`.
     """
 
     name: str
@@ -69,3 +68,4 @@ class EngineEntry:
     options: Callable[[Settings], Hashable]
     open: Callable[[Runtime, Any], Engine]
     state: Callable[[Sequence[Path], bool], EngineState]
+    pose_styles: tuple[str, ...] = ()

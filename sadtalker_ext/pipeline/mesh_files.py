@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import FileRef, MediaError
-from sadtalker_ext.pipeline.mesh_motion import model_motion, portrait_mesh, rig_motion
 from sadtalker_ext.pipeline.output import check_output, output_folder
 from sadtalker_ext.system.atomic_output import AtomicOutput
 
@@ -100,6 +99,8 @@ class MeshWriter:
         self, task: Task, prepared: PreparedInputs, motion: SourceAndMotion, timing: VideoTiming
     ) -> tuple[str, ...]:
         """Write all files for the motion of a video, one row per frame; return sentences for the user."""
+        from sadtalker_ext.pipeline.mesh_motion import rig_motion
+
         if self.files is None:
             return ()
         task.watcher.stage(MESH_STAGE)
@@ -120,6 +121,7 @@ class MeshWriter:
         """Return the mesh and its motion: of the Basel Face Model where possible, else of the portrait's landmarks."""
         from sadtalker_ext.mesh.animation import animate_mesh
         from sadtalker_ext.mesh.bfm import model_animation, model_mesh
+        from sadtalker_ext.pipeline.mesh_motion import model_motion, portrait_mesh, rig_motion
 
         found = model_motion(task, prepared, motion)
         if found is not None:

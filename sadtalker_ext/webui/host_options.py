@@ -73,19 +73,22 @@ def add_options() -> None:
     if add is None or make is None:
         log.warning(MISSING, "options", "SadTalker uses its own defaults")
         return
-    section = _section()
+    category = _category()
     for name, declared in OPTIONS.items():
         widget = (gr.Dropdown, {"choices": list(declared.choices)}) if declared.choices else ()
-        add(f"sadtalker_{name}", make(declared.default, declared.label, *widget, section=section))
+        info = make(declared.default, declared.label, *widget, section=SECTION)
+        if category:
+            info.category_id = category
+        add(f"sadtalker_{name}", info)
 
 
-def _section() -> tuple[str, ...]:
-    """Return the section of the options, in a category of its own if the webui's settings page has categories."""
+def _category() -> str:
+    """Register a category for the section if the webui's settings page has categories; return its id, or nothing."""
     register = find("options", "categories.register_category")
     if register is None:
-        return SECTION
+        return ""
     register(CATEGORY, TITLE)
-    return (*SECTION, CATEGORY)
+    return CATEGORY
 
 
 def page_defaults() -> dict[str, object]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from sadtalker_ext.engines.registry import engine_names, engine_state
+from sadtalker_ext.engines.registry import engine_names, find_engine
 from sadtalker_ext.settings import NO_RESTORER, Settings
 from sadtalker_ext.weights.restorer_listing import restorer_files
 
@@ -42,7 +42,7 @@ LABELS: Final[Mapping[str, Mapping[str, str]]] = {
 def labelled(setting: str, values: Sequence[str]) -> list[tuple[str, str]]:
     """Return label and value of each value of a setting; a value without a label is its own."""
     if setting == "engine":
-        return [(engine_state(name, ()).label, name) for name in values]
+        return [(find_engine(name).label, name) for name in values]
     labels = LABELS.get(setting, {})
     return [(labels.get(value, value), value) for value in values]
 
@@ -54,7 +54,7 @@ def voice_labels(voices: Sequence[Voice]) -> list[str]:
 
 def pose_style_labels(engine: str) -> list[str]:
     """Return the labels of the head motion styles of an engine; styles without a name are numbered from 1."""
-    styles = enumerate(engine_state(engine, ()).pose_styles, 1)
+    styles = enumerate(find_engine(engine).pose_styles, 1)
     return [f"{NUMBERED}{number}" if name.isdecimal() else name.capitalize() for number, name in styles]
 
 

@@ -37,8 +37,8 @@ def test_the_options_are_in_a_category_of_their_own_if_the_host_has_categories(h
     sys.modules["modules.options"] = host.modules["modules.options"]
     host.build()
     assert names == {"sadtalker": "SadTalker"}
-    sections = {info.section for key, info in host.shared.opts.data_labels.items() if key.startswith("sadtalker_")}
-    assert sections == {("sadtalker", "SadTalker", "sadtalker")}
+    options = [info for key, info in host.shared.opts.data_labels.items() if key.startswith("sadtalker_")]
+    assert {(info.section, info.category_id) for info in options} == {(("sadtalker", "SadTalker"), "sadtalker")}
 
 
 def test_the_page_opens_with_the_hosts_default_engine_style_and_quality(host):

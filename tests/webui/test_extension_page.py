@@ -80,3 +80,29 @@ def test_the_pages_bar_is_shown_unless_the_webui_shows_one_in_the_tab(host, visi
     visitor.press("interrupt")
     page.wait_for_selector("#sadtalker_progress .st-message")
     assert visitor.errors == []
+
+
+COMMENT = """(name) => {
+    const log = document.createElement("div");
+    log.id = "html_log_txt2img";
+    log.innerHTML = '<p class="comments">by the host<br>SadTalker made ' + name + "</p>";
+    document.querySelector("#txt2img_gallery").after(log);
+}"""
+
+
+def test_a_video_of_the_script_is_played_from_the_comment_on_the_generation(host, visit):
+    """The tab also shows it in the gallery, because it is refreshed whenever it comes into view."""
+    folder = host.folder / "data 説話" / "outputs" / "SadTalker"
+    visitor = visit(host.address)
+    page = visitor.page
+    tab(visitor, "SadTalker")
+    page.wait_for_timeout(1000)
+    tab(visitor, "txt2img")
+    (video, *_) = folder.glob("*/*.mp4")
+    made = shutil.copy(video, video.with_name("by_the_script_101010_101.mp4"))
+    page.evaluate(COMMENT, Path(made).relative_to(folder).as_posix())
+    page.click("button.st-open-result:has-text('Play by_the_script')")
+    assert abs(visitor.video_duration_s() - 1.0) < 0.09
+    assert page.is_visible("#sadtalker_video")
+    page.wait_for_selector(".st-card:has-text('by the script')")
+    assert visitor.errors == []

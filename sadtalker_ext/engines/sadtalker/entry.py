@@ -33,7 +33,7 @@ def state(folders: Sequence[Path], deep: bool) -> EngineState:
     """Return whether the checkpoints in ``folders`` suffice; ``deep`` reads every file completely."""
     from sadtalker_ext.engines.sadtalker.state import sadtalker_state
 
-    return sadtalker_state(EngineState(NAME, LABEL, pose_styles=POSE_STYLES), folders, deep)
+    return sadtalker_state(EngineState(NAME, LABEL), folders, deep)
 
 
-SADTALKER: Final = EngineEntry(NAME, LABEL, SadTalkerOptions.from_settings, open_sadtalker, state)
+SADTALKER: Final = EngineEntry(NAME, LABEL, SadTalkerOptions.from_settings, open_sadtalker, state, POSE_STYLES)

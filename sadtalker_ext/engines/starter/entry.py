@@ -30,7 +30,7 @@ def open_starter(runtime: Runtime, _: tuple[()]) -> Engine:
 
 def state(folders: Sequence[Path], deep: bool) -> EngineState:
     """Return that the engine is ready: its networks ship with the package."""
-    return EngineState(NAME, LABEL, pose_styles=POSE_STYLES)
+    return EngineState(NAME, LABEL)
 
 
-STARTER: Final = EngineEntry(NAME, LABEL, options, open_starter, state)
+STARTER: Final = EngineEntry(NAME, LABEL, options, open_starter, state, POSE_STYLES)
