@@ -38,12 +38,16 @@ DEAD_LIPS: Final = 0.02
 """Standard deviation of the most variable column of ``lip_expression``; 0.11 or more."""
 DEAD_PICTURE: Final = 0.1
 """Median difference of consecutive frames in grey levels; 0.75 or more."""
-ROUGHNESS: Final = 1.8
-"""Second difference relative to the spread; white noise has 2.45, lips 1.34 or less."""
+ROUGHNESS: Final = 2.0
+"""Second difference relative to the spread; white noise has 2.45, lips 1.34 or less, 1.85 if a face has 55 pixels."""
 ROUGH_TRACK: Final = 2.2
 """The same for coefficients, which trackers make noisier: 2.01 or less."""
+ROUGH_EXACT: Final = 1.5
+"""The same for the exact coefficients of practice clips: 1.14 or less."""
+EXACT_SOURCE: Final = "practice"
+"""``source`` of practice clips."""
 NEVER: Final = float("inf")
-OPENING_LIMITS: Final = (0.06, 0.14)
+OPENING_LIMITS: Final = (0.07, 0.14)
 ANGLE_LIMITS_DEG: Final = (1.5, 3.5)
 PLACE_LIMITS: Final = (0.06, 0.1)
 EXPRESSION_LIMITS: Final = (0.15, NEVER)
@@ -129,13 +133,14 @@ def check_tracks(clip: Clip) -> Iterator[Finding]:
             yield dead(clip.name, f"lip_expression varies by {lips.std(axis=0).max():.4f}")
         elif clip.coefficients[:, :EXPRESSION_COUNT].std(axis=0).max() < DEAD_LIPS:
             yield dead(clip.name, "the expression coefficients are constant")
+    tracked = ROUGH_EXACT if clip.source == EXACT_SOURCE else ROUGH_TRACK
     place = clip.landmarks[:, NOSE].mean(axis=1) / eye_distance(clip).mean()
     for name, track, limit, (least, surely) in (
         ("lip gap", opening, ROUGHNESS, OPENING_LIMITS),
         ("head angles", angles, ROUGHNESS, ANGLE_LIMITS_DEG),
         ("place of the nose", place, ROUGHNESS, PLACE_LIMITS),
-        ("lip_expression", lips, ROUGH_TRACK, EXPRESSION_LIMITS),
-        ("expression", clip.coefficients[:, :EXPRESSION_COUNT], ROUGH_TRACK, EXPRESSION_LIMITS),
+        ("lip_expression", lips, tracked, EXPRESSION_LIMITS),
+        ("expression", clip.coefficients[:, :EXPRESSION_COUNT], tracked, EXPRESSION_LIMITS),
     ):
         rough, size = roughness(track)
         if size > surely or (rough > limit and size > least):

@@ -35,6 +35,10 @@ WEIGHTS: Final = (0.7, 0.3)
 RATES_HZ: Final = (12.5, 15.0, 20.0, 30.0, 50.0, 60.0)
 """Frame rates that are tried if lips and sound do not agree at 25; 24 cannot be told apart in a few seconds."""
 RATE_R, RATE_GAIN = 0.45, 0.1
+UNRELATED_R: Final = 0.25
+MIN_CLIPS: Final = 5
+"""Correlation of at least so many clips at their best common lag, below which lips and sound have nothing in common;
+0.5 or more in sets of real and of rendered speakers, even of videos with different lags."""
 MIN_CLIPS_OF_RATE: Final = 3
 """Clips of a video that a frame rate is estimated from."""
 RATE_TEXT: Final = "lips and voice agree at {:g} frames per second"
@@ -102,6 +106,10 @@ def check_sync(pairs: Sequence[LipPair]) -> Iterator[Finding]:
     rate_hz = find_rate(pairs)
     if rate_hz is not None:
         yield frame_rate_finding("all clips", RATE_TEXT.format(rate_hz))
+        return
+    highest = float(pooled(pairs).max()) if len(pairs) >= MIN_CLIPS else 1.0
+    if highest < UNRELATED_R:
+        yield _unrelated(highest)
         return
     videos: dict[str, list[LipPair]] = {}
     for pair in pairs:
@@ -208,6 +216,15 @@ def _autocorrelation(values: Float64Array, offset: int) -> float:
 def _aligned(pair: LipPair, lag: int) -> tuple[Float64Array, Float64Array]:
     first, count = max(0, lag), max(0, len(pair.measured) - abs(lag))
     return pair.measured[first : first + count], pair.predicted[first - lag : first - lag + count]
+
+
+def _unrelated(highest: float) -> Finding:
+    return Finding(
+        "sync", "the lips do not follow the sound at any lag up to 0.6 s",
+        "check that each clip has the sound of its own video, that the speaker is seen and not only heard, and that "
+        "the sound is speech",
+        {"all clips": f"r {highest:.2f}"},
+    )  # fmt: skip
 
 
 def _finding(pair: LipPair, lag: Lag) -> Finding:

@@ -25,7 +25,7 @@ def checked(tmp_path_factory):
     """The places of each problem in a folder of good and bad videos, by the name of the check."""
     folder = tmp_path_factory.mktemp("videos")
     actor = astronaut(tmp_path_factory.mktemp("actor"))
-    frames = [cv2.resize(frame, (256, 256), interpolation=cv2.INTER_AREA) for frame in talking_frames(actor, FRAMES)]
+    frames = [cv2.resize(frame, (384, 384), interpolation=cv2.INTER_AREA) for frame in talking_frames(actor, FRAMES)]
     talk = tmp_path_factory.mktemp("source") / "talk.mp4"
     write(talk, frames)
     ffmpeg("-i", talk, "-itsoffset", 0.32, "-i", talk, "-map", "0:v", "-map", "1:a", "-c", "copy", folder / "late.mp4")
