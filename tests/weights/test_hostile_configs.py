@@ -23,7 +23,8 @@ def lip_motion_file(path, config):
     ("config", "reason"),
     [
         ({"width": 1 << 70}, f"an integer up to {LARGEST_INTEGER}"), ({"mean_frames": -(10**9)}, "an integer up to"),
-        ({"gate": float("nan")}, "a finite number"), ({"gate": 10**400}, "must be float"), ({"gate": float("inf")}, "finite"),
+        ({"gate": float("nan")}, "a finite number"), ({"gate": 10**400}, "must be float"),
+        ({"gate": float("inf")}, "finite"),
         ({"width": LARGEST_INTEGER, "reach": 4000}, "larger than its tensors"), ({"width": 300}, "size mismatch"),
         ({"width": -1}, "negative"),
     ],

@@ -111,7 +111,8 @@ def test_the_engine_renders_the_export_at_its_own_size(run, mode):
     motion = engine.predict_motion(Noise(Path("voice.wav"), 6 * 640), source, MotionStyle(pose_style="1"))
     frames = list(engine.render(face, source, motion))
     assert len(frames) == 6
-    assert frames[0].shape == (face.picture.shape if mode == "full" else (engine._prepare_face(face).framing.output_px[1], 32, 3))
+    shape = face.picture.shape if mode == "full" else (engine._prepare_face(face).framing.output_px[1], 32, 3)
+    assert frames[0].shape == shape
     engine.close()
 
 
