@@ -99,8 +99,8 @@ class Settings:
     quality: str = setting("good", "Quality", "Quality of the video compression.", choices=("small", "good", "best"))
     mode: str = setting(
         "full", "Part of the picture", "What is animated and shown. full: the face, pasted back into the picture; "
-        "crop: the face region only; resize: the whole picture, resized to a square; extfull, extcrop: the same with a wider "
-        "border.",
+        "crop: the face region only; resize: the whole picture, resized to a square; extfull, extcrop: the same with a "
+        "wider border.",
         choices=("full", "extfull", "crop", "extcrop", "resize"), engines=_SADTALKER,
     )  # fmt: skip
     size: str = setting(
