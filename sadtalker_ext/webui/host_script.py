@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any, Final
 import gradio as gr
 
 from sadtalker_ext.engines.registry import setting_spec
-from sadtalker_ext.errors import SadTalkerError
+from sadtalker_ext.errors import FaceError, SadTalkerError
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.job import Job, JobRequest
 from sadtalker_ext.pipeline.job_queue import JobQueue
@@ -34,6 +35,11 @@ SCRIPT_SETTINGS: Final = ("engine", *COMMON)
 """Settings of the script."""
 MADE: Final = "SadTalker made {}"
 """Comment on a generation, to which the page adds a button that plays the video (javascript/navigation.js)."""
+OTHER_IMAGE: Final = (
+    "Describe one face seen from the front in the prompt, or open the image in the SadTalker tab and draw a box around "
+    "its face."
+)
+"""Remedy for a generated image without a usable face."""
 SCRIPT: Final[Any] = find("scripts", "Script") or object
 """Base class of the webui's scripts; a webui without it does not load the script."""
 
@@ -68,7 +74,7 @@ class AnimateResults(SCRIPT):  # type: ignore[misc] # the webui's class
         if not enabled:
             return
         try:
-            comments = [MADE.format(_result_name(path)) for path in self._videos(p, processed, *values)]
+            comments = list(self._videos(p, processed, *values))
         except SadTalkerError as e:
             comments = [page_text(str(e))]
         except Exception as e:  # the images are finished and must not be lost
@@ -76,7 +82,7 @@ class AnimateResults(SCRIPT):  # type: ignore[misc] # the webui's class
             comments = [f"SadTalker cannot animate the results: {e}. The log has the details."]
         processed.comments = "\n".join(filter(None, [getattr(processed, "comments", ""), *comments]))
 
-    def _videos(self, p: Any, processed: Any, uploaded: Any = None, *chosen: Any) -> Iterator[Path]:  # noqa: ANN401
+    def _videos(self, p: Any, processed: Any, uploaded: Any = None, *chosen: Any) -> Iterator[str]:  # noqa: ANN401
         voice = received_file(uploaded, api_folders())
         if voice is None:
             raise SadTalkerError("SadTalker needs a voice; choose one in its section of this page")
@@ -90,21 +96,37 @@ def _result_name(path: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
-def animate_all(queue: JobQueue, processed: Any, voice: Path, settings: Settings) -> Iterator[Path]:  # noqa: ANN401
-    """Make a video of each image of a generation except the grid, while the webui's queue is held; yield the paths."""
+def animate_all(queue: JobQueue, processed: Any, voice: Path, settings: Settings) -> Iterator[str]:  # noqa: ANN401
+    """Make a video of each image of a generation except the grid, while the webui's queue is held.
+
+    Yields a sentence about each; an image without a usable face does not stop the others.
+    """
     scratch = Path(tempfile.mkdtemp(prefix="sadtalker_script_"))
+    images = processed.images[getattr(processed, "index_of_first_image", 0) :]
+    seeds = getattr(processed, "all_seeds", None) or [0]
     try:
-        for index, image in enumerate(processed.images[getattr(processed, "index_of_first_image", 0) :]):
+        for index, image in enumerate(images):
             portrait = scratch / f"{index}.png"
             image.convert("RGB").save(portrait)
-            seeds = getattr(processed, "all_seeds", None) or [0]
             output = dated_output(results_folder(), f"{voice.stem[:20]}_{seeds[min(index, len(seeds) - 1)]}")
             inputs = Inputs(portrait, voice)
             names = {**display_names(inputs), portrait: f"{index + 1}"}
             try:
-                yield queue.run_now(Job(JobRequest(inputs, output, settings, names=names))).path
+                made = queue.run_now(Job(JobRequest(inputs, output, settings, names=names))).path
+                yield MADE.format(_result_name(made))
+            except FaceError as e:
+                yield _face_problem(e.describe(names), f" in image {index + 1}" if len(images) > 1 else "")
             except SadTalkerError as e:
                 raise SadTalkerError(e.describe(names)) from e
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         clear_text()
+
+
+def _face_problem(text: str, where: str) -> str:
+    """Return the message of a FaceError with the remedy for generated images, on which no box can be drawn.
+
+    where: the image in words, or nothing if there is only one.
+    """
+    problem = re.split(r"[.:;](?:\s|$)", page_text(text), maxsplit=1)[0]
+    return f"{problem}{where}. {OTHER_IMAGE}"

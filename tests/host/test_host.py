@@ -167,6 +167,24 @@ def test_the_script_animates_every_result_but_the_grid(host, job_request, tmp_pa
     assert str(host.data_path) not in processed.comments
 
 
+def test_an_image_without_a_face_does_not_stop_the_others(host, job_request, tmp_path, monkeypatch):
+    """The sentence names the image, and a remedy that the script has."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    script = host.scripts.scripts_data[0].script_class()
+    request = job_request(0.4)
+    processed = Processed(request.inputs.portrait)
+    processed.images[1] = processed.images[0].resize((256, 256))
+    with host.call_queue.queue_lock:
+        script.postprocess(types.SimpleNamespace(), processed, True, str(request.inputs.voice), "starter")
+    _, problem, made = processed.comments.splitlines()
+    assert problem.startswith("No face was found in image 1. Describe one face seen from the front in the prompt")
+    assert made.startswith("SadTalker made ")
+    processed.images[1:], processed.comments = [processed.images[1]], ""
+    with host.call_queue.queue_lock:
+        script.postprocess(types.SimpleNamespace(), processed, True, str(request.inputs.voice), "starter")
+    assert processed.comments.startswith("No face was found. Describe one face")
+
+
 def test_the_script_asks_for_a_missing_voice(host, job_request):
     script, processed = host.scripts.scripts_data[0].script_class(), Processed(job_request(0.4).inputs.portrait)
     script.postprocess(types.SimpleNamespace(), processed, True, None, "starter")

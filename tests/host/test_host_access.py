@@ -103,7 +103,7 @@ def test_the_script_accepts_no_other_file(host, job_request, tmp_path, monkeypat
     host.shared.opts.sadtalker_api_folders = f"/nowhere, {request.inputs.voice.parent}"
     processed = Processed(request.inputs.portrait)
     script.postprocess(SimpleNamespace(), processed, True, str(request.inputs.voice), "starter")
-    assert "SadTalker saved" in processed.comments
+    assert "SadTalker made" in processed.comments
 
 
 def client_of(host, **flags):
