@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from sadtalker_ext.assets import demo_portrait, demo_voice
+from sadtalker_ext.cli.bench_renderer import DTYPES, MODES, SIZES, format_result, run_child
 from sadtalker_ext.cli.process_memory import ALL, ANONYMOUS, tree_memory_mb
 from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from sadtalker_ext.errors import EngineError
@@ -28,6 +30,9 @@ STUB_FRAMES: Final = (100, 1500)
 """Lengths of the two videos whose memory is compared, with stub networks."""
 POLL_S: Final = 0.05
 """Time between two memory readings; a fifth of it until the first frame, whose time is measured as well."""
+
+
+RENDERER: Final = "renderer"
 
 
 @dataclass(frozen=True)
@@ -76,15 +81,35 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"measurements to run, from {', '.join(MEASUREMENTS)} (default: all)"
     )
+    renderer = parser.add_argument_group(
+        "renderer", f"The measurement {RENDERER}, which runs only if it is named: the official generator with random "
+        "weights",
+    )  # fmt: skip
+    renderer.add_argument("--size", type=int, action="append", choices=SIZES, help="side in pixels (default: both)")
+    renderer.add_argument("--dtype", action="append", choices=DTYPES, help="data type (default: all)")
+    renderer.add_argument(
+        "--mode", action="append", choices=MODES, help="eager, or compiled with torch.compile, which takes minutes to "
+        "start (default: eager)",
+    )  # fmt: skip
+    renderer.add_argument("--device", default="auto", help="device to compute on (default: auto)")
+    renderer.add_argument(
+        "--against", type=Path, metavar="OFFICIAL_FOLDER", help="folder of the official code to compare with"
+    )
     parser.add_argument("--json", action="store_true", help="print the results as a JSON object")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the measurements and print their results."""
+    if options.names == [RENDERER]:
+        return run_renderer(options)
     for name in options.names:
+        if name == RENDERER:
+            raise EngineError(f"The measurement {RENDERER} cannot be combined with others; name it alone")
         if name not in MEASUREMENTS:
-            raise EngineError(f"There is no measurement named {name}; choose from {', '.join(MEASUREMENTS)}")
+            raise EngineError(
+                f"There is no measurement named {name}; choose from {', '.join(MEASUREMENTS)}, {RENDERER}"
+            )
     results = []
     with tempfile.TemporaryDirectory(prefix="sadtalker-bench-") as folder:
         for name in options.names or MEASUREMENTS:
@@ -94,6 +119,20 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({m.name: {"value": m.value, "unit": m.unit, "bar": m.bar, "met": m.passed} for m in results}))
     else:
         print("\n".join(format_table(results)))
+    return 0
+
+
+def run_renderer(options: argparse.Namespace) -> int:
+    """Measure the renderer and print the results."""
+    kinds = itertools.product(options.size or SIZES, options.dtype or DTYPES, options.mode or MODES[:1])
+    results = []
+    for size_px, dtype, mode in kinds:
+        sys.stderr.write(f"measuring {RENDERER} {size_px} {dtype} {mode} ...\n")
+        results.append(run_child(size_px, dtype, mode, (options.device, options.against)))
+        if not options.json:
+            print("\n".join(format_result(results[-1])), flush=True)
+    if options.json:
+        print(json.dumps(results))
     return 0
 
 

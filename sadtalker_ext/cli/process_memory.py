@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -44,3 +45,27 @@ def _descendants(process_id: int) -> list[int]:
     except OSError:
         return found
     return found
+
+
+def reset_peak_memory(device: str) -> None:
+    """Begin a new measurement of :func:`peak_memory_mb`."""
+    if device == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        with suppress(OSError):
+            (PROC / "self" / "clear_refs").write_text("5")  # resets VmHWM, see proc_pid_clear_refs(5)
+
+
+def peak_memory_mb(device: str) -> float | None:
+    """Return the peak memory on CUDA, or of this process, in MiB; None if the system does not tell."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated() / 2**20
+    try:
+        lines = (PROC / "self" / "status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), None)

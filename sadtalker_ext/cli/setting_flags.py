@@ -59,8 +59,10 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
         "--device", default=AUTO, help="cpu, cuda, cuda:1 or mps; auto selects the best available (default: auto)"
     )
     group.add_argument(
-        "--dtype", default=AUTO, help="float32, or float16 if the engine supports it (default: auto, float32)"
-    )
+        "--dtype", default=AUTO,
+        help="float32; for the engine sadtalker also float16 on GPUs, and bfloat16 on GPUs and CPUs that have it "
+        "(default: auto: float32 on CPUs, for the engine sadtalker float16 on CUDA)",
+    )  # fmt: skip
     group.add_argument(
         "--batch-size", type=int, default=0, metavar="N", help="number of frames computed together (default: automatic)"
     )

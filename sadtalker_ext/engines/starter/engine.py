@@ -53,6 +53,7 @@ class StarterEngine:
         from sadtalker_ext.engines.starter.mouth_motion import open_mouth_motion
         from sadtalker_ext.weights.starter import load_pose_cvae
 
+        runtime.torch_dtype()  # refuses any other than float32
         self.runtime = runtime
         self._mouth_motion = open_mouth_motion()
         self._pose_cvae = load_pose_cvae()
