@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.entry import CheckpointState, EngineState
 
 NEEDED: Final = (
-    "The SadTalker networks draw sharper faces than the starter engine, and move the head more. They need {size} of "
-    "files, downloaded once. Until then, choose the starter engine."
+    "The SadTalker networks draw sharper faces than the starter engine; a graphics card is advised. They need {size} "
+    "of files, downloaded once. Until then, choose the starter engine."
 )
 GB_FROM_MB: Final = 1000.0
 """Larger downloads are shown in GB."""

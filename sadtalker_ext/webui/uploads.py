@@ -30,6 +30,9 @@ FOLDER_VARIABLE: Final = "GRADIO_TEMP_DIR"
 NOT_UPLOADED: Final = "This file has not been uploaded to this server; choose it again."
 NOT_ONE_FILE: Final = "Choose exactly one file."
 NOT_BASE64: Final = "The file arrived incomplete; choose it again."
+NOT_SAVED: Final = (
+    "The server cannot save the file ({reason}). Free some space on its disk, then choose the file again."
+)
 _DATA_URL: Final = re.compile(r"data:([a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+)?(?:;[a-zA-Z0-9-]+=[^;,]{0,80})*;base64,")
 _SAFE_IN_NAMES: Final = " ._-,()"
 _FIRST_PRINTABLE: Final = 32
@@ -168,12 +171,24 @@ def _decode_data_url(data_url: str, name: str) -> Path:
     folder = upload_folder() / hashlib.sha256(content).hexdigest()[:40]
     path = folder / _file_name(name, head[1] or "")
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=folder, prefix="part_")
+        try:
+            _write(path, content)
+        except OSError as e:
+            raise MediaError(NOT_SAVED.format(reason=e.strerror or e)) from e
+    return resolve_inside(str(path), (upload_folder(),))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file, which gets its name when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix="part_")
+    try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(part).replace(path)
-    return resolve_inside(str(path), (upload_folder(),))
+    except OSError:
+        Path(part).unlink(missing_ok=True)
+        raise
 
 
 def _file_name(name: str, kind: str) -> str:

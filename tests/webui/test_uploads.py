@@ -284,3 +284,14 @@ def test_a_named_mirror_is_downloaded_from(tmp_path, monkeypatch):
     monkeypatch.setattr(context.download, "start", lambda *arguments: started.append(arguments[-1]))
     PageActions(context).start_download("sadtalker", "hf-mirror")
     assert started == ["hf-mirror"]
+
+
+def test_a_full_disk_is_named_and_leaves_no_part(folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    before = sorted(folder.rglob("*"))
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(MediaError, match="Free some space on its disk, then choose the file again"):
+        uploads.received_file("data:image/png;base64,AAAA")
+    assert [path for path in folder.rglob("*") if path.is_file() and path not in before] == []
