@@ -253,6 +253,30 @@ def engine_square(engine, face, source):
     return engine._render_squares(scene, sadtalker.rows.coefficient_windows(driving, range(1)), None)[0]
 
 
+def test_portraits_of_earlier_videos_are_not_encoded_again(open_small, monkeypatch):
+    engine, faces = open_small(), [portrait(), portrait(box=(100, 90, 170, 210))]
+    encoded, encode = [], engine._generator.encode_source
+    monkeypatch.setattr(engine._generator, "encode_source", lambda image: encoded.append(1) or encode(image))
+    for face in (*faces, *faces):
+        source = engine.read_face(face)
+        assert len(list(engine.render(face, source, source))) == 1
+    assert len(encoded) == 2
+
+
+def test_the_first_frame_does_not_wait_for_a_batch(open_small, monkeypatch):
+    engine, face = open_small(Runtime(device="cpu", batch_size=4)), portrait()
+    source = engine.read_face(face)
+    motion = engine.predict_motion(noise(9), source, MotionStyle())
+    engine._scene(face)
+    rendered, render = [], engine._generator.render
+    monkeypatch.setattr(engine._generator, "render", lambda *given: rendered.append(len(given[2])) or render(*given))
+    frames = engine.render(face, source, motion)
+    next(frames)
+    assert rendered == [1]
+    assert len(list(frames)) == 8
+    assert rendered == [1, 2, 4, 2]
+
+
 def test_reference_lids_replace_blinks(open_small):
     engine, face = open_small(), portrait()
     source = engine.read_face(face)

@@ -1,0 +1,17 @@
+"""The starter engine computes in float32 and says so."""
+
+import pytest
+
+from sadtalker_ext.engines.session import open_engine
+from sadtalker_ext.errors import EngineError
+from sadtalker_ext.runtime import Runtime
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "double"])
+def test_other_dtypes_are_refused(dtype):
+    with pytest.raises(EngineError, match=f"computes in float32, not in '{dtype}'; choose the dtype 'auto'"):
+        open_engine("starter", runtime=Runtime(dtype=dtype))
+
+
+def test_float32_is_accepted():
+    open_engine("starter", runtime=Runtime(dtype="float32")).close()
