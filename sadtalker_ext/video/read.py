@@ -141,18 +141,11 @@ def _decode(path: Path, info: VideoInfo, times: VideoTimes, role: str) -> Genera
     rate = Fraction(times.rate_hz).limit_denominator(1001)
     upright = f"scale=trunc(iw*sar+0.5):ih:flags={SCALER},setsar=1,format={ppm_format(info.colour)}"
     seek = ["-ss", f"{times.start_s:.6f}"] if times.start_s else []
+    short = info.duration_s is not None and info.duration_s * times.rate_hz < 1
+    last = ":eof_action=pass" if short else ""  # fps drops a video that ends before half a period
     arguments = [
-        "-v",
-        "error",
-        *seek,
-        *file_input(path),
-        "-map",
-        "0:V:0",
-        "-vf",
-        f"fps={rate},{upright}",
-        "-c:v",
-        "ppm",
-    ]
+        "-v", "error", *seek, *file_input(path), "-map", "0:V:0", "-vf", f"fps={rate}{last},{upright}", "-c:v", "ppm",
+    ]  # fmt: skip
     ref = FileRef(role, path)
     with Ffmpeg([*arguments, "-f", "image2pipe", "-"], ("Reading the ", ref)) as process:
         count = 0

@@ -87,6 +87,14 @@ def test_frames_at_another_rate(make_media, rate_hz, expected):
     assert max(abs(a - b) for a, b in zip(got, expected, strict=True)) <= 1
 
 
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_videos_shorter_than_a_period_have_one_frame(make_media, length):
+    path = make_media("a.mp4", f"color=s=64x64:r=25:d={length / 25},format=yuv420p,{COUNTER}", arguments=("-crf", "1"))
+    assert len(list(read_frames(path))) == length
+    (level,) = levels(read_frames(path, 5))
+    assert 0 <= level < length
+
+
 def test_colours_match_the_source(make_media):
     for size in ("128x96", "1280x720"):
         path = make_media("a.mp4", f"color=0xC86432:s={size}:d=0.1", arguments=("-crf", "1"))
