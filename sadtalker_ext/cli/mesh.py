@@ -34,8 +34,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )  # fmt: skip
     parser.add_argument(
         "inputs", nargs="+", metavar="PORTRAIT VOICE", type=Path,
-        help="a portrait (a picture, or a video of which one frame is used) and a voice (an audio file, or a video with "
-        "sound)",
+        help="a portrait (a picture, or a video of which one frame is used) and a voice (an audio file, or a video "
+        "with sound)",
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", default=OUTPUT,
