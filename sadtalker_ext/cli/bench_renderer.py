@@ -1,6 +1,6 @@
 """Command ``sadtalker bench renderer``: the official generator, with random weights, on this machine.
 
-Each combination of size, dtype and mode runs in a process of its own, which is also a program:
+Each combination of size, dtype and mode runs in a separate process, which is also a program:
 ``python -m sadtalker_ext.cli.bench_renderer SIZE DTYPE MODE DEVICE ROUNDS [OFFICIAL_FOLDER]`` prints one JSON object.
 """
 

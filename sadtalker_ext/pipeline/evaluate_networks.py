@@ -57,18 +57,18 @@ class PairFeatures:
 
 @dataclass(frozen=True)
 class MeasureNetworks:
-    """The networks of the wanted measures on a device, by the name of the measure. every: interval of the frames."""
+    """The networks of the requested measures on a device, by the name of the measure. every: interval of the frames."""
 
     networks: Mapping[str, nn.Module]
     device: torch.device
     every: int
 
     def wants(self, measure: str) -> bool:
-        """Whether a measure is wanted."""
+        """Whether a measure was requested."""
         return measure in self.networks
 
     def clip_metrics(self, path: Path, source: Path | None) -> list[Metric]:
-        """Return LSE and CSIM of one video, where they are wanted. source: picture or video of the same person."""
+        """Return LSE and CSIM of one video, if requested. source: picture or video of the same person."""
         metrics = []
         if self.wants(LSE.measure):
             syncnet = cast("SyncNet", self.networks[LSE.measure])
@@ -97,7 +97,7 @@ class MeasureNetworks:
 def open_measures(
     wanted: Iterable[str], named: Mapping[str, Path | None], folders: Sequence[Path], device: torch.device, every: int
 ) -> MeasureNetworks:
-    """Load the networks of the wanted measures. named: files given for them, by measure.
+    """Load the networks of the requested measures. named: files given for them, by measure.
 
     WeightsError if a file is missing or is another network.
     """

@@ -1,6 +1,6 @@
 """The orientation that a picture file states, for every format that Pillow opens.
 
-TIFF states it in a tag of its own, and every supported version of Pillow turns the pixels while it decodes them (9.5
+TIFF states it in a separate tag, and every supported version of Pillow turns the pixels while it decodes them (9.5
 keeps the tag, newer versions remove it). JPEG, MPO, PNG, WebP and AVIF state it in EXIF data, and Pillow leaves the
 pixels as they are. XMP data is not used, as in browsers: programs that write it there store upright pixels.
 """

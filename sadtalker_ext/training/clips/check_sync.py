@@ -221,7 +221,7 @@ def _aligned(pair: LipPair, lag: int) -> tuple[Float64Array, Float64Array]:
 def _unrelated(highest: float) -> Finding:
     return Finding(
         "sync", "the lips do not follow the sound at any lag up to 0.6 s",
-        "check that each clip has the sound of its own video, that the speaker is seen and not only heard, and that "
+        "check that each clip has the sound of the same video, that the speaker is seen and not only heard, and that "
         "the sound is speech",
         {"all clips": f"r {highest:.2f}"},
     )  # fmt: skip
