@@ -20,7 +20,7 @@ _MASK_GROWTH: Final = 0.03
 _MATTE_WIDTH: Final = 0.06
 """Width of the matte's soft border outside the mask, in face heights."""
 _MIN_MATTE_WIDTH_PX: Final = 2.0
-_MASK_SET: Final = 255
+MASK_SET: Final = 255
 """Value of a mask's pixels that are inside."""
 _DISTANCE_MASK_SIZE: Final = 3
 """Size of the mask of OpenCV's distance transform; 3 is the fastest and accurate enough for a soft border."""
@@ -55,7 +55,7 @@ def person_mask(
     centre = np.round(mesh[list(topo.FACE_OVAL), :2].mean(0)).astype(int)
     row = int(np.clip(centre[1], 0, mask.shape[0] - 1))
     column = int(np.clip(centre[0], 0, mask.shape[1] - 1))
-    own = (labels == labels[row, column]).astype(np.uint8) * _MASK_SET
+    own = (labels == labels[row, column]).astype(np.uint8) * MASK_SET
     return grow_mask(own, _MASK_GROWTH * height_px)
 
 
@@ -120,5 +120,5 @@ def fill_textured(picture: Image, mask: UInt8Array, height_px: float) -> Image:
     levels = np.where(hidden[..., None] > 0, smooth, mirrored).astype(np.float32)
     side_px = 2 * max(1, round(_DETAIL_BLUR * height_px)) + 1
     detail = np.clip(levels - cv2.blur(levels, (side_px, side_px)), -_LARGEST_DETAIL, _LARGEST_DETAIL)
-    filled = np.clip(np.rint(smooth + detail), 0, _MASK_SET).astype(np.uint8)
+    filled = np.clip(np.rint(smooth + detail), 0, MASK_SET).astype(np.uint8)
     return np.where(mask[..., None] > 0, filled, picture)

@@ -16,6 +16,7 @@ from sadtalker_ext.puppet.backdrop import close_gaps, fill_textured, grow_mask, 
 from sadtalker_ext.puppet.rig import (
     HEAD_MARGIN_CELLS,
     Rig,
+    attached_mask,
     fill_around,
     matte_on,
 )
@@ -52,6 +53,7 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
     matte, backdrop = np.ones(grid.nodes(HEAD_MARGIN_CELLS).shape[:2], np.float32), rig.backdrop
     if person is not None:
         mask = close_gaps(person_mask(person, mesh, unit, _FOREGROUND_FROM), _GAPS * unit)
+        mask = attached_mask(grid, rig.picture, mask, unit)
         matte = matte_on(grid, soft_matte(mask, unit))
         filled = grow_mask(mask, _FILL_GROWTH * unit)
         backdrop = fill_around(grid, rig.picture, filled, partial(fill_textured, height_px=unit))

@@ -18,6 +18,7 @@ from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.head import build_head
 from sadtalker_ext.puppet.mouth import build_mouth
 from sadtalker_ext.puppet.mouth_seam import refine_seam
+from sadtalker_ext.puppet.protrusions import add_protrusions
 from sadtalker_ext.puppet.warp import Box, Grid
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.puppet.head import Head
     from sadtalker_ext.puppet.imaging import Imaging, Texture
     from sadtalker_ext.puppet.mouth import Mouth
+    from sadtalker_ext.puppet.warp import Window
 
 _HEAD_NODES: Final = 96
 """Cells along the longer side of the region that can move."""
@@ -107,7 +109,7 @@ def build_rig(
         matte = np.ones(head_grid.nodes(HEAD_MARGIN_CELLS).shape[:2], np.float32)
         backdrop = picture
     else:
-        mask = person_mask(person, mesh, face.height_px)
+        mask = attached_mask(head_grid, picture, person_mask(person, mesh, face.height_px), face.height_px)
         matte = matte_on(head_grid, soft_matte(mask, face.height_px))
         backdrop = fill_around(head_grid, picture, mask)
     return Rig(
@@ -149,12 +151,24 @@ def fill_around(
     grid: Grid, picture: Image, mask: UInt8Array, fill: Callable[[Image, UInt8Array], Image] = fill_background
 ) -> Image:
     """Return the picture with the pixels under ``mask`` replaced by ``fill``, on ``grid`` and a margin around it."""
-    pad = grid.cell * _FILL_MARGIN_CELLS
-    top, left = max(grid.y0 - pad, 0), max(grid.x0 - pad, 0)
-    window = (slice(top, grid.y0 + grid.height + pad), slice(left, grid.x0 + grid.width + pad))
+    window = _fill_window(grid)
     backdrop = picture.copy()
     backdrop[window] = fill(picture[window], mask[window])
     return backdrop
+
+
+def attached_mask(grid: Grid, picture: Image, mask: UInt8Array, height_px: float) -> UInt8Array:
+    """Return ``mask`` with what stands out of it, on ``grid`` and a margin around it; see :func:`add_protrusions`."""
+    window = _fill_window(grid)
+    attached = mask.copy()
+    attached[window] = add_protrusions(picture[window], mask[window], height_px)
+    return attached
+
+
+def _fill_window(grid: Grid) -> Window:
+    pad = grid.cell * _FILL_MARGIN_CELLS
+    top, left = max(grid.y0 - pad, 0), max(grid.x0 - pad, 0)
+    return slice(top, grid.y0 + grid.height + pad), slice(left, grid.x0 + grid.width + pad)
 
 
 def _mouth_outline(face: FaceGeometry) -> Float32Array:
