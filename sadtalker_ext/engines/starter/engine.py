@@ -206,10 +206,14 @@ def _keep_eye_contact(motion: Motion, source: Motion) -> Float32Array:
 
 
 def _needs_free_view(motion: Motion) -> bool:
-    """Whether the head turns further than the renderer for ordinary head motion goes."""
+    """Whether the head turns further than the renderer for ordinary head motion goes: beyond an ellipsoid.
+
+    With the largest yaw and the largest roll together, or with much of all three, that renderer folds the far eye.
+    """
     from sadtalker_ext.puppet.head import ROTATION_LIMITS_RAD
 
-    return bool((np.abs(motion.rotation) > np.array(ROTATION_LIMITS_RAD)).any())
+    shares = motion.rotation / np.array(ROTATION_LIMITS_RAD)
+    return bool(((shares**2).sum(axis=-1) > 1.0).any())
 
 
 def speaking_envelope(mouth: Float32Array) -> Float32Array:

@@ -8,8 +8,10 @@ from skimage.data import astronaut
 
 from sadtalker_ext.engines.protocol import VideoTiming
 from sadtalker_ext.engines.session import open_engine
+from sadtalker_ext.engines.starter.engine import _needs_free_view
 from sadtalker_ext.faces.find import find_faces
 from sadtalker_ext.faces.person_mask import segment_person
+from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.geometry.planar_pose import rotation_between
 from sadtalker_ext.geometry.portrait import Portrait
 from sadtalker_ext.puppet.basis import SHAPE_INDEX
@@ -45,6 +47,14 @@ def test_ordinary_head_motion_prepares_no_free_view(engine, portrait):
     assert renderer._free_view is not None
     np.testing.assert_array_equal(first, portrait.picture)
     assert (second != portrait.picture).any()
+
+
+@pytest.mark.parametrize(("pose_deg", "needed"), [((8.0, 9.0, 7.0), False), ((8.0, -15.0, -14.0), True)])
+def test_a_combination_of_large_rotations_needs_the_free_view(pose_deg, needed):
+    # The ordinary renderer folds the far eye at the second pose, of which no rotation exceeds its own limit.
+    rotation = np.deg2rad(np.array([pose_deg], np.float32))
+    motion = Motion(np.zeros((1, 1), np.float32), rotation, np.zeros((1, 3), np.float32))
+    assert _needs_free_view(motion) is needed
 
 
 @pytest.mark.parametrize(("axis", "name", "limit"), [(1, "yaw", 30.0), (0, "pitch", 20.0)])
