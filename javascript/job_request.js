@@ -7,9 +7,12 @@
         return;
     }
 
-    const DOUBLE_CLICK_MS = 1000;
+    /* A second press within this time repeats an unanswered request. */
+    const REPEAT_MS = 15000;
     const request = {jobId: "", startedAt: 0};
     const voice = {data: "", name: "", pendingUploads: 0};
+    /* The file of the last check, by the id of the button that repeats the check. */
+    const checkedFile = {};
 
     function randomId() {
         const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -17,12 +20,13 @@
     }
 
     /* Called with the values of a request before it is sent. The page chooses the job id, so that Interrupt can name the
-       job before the request is answered; a double click sends the same id twice, which makes one job. */
+       job before the request is answered; a second press before the answer sends the same id, which makes one job. */
     ui.beforeRequest = function (values) {
-        if (request.jobId === "" || Date.now() - request.startedAt > DOUBLE_CLICK_MS) {
+        if (request.jobId === "" || Date.now() - request.startedAt > REPEAT_MS) {
             request.jobId = randomId();
             request.startedAt = Date.now();
         }
+        ui.rememberInputs();
         return [request.jobId].concat(values.slice(1).map(replaceUploadedVoice));
     };
 
@@ -49,6 +53,25 @@
         voice.pendingUploads -= 1;
         voice.name = voice.pendingUploads === 0 ? name : "";
     };
+
+    /* Called with a file that the server is about to check, such as a picture in which it looks for faces. */
+    ui.checkRequested = function (button, file) {
+        checkedFile[button] = file;
+        return file;
+    };
+
+    /* Called with the present file when a check has been answered: Gradio 3 drops events of files that are chosen
+       meanwhile. */
+    ui.checkAnswered = function (button, file) {
+        if (!sameFile(checkedFile[button], file)) {
+            ui.press(button);
+        }
+    };
+
+    function sameFile(one, other) {
+        return one === other || Boolean(one && other) && typeof one === "object" &&
+            one.data === other.data && one.name === other.name;
+    }
 
     function replaceUploadedVoice(value) {
         const uploaded = value && voice.name && voice.data && value.data === voice.data;

@@ -15,10 +15,11 @@
     const SERVER_GONE = "The server does not answer. If it was closed, start it again; this page then continues.";
     let requestedAt = 0;
     let answeredAt = 0;
+    let waiting = false;
     let checkedAt = 0;
     let shownStamp = "";
     let followedJob = "";
-    const judged = {error: null, inputs: ""};
+    const judged = {error: null, inputs: "", requested: "", answered: false};
 
     /* Request the next state while a progress bar is shown, one request at a time. Every answer has another stamp, so a
        new stamp means that the answer has arrived. The pause after an answer is as long as the answer took, so that a
@@ -28,11 +29,12 @@
         if (bar.dataset.busy !== shownStamp) {
             shownStamp = bar.dataset.busy;
             answeredAt = now;
+            waiting = false;
         }
-        const waiting = requestedAt > answeredAt;
         const pause = Math.min(Math.max(answeredAt - requestedAt, 0), MAX_PAUSE_MS);
         if (waiting ? now - requestedAt > ANSWER_TIMEOUT_MS : !requestedAt || now - answeredAt >= pause) {
             requestedAt = now;
+            waiting = true;
             ui.press("sadtalker_poll");
         }
         if (waiting && now - requestedAt > CHECK_AFTER_MS) {
@@ -48,6 +50,7 @@
         checkedAt = now;
         fetch(window.location.pathname, {method: "HEAD", cache: "no-store"}).then(function () {
             if (showServerGone(false)) {
+                waiting = false;
                 requestedAt = 0;
             }
         }).catch(() => showServerGone(true));
@@ -93,23 +96,38 @@
         tab.dataset.opened = visible ? "1" : "";
     }
 
-    /* A message such as "Choose a voice first" is hidden when the inputs change; a new answer shows it again. */
+    /* A message such as "Choose a voice first" is hidden when the inputs change; a new answer shows it again. Messages
+       that answer a request are about the inputs at the time of the request, which may have changed since. */
     ui.hideOutdatedError = function (tab) {
         const error = tab.querySelector("#sadtalker_progress .st-error");
         const inputs = inputState(tab);
         if (error !== judged.error) {
             judged.error = error;
-            judged.inputs = inputs;
-        } else if (error && inputs !== judged.inputs) {
+            judged.inputs = judged.requested || inputs;
+        }
+        if (judged.answered) {
+            judged.requested = "";
+            judged.answered = false;
+        }
+        if (error && inputs !== judged.inputs) {
             error.style.display = "none";
         }
     };
 
+    /* Called when a job is requested. */
+    ui.rememberInputs = function () {
+        const tab = ui.element("tab_sadtalker");
+        judged.requested = tab ? inputState(tab) : "";
+        judged.answered = false;
+    };
+
+    /* Called when the request of a job has been answered. */
     ui.showErrorAgain = function () {
         if (judged.error) {
             judged.error.style.display = "";
         }
         judged.error = null;
+        judged.answered = true;
     };
 
     /* Text that changes when the user changes an input. */
@@ -138,6 +156,7 @@
             ui.poll(anyBar);
         } else {
             requestedAt = answeredAt = 0;
+            waiting = false;
             if (requestMs > CHECK_AFTER_MS) {
                 checkServer(Date.now());
             } else {

@@ -14,6 +14,10 @@ from sadtalker_ext.webui.uploads import NOT_UPLOADED, received_file
 NO_QUEUE: Final[dict[str, Any]] = {"show_progress": "hidden", "queue": False}
 """Arguments of events that are answered at once and show no progress of Gradio's own."""
 
+PRESSED: Final[dict[str, Any]] = NO_QUEUE | ({} if gr.__version__.startswith("3.") else {"trigger_mode": "multiple"})
+"""Arguments of the buttons' events. Gradio 4 ignores a button for good once it was pressed during a request that then
+failed, unless each press is a request of its own."""
+
 WEBCAM: Final = (
     '<div class="st-webcam"><button type="button" class="st-button" data-webcam="begin">Use the webcam</button></div>'
 )

@@ -8,12 +8,13 @@ from typing import Any, Final
 import gradio as gr
 
 from sadtalker_ext.webui.html import GREETING, placeholder
+from sadtalker_ext.webui.model_viewer import ModelWidgets, build_model_viewer
 from sadtalker_ext.webui.page_context import PageContext
 
 HIDDEN: Final = "st-hidden"
 """CSS class of fields that only the page's script uses."""
 FIELDS: Final = ("job_id", "new_job_id", "uploaded_voice", "shown_result", "chosen_result")
-BUTTONS: Final = ("show_result", "compare_result", "delete_result", "poll", "refresh")
+BUTTONS: Final = ("show_result", "compare_result", "delete_result", "poll", "refresh", "show_faces", "check_voice")
 
 
 @dataclass
@@ -29,6 +30,7 @@ class ResultWidgets:
     details: Any
     reuse_settings: Any
     open_folder: Any
+    model: ModelWidgets
     gallery: Any
     hidden: dict[str, Any]
 
@@ -59,8 +61,9 @@ def build_results(context: PageContext) -> ResultWidgets:
     with gr.Row(elem_id="sadtalker_result_buttons"):
         reuse = gr.Button("Use these settings", elem_id="sadtalker_reuse_settings", size="sm")
         folder = gr.Button("Open folder", elem_id="sadtalker_open_folder", size="sm", visible=context.has_desktop)
+    model = build_model_viewer()
     gallery = gr.HTML("", elem_id="sadtalker_gallery")
     with gr.Row(elem_id="sadtalker_script_fields", elem_classes=[HIDDEN]):
         hidden = {name: gr.Textbox("", label=name, elem_id=f"sadtalker_{name}") for name in FIELDS}
         hidden |= {name: gr.Button(name, elem_id=f"sadtalker_{name}") for name in BUTTONS}
-    return ResultWidgets(progress, video, compared, details, reuse, folder, gallery, hidden)
+    return ResultWidgets(progress, video, compared, details, reuse, folder, model, gallery, hidden)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from sadtalker_ext.webui.actions import PageActions, store_upload
 from sadtalker_ext.webui.compat_events import js_argument
-from sadtalker_ext.webui.compat_inputs import NO_QUEUE, is_gradio_3
+from sadtalker_ext.webui.compat_inputs import NO_QUEUE, PRESSED, is_gradio_3
 from sadtalker_ext.webui.page_parts import Page
 
 BEFORE_REQUEST: Final = "(...values) => window.sadtalkerUi ? window.sadtalkerUi.beforeRequest(values) : values"
 AFTER_REQUEST: Final = "() => window.sadtalkerUi && window.sadtalkerUi.afterRequest()"
 BEFORE_INTERRUPT: Final = "(job) => [window.sadtalkerUi ? window.sadtalkerUi.jobToInterrupt(job) : job]"
+CHECK_REQUESTED: Final = "(file) => window.sadtalkerUi ? window.sadtalkerUi.checkRequested('{button}', file) : file"
+CHECK_ANSWERED: Final = "(file) => {{ window.sadtalkerUi && window.sadtalkerUi.checkAnswered('{button}', file); }}"
 VOICE_CHOSEN: Final = "(...values) => (window.sadtalkerUi && window.sadtalkerUi.voiceChosen(values[0]), values)"
 VOICE_UPLOADED: Final = "(path) => window.sadtalkerUi && window.sadtalkerUi.voiceUploaded(path)"
 """Calls of the functions in javascript/job_request.js; events also work if the host has not loaded the script."""
@@ -28,13 +31,26 @@ def connect_events(page: Page, actions: PageActions) -> None:
 def _connect_inputs(page: Page, actions: PageActions) -> None:
     portrait, voice = page.portrait, page.voice
     face, at = page.settings.by_name["face"], page.settings.by_name["at"]
-    portrait.picture.change(actions.show_faces, portrait.picture, [portrait.faces, face, at], **NO_QUEUE)
+    hidden = page.results.hidden
+    shown = [portrait.faces, face, at]
+    _check_when_changed(portrait.picture, hidden["show_faces"], actions.show_faces, shown)
     at.blur(actions.show_moment, [portrait.picture, at], portrait.faces, **NO_QUEUE)
     at.submit(actions.show_moment, [portrait.picture, at], portrait.faces, **NO_QUEUE)
-    voice.voice.change(actions.check_voice, voice.voice, voice.note, **NO_QUEUE)
+    _check_when_changed(voice.voice, hidden["check_voice"], actions.check_voice, voice.note)
     if is_gradio_3():
-        _upload_when_chosen(voice.voice, page.results.hidden["uploaded_voice"])
-    portrait.example.click(actions.use_example, None, [portrait.picture, voice.voice, voice.source], **NO_QUEUE)
+        _upload_when_chosen(voice.voice, hidden["uploaded_voice"])
+    portrait.example.click(actions.use_example, None, [portrait.picture, voice.voice, voice.source], **PRESSED)
+
+
+def _check_when_changed(file: Any, button: Any, check: Callable[[Any], Any], outputs: Any) -> None:  # noqa: ANN401
+    """Check every chosen file. Gradio 3 drops files chosen during a check; the page then presses the button."""
+    if not is_gradio_3():
+        file.change(check, file, outputs, **NO_QUEUE)
+        return
+    before = js_argument(CHECK_REQUESTED.format(button=button.elem_id))
+    after = js_argument(CHECK_ANSWERED.format(button=button.elem_id))
+    for event in (file.change, button.click):
+        event(check, file, outputs, **NO_QUEUE, **before).then(None, file, None, **after)
 
 
 def _connect_job(page: Page, actions: PageActions) -> None:
@@ -45,33 +61,33 @@ def _connect_job(page: Page, actions: PageActions) -> None:
     ]  # fmt: skip
     requested = page.buttons.generate.click(
         actions.generate, [hidden["new_job_id"], *form, *page.settings.in_order()], [hidden["job_id"], out.progress],
-        **NO_QUEUE, **js_argument(BEFORE_REQUEST),
+        **PRESSED, **js_argument(BEFORE_REQUEST),
     )  # fmt: skip
     requested.then(None, None, None, **js_argument(AFTER_REQUEST))
     page.buttons.interrupt.click(
-        actions.interrupt, hidden["job_id"], out.progress, **NO_QUEUE, **js_argument(BEFORE_INTERRUPT)
+        actions.interrupt, hidden["job_id"], out.progress, **PRESSED, **js_argument(BEFORE_INTERRUPT)
     )
     job_outputs = [
         hidden["job_id"], out.progress, out.video, out.compared, out.details, out.gallery, hidden["shown_result"],
         *_panel_outputs(page),
     ]  # fmt: skip
-    hidden["poll"].click(actions.poll, [hidden["job_id"], engine], job_outputs, **NO_QUEUE)
+    hidden["poll"].click(actions.poll, [hidden["job_id"], engine], job_outputs, **PRESSED)
     refreshed = [hidden["job_id"], out.progress, out.gallery, *_panel_outputs(page)]
-    hidden["refresh"].click(actions.refresh, engine, refreshed, **NO_QUEUE)
+    hidden["refresh"].click(actions.refresh, engine, refreshed, **PRESSED)
 
 
 def _connect_results(page: Page, actions: PageActions) -> None:
     out, hidden = page.results, page.results.hidden
     shown, chosen = hidden["shown_result"], hidden["chosen_result"]
     videos = [out.progress, out.video, out.compared, out.details, shown]
-    hidden["show_result"].click(actions.show_result, chosen, videos, **NO_QUEUE)
+    hidden["show_result"].click(actions.show_result, chosen, videos, **PRESSED)
     hidden["compare_result"].click(
-        actions.compare_results, [shown, chosen], [out.progress, out.compared, out.details], **NO_QUEUE
+        actions.compare_results, [shown, chosen], [out.progress, out.compared, out.details], **PRESSED
     )
-    hidden["delete_result"].click(actions.delete_result, [chosen, shown], [*videos, out.gallery], **NO_QUEUE)
+    hidden["delete_result"].click(actions.delete_result, [chosen, shown], [*videos, out.gallery], **PRESSED)
     settings = page.settings.in_order()
-    out.reuse_settings.click(actions.reuse_settings, shown, [*settings, out.progress], **NO_QUEUE)
-    out.open_folder.click(actions.open_folder, None, out.progress, **NO_QUEUE)
+    out.reuse_settings.click(actions.reuse_settings, shown, [*settings, out.progress], **PRESSED)
+    out.open_folder.click(actions.open_folder, None, out.progress, **PRESSED)
 
 
 def _connect_engine(page: Page, actions: PageActions) -> None:
@@ -83,8 +99,8 @@ def _connect_engine(page: Page, actions: PageActions) -> None:
     engine.change(actions.forget_error, engine, outputs, **NO_QUEUE)
     widgets.source.change(actions.forget_error, engine, outputs, **NO_QUEUE)
     widgets.verify.click(actions.verify_checkpoints, engine, outputs, queue=False)
-    widgets.download.click(actions.start_download, [engine, widgets.source], outputs, **NO_QUEUE)
-    widgets.stop.click(actions.stop_download, engine, outputs, **NO_QUEUE)
+    widgets.download.click(actions.start_download, [engine, widgets.source], outputs, **PRESSED)
+    widgets.stop.click(actions.stop_download, engine, outputs, **PRESSED)
 
 
 def _panel_outputs(page: Page) -> list[Any]:

@@ -15,6 +15,10 @@ WAIT_S = 180
 """Longest wait for anything on a page; long, because the machine may be busy."""
 
 
+EVENTS = "**/run/predict*"
+"""Address of all events of the page."""
+
+
 class Server:
     """A server of the page in a subprocess."""
 
@@ -110,3 +114,37 @@ class Visitor:
 
 def traceback_free(text):
     return not re.search(r"Traceback|Error:|File \"", text)
+
+
+class HeldRequests:
+    """Events of a page that get no answer: at most ``count``, until :meth:`answer` or :meth:`lose`."""
+
+    def __init__(self, page, count=100):
+        self._page, self._count, self._held = page, count, []
+        page.route(EVENTS, self._receive)
+
+    def _receive(self, route):
+        if self._count > 0:
+            self._count -= 1
+            self._held.append(route)
+        else:
+            route.continue_()
+
+    def wait(self):
+        """Wait for the first event."""
+        until_s = time.monotonic() + WAIT_S
+        while not self._held:
+            assert time.monotonic() < until_s
+            self._page.wait_for_timeout(50)
+
+    def answer(self):
+        """Let the server answer."""
+        self._count = 0
+        for route in self._held:
+            route.continue_()
+
+    def lose(self):
+        """Let the events fail."""
+        self._count = 0
+        for route in self._held:
+            route.abort()

@@ -1,9 +1,4 @@
-"""States of the page in a browser: example, recording, comparison, deletion, refused files, a server that restarts."""
-
-import shutil
-
-import pytest
-from browser_pages import Visitor, free_port, serve_at
+"""States of the page in a browser: example, recording, comparison, deletion, refused files."""
 
 from sadtalker_ext.pipeline.result_metadata import read_record
 
@@ -51,6 +46,10 @@ def test_two_results_are_compared_and_one_is_deleted(standalone, visit):
     assert page.input_value("#sadtalker_yaw_slider input[type=number]") == "0"
     visitor.press("generate")
     page.wait_for_function("document.querySelector('#sadtalker_details').innerText.includes('-5,5')")
+    shown = page.locator(".st-shown .st-result[aria-current=true]")
+    shown.wait_for()
+    assert shown.count() == 1
+    assert page.locator(".st-shown [data-result=compare]").is_hidden()
     other = page.locator(f".st-card[data-name$='{made[0].name}']")
     other.locator("[data-result=compare]").click()
     page.wait_for_selector("#sadtalker_compared video", state="attached")
@@ -101,40 +100,3 @@ def test_a_voice_is_recorded_with_level_and_timer(standalone, visit):
     page.wait_for_selector("#sadtalker_voice_note .st-text, #sadtalker_voice_note .st-error")
     assert "of speech" in page.inner_text("#sadtalker_voice_note")
     assert visitor.errors == []
-
-
-@pytest.fixture
-def restartable(browser, inputs, tmp_path):
-    """A page of a server that the test closes and starts again at the same address."""
-    port = free_port()
-
-    def start():
-        arguments = ("-m", "sadtalker_ext", "ui", "-o", tmp_path / "videos", "--device", "cpu")
-        return serve_at(port, tmp_path, *arguments)
-
-    context = browser.new_context()
-    yield Visitor(context.new_page(), inputs), start
-    context.close()
-    shutil.rmtree(tmp_path / "gradio", ignore_errors=True)
-
-
-def test_a_server_that_is_closed_and_started_again(restartable):
-    visitor, start = restartable
-    page = visitor.page
-    server = start()
-    try:
-        page.goto(server.address)
-        page.wait_for_selector("#sadtalker_generate")
-        visitor.portrait()
-        visitor.voice(90)
-        visitor.press("generate")
-        page.wait_for_selector("#sadtalker_progress [data-busy]")
-        server.close()
-        page.wait_for_selector(".st-server-gone")
-        assert "start it again" in page.inner_text(".st-server-gone")
-        server = start()
-        visitor.progress_says("The server was restarted, and this video was lost")
-        page.wait_for_selector(".st-server-gone", state="detached")
-        page.wait_for_selector("#sadtalker_generate", state="visible")
-    finally:
-        server.close()
