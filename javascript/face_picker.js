@@ -15,6 +15,10 @@
         picker.dataset.ready = "1";
         setDrawing(picker, picker.dataset.count === "0");
         addDrawing(picker);
+        const field = ui.field("sadtalker_face");
+        if (picker.dataset.count === "0" && field && field.value === LARGEST) {
+            ui.setText("sadtalker_face", "");
+        }
         picker.addEventListener("click", function (event) {
             const button = event.target.closest("button");
             if (button && button.dataset.face) {
@@ -22,7 +26,7 @@
             } else if (button && button.dataset.box === "draw") {
                 setDrawing(picker, !picker.classList.contains("st-drawing"));
             } else if (button && button.dataset.box === "remove") {
-                choose(picker, picker.dataset.before || LARGEST);
+                choose(picker, picker.dataset.before || (picker.dataset.count === "0" ? "" : LARGEST));
             }
         });
     };

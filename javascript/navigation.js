@@ -83,9 +83,20 @@
         return Array.from(arguments);
     };
 
-    /* Add a button to the comments on a generation in which the script names the videos that it made. */
+    /* Mark the card of the shown result, which cannot be compared with itself. */
+    (ui.updaters = ui.updaters || []).push(function (tab) {
+        const field = ui.field("sadtalker_shown_result");
+        for (const card of tab.querySelectorAll(".st-card")) {
+            const isShown = field !== null && card.dataset.name === field.value;
+            card.classList.toggle("st-shown", isShown);
+            card.querySelector(".st-result").setAttribute("aria-current", String(isShown));
+        }
+    });
+
+    /* Add a button to the comments on a generation in which the script names the videos that it made.
+     * SD.Next gives their paragraph no class. */
     (ui.updaters = ui.updaters || []).push(function () {
-        for (const comments of ui.root().querySelectorAll("[id^=html_log_] .comments:not([data-sadtalker])")) {
+        for (const comments of ui.root().querySelectorAll("[id^=html_log_] p:not([data-sadtalker])")) {
             comments.dataset.sadtalker = "1";
             const names = comments.innerText.split("\n").map((line) => MADE.exec(line)).filter(Boolean);
             for (const [, name] of names) {

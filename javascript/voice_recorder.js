@@ -11,7 +11,8 @@
     const UPDATE_MS = 100;
     /* Sound of this amplitude fills the level: normal speech close to the microphone. */
     const FULL_LEVEL = 0.5;
-    const START_VIEW = '<button type="button" class="st-button" data-recorder="begin">Record</button>';
+    const START_VIEW = '<div class="st-row"><button type="button" class="st-button" data-recorder="begin">Record</button>' +
+        '<span class="st-text">Press Record, speak, then press Stop.</span></div>';
     const RECORDING_VIEW = '<div class="st-row"><button type="button" class="st-button" data-recorder="end">Stop</button>' +
         '<span class="st-timer" role="timer">0:00</span>' +
         '<div class="st-level" role="img" aria-label="Level of the microphone"><div></div></div></div>';

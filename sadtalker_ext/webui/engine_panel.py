@@ -109,8 +109,8 @@ def _is_unusable(file: CheckpointState) -> bool:
 
 def _checkpoint_table(state: EngineState) -> str:
     rows = "".join(
-        f"<tr><td>{_status(file)}</td><td><b>{escape(file.name)}</b><br>"
-        f"{escape(file.note or file.purpose)}</td><td>{file.size_bytes / 1e6:,.0f} MB</td></tr>"
+        f"<tr><td><b>{escape(file.name)}</b><br>{escape(file.note or file.purpose)}<br>"
+        f"{file.size_bytes / 1e6:,.0f} MB, {_status(file)}</td></tr>"
         for file in state.checkpoints
     )
     return f'<table class="st-files"><tbody>{rows}</tbody></table>'

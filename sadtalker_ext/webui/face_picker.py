@@ -25,15 +25,17 @@ COVERED: Final = (
 )
 NO_FACE: Final = "No face was found. Draw a box around it on the picture, from forehead to chin."
 ONE_FACE: Final = "This face will speak."
+DRAWN_BOX: Final = "The face in the box will speak."
 CHANGE_BUTTON: Final = (
     '<label class="st-button" data-label="Change picture">Change picture'
     '<input type="file" class="st-unseen" accept="image/*" data-portrait="change" aria-label="Change picture"></label>'
 )
 BUTTONS: Final = (
     '<div class="st-row">{draw}'
-    '<button type="button" class="st-button st-when-drawn" data-box="remove">Remove the box</button>'
+    '<button type="button" class="st-button st-when-drawn" data-box="remove" aria-label="Undo the box">Undo</button>'
     + CHANGE_BUTTON
-    + '<button type="button" class="st-button" data-portrait="remove">Remove</button></div>'
+    + '<button type="button" class="st-button" data-portrait="remove" aria-label="Remove the picture">Remove</button>'
+    "</div>"
 )
 DRAW_BUTTON: Final = '<button type="button" class="st-button" data-box="draw" aria-pressed="false">Draw a box</button>'
 
@@ -65,7 +67,8 @@ def faces_view(path: Path | None, at: str = AUTO_MOMENT) -> str:
         f"{''.join(_rectangle(number, box) for number, box in enumerate(boxes, 1))}"
         '<rect class="st-drawn" x="0" y="0" width="0" height="0"/></svg>'
         f"{_chips(boxes, (width, height))}</div>"
-        f"{BUTTONS.format(draw=DRAW_BUTTON)}{_hint(found)}</div>"
+        f'{BUTTONS.format(draw=DRAW_BUTTON)}<div class="st-hint">{_hint(found)}</div>'
+        f'<div class="st-text st-when-drawn" role="status">{DRAWN_BOX}</div></div>'
     )
 
 

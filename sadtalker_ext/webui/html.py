@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PREVIEW_PX: Final = 640
 JPEG_QUALITY: Final = 80
 STOPPING: Final = "Stopping ..."
+START_S: Final = 3.0
+"""A job that has waited longer, although none is ahead, waits for the host: it makes a picture, for example."""
 GREETING: Final = "Choose a portrait and a voice, then press Generate. The video appears here."
 STAGE_TEXTS: Final = {
     "": "Starting",
@@ -66,7 +68,7 @@ def job_view(job: Job, ahead: int = 0) -> str:
         return message(page_text(job.error)) + placeholder(GREETING)
     progress = job.progress
     if job.state == WAITING:
-        return progress_bar(_waiting_text(ahead), 0.0, placeholder(""))
+        return progress_bar(_waiting_text(job, ahead), 0.0, placeholder(""))
     if job.stop_requested.is_set():
         return progress_bar(STOPPING, 0.0, placeholder(""))
     fraction = progress.done / progress.total if progress.total else 0.0
@@ -76,9 +78,10 @@ def job_view(job: Job, ahead: int = 0) -> str:
     return progress_bar(text, fraction, preview(progress.frame))
 
 
-def _waiting_text(ahead: int) -> str:
+def _waiting_text(job: Job, ahead: int) -> str:
     if ahead < 1:
-        return "Waiting until the server is free ..."
+        waits = time.time() - job.created_s > START_S
+        return "Waiting until the server is free ..." if waits else f"{STAGE_TEXTS['']} ..."
     return "Waiting: 1 video is ahead ..." if ahead == 1 else f"Waiting: {ahead} videos are ahead ..."
 
 

@@ -22,8 +22,10 @@ LONGEST_SILENT_S: Final = 120
 """End of the slider; the REST API and the command line accept longer silent videos."""
 SILENT_S: Final = 5
 NO_READING_VOICE: Final = "Text to speech needs the Python packages piper-tts and espeakng-loader."
+BOX_HELP: Final = "Left, top, width and height in pixels."
 RECORDER: Final = (
-    '<div class="st-recorder"><button type="button" class="st-button" data-recorder="begin">Record</button></div>'
+    '<div class="st-recorder"><div class="st-row"><button type="button" class="st-button" data-recorder="begin">Record'
+    '</button><span class="st-text">Press Record, speak, then press Stop.</span></div></div>'
 )
 """Replaced by javascript/voice_recorder.js while it records."""
 
@@ -53,7 +55,7 @@ def build_portrait(settings: SettingWidgets) -> PortraitWidgets:
     with gr.Column(elem_id="sadtalker_portrait_field"):
         picture = picture_input("sadtalker_portrait")
         faces = gr.HTML("", elem_id="sadtalker_faces")
-        settings.add("face", label="Box around the face", info="x, y, width, height in pixels: 120,80,200,240")
+        settings.add("face", label="Box around the face", placeholder="120,80,200,240", info=BOX_HELP)
         example = gr.Button("Try it with the example", elem_id="sadtalker_example", size="sm")
     return PortraitWidgets(picture, faces, example)
 
@@ -84,5 +86,5 @@ def _build_text(settings: SettingWidgets, context: PageContext) -> Any:  # noqa:
     )  # fmt: skip
     with gr.Row():
         settings.add("tts_voice", voice_labels(voices), info="", visible=bool(voices))
-        settings.add("speech_rate", info="", visible=bool(voices))
+        settings.add("speech_rate", label="Speed", info="", visible=bool(voices))
     return text

@@ -32,9 +32,7 @@ def build_model_viewer() -> ModelWidgets:
     """Build the viewer at the current place in the layout."""
     with gr.Accordion("3D model", open=True, visible=False, elem_id="sadtalker_model_part") as part:
         viewer = gr.Model3D(label="3D model", show_label=False, clear_color=list(LIGHT_GREY), elem_id="sadtalker_model")
-        files = gr.File(
-            label="Model and sound", file_count="multiple", interactive=False, elem_id="sadtalker_model_files"
-        )
+        files = gr.File(label="Files", file_count="multiple", interactive=False, elem_id="sadtalker_model_files")
     return ModelWidgets(part, viewer, files)
 
 

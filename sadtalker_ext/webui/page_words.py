@@ -54,6 +54,16 @@ RULES: Final[Sequence[Rule]] = (
         r"; run: sadtalker weights fetch [^,;.]+(?:, or put the file into one of them)?",
         "; download it under Engine",
     ),
+    (
+        r"is damaged or incomplete \([^()]*(?:\([^()]*\)[^()]*)*\): export (?:or download )?it again",
+        "is damaged or incomplete. Export or download it again, or choose another one.",
+    ),
+    (
+        r"(?:\[Errno -?\d+\] )?(?:Name or service not known|nodename nor servname provided[^;:.]*|getaddrinfo failed|"
+        r"Temporary failure in name resolution|No address associated with hostname|Network is unreachable)",
+        "the server was not found, so that this machine may have no connection to the Internet",
+    ),
+    (r"\[Errno -?\d+\] ", ""),
     (r"; run: (?:pip install|apt-get install)\s.*|: pip install .*", "; it must be installed as the README describes"),
     (r"run: (?:pip install|apt-get install) [^,;.]+", "install it as the README describes"),
     (r"the command sadtalker voices lists all", "the field Reading voice lists all"),
@@ -70,6 +80,7 @@ RULES: Final[Sequence[Rule]] = (
     (r"\(ffmpeg: [^()]*(?:\([^()]*\)[^()]*)*\)", ""),
 )
 """Applied in this order; a pattern may match any part of the message."""
+_LAST_WORD: Final = re.compile(r"[\w)%\"']$")
 _PATH: Final = re.compile(r"(?<![\w/:.])(?:[A-Za-z]:)?[/\\](?:[^/\\\s:;,'\"]+[/\\])+([^/\\\s:;,'\"]*)")
 
 
@@ -80,7 +91,15 @@ def page_text(text: str) -> str:
     for pattern, words in _setting_rules():
         text = re.sub(pattern, words, text)
     text = _PATH.sub(_without_temporary_folder, text)
-    return re.sub(r" +([,.;:])", r"\1", re.sub(r"  +", " ", text)).strip()
+    text = re.sub(r" +([,.;:])", r"\1", re.sub(r"  +", " ", text)).strip()
+    return _as_sentence(text)
+
+
+def _as_sentence(text: str) -> str:
+    """Return a text with a full stop at its end, unless it ends with a path or has one."""
+    last = text.rpartition(" ")[2]
+    ends = not _LAST_WORD.search(text) or "/" in last or "\\" in last
+    return text if ends else text + "."
 
 
 @cache

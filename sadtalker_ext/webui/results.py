@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import closing, suppress
 from datetime import date, datetime
@@ -11,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sadtalker_ext.engines.registry import setting_specs
+from sadtalker_ext.engines.registry import find_engine, setting_specs
 from sadtalker_ext.errors import MediaError, SadTalkerError
 from sadtalker_ext.pipeline.mesh_files import GLB, MeshFiles
 from sadtalker_ext.webui.html import format_duration, jpeg_url, message
@@ -131,20 +130,29 @@ def details_view(path: Path, result: Result | None = None) -> str:
     facts = f"{duration} · {size} · {info.rate_hz:g} frames per second"
     if result is not None:
         facts += f" · made in {max(1, round(result.total_s))} s"
-    changes = ", ".join(_changed_settings(record.settings)) or "All settings at their defaults"
-    all_settings = escape(json.dumps(record.settings.to_mapping(), indent=1))
+    changes = ", ".join(_changed_settings(record.settings)) or "Default settings"
     notes = "".join(message(page_text(note), "warning") for note in (result.notes if result is not None else ()))
     return (
-        f'<div class="st-details">{notes}<div>{escape(facts)}</div><div class="st-text">{escape(changes)}</div>'
-        f"<details><summary>{escape(path.name)}</summary><pre>{all_settings}</pre></details></div>"
+        f'<div class="st-details">{notes}<div>{escape(facts)}</div><div class="st-text">{escape(path.name)}</div>'
+        f'<div class="st-text">{escape(changes)}</div>'
+        f"<details><summary>All settings</summary>{_setting_table(record.settings)}</details></div>"
     )
+
+
+def _setting_table(settings: Settings) -> str:
+    """Return the settings that the engine of a result supports as an HTML table."""
+    rows = "".join(
+        f"<tr><th scope=row>{escape(spec.label)}</th><td>{escape(_format_value(spec.name, settings))}</td></tr>"
+        for spec in setting_specs()
+        if spec.supported_by(settings.engine)
+    )
+    return f'<table class="st-files"><tbody>{rows}</tbody></table>'
 
 
 def comparison_view(first: Path, second: Path) -> str:
     """Return the settings in which two results differ as an HTML table."""
     from sadtalker_ext.pipeline.result_metadata import read_record
 
-    names = [caption(path) for path in (first, second)]
     try:
         left, right = (read_record(path).settings for path in (first, second))
     except SadTalkerError as e:
@@ -157,10 +165,10 @@ def comparison_view(first: Path, second: Path) -> str:
         if a[spec.name] != b[spec.name]
     )
     if rows:
-        heads = "".join(f"<th scope=col>{escape(text)}</th>" for text in ("Setting", *names))
+        heads = "".join(f"<th scope=col>{escape(text)}</th>" for text in ("Setting", "Result", "Compared with"))
         table = f'<table class="st-files"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
     else:
-        table = f"<div>{escape(' and '.join(names))} were made with the same settings.</div>"
+        table = "<div>Both videos were made with the same settings.</div>"
     return (
         f'<div class="st-details">{table}<div class="st-row">'
         '<button type="button" class="st-button" data-compare="play">Play both</button>'
@@ -176,6 +184,8 @@ def _changed_settings(settings: Settings) -> list[str]:
 def _format_value(name: str, settings: Settings) -> str:
     """Return the value of a setting as the page shows it."""
     value = settings.to_mapping()[name]
+    if name == "engine":
+        return find_engine(settings.engine).label.partition(":")[0]
     if isinstance(value, bool):
         return "on" if value else "off"
     shown = str(to_label(name, value, settings.engine))

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.engines.registry import engine_names, find_engine
+from sadtalker_ext.setting_spec import LARGEST_FACE
 from sadtalker_ext.settings import NO_RESTORER, Settings
 from sadtalker_ext.weights.restorer_listing import restorer_files
 
@@ -68,7 +69,12 @@ def restorer_labels(registered: Sequence[str], folders: Sequence[Path]) -> list[
 
 
 def to_value(setting: str, label: object, engine: str) -> object:
-    """Return the value of a setting for the label in its dropdown; other values are returned as they are."""
+    """Return the value of a setting for the label in its dropdown; other values are returned as they are.
+
+    An empty face, as the page shows it while no face was found, is the largest one.
+    """
+    if setting == "face" and label == "":
+        return LARGEST_FACE
     if setting not in DROPDOWNS or not isinstance(label, str):
         return label
     if setting == "tts_voice":

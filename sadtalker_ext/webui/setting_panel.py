@@ -22,11 +22,14 @@ from sadtalker_ext.weights.catalog import DEFAULT_MIRROR, MIRROR_LABELS
 OPEN_GROUPS: Final = ("Face and lips",)
 """Groups that are open when the page is."""
 ANGLE_LABELS: Final = {"yaw": "Turn left or right", "pitch": "Look up or down", "roll": "Tilt to the side"}
-ANGLE_HELP: Final = "0: the head follows the voice. Other values keep the head at this angle."
-KEYFRAMES_HELP: Final = (
-    "Angles in degrees, spaced evenly over the video, such as -20,0,20; with times in seconds, such as 0:0,1.5:20, "
-    "they are a camera path. 0 alone keeps the head straight. Empty: the head follows the voice."
-)
+ANGLE_HELP: Final = "0: the head follows the voice."
+KEYFRAMES_HELP: Final = {
+    "yaw": "Angles in degrees, spaced evenly over the video, such as -20,0,20; with times in seconds, such as "
+    "0:0,1.5:20, they are a camera path. 0 alone keeps the head straight. Empty: the head follows the voice.",
+    "pitch": "As above, for looking up or down.",
+    "roll": "As above, for tilting to the side.",
+}
+POSE_STYLE_HELP: Final = "How the head moves while it speaks."
 ANGLE_TO_TEXT: Final = "(angle) => [angle ? String(angle) : '']"
 TEXT_TO_ANGLE: Final = "(text) => [String(text).trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : 0]"
 """JavaScript between a slider and the setting, whose text may also have several keyframes."""
@@ -81,12 +84,13 @@ def build_settings(settings: SettingWidgets, context: PageContext) -> SettingPan
 def _add(settings: SettingWidgets, name: str, choices: dict[str, list[str]]) -> None:
     spec = setting_spec(name)
     if name in ANGLES:
-        settings.add(name, label=f"{spec.label}: keyframes", info=KEYFRAMES_HELP, placeholder="-20,0,20")
+        settings.add(name, label=f"{spec.label}: keyframes", info=KEYFRAMES_HELP[name], placeholder="-20,0,20")
         return
     restores = {"restore": "restore", "restore_strength": "restore", "upscale": "upscale"}.get(name)
     available = restores is None or len(choices[restores]) > 1
     visible = available and spec.supported_by(str(settings.by_name["engine"].value))
-    settings.add(name, choices.get(name, ()), visible=visible)
+    help_text = {"info": POSE_STYLE_HELP} if name == "pose_style" else {}
+    settings.add(name, choices.get(name, ()), visible=visible, **help_text)
 
 
 def _angle_slider(name: str) -> Any:  # noqa: ANN401 - a Gradio component

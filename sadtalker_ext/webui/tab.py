@@ -6,7 +6,7 @@ import gradio as gr
 
 from sadtalker_ext.webui.actions import PageActions
 from sadtalker_ext.webui.input_fields import build_portrait, build_voice
-from sadtalker_ext.webui.model_viewer import build_model_viewer, connect_model_viewer
+from sadtalker_ext.webui.model_viewer import connect_model_viewer
 from sadtalker_ext.webui.page_context import PageContext
 from sadtalker_ext.webui.page_parts import Page
 from sadtalker_ext.webui.result_panel import build_main_buttons, build_results
@@ -25,10 +25,9 @@ def build_tab(context: PageContext) -> Page:
             buttons = build_main_buttons()
         with gr.Column(min_width=280, elem_id="sadtalker_outputs"):
             results = build_results(context)
-            model = build_model_viewer()
         with gr.Column(min_width=280, elem_id="sadtalker_settings"):
             panel = build_settings(settings, context)
     page = Page(portrait, voice, buttons, results, panel, settings)
     connect_events(page, PageActions(context))
-    connect_model_viewer(model, results.hidden["shown_result"], context)
+    connect_model_viewer(results.model, results.hidden["shown_result"], context)
     return page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -26,4 +27,9 @@ def voice_note(path: Path | None) -> str:
     except SadTalkerError as e:
         return message(page_text(e.describe({path: upload_name(path)})), "error")
     notes = "".join(message(note, "warning") for note in speech_notes(speech))
-    return f'<div class="st-text" role="status">{escape(format_duration(speech.duration_s))} of speech</div>{notes}'
+    return f'<div class="st-text" role="status">{escape(_length(speech.duration_s))} of speech</div>{notes}'
+
+
+def _length(seconds: float) -> str:
+    """Return a length as the player above the note shows it, which drops the fraction of a second."""
+    return format_duration(math.floor(seconds)) if seconds >= 1.0 else f"{seconds:.1f} s"

@@ -78,6 +78,8 @@ def test_a_face_is_chosen_by_button_click_or_box(standalone, visit):
     drawn = [int(number) for number in visitor.field("face").split(",")]
     assert all(abs(number - expected) <= 4 for number, expected in zip(drawn, (128, 64, 128, 128), strict=True))
     assert page.is_visible("#sadtalker_face")
+    assert "The face in the box will speak" in page.inner_text("#sadtalker_faces")
+    assert "2 faces" not in page.inner_text("#sadtalker_faces")
     page.click("#sadtalker_faces [data-box=remove]")
     assert visitor.field("face") == "1"
     assert page.is_hidden("#sadtalker_face")
@@ -99,6 +101,7 @@ def test_errors_are_shown_as_sentences(standalone, visit):
     visitor.progress_says("Choose a portrait first")
     visitor.portrait("empty.png")
     assert "No face was found. Draw a box" in page.inner_text("#sadtalker_faces")
+    assert visitor.field("face") == ""
     visitor.press("generate")
     visitor.progress_says("Choose a voice first")
     visitor.voice()
@@ -243,6 +246,7 @@ def test_a_narrow_window_shows_everything(standalone, visit):
         visitor.portrait()
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 391
         box = visitor.page.locator("#sadtalker_generate").bounding_box()
+        assert visitor.page.locator("#sadtalker_outputs .st-empty").bounding_box()["height"] <= 200
         assert 0 < box["y"] < box["y"] + box["height"] <= visitor.page.viewport_size["height"]
         tops = [
             visitor.page.locator(f"#sadtalker_{part}").bounding_box()["y"]

@@ -70,11 +70,17 @@ def test_no_message_names_flags_commands_or_settings():
          "The disk is full, so the video was not saved. Free some space, then press Generate again."),
         ("50 jobs are waiting already; try again later", "50 videos are waiting already. Try again later."),
         ("The setting restore_strength is 3, but it accepts a number from 0 to 1",
-         "The setting Face restorer strength is 3, but it accepts a number from 0 to 1"),
+         "The setting Face restorer strength is 3, but it accepts a number from 0 to 1."),
         ("There is no voice named 'x'; the command sadtalker voices lists all",
-         "There is no voice named 'x'; the field Reading voice lists all"),
+         "There is no voice named 'x'; the field Reading voice lists all."),
         ("The voice v.wav cannot be read (ffmpeg: Invalid data (7) found): export it again, for example as WAV",
-         "The voice v.wav cannot be read: export it again, for example as WAV"),
+         "The voice v.wav cannot be read: export it again, for example as WAV."),
+        ("The portrait a.png is damaged or incomplete (Truncated File Read): export or download it again",
+         "The portrait a.png is damaged or incomplete. Export or download it again, or choose another one."),
+        ("a.pth could not be fetched from https://x.org/a: [Errno -2] Name or service not known; try again",
+         "a.pth could not be downloaded: the server was not found, so that this machine may have no connection to the "
+         "Internet. Try again, which continues where it stopped, or choose another source under Download from."),
+        ("[Errno 13] Permission denied", "Permission denied."),
         ("[Errno 28] No space left on device: '/tmp/x'", "The disk is full. Free some space, then try again."),
         ("Internal error (KeyError: '/home/me'); the log has the details",
          "An error in the program stopped the video (KeyError). The log of the server has the details."),
@@ -96,7 +102,7 @@ def test_a_picture_without_a_face_asks_for_a_box():
 def test_temporary_folders_are_not_shown_but_others_are(monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     for folder in (Path(tempfile.gettempdir()) / "x1", tmp_path / "uploads" / "abc"):
-        assert page_text(f"The file {folder}/voice.wav cannot be read") == "The file voice.wav cannot be read"
+        assert page_text(f"The file {folder}/voice.wav cannot be read") == "The file voice.wav cannot be read."
     assert page_text("The results are in /srv/outputs/SadTalker") == "The results are in /srv/outputs/SadTalker"
     assert page_text("See https://example.org/a/b.") == "See https://example.org/a/b."
 

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,7 +86,8 @@ def test_a_running_job_shows_progress_time_and_preview():
     assert "Rendering frames, 25%, 0:06 left" in shown
     assert "data:image/jpeg;base64" in shown
     assert stage_text(Progress("voice")) == "Analyzing the voice ..."
-    waiting = [job_view(Job(REQUEST), ahead) for ahead in range(3)]
+    assert "Starting ..." in job_view(Job(REQUEST))
+    waiting = [job_view(Job(REQUEST, created_s=time.time() - 60.0), ahead) for ahead in range(3)]
     assert ["until the server is free" in waiting[0], "1 video is ahead" in waiting[1]] == [True, True]
     assert "2 videos are ahead" in waiting[2]
     stamps = {re.search(r'data-busy="(\d+)"', job_view(job))[1] for _ in range(3)}

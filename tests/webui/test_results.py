@@ -80,7 +80,9 @@ def test_a_comparison_lists_what_differs(folder):
     assert rows.count("<tr>") == 2
     assert "Head movement</th><td>1.5</td><td>1.0</td>" in rows
     assert "Head motion style</th><td>Lively</td><td>Calm</td>" in rows
-    assert "Choose" in details or "Close the comparison" in details
+    assert "Close the comparison" in details
+    assert "<th scope=col>Result</th><th scope=col>Compared with</th>" in details
+    assert "were made with the same settings" in actions(folder).compare_results(names[0], names[0])[2]
     assert actions(folder).compare_results(names[0], "")[1] is None
     assert "choose a result first" in actions(folder).compare_results("", names[0])[0]
 
@@ -118,3 +120,8 @@ def test_values_are_shown_in_the_words_of_the_page(folder):
     details = results.details_view(path)
     assert "Still head: on" in details
     assert "Head motion style: Calm" in details
+    table = details.split("<tbody>")[1]
+    assert "Head motion style</th><td>Calm</td>" in table
+    assert "Quality</th><td>Good</td>" in table
+    assert not any(spec.name in details for spec in Settings.specs() if "_" in spec.name)
+    assert "Part of the picture" not in details  # a setting of the other engine

@@ -39,6 +39,11 @@ def test_values_and_labels_are_inverse(setting, value, label):
     assert to_value(setting, label, "starter") == value
 
 
+def test_no_face_is_the_largest_one():
+    assert to_value("face", "", "starter") == Settings().face
+    assert to_value("face", "1,2,30,40", "starter") == "1,2,30,40"
+
+
 def test_a_voice_is_chosen_by_its_label():
     assert to_value("tts_voice", "en_US-amy-low (English, Piper)", "starter") == "en_US-amy-low"
 
