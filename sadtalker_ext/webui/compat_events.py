@@ -19,3 +19,10 @@ def js_argument(code: str) -> dict[str, str]:
 def block_functions(page: Any) -> list[Any]:  # noqa: ANN401 - Gradio's Blocks
     """Return Gradio's records of the events of a page; ``fn`` is the Python function of an event, or None."""
     return list(page.fns.values() if isinstance(page.fns, dict) else page.fns)
+
+
+def open_page() -> Any:  # noqa: ANN401 - Gradio's Blocks
+    """Return the page that is being built, to which new events belong; None outside a page."""
+    from gradio.context import Context
+
+    return Context.root_block

@@ -6,14 +6,15 @@ which the handler sees it, as its queue sends them; the page uses no queue, so s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import gradio as gr
 from starlette.requests import HTTPConnection
 
 from sadtalker_ext.system.request_guard import rejection_reason
-from sadtalker_ext.webui.compat_events import block_functions
+from sadtalker_ext.webui.compat_events import block_functions, open_page
 
 if TYPE_CHECKING:
     from sadtalker_ext.system.request_guard import AllowedHosts
@@ -26,7 +27,24 @@ def guard_events(page: Any, allowed: Callable[[], AllowedHosts]) -> None:  # noq
 
     allowed: returns the accepted host names and origins; called for each event, as they depend on settings.
     """
-    for function in block_functions(page):
+    _guard(block_functions(page), allowed)
+
+
+@contextmanager
+def guarded_events(allowed: Callable[[], AllowedHosts]) -> Iterator[None]:
+    """Make every event that the block adds to the page being built check its sender before its handler runs.
+
+    For widgets in a page of the webui, whose own events stay as they are.
+    """
+    page = open_page()
+    before = block_functions(page) if page is not None else []
+    yield
+    if page is not None:
+        _guard([function for function in block_functions(page) if function not in before], allowed)
+
+
+def _guard(functions: list[Any], allowed: Callable[[], AllowedHosts]) -> None:
+    for function in functions:
         if function.fn is not None:
             function.fn = _checked(function.fn, allowed)
 

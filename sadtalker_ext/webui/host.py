@@ -18,7 +18,7 @@ from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui import host_state
 from sadtalker_ext.webui.event_guard import guard_events
-from sadtalker_ext.webui.host_access import allowed_hosts, flag, is_local, logins, serves_api
+from sadtalker_ext.webui.host_access import flag, is_local, logins, serves_api
 from sadtalker_ext.webui.host_axes import add_axes
 from sadtalker_ext.webui.host_devices import host_device
 from sadtalker_ext.webui.host_memory import image_model_unloaded
@@ -31,6 +31,7 @@ from sadtalker_ext.webui.host_options import (
     option,
     page_defaults,
     results_folder,
+    webui_hosts,
 )  # fmt: skip
 from sadtalker_ext.webui.host_restorers import register_host_restorers, upscaler_names
 from sadtalker_ext.webui.host_script import AnimateResults
@@ -104,7 +105,7 @@ class Extension:
         try:
             with gr.Blocks(analytics_enabled=False) as page:
                 self._send_buttons.set_target(build_tab(self._page_context()).portrait.picture)
-            guard_events(page, lambda: allowed_hosts(find("shared", "cmd_opts"), option("api_hosts")))
+            guard_events(page, webui_hosts)
         except Exception as e:  # an error in the extension must not keep the webui from starting
             log.exception("The SadTalker tab could not be built")
             page = self._error_page(f"The SadTalker tab could not be built: {e}. The log has the details.")
@@ -155,7 +156,7 @@ class Extension:
             raise SadTalkerError(NO_LOGIN)
         options = self._rest_api.options(
             folders=(results_folder(), *api_folders()), urls=bool(option("api_urls")),
-            checkpoints=checkpoint_folders(), allowed=allowed_hosts(flags, option("api_hosts")),
+            checkpoints=checkpoint_folders(), allowed=webui_hosts(),
             output=lambda stem: dated_output(results_folder(), stem), logins=known,
         )  # fmt: skip
         app.include_router(self._rest_api.make_router(self.queue, options))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import gradio as gr
 
 from sadtalker_ext.engines.registry import engine_names
 from sadtalker_ext.settings import Settings
-from sadtalker_ext.webui.host_access import flag, split_list
+from sadtalker_ext.webui.host_access import allowed_hosts, flag, split_list
 from sadtalker_ext.webui.host_modules import MISSING, find
 from sadtalker_ext.webui.host_paths import data_folder, models_folder
 from sadtalker_ext.webui.setting_choices import LABELS, labelled, pose_style_labels, to_label, to_value
 from sadtalker_ext.weights.files import search_folders
+
+if TYPE_CHECKING:
+    from sadtalker_ext.system.request_guard import AllowedHosts
 
 log = logging.getLogger(__name__)
 TITLE: Final = "SadTalker"
@@ -116,3 +119,8 @@ def checkpoint_folders() -> tuple[Path, ...]:
 def api_folders() -> tuple[Path, ...]:
     """Return the folders whose files API requests may name."""
     return tuple(map(Path, split_list(option("api_folders"))))
+
+
+def webui_hosts() -> AllowedHosts:
+    """Return the host names and origins whose requests reach the routes and events of the extension."""
+    return allowed_hosts(find("shared", "cmd_opts"), option("api_hosts"))

@@ -20,9 +20,10 @@ from sadtalker_ext.pipeline.job_queue import JobQueue
 from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui.compat_inputs import audio_input
+from sadtalker_ext.webui.event_guard import guarded_events
 from sadtalker_ext.webui.host_axes import axis_values
 from sadtalker_ext.webui.host_modules import find
-from sadtalker_ext.webui.host_options import api_folders, results_folder
+from sadtalker_ext.webui.host_options import api_folders, results_folder, webui_hosts
 from sadtalker_ext.webui.host_state import clear_text
 from sadtalker_ext.webui.host_widgets import checkbox_section
 from sadtalker_ext.webui.html import message
@@ -60,7 +61,7 @@ class AnimateResults(SCRIPT):  # type: ignore[misc] # the webui's class
     def ui(self, is_img2img: bool) -> list[Any]:
         """Return a checkbox that enables the script, a voice, and the most common settings."""
         try:
-            with checkbox_section(self.title(), self.elem_id("enable")) as enabled:
+            with guarded_events(webui_hosts), checkbox_section(self.title(), self.elem_id("enable")) as enabled:
                 voice = audio_input(self.elem_id("voice"))
                 settings = [make_widget(setting_spec(name), elem_id=self.elem_id(name)) for name in SCRIPT_SETTINGS]
         except Exception as e:  # an error of the extension must not keep the webui from starting

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from attacks import EVIL, GRADIO_3, Attacker
+from attacks import EVIL, GRADIO_3, MARK, Attacker
 from browser_pages import ROOT, serve
 from test_attack_pages import request_bodies
 
@@ -63,15 +63,30 @@ def attacked(browser, tmp_path_factory):
     server.close()
 
 
+def script_bodies(attacked, attacker):
+    """Return requests of the events of the script in txt2img, whose answers name an uploaded file."""
+    ids = {entry["id"]: entry["props"].get("elem_id") or "" for entry in attacker.config["components"]}
+    uploads = attacked.folder / "gradio" / "voices"
+    uploads.mkdir(parents=True, exist_ok=True)
+    (uploads / f"{MARK}.wav").write_bytes(b"RIFF")
+    value = {"name": str(uploads / f"{MARK}.wav"), "is_file": True, "data": None}
+    for index, inputs in attacker.functions():
+        if inputs and ids[inputs[0]].startswith("script_txt2img_sadtalker"):
+            yield {"fn_index": index, "data": [value] * len(inputs), "session_hash": f"script{index}"}
+
+
 def bodies_of(attacked, attacker, inputs):
     """Return requests of a job as the page sends them, and with the webui's own headers in the body."""
     job = json.loads(request_bodies(attacked, attacker, inputs)[1])
     spoofed = {"request": {"headers": {"host": attacker.host, "origin": f"http://{attacker.host}"}}}
-    return [json.dumps(job), json.dumps({**job, **spoofed, "session_hash": "spoofed"})]
+    script = [{**body, **more} for body in script_bodies(attacked, attacker) for more in ({}, spoofed)]
+    assert len(script) == (2 if GRADIO_3 else 0)  # Gradio 4 has one input for files and the microphone
+    return [json.dumps(body) for body in (job, {**job, **spoofed, "session_hash": "spoofed"}, *script)]
 
 
 def assert_nothing_started(attacked, attacker, results):
-    assert not [line for line in results if "data-busy" in line or '"id"' in line or "version" in line], results
+    signs = ("data-busy", '"id"', "version", MARK)
+    assert not [line for line in results if any(sign in line for sign in signs)], results
     health = json.loads(attacker.send("GET", "/sadtalker/v1/health")[2])
     assert (health["waiting"], health["running"]) == (0, 0)
     assert list((attacked.folder / "data").rglob("*.mp4")) == []
