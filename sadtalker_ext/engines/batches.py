@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Final, TypeVar
 
 from sadtalker_ext.errors import EngineError
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 LOG: Final = logging.getLogger(__name__)
 
 
-def in_batches(total: int, size: int, work: Callable[[range], Result], first: int = 0) -> Iterator[Result]:
+def in_batches(total: int, size: int, work: Callable[[range], Result], first: int = 0) -> Generator[Result, None, None]:
     """Yield ``work(range)`` for consecutive ranges of ``total`` items, at most ``size`` at once.
 
     first: items of the first range, which doubles up to ``size``; 0 begins with ``size``. If memory runs out, the range

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sadtalker_ext.geometry.crop import Box
-from sadtalker_ext.geometry.paste import Paster, feather_mask, match_colours, paste_seamless
+from sadtalker_ext.geometry.paste import Paster, feather_mask, match_colours, match_moved_colours, paste_seamless
 
 BOX = Box(250, 240, 750, 760)
 
@@ -67,9 +67,21 @@ def test_colours_match_and_no_seam_is_visible(picture):
     table = match_colours(tinted, square, weights)
     matched = cv2.LUT(tinted, table.reshape(1, 256, 3))
     assert np.abs(matched.astype(int) - square).mean() < 2
-    out = Paster(picture, BOX, feather_mask(BOX, (1024, 1024), oval()), table).paste(tinted)
+    out = Paster(picture, BOX, feather_mask(BOX, (1024, 1024), oval())).paste(tinted, table)
     steps = np.abs(np.diff(out.astype(int), axis=1)).max()
     assert steps <= np.abs(np.diff(picture.astype(int), axis=1)).max() + 2
+
+
+def test_an_open_mouth_does_not_change_the_matched_colours(picture):
+    square = square_of(picture)
+    tinted = np.clip(square.astype(np.float32) * 0.9 + [12, -8, 5], 0, 255).astype(np.uint8)
+    speaking, weights = tinted.copy(), np.ones(square.shape[:2], np.float32)
+    speaking[340:420, 180:330] = (60, 10, 10)
+    rest = match_colours(tinted, square, weights).astype(int)
+    used = slice(int(tinted.min()), int(tinted.max()) + 1)
+    assert np.abs(match_colours(speaking, square, weights) - rest)[used].max() > 4
+    assert np.abs(match_moved_colours(speaking, square, weights) - rest)[used].max() <= 1
+    assert np.abs(match_moved_colours(tinted, square, weights) - rest)[used].max() <= 1
 
 
 def test_correction_of_an_unrelated_rendering_is_monotonic_and_limited(picture):
@@ -87,11 +99,11 @@ def test_seamless_paste_puts_the_square_in_the_same_place(picture):
 def test_pasting_takes_a_quarter_of_blending_the_whole_picture(picture):
     """In turns and on one thread, so that machine and load cancel out. The plain way blends all pixels in float."""
     weights = np.random.default_rng(1).random((1024, 1024, 1), np.float32)
-    paster = Paster(picture, BOX, feather_mask(BOX, (1024, 1024), oval()), match_colours(
-        square_of(picture), square_of(picture), np.ones((512, 512), np.float32)))  # fmt: skip
+    paster = Paster(picture, BOX, feather_mask(BOX, (1024, 1024), oval()))
     square, threads = square_of(picture), cv2.getNumThreads()
+    table = match_colours(square, square, np.ones((512, 512), np.float32))
     ways = {
-        "paste": lambda: paster.paste(square),
+        "paste": lambda: paster.paste(square, table),
         "blend": lambda: (picture.astype(np.float32) * weights + picture * (1 - weights)).round().astype(np.uint8),
     }
     spent_s = {name: [] for name in ways}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,13 +17,15 @@ from sadtalker_ext.audio.windows import IDLE_MEL, stream_windows
 from sadtalker_ext.engines.batches import in_batches
 from sadtalker_ext.engines.motion_editing import StandardMotionEditor
 from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle
+from sadtalker_ext.engines.read_ahead import read_ahead
 from sadtalker_ext.engines.recent_values import RecentValues
 from sadtalker_ext.engines.sadtalker import NAME
 from sadtalker_ext.engines.sadtalker import coefficients as rows
 from sadtalker_ext.engines.sadtalker.coefficients import from_motion, to_motion
 from sadtalker_ext.engines.sadtalker.framing import (
+    FadingFinish,
+    FeatheredFinish,
     Framing,
-    feathered_finish,
     frame_portrait,
     mode_named,
     official_finish,
@@ -31,6 +35,7 @@ from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
 from sadtalker_ext.engines.sadtalker.parity import OfficialMotionEditor, view_of
 from sadtalker_ext.engines.sadtalker.puppet_coefficients import SHAPE_COLUMNS, portrait_coefficients
 from sadtalker_ext.engines.sadtalker.renderer import open_renderer
+from sadtalker_ext.engines.sadtalker.scene import PreparedFace, RenderSource, starts_at_rest
 from sadtalker_ext.engines.sadtalker.state import REFERENCES
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.landmarks import FACE_OVAL
@@ -48,10 +53,10 @@ if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Frame, UInt8Array
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.engines.protocol import MotionEditor
+    from sadtalker_ext.engines.sadtalker.framing import Finish
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.mesh.bfm import ModelMotion
-    from sadtalker_ext.models.generator import EncodedSource
     from sadtalker_ext.models.mapping_net import MappingNet
     from sadtalker_ext.runtime import Runtime
     from sadtalker_ext.weights.official import OfficialNetworks
@@ -61,28 +66,10 @@ if TYPE_CHECKING:
 DEFAULT_OPTIONS: Final = SadTalkerOptions()
 KEPT_PORTRAITS: Final = 4
 """Portraits whose encoded features stay in memory for the next video; one takes 9 MB at 256 pixels, 36 MB at 512."""
+BATCHES_AHEAD: Final = 1
+"""Batches that a GPU computes while frames of earlier ones are pasted and encoded."""
 AUDIO_BATCH: Final = 32
 """Frames whose audio is processed together: the chunk length of PoseVAE."""
-
-
-@dataclass(frozen=True)
-class PreparedFace:
-    """A prepared portrait. coefficients: (70 or 73,) of the source."""
-
-    portrait: Portrait
-    framing: Framing
-    coefficients: Float32Array
-
-
-@dataclass(frozen=True)
-class RenderSource:
-    """Tensors shared by all frames of a portrait. finish: converts a rendered square to a frame of the video."""
-
-    face: PreparedFace
-    canonical: Tensor
-    keypoints: Tensor
-    encoded: EncodedSource
-    finish: Callable[[Frame], Frame]
 
 
 class SadTalkerEngine:
@@ -174,9 +161,15 @@ class SadTalkerEngine:
             view = None if fixed_view is None else fixed_view[part.start : part.stop]
             return self._render_squares(prepared, rows.coefficient_windows(driving, part), view)
 
-        for pixels in in_batches(len(motion), batch, render_part, first=1):
-            for square in pixels:
-                yield prepared.finish(square)
+        def render_parts() -> Generator[UInt8Array, None, None]:
+            return in_batches(len(motion), batch, render_part, first=1)
+
+        finish: Finish | None = None
+        ahead = self.device.type != "cpu"  # the cores of a CPU are busy with the networks
+        with closing(read_ahead(render_parts, BATCHES_AHEAD) if ahead else render_parts()) as parts:
+            for square in chain.from_iterable(parts):
+                finish = finish or self._finish(prepared, square, motion)
+                yield finish(square)
 
     def close(self) -> None:
         """Free the networks."""
@@ -224,11 +217,26 @@ class SadTalkerEngine:
         head = self._mapping(torch.from_numpy(rows.still_window(face.coefficients)).to(self.device))
         keypoints = transform_keypoints(canonical, head)
         if self.options.parity or self.options.seamless or not self.mode.pasted:
-            finish = official_finish(face.framing, self.mode)
+            finish = None
         else:
-            neutral = to_pixels(self._generator.render(encoded, keypoints, keypoints))[0]
-            finish = feathered_finish(face.framing, face.portrait.landmarks.mesh[list(FACE_OVAL), :2], neutral)
+            finish = FeatheredFinish(face.framing, face.portrait.landmarks.mesh[list(FACE_OVAL), :2])
         return RenderSource(face, canonical, keypoints, encoded, finish)
+
+    def _finish(self, prepared: RenderSource, first: UInt8Array, motion: Motion) -> Finish:
+        """Return the function that makes frames from squares. first: square (S, S, 3) of the first row of motion."""
+        if prepared.finish is None:
+            return official_finish(prepared.face.framing, self.mode)
+        if starts_at_rest(motion, prepared.face.coefficients):
+            return prepared.finish.matched_to(first)
+        if len(motion) == 1:
+            return prepared.finish.matched_to(self._square_at_rest(prepared))
+        return FadingFinish(prepared.finish, first, partial(self._square_at_rest, prepared))
+
+    @torch.inference_mode()
+    def _square_at_rest(self, prepared: RenderSource) -> UInt8Array:
+        """Render the square (S, S, 3) of the portrait without motion."""
+        still = self._generator.render(prepared.encoded, prepared.keypoints, prepared.keypoints)
+        return np.asarray(to_pixels(still)[0], dtype=np.uint8)
 
     def _read_coefficients(self, portrait: Portrait, framing: Framing) -> Float32Array:
         """Return the source coefficients (70 or 73,): expression, angles, translation, and for 73 the crop values."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,14 +13,18 @@ from sadtalker_ext.errors import EngineError, FaceError
 from sadtalker_ext.geometry.crop import FIXED_RULES, OFFICIAL_RULES, Box, crop_head
 from sadtalker_ext.geometry.five_point_alignment import AlignTransform, align_picture, align_transform, flip_y
 from sadtalker_ext.geometry.landmarks import subset_68
-from sadtalker_ext.geometry.paste import Paster, feather_mask, match_colours, paste_seamless
+from sadtalker_ext.geometry.paste import Paster, feather_mask, match_moved_colours, paste_seamless
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array, UInt8Array
     from sadtalker_ext.geometry.portrait import Portrait
 
+    Finish = Callable[[UInt8Array], UInt8Array]
+
 MIN_BOX_PX: Final = 16
 """Smallest side of the animated box."""
+FADE_FRAMES: Final = 12
+"""Frames in which matched colours change from one lookup table to another: half a second, less than a level a frame."""
 MIN_OUTPUT_HEIGHT_PX: Final = 2
 """The video format needs even sides of at least this length."""
 
@@ -118,20 +123,57 @@ def frame_portrait(portrait: Portrait, mode: Mode, size_px: int, official: bool 
     return Framing(picture, box, np.asarray(square, dtype=np.uint8), landmarks, output, between)
 
 
-def feathered_finish(framing: Framing, oval: Float32Array, neutral: UInt8Array) -> Callable[[UInt8Array], UInt8Array]:
-    """Return a function that pastes a rendered square (S, S, 3) into the picture with a soft edge.
+class FeatheredFinish:
+    """Pastes the rendered squares of a portrait into its picture with a soft edge, in the colours of the picture.
 
     oval: (N, 2) face oval in pixels of the framing's picture.
-    neutral: square rendered without motion (S, S, 3); its colours are matched to the portrait once, for all frames.
     """
-    import cv2
 
-    mask = feather_mask(framing.box, framing.output_px, oval)
-    weights = np.asarray(cv2.resize(mask, neutral.shape[1::-1]), dtype=np.float32)
-    return Paster(framing.picture, framing.box, mask, match_colours(neutral, framing.square, weights)).paste
+    def __init__(self, framing: Framing, oval: Float32Array) -> None:
+        import cv2
+
+        mask = feather_mask(framing.box, framing.output_px, oval)
+        self._framing, self._paster = framing, Paster(framing.picture, framing.box, mask)
+        self._weights = np.asarray(cv2.resize(mask, framing.square.shape[1::-1]), dtype=np.float32)
+
+    def colours(self, square: UInt8Array) -> UInt8Array:
+        """Return the lookup table (256, 1, 3) that maps the colours of ``square`` (S, S, 3) to those of the picture.
+
+        square: rendered near the position of the portrait.
+        """
+        return match_moved_colours(square, self._framing.square, self._weights)
+
+    def paste(self, square: UInt8Array, colours: UInt8Array) -> UInt8Array:
+        """Return the frame for a square (S, S, 3). colours: its lookup table."""
+        return self._paster.paste(square, colours)
+
+    def matched_to(self, square: UInt8Array) -> Finish:
+        """Return the function that makes frames from squares (S, S, 3), all with the lookup table of ``square``."""
+        return partial(self.paste, colours=self.colours(square))
 
 
-def official_finish(framing: Framing, mode: Mode) -> Callable[[UInt8Array], UInt8Array]:
+class FadingFinish:
+    """Makes the frames of a video whose first square is far from the position of the portrait.
+
+    at_rest: returns a square rendered at the position of the portrait. It is called for the second frame, so that the
+    first one need not wait; its colours are reached after :data:`FADE_FRAMES` frames.
+    """
+
+    def __init__(self, finish: FeatheredFinish, first: UInt8Array, at_rest: Callable[[], UInt8Array]) -> None:
+        self._finish, self._at_rest, self._shown = finish, at_rest, 0
+        self._start = self._end = finish.colours(first)
+
+    def __call__(self, square: UInt8Array) -> UInt8Array:
+        """Return the next frame for its square (S, S, 3)."""
+        if self._shown == 1:
+            self._end = self._finish.colours(self._at_rest())
+        share = min(self._shown / FADE_FRAMES, 1.0)
+        self._shown += 1
+        colours = self._start + share * (self._end.astype(np.float32) - self._start)
+        return self._finish.paste(square, np.rint(colours).astype(np.uint8))
+
+
+def official_finish(framing: Framing, mode: Mode) -> Finish:
     """Return the official finish: cropped squares are resized to their shape, others are pasted by Poisson blending."""
     import cv2
 

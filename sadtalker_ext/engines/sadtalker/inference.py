@@ -83,5 +83,8 @@ def source_tensor(picture: UInt8Array, size_px: int) -> Tensor:
 
 def to_pixels(frames: Tensor) -> UInt8Array:
     """Convert frames (..., 3, H, W) in [0, 1] to RGB uint8 (..., H, W, 3), rounded half to even."""
-    levels = frames.float().mul(255).round_().clamp_(0, 255).to(torch.uint8)
-    return levels.movedim(-3, -1).contiguous().cpu().numpy()
+    levels = frames.float().mul(255).round_().clamp_(0, 255).to(torch.uint8).movedim(-3, -1).contiguous()
+    if levels.device.type == "cuda":
+        pinned = torch.empty(levels.shape, dtype=levels.dtype, pin_memory=True)  # copied without a detour
+        levels = pinned.copy_(levels)
+    return levels.cpu().numpy()
