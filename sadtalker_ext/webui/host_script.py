@@ -19,9 +19,10 @@ from sadtalker_ext.pipeline.job import Job, JobRequest
 from sadtalker_ext.pipeline.job_queue import JobQueue
 from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.settings import Settings
+from sadtalker_ext.webui import host_grid
 from sadtalker_ext.webui.compat_inputs import audio_input
 from sadtalker_ext.webui.event_guard import guarded_events
-from sadtalker_ext.webui.host_axes import axis_values
+from sadtalker_ext.webui.host_axes import axis_values, describe_axes
 from sadtalker_ext.webui.host_modules import find
 from sadtalker_ext.webui.host_options import api_folders, results_folder, webui_hosts
 from sadtalker_ext.webui.host_state import clear_text
@@ -70,25 +71,40 @@ class AnimateResults(SCRIPT):  # type: ignore[misc] # the webui's class
             return []
         return [enabled, voice, *settings]
 
+    def before_process(self, p: Any, *_values: Any) -> None:  # noqa: ANN401
+        """Note a generation that begins."""
+        host_grid.begin(p)
+
     def postprocess(self, p: Any, processed: Any, enabled: bool = False, *values: Any) -> None:  # noqa: ANN401
         """Animate the images; the webui calls this while its queue is held."""
         if not enabled:
             return
+        if host_grid.is_grid(p):
+            _comment(processed, host_grid.cell_comments(p))
+            return
+        comments: list[str] = []
         try:
-            comments = list(self._videos(p, processed, *values))
+            comments.extend(self._videos(p, processed, *values))  # an error keeps the comments before it
         except SadTalkerError as e:
-            comments = [page_text(str(e))]
+            comments.append(page_text(str(e)))
         except Exception as e:  # the images are finished and must not be lost
             log.exception("SadTalker cannot animate the results")
-            comments = [f"SadTalker cannot animate the results: {e}. The log has the details."]
-        processed.comments = "\n".join(filter(None, [getattr(processed, "comments", ""), *comments]))
+            comments.append(f"SadTalker cannot animate the results: {e}. The log has the details.")
+        host_grid.add_comments(p, comments)
+        _comment(processed, comments)
 
     def _videos(self, p: Any, processed: Any, uploaded: Any = None, *chosen: Any) -> Iterator[str]:  # noqa: ANN401
         voice = received_file(uploaded, api_folders())
         if voice is None:
             raise SadTalkerError("SadTalker needs a voice; choose one in its section of this page")
         settings = read_settings({**dict(zip(SCRIPT_SETTINGS, chosen, strict=False)), **axis_values(p)})
-        yield from animate_all(self.queue, processed, voice, settings)
+        for comment in animate_all(self.queue, processed, voice, settings):
+            yield comment + describe_axes(p)
+
+
+def _comment(processed: Any, comments: list[str]) -> None:  # noqa: ANN401 - the webui's result
+    """Add comments to those that the webui shows below the images."""
+    processed.comments = "\n".join(filter(None, [getattr(processed, "comments", ""), *comments]))
 
 
 def _result_name(path: Path) -> str:

@@ -162,7 +162,7 @@ def test_the_script_animates_every_result_but_the_grid(host, job_request, tmp_pa
     assert {read_record(video).settings for video in videos} == {Settings(still=True, expression_scale=1.2, seed=5)}
     assert processed.comments.splitlines()[0] == "by the host"
     folder = host.data_path / "outputs" / "SadTalker"
-    made = [f"SadTalker made {video.relative_to(folder).as_posix()}" for video in videos]
+    made = [f"SadTalker made {video.relative_to(folder).as_posix()} (Seed: 5)" for video in videos]
     assert sorted(processed.comments.splitlines()[1:]) == made
     assert str(host.data_path) not in processed.comments
 

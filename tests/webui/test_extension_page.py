@@ -82,12 +82,14 @@ def test_the_pages_bar_is_shown_unless_the_webui_shows_one_in_the_tab(host, visi
     assert visitor.errors == []
 
 
-COMMENT = """(name) => {
+COMMENT = """([name, className]) => {
     const log = document.createElement("div");
     log.id = "html_log_txt2img";
-    log.innerHTML = '<p class="comments">by the host<br>SadTalker made ' + name + "</p>";
+    log.innerHTML = `<p class="${className}">by the host<br>SadTalker made ${name} (Seed: 5)</p>`;
     document.querySelector("#txt2img_gallery").after(log);
 }"""
+COMMENT_CLASSES = ("comments", "plaintext ")
+"""Class of the paragraph in AUTOMATIC1111 and in SD.Next."""
 
 
 def test_a_video_of_the_script_is_played_from_the_comment_on_the_generation(host, visit):
@@ -100,8 +102,11 @@ def test_a_video_of_the_script_is_played_from_the_comment_on_the_generation(host
     tab(visitor, "txt2img")
     (video, *_) = folder.glob("*/*.mp4")
     made = shutil.copy(video, video.with_name("by_the_script_101010_101.mp4"))
-    page.evaluate(COMMENT, Path(made).relative_to(folder).as_posix())
-    page.click("button.st-open-result:has-text('Play by_the_script')")
+    for class_name in COMMENT_CLASSES:
+        page.evaluate(COMMENT, [Path(made).relative_to(folder).as_posix(), class_name])
+    button = page.locator("button.st-open-result:has-text('Play by_the_script')")
+    button.nth(1).click()
+    assert button.count() == len(COMMENT_CLASSES)
     assert abs(visitor.video_duration_s() - 1.0) < 0.09
     assert page.is_visible("#sadtalker_video")
     page.wait_for_selector(".st-card:has-text('by the script')")
