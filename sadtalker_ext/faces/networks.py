@@ -18,6 +18,7 @@ from sadtalker_ext.arrays import Float32Array, Image
 from sadtalker_ext.models.blaze_face import FaceAnchors
 from sadtalker_ext.models.face_mesh import FaceMesh
 from sadtalker_ext.models.face_mesh_inference import FaceMeshInference
+from sadtalker_ext.system.torch_threads import one_torch_thread
 from sadtalker_ext.weights.face_networks import (
     FACE_MESH,
     FULL_RANGE,
@@ -57,11 +58,13 @@ class FaceNetworks:
         self._loaded: dict[str, Callable[[Tensor], Any]] = {}
         self._anchors: dict[str, FaceAnchors] = {}
 
+    @one_torch_thread()
     def load(self, *networks: FaceNetwork) -> None:
         """Load networks before they are used."""
         for network in networks:
             self._network(network)
 
+    @one_torch_thread()
     def detect(self, pictures: Sequence[Image], reach: str) -> list[Float32Array]:
         """Return the detections (N, 17) of each RGB picture (H, W, 3), by falling score.
 
@@ -83,6 +86,7 @@ class FaceNetworks:
             found += [_decode(score, value, np.float32(side) / size) for score, value, size in rows]
         return found
 
+    @one_torch_thread()
     def landmarks(self, crops: Sequence[Image]) -> tuple[Float32Array, Float32Array]:
         """Return meshes (N, 478, 3) in pixels of the crops, and the presence of a face (N,), log odds.
 
@@ -97,6 +101,7 @@ class FaceNetworks:
             presence.append(score.cpu().numpy())
         return np.concatenate(meshes), np.concatenate(presence)
 
+    @one_torch_thread()
     def segment(self, pictures: Sequence[Image]) -> Float32Array:
         """Return the masks (N, 256, 256) in [0, 1] of the people in RGB pictures (256, 256, 3)."""
         network = self._network(PERSON_SEGMENTER)

@@ -18,6 +18,7 @@ from sadtalker_ext.engines.starter import LABEL, NAME
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES, SCALED_COLUMNS, SHAPE_INDEX, SHAPES
 from sadtalker_ext.puppet.imaging import CpuImaging
+from sadtalker_ext.system.torch_threads import one_torch_thread
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array, Frame
@@ -49,6 +50,7 @@ KEPT_RENDERERS: Final = 2
 class StarterEngine:
     """Two motion networks, and the portraits that were prepared last."""
 
+    @one_torch_thread()
     def __init__(self, runtime: Runtime) -> None:
         from sadtalker_ext.engines.starter.mouth_motion import open_mouth_motion
         from sadtalker_ext.weights.starter import load_pose_cvae
@@ -108,6 +110,7 @@ class StarterEngine:
             motion.translation - source.translation[:1],
         )
 
+    @one_torch_thread()
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
         """Predict mouth, eyebrows, eyelids, gaze and head pose for the whole of ``speech``, added to ``source``."""
         from sadtalker_ext.audio.prosody import measure_prosody
