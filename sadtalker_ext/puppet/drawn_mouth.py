@@ -38,6 +38,9 @@ _TONGUE_POWER: Final = 2.2
 mouth widths), along a power curve."""
 _TONGUE_EDGE: Final = 0.004
 """Half width of the tongue's outline, in face heights."""
+_LINE_WIDTH: Final = 0.8
+_LINE_COLUMNS: Final = 61
+"""Reach of the samples of the line between the lips to both sides, half mouth widths, and their number."""
 _EMPTY_TEXELS: Final = 32
 """Size of the empty strip that stands for teeth."""
 
@@ -72,7 +75,17 @@ def drawn_palette(picture: Image, face: FaceGeometry) -> Palette:
         if own[1] < min(_OWN_GREEN * skin[1], own[0]):
             interior = tongue = own
     flat, lighter = interior.astype(np.float32), tongue.astype(np.float32)
-    return Palette(enamel=flat, gum=flat, tongue=lighter, mucosa=flat, cavity=flat)
+    line = flat if face.mouth_is_open else _line_colour(picture, face)
+    return Palette(enamel=flat, gum=flat, tongue=lighter, mucosa=flat, cavity=flat, rim=line)
+
+
+def _line_colour(picture: Image, face: FaceGeometry) -> Float32Array:
+    """Return the RGB levels (3,) of the line between closed lips."""
+    mouth = face.mouth
+    t = np.linspace(-_LINE_WIDTH * mouth.left_px, _LINE_WIDTH * mouth.right_px, _LINE_COLUMNS)
+    where = mouth.axes.pixels(t, mouth.upper(t)).astype(np.float32)
+    levels = cv2.remap(picture, where[None, :, 0], where[None, :, 1], cv2.INTER_LINEAR)[0]
+    return np.asarray(np.median(levels, axis=0), np.float32)
 
 
 def drawn_tongue(palette: Palette) -> Strip:

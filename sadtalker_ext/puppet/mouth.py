@@ -29,6 +29,8 @@ _LIP_EDGE_PX: Final = 0.9
 _MIN_LIP_EDGE: Final = 0.0035
 """Half width of the lips' soft edges in pixels of the portrait, and its minimum in face heights."""
 
+_MIN_LINE: Final = 0.004
+"""Smallest width of a drawing's line at the lips, face heights."""
 _UPPER_EDGE: Final = 0.022
 """Distance of the upper teeth's edge below the upper lip, face heights: what parted lips at rest show."""
 _OWN_TEETH_SHARE: Final = 0.8
@@ -43,7 +45,8 @@ class Mouth:
     edge: half width of the lips' soft edges, face heights. teeth_scale: half widths of a relaxed mouth per half width
     of this one: teeth have the size of the face, whatever the lips do. upper_edge: distance of the upper teeth's edge
     below the upper lip of the portrait, face heights. dark_bands: heights of the seam's shadow on the upper and the
-    lower lip, face heights; a drawing keeps its outlines. shading: strength of the shadows, 0 in drawings.
+    lower lip, face heights; a drawing keeps its outlines. shading: strength of the shadows, 0 in drawings. line: width
+    of the line that closed lips of a drawing leave at both edges, face heights; 0 in photographs.
     """
 
     upper_teeth: Texture
@@ -57,6 +60,7 @@ class Mouth:
     upper_edge: float
     dark_bands: tuple[float, float]
     shading: float
+    line: float
 
 
 def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging, *, drawn: bool = False) -> Mouth:
@@ -80,6 +84,7 @@ def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging, *, drawn: 
         upper_edge=_UPPER_EDGE + amount * max(_OWN_TEETH_SHARE * face.mouth.gap_px / unit - _UPPER_EDGE, 0.0),
         dark_bands=(0.0, 0.0) if drawn else dark_bands(picture, face),
         shading=0.0 if drawn else 1.0,
+        line=max(*dark_bands(picture, face), _MIN_LINE) if drawn and not face.mouth_is_open else 0.0,
     )
 
 

@@ -92,6 +92,8 @@ _TONGUE_RGB: Final = (0.84, 0.66, 0.66)
 _MUCOSA_RGB: Final = (0.58, 0.42, 0.42)
 _CAVITY_RGB: Final = (0.26, 0.155, 0.155)
 """Gain of the flesh's colour for gums, tongue, the inner side of lips and cheeks, and the throat."""
+_RIM_RGB: Final = (0.86, 0.80, 0.80)
+"""Gain of the lip's colour for its inner side, which is in the lip's shadow."""
 
 
 def own_teeth(picture: Image, face: FaceGeometry) -> tuple[float, Float32Array | None]:
@@ -145,6 +147,7 @@ def estimate_palette(picture: Image, face: FaceGeometry, teeth_colour: Float32Ar
         tongue=(flesh * np.array(_TONGUE_RGB)).astype(np.float32),
         mucosa=(flesh * np.array(_MUCOSA_RGB)).astype(np.float32),
         cavity=(flesh * np.array(_CAVITY_RGB)).astype(np.float32),
+        rim=(lip * np.array(_RIM_RGB)).astype(np.float32),
     )
 
 

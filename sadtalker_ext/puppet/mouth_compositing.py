@@ -27,10 +27,13 @@ _LOWER_RIM_SHARE: Final = 0.6
 _UPPER_RIM: Final = Falloff(0.011)
 _LOWER_RIM: Final = Falloff(0.008)
 """Falloff of the rims away from the lip edges, in face heights."""
-_CORNER_U: Final = 1.02
-_CORNER_FADE: Final = 0.07
+_CORNER_U: Final = 1.0
+_CORNER_FADE: Final = 0.03
 """Position along the lips, in half mouth widths, at which the gap has faded out, and the width of the fade; both lips
 cover what it leaves."""
+_EDGE_SLOPE: Final = 8.0
+"""Slope of a lip's edge, per opening (face heights) and lip_u: by how much more than 1 vertical distances from the edge
+of a wide mouth exceed distances across it."""
 _MIN_GAP: Final = 0.004
 """Coverage below which the interior is not drawn; a single level of 255 corresponds to this."""
 
@@ -41,8 +44,9 @@ def compose_mouth(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     lens = xp.clip(_ROLL_GAIN * (1.0 - maps.lip_u**2), 0.0, 1.0)
     from_upper = maps.from_upper_lip + state.roll_upper * lens
     from_lower = maps.from_lower_lip - state.roll_lower * lens
-    above = 1.0 - imaging.smooth_edge(from_upper, mouth.edge)
-    below = xp.minimum(imaging.smooth_edge(from_lower, mouth.edge), 1.0 - above)
+    steep = 1.0 + (_EDGE_SLOPE * max(state.opened, 0.0)) * xp.abs(maps.lip_u)
+    above = 1.0 - imaging.smooth_edge(from_upper / steep, mouth.edge)
+    below = xp.minimum(imaging.smooth_edge(from_lower / steep, mouth.edge), 1.0 - above)
     ajar = min(max(state.opened / _AJAR, 0.0), 1.0) * xp.clip(_AJAR_GAIN * (1.0 - maps.lip_u**2), 0.0, 1.0)
     rim = _RIM_SHADE * mouth.shading * ajar
     upper_rim = 1.0 - rim * _UPPER_RIM.evaluate(xp.clip(from_upper, -1.0, 0.0), xp)

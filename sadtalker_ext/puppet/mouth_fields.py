@@ -26,8 +26,12 @@ PUCKER_NARROWS: Final = 0.36
 SPREAD_WIDENS: Final = 0.24
 """Outward travel of the mouth corners at spread = 1, in half mouth widths, before the falloff along the mouth."""
 
-_LENS_POWER: Final = 0.6
-"""Exponent of the opening profile ``1 - u^2``; below 1 the opening is fuller than a parabola, with rounder corners."""
+_LENS_POWER: Final = 0.7
+_LENS_REACH: Final = 0.96
+"""Exponent of the opening profile ``1 - (u / reach)^2``, and where lips begin to part, half mouth widths: inside the
+corners, around which the lips join. Below 1 the opening is fuller than a parabola, with rounder corners."""
+_GAP_POWER: Final = 0.6
+"""Exponent of the profile ``1 - u^2`` with which the gap of an open portrait closes."""
 
 # The jaw.
 _MIN_CHIN_LEVEL: Final = 0.12
@@ -133,11 +137,12 @@ def mouth_fields(face: FaceGeometry, place: MouthPlace, below: bool) -> dict[str
     below: whether the layer is the skin below the mouth.
     """
     lens, zero = _lens(place.u), np.zeros_like(place.u)
+    gap_lens = np.maximum(1.0 - place.u * place.u, 0.0) ** _GAP_POWER
     distance = np.maximum(place.from_lower, 0.0) if below else np.minimum(place.from_upper, 0.0)
     near = (_PART_BELOW if below else _PART_ABOVE)(distance)
     wide = (Falloff(_close_width(face)) if below else _CLOSE_ABOVE)(distance)
     gap = np.maximum(face.mouth.lower(place.t_px) - face.mouth.upper(place.t_px), 0.0) / face.height_px
-    gap = gap * np.minimum(_SOURCE_GAP_RISE * lens, 1.0)
+    gap = gap * np.minimum(_SOURCE_GAP_RISE * gap_lens, 1.0)
     share = -(1.0 - UPPER_LIP_CLOSES) if below else UPPER_LIP_CLOSES
     inward = _CORNER_PULL * place.u * _CORNER_PULL_ALONG(place.u) * _CORNER_PULL_DOWN(place.level)
     return {
@@ -160,7 +165,7 @@ def _close_width(face: FaceGeometry) -> float:
 
 def _lens(u: Float64Array) -> Float64Array:
     """Return the opening profile between the corners: 1 in the middle, 0 at the corners and beyond."""
-    lens: Float64Array = np.maximum(1.0 - u * u, 0.0) ** _LENS_POWER
+    lens: Float64Array = np.maximum(1.0 - (u / _LENS_REACH) ** 2, 0.0) ** _LENS_POWER
     return lens
 
 

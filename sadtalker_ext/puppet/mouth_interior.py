@@ -49,6 +49,17 @@ _SIDE_SHADOW_U: Final = 0.90
 _SIDE_SHADOW_HALF_WIDTH: Final = 0.30
 """Depth of the shadow in the mouth corners, the position where it is half as deep, and half the width of its edge."""
 
+# The lips' inner side.
+_RIM_REACH: Final = 0.0085
+"""Distance from the edge of a lip, face heights, at which its visible inner side has faded to 1/e."""
+_RIM_SLOPE: Final = 8.0
+"""Growth of that distance, which is vertical, where the edge is steep, per opening (face heights) and lip_u."""
+_RIM_FROM: Final = 0.25
+_RIM_WHOLE: Final = 0.7
+"""Positions along the lips, half mouth widths, from which lips turn their inner side outwards and where it is whole."""
+_RIM_OPENED: Final = 0.20
+"""Opening, face heights, at which the inner side is whole."""
+
 # The portrait's own interior.
 _OWN_MOVED: Final = 0.025
 """Opening or closing at which the painted interior has replaced everything but the portrait's own teeth."""
@@ -87,6 +98,8 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, _UPPER_TEETH_LIGHT * shade, imaging)
     if mouth.shading:
         colour = colour * _shadows(maps, (below_upper, above_lower), imaging)[..., None]
+    rim = _rim_share(mouth, maps, state, xp.minimum(below_upper, above_lower), imaging)[..., None]
+    colour = colour + (imaging.array(mouth.palette.rim) - colour) * rim
     if mouth.gap <= 0.0:
         return colour
     own = imaging.to_float(imaging.sample(picture, maps.skull_points))
@@ -118,6 +131,22 @@ def _shadows(maps: MouthMaps, from_lips: tuple[BackendArray, BackendArray], imag
     lower = _LOWER_LIP_SHADOW * xp.exp(-from_lips[1] / _SHADOW_LENGTH)
     side = imaging.smooth_edge(xp.abs(maps.skull_u) - _SIDE_SHADOW_U, _SIDE_SHADOW_HALF_WIDTH)
     return (1.0 - upper - lower) * (1.0 - _SIDE_SHADOW * side)
+
+
+def _rim_share(
+    mouth: Mouth, maps: MouthMaps, state: MouthState, from_lip: BackendArray, imaging: Imaging
+) -> BackendArray:
+    """Return the share (h, w) of the lips' inner side, which shows at the sides of a wide mouth, or of a drawn line.
+
+    from_lip: (h, w) distance from the nearer lip. Lips are thin at the sides, and stretched skin is not red.
+    """
+    xp = imaging.xp
+    if not mouth.shading:
+        return xp.clip(1.5 - from_lip / max(mouth.line, mouth.edge), 0.0, 1.0) if mouth.line else 0.0 * from_lip
+    side, opened = xp.abs(maps.lip_u), max(state.opened, 0.0)
+    turned = xp.clip((side - _RIM_FROM) / (_RIM_WHOLE - _RIM_FROM), 0.0, 1.0) * min(opened / _RIM_OPENED, 1.0)
+    reach = _RIM_REACH * (1.0 + _RIM_SLOPE * opened * side)
+    return turned * xp.exp(-((from_lip / reach) ** 4))
 
 
 def _own_share(mouth: Mouth, maps: MouthMaps, state: MouthState, imaging: Imaging) -> BackendArray:

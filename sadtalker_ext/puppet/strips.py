@@ -23,13 +23,17 @@ ALPHA: Final = slice(3, 4)
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours of the mouth interior, each (3,) float32 RGB levels 0 to 255."""
+    """Colours of the mouth interior, each (3,) float32 RGB levels 0 to 255.
+
+    rim: of the lips' inner side, which a wide mouth shows; in a drawing, of the line between the lips.
+    """
 
     enamel: Float32Array
     gum: Float32Array
     tongue: Float32Array
     mucosa: Float32Array
     cavity: Float32Array
+    rim: Float32Array
 
 
 @dataclass(frozen=True)

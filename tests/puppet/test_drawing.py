@@ -89,6 +89,25 @@ def test_a_drawn_mouth_has_flat_colours_and_no_teeth(drawn):
     np.testing.assert_array_equal(renderer.render_frame(shape(), STILL, STILL), drawn)
 
 
+def test_lips_of_a_drawing_part_with_a_whole_line_on_both():
+    """A rough line between closed lips is not torn into dashes: it runs along the edges of both lips."""
+    mesh = mesh_of("astronaut") * np.float32(2)
+    right, left = mesh[list(topo.MOUTH_CORNERS), :2]
+    inner = [*topo.MOUTH_UPPER_INNER, *topo.MOUTH_LOWER_INNER]
+    mesh[inner, 1] = np.interp(mesh[inner, 0], (right[0], left[0]), (right[1], left[1]))
+    paper = np.full((1024, 1024, 3), (250, 225, 205), np.uint8)
+    x = np.arange(right[0], left[0])
+    y = np.interp(x, (right[0], left[0]), (right[1], left[1])) + 1.5 * np.sin(0.7 * x)
+    cv2.polylines(paper, [np.rint(np.stack([x, y], axis=1)).astype(np.int32)], False, (90, 20, 30), 2)
+    renderer = PortraitRenderer(paper, mesh)
+    frame = renderer.render_frame(shape(jaw_open=0.7), STILL, STILL)
+    middle, half = round((right[0] + left[0]) / 2), round(0.3 * (left[0] - right[0]))
+    rows = slice(round(right[1]) - 30, round(right[1]) + 90)
+    dark = (frame[rows, middle - half : middle + half].astype(int).sum(axis=-1) < 240).astype(int)
+    runs = (np.diff(dark, axis=0) == 1).sum(axis=0)
+    np.testing.assert_array_equal(runs, 2)
+
+
 def test_a_drawn_opening_without_lips_closes_completely():
     mesh = mesh_of("astronaut") * np.float32(2)
     paper = np.full((1024, 1024, 3), (250, 225, 205), np.uint8)

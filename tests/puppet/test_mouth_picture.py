@@ -119,3 +119,24 @@ def recoloured(mouth: Mouth, palette: Palette) -> Mouth:
         name: imaging.texture(strip.image, origin=(0.0, strip.top), scale=1.0) for name, strip in painted.items()
     }
     return replace(mouth, palette=palette, own_teeth=0.0, **textures)
+
+
+def test_lips_surround_a_wide_mouth(make_renderer):
+    """The border of a wide opening is red at its sides too, where the portrait's lips are thin."""
+    renderer = make_renderer("astronaut")
+    rig = renderer.rig
+    red = Palette(**{field.name: np.float32([255, 0, 0]) for field in fields(Palette)})
+    skin = replace(red, rim=rig.mouth.palette.rim)
+    wide = shape(jaw_open=1.0, upper_lip_raise=0.3)
+    frames = []
+    for palette in (red, skin):
+        shown = PortraitRenderer.__new__(PortraitRenderer)
+        shown.__dict__.update(renderer.__dict__, rig=replace(rig, mouth=recoloured(rig.mouth, palette)))
+        frames.append(shown.render_frame(wide, STILL, STILL)[mouth_window()].astype(int))
+    rim = np.abs(frames[0] - frames[1]).sum(axis=-1) > 60
+    middle = rim.shape[1] // 2
+    for side in (rim[:, :middle], rim[:, middle:]):
+        rows = np.flatnonzero(side.any(axis=1))
+        assert len(rows) > 15
+        assert side[rows].sum(axis=1).max() < 8
+    assert not rim[:, middle - 2 : middle + 3].any()
