@@ -99,10 +99,10 @@ class MeshWriter:
         self, task: Task, prepared: PreparedInputs, motion: SourceAndMotion, timing: VideoTiming
     ) -> tuple[str, ...]:
         """Write all files for the motion of a video, one row per frame; return sentences for the user."""
-        from sadtalker_ext.pipeline.mesh_motion import rig_motion
-
         if self.files is None:
             return ()
+        from sadtalker_ext.pipeline.mesh_motion import rig_motion
+
         task.watcher.stage(MESH_STAGE)
         with task.stopwatch.stage(MESH_STAGE):
             mesh, animation, notes = self._animated_mesh(task, prepared, motion, timing)

@@ -11,6 +11,7 @@ import warnings
 import zlib
 from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 OPENED: Final = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF", "TGA")
 """Pillow's names of the allowed formats, tried in this order; TGA has no signature and comes last."""
+READERS: Final = ("Png", "Jpeg", "Mpo", "WebP", "Gif", "Bmp", "Tiff", "Ppm", "Jpeg2K", "Avif", "Tga")
+"""Pillow's modules with the readers of these formats; older versions have none for AVIF, and HEIF is a package of its
+own. To import all of Pillow's readers would take longer than to import Pillow."""
 HEAD_BYTES: Final = 1 << 16
 """Bytes at the start of a file that are searched for signatures."""
 TEXT_BYTES: Final = 4096
@@ -94,10 +98,12 @@ def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = OPENED) -> I
 
 @lru_cache(maxsize=1)
 def _prepare_pillow() -> None:
-    """Load Pillow's readers and ignore their warnings: damaged and large files raise errors."""
+    """Load Pillow's readers of the allowed formats and ignore their warnings: damaged and large files raise errors."""
     from PIL import Image
 
-    Image.init()
+    for name in READERS:
+        with suppress(ImportError):
+            import_module(f"PIL.{name}ImagePlugin")
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
@@ -115,6 +121,7 @@ def supported_extensions() -> frozenset[str]:
     """Return the file extensions, with dot and in lower case, of the formats that Pillow opens here."""
     from PIL import Image
 
+    Image.init()
     _prepare_pillow()
     return frozenset(extension.lower() for extension, name in Image.registered_extensions().items() if name in OPENED)
 

@@ -229,3 +229,14 @@ def test_previews_in_raw_files_of_cameras_are_not_taken_for_the_picture(tmp_path
         read_picture(tmp_path / "a.dng", 512)
     Image.new("RGB", (160, 120)).save(tmp_path / "a.tif", tiffinfo={254: 0})
     assert read_picture(tmp_path / "a.tif", 512).original_size_px == (160, 120)
+
+
+def test_only_readers_of_allowed_formats_are_loaded():
+    """All of them, compared with those that Pillow finds when it loads every reader it has."""
+    code = (
+        "from PIL import Image; from sadtalker_ext.video import image_formats as f;"
+        "f._prepare_pillow(); mine = set(Image.OPEN); Image.init(); every = set(Image.OPEN);"
+        "print(sorted(set(f.OPENED) & every - mine), sorted(mine - set(f.OPENED)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "[]"]
