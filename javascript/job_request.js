@@ -11,8 +11,6 @@
     const REPEAT_MS = 15000;
     const request = {jobId: "", startedAt: 0};
     const voice = {data: "", name: "", pendingUploads: 0};
-    /* The file of the last check, by the id of the button that repeats the check. */
-    const checkedFile = {};
 
     function randomId() {
         const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -53,25 +51,6 @@
         voice.pendingUploads -= 1;
         voice.name = voice.pendingUploads === 0 ? name : "";
     };
-
-    /* Called with a file that the server is about to check, such as a picture in which it looks for faces. */
-    ui.checkRequested = function (button, file) {
-        checkedFile[button] = file;
-        return file;
-    };
-
-    /* Called with the present file when a check has been answered: Gradio 3 drops events of files that are chosen
-       meanwhile. */
-    ui.checkAnswered = function (button, file) {
-        if (!sameFile(checkedFile[button], file)) {
-            ui.press(button);
-        }
-    };
-
-    function sameFile(one, other) {
-        return one === other || Boolean(one && other) && typeof one === "object" &&
-            one.data === other.data && one.name === other.name;
-    }
 
     function replaceUploadedVoice(value) {
         const uploaded = value && voice.name && voice.data && value.data === voice.data;

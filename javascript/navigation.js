@@ -6,15 +6,12 @@
     }
     const ui = window.sadtalkerUi = window.sadtalkerUi || {};
 
-    /* Gradio needs this long to store a field's new text. */
-    const STORE_TEXT_MS = 50;
     /* A second press within this time deletes a result. */
     const CONFIRM_MS = 4000;
     const MADE = /SadTalker made (.+?\.mp4)/;
 
     function send(button, name) {
-        ui.setText("sadtalker_chosen_result", name);
-        setTimeout(() => ui.press("sadtalker_" + button), STORE_TEXT_MS);
+        ui.requestAction("sadtalker_" + button, name);
     }
 
     function confirmDeletion(button, name) {

@@ -9,6 +9,8 @@
     /* A request without an answer is repeated after this time. */
     const ANSWER_TIMEOUT_MS = 15000;
     const MAX_PAUSE_MS = 2000;
+    /* A request that failed is repeated after this time. */
+    const RETRY_MS = 3000;
     /* While a request has had no answer for this long, the page checks whether the server still runs. */
     const CHECK_AFTER_MS = 3000;
     const CHECK_EVERY_MS = 2000;
@@ -16,6 +18,7 @@
     let requestedAt = 0;
     let answeredAt = 0;
     let waiting = false;
+    let repeatAt = 0;
     let checkedAt = 0;
     let shownStamp = "";
     let followedJob = "";
@@ -23,23 +26,33 @@
 
     /* Request the next state while a progress bar is shown, one request at a time. Every answer has another stamp, so a
        new stamp means that the answer has arrived. The pause after an answer is as long as the answer took, so that a
-       large page on a busy machine is not overloaded. */
+       large page on a busy machine is not overloaded. While the server is gone, only the check for it is repeated. */
     ui.poll = function (bar) {
         const now = Date.now();
+        if (ui.root().querySelector("#sadtalker_outputs .st-server-gone")) {
+            checkServer(now);
+            return;
+        }
         if (bar.dataset.busy !== shownStamp) {
             shownStamp = bar.dataset.busy;
             answeredAt = now;
             waiting = false;
         }
         const pause = Math.min(Math.max(answeredAt - requestedAt, 0), MAX_PAUSE_MS);
-        if (waiting ? now - requestedAt > ANSWER_TIMEOUT_MS : !requestedAt || now - answeredAt >= pause) {
+        if (waiting ? now > repeatAt : !requestedAt || now - answeredAt >= pause) {
             requestedAt = now;
+            repeatAt = now + ANSWER_TIMEOUT_MS;
             waiting = true;
             ui.press("sadtalker_poll");
         }
         if (waiting && now - requestedAt > CHECK_AFTER_MS) {
             checkServer(now);
         }
+    };
+
+    /* Called when a request of the state was answered or failed; an answer changes the stamp. */
+    ui.pollAnswered = function () {
+        repeatAt = Math.min(repeatAt, Date.now() + RETRY_MS);
     };
 
     /* Show a message while the server does not answer; ask for the state again as soon as it does. */

@@ -30,14 +30,17 @@ class EngineActions:
         self._context = context
 
     def select_engine(self, engine: Any) -> list[Any]:  # noqa: ANN401 - a value of a request
-        """Return updates for an engine: its own settings, checkpoints, reference, reference uses, motion styles."""
+        """Return updates for an engine that was chosen, and remove the message of the last download.
+
+        The updates are of its own settings, checkpoints, reference, reference uses, motion styles, and of the panel.
+        """
         engine = known_engine(engine)
         state = engine_state(engine, self._context.checkpoint_folders())
         settings = [gr.update(visible=spec.supported_by(engine)) for spec in engine_specific()]
         uses = gr.update(choices=reference_use_choices(state.references), value=EYES_AND_POSE)
         return [
             *settings, gr.update(visible=bool(state.checkpoints)), gr.update(visible=bool(state.references)), uses,
-            gr.update(choices=pose_style_labels(engine)),
+            gr.update(choices=pose_style_labels(engine)), *self.forget_error(engine),
         ]  # fmt: skip
 
     def engine_panel(self, engine: Any, deep: bool = False) -> list[Any]:  # noqa: ANN401 - a value of a request
@@ -74,7 +77,7 @@ class EngineActions:
         return self.engine_panel(engine)
 
     def forget_error(self, engine: Any) -> list[Any]:  # noqa: ANN401 - a value of a request
-        """Remove the message of the last download, when the user has chosen another source or engine."""
+        """Remove the message of the last download, as the user has chosen another source or engine."""
         self._context.download.error = ""
         return self.engine_panel(engine)
 

@@ -11,7 +11,7 @@ import gradio as gr
 
 from sadtalker_ext.mesh.gltf import write_turned
 from sadtalker_ext.pipeline.mesh_files import GLB, MeshFiles
-from sadtalker_ext.webui.compat_inputs import NO_QUEUE
+from sadtalker_ext.webui.change_events import Request, connect_change
 from sadtalker_ext.webui.page_context import PageContext
 from sadtalker_ext.webui.results import find_result
 
@@ -36,8 +36,11 @@ def build_model_viewer() -> ModelWidgets:
     return ModelWidgets(part, viewer, files)
 
 
-def connect_model_viewer(widgets: ModelWidgets, shown_result: Any, context: PageContext) -> None:  # noqa: ANN401
-    """Show the 3D model, if there is one, whenever the name of the shown result changes."""
+def connect_model_viewer(widgets: ModelWidgets, hidden: dict[str, Any], context: PageContext) -> None:
+    """Show the 3D model, if there is one, whenever the name of the shown result changes.
+
+    hidden: fields and buttons that only the page's script uses, by name.
+    """
     copies = ViewerCopies()
 
     def show(name: Any) -> list[Any]:  # noqa: ANN401 - a value of a request
@@ -45,7 +48,9 @@ def connect_model_viewer(widgets: ModelWidgets, shown_result: Any, context: Page
         view = str(copies.make(files[0])) if files else None
         return [gr.update(visible=bool(files)), gr.update(value=view), gr.update(value=[str(file) for file in files])]
 
-    shown_result.change(show, shown_result, [widgets.part, widgets.viewer, widgets.files], **NO_QUEUE)
+    shown = hidden["shown_result"]
+    request = Request(show, shown, [widgets.part, widgets.viewer, widgets.files])
+    connect_change([shown.change], hidden["show_model"], request)
 
 
 class ViewerCopies:

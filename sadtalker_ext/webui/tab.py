@@ -29,5 +29,5 @@ def build_tab(context: PageContext) -> Page:
             panel = build_settings(settings, context)
     page = Page(portrait, voice, buttons, results, panel, settings)
     connect_events(page, PageActions(context))
-    connect_model_viewer(results.model, results.hidden["shown_result"], context)
+    connect_model_viewer(results.model, results.hidden, context)
     return page

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from sadtalker_ext.webui.actions import PageActions, store_upload
+from sadtalker_ext.webui.change_events import Request, connect_action, connect_change
 from sadtalker_ext.webui.compat_events import js_argument
 from sadtalker_ext.webui.compat_inputs import NO_QUEUE, PRESSED, is_gradio_3
 from sadtalker_ext.webui.page_parts import Page
 
 BEFORE_REQUEST: Final = "(...values) => window.sadtalkerUi ? window.sadtalkerUi.beforeRequest(values) : values"
 AFTER_REQUEST: Final = "() => window.sadtalkerUi && window.sadtalkerUi.afterRequest()"
+POLL_ANSWERED: Final = "() => { window.sadtalkerUi && window.sadtalkerUi.pollAnswered(); }"
 BEFORE_INTERRUPT: Final = "(job) => [window.sadtalkerUi ? window.sadtalkerUi.jobToInterrupt(job) : job]"
-CHECK_REQUESTED: Final = "(file) => window.sadtalkerUi ? window.sadtalkerUi.checkRequested('{button}', file) : file"
-CHECK_ANSWERED: Final = "(file) => {{ window.sadtalkerUi && window.sadtalkerUi.checkAnswered('{button}', file); }}"
 VOICE_CHOSEN: Final = "(...values) => (window.sadtalkerUi && window.sadtalkerUi.voiceChosen(values[0]), values)"
 VOICE_UPLOADED: Final = "(path) => window.sadtalkerUi && window.sadtalkerUi.voiceUploaded(path)"
-"""Calls of the functions in javascript/job_request.js; events also work if the host has not loaded the script."""
+"""Calls of functions in javascript/; events also work if the host has not loaded the scripts."""
 
 
 def connect_events(page: Page, actions: PageActions) -> None:
@@ -33,24 +32,15 @@ def _connect_inputs(page: Page, actions: PageActions) -> None:
     face, at = page.settings.by_name["face"], page.settings.by_name["at"]
     hidden = page.results.hidden
     shown = [portrait.faces, face, at]
-    _check_when_changed(portrait.picture, hidden["show_faces"], actions.show_faces, shown)
-    at.blur(actions.show_moment, [portrait.picture, at], portrait.faces, **NO_QUEUE)
-    at.submit(actions.show_moment, [portrait.picture, at], portrait.faces, **NO_QUEUE)
-    _check_when_changed(voice.voice, hidden["check_voice"], actions.check_voice, voice.note)
+    faces = Request(actions.show_faces, portrait.picture, shown)
+    moment = Request(actions.show_moment, [portrait.picture, at], portrait.faces)
+    note = Request(actions.check_voice, voice.voice, voice.note)
+    connect_change([portrait.picture.change], hidden["show_faces"], faces)
+    connect_change([at.blur, at.submit], hidden["show_moment"], moment)
+    connect_change([voice.voice.change], hidden["check_voice"], note)
     if is_gradio_3():
         _upload_when_chosen(voice.voice, hidden["uploaded_voice"])
     portrait.example.click(actions.use_example, None, [portrait.picture, voice.voice, voice.source], **PRESSED)
-
-
-def _check_when_changed(file: Any, button: Any, check: Callable[[Any], Any], outputs: Any) -> None:  # noqa: ANN401
-    """Check every chosen file. Gradio 3 drops files chosen during a check; the page then presses the button."""
-    if not is_gradio_3():
-        file.change(check, file, outputs, **NO_QUEUE)
-        return
-    before = js_argument(CHECK_REQUESTED.format(button=button.elem_id))
-    after = js_argument(CHECK_ANSWERED.format(button=button.elem_id))
-    for event in (file.change, button.click):
-        event(check, file, outputs, **NO_QUEUE, **before).then(None, file, None, **after)
 
 
 def _connect_job(page: Page, actions: PageActions) -> None:
@@ -71,7 +61,8 @@ def _connect_job(page: Page, actions: PageActions) -> None:
         hidden["job_id"], out.progress, out.video, out.compared, out.details, out.gallery, hidden["shown_result"],
         *_panel_outputs(page),
     ]  # fmt: skip
-    hidden["poll"].click(actions.poll, [hidden["job_id"], engine], job_outputs, **PRESSED)
+    polled = hidden["poll"].click(actions.poll, [hidden["job_id"], engine], job_outputs, **PRESSED)
+    polled.then(None, None, None, **js_argument(POLL_ANSWERED))
     refreshed = [hidden["job_id"], out.progress, out.gallery, *_panel_outputs(page)]
     hidden["refresh"].click(actions.refresh, engine, refreshed, **PRESSED)
 
@@ -80,11 +71,10 @@ def _connect_results(page: Page, actions: PageActions) -> None:
     out, hidden = page.results, page.results.hidden
     shown, chosen = hidden["shown_result"], hidden["chosen_result"]
     videos = [out.progress, out.video, out.compared, out.details, shown]
-    hidden["show_result"].click(actions.show_result, chosen, videos, **PRESSED)
-    hidden["compare_result"].click(
-        actions.compare_results, [shown, chosen], [out.progress, out.compared, out.details], **PRESSED
-    )
-    hidden["delete_result"].click(actions.delete_result, [chosen, shown], [*videos, out.gallery], **PRESSED)
+    compared = Request(actions.compare_results, [shown, chosen], [out.progress, out.compared, out.details])
+    connect_action(hidden["show_result"], Request(actions.show_result, chosen, videos))
+    connect_action(hidden["compare_result"], compared)
+    connect_action(hidden["delete_result"], Request(actions.delete_result, [chosen, shown], [*videos, out.gallery]))
     settings = page.settings.in_order()
     out.reuse_settings.click(actions.reuse_settings, shown, [*settings, out.progress], **PRESSED)
     out.open_folder.click(actions.open_folder, None, out.progress, **PRESSED)
@@ -94,11 +84,11 @@ def _connect_engine(page: Page, actions: PageActions) -> None:
     panel, widgets = page.panel, page.panel.checkpoints
     engine, styles = page.settings.by_name["engine"], page.settings.by_name["pose_style"]
     parts = [*panel.engine_parts, widgets.part, panel.reference_part, panel.reference_use, styles]
-    outputs = _panel_outputs(page)
-    engine.change(actions.select_engine, engine, parts, **NO_QUEUE)
-    engine.change(actions.forget_error, engine, outputs, **NO_QUEUE)
-    widgets.source.change(actions.forget_error, engine, outputs, **NO_QUEUE)
-    widgets.verify.click(actions.verify_checkpoints, engine, outputs, queue=False)
+    outputs, hidden = _panel_outputs(page), page.results.hidden
+    selected = Request(actions.select_engine, engine, [*parts, *outputs])
+    connect_change([engine.change], hidden["select_engine"], selected)
+    connect_change([widgets.source.change], hidden["forget_error"], Request(actions.forget_error, engine, outputs))
+    widgets.verify.click(actions.verify_checkpoints, engine, outputs, **(PRESSED | {"show_progress": "full"}))
     widgets.download.click(actions.start_download, [engine, widgets.source], outputs, **PRESSED)
     widgets.stop.click(actions.stop_download, engine, outputs, **PRESSED)
 

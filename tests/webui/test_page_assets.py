@@ -2,13 +2,13 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import urllib.request
 from importlib.util import find_spec
-from itertools import permutations
 
 import pytest
 from browser_pages import ROOT, serve
@@ -53,12 +53,13 @@ def test_the_scripts_load_in_any_order_and_twice(browser):
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     names = set()
-    for order in list(permutations(scripts))[::2500]:
+    orders = [random.Random(seed).sample(scripts, len(scripts)) for seed in range(12)]
+    for order in (scripts, scripts[::-1], *orders):
         page.goto("about:blank")
         for script in (*order, *order):
             page.evaluate(f"() => {{ {script} }}")
         names.add(page.evaluate("Object.keys(window.sadtalkerUi).sort().join()"))
-        assert page.evaluate("window.sadtalkerUi.updaters.length") == 4
+        assert page.evaluate("window.sadtalkerUi.updaters.length") == 6
         assert page.evaluate("typeof window.switch_to_sadtalker") == "function"
     page.close()
     assert errors == []

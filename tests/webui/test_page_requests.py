@@ -1,9 +1,15 @@
 """Requests of the page whose answers come late or never, and a server that restarts, in a browser."""
 
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from browser_pages import HeldRequests, Visitor, free_port, serve_at
+from browser_pages import EVENTS, HeldRequests, Visitor, free_port, serve_at
+
+from sadtalker_ext.pipeline.result_metadata import Record
+from sadtalker_ext.settings import Settings
+from sadtalker_ext.video.write import VideoSpec, write_video
 
 
 def test_a_message_is_hidden_when_the_portrait_is_chosen_before_the_answer(standalone, visit):
@@ -36,6 +42,58 @@ def test_a_portrait_chosen_while_another_is_examined_is_examined_next(standalone
     assert visitor.errors == []
 
 
+@pytest.fixture
+def results(standalone):
+    """Three results; their names from the oldest to the newest."""
+    folder = standalone.folder / "videos" / "2001-01-31"
+    folder.mkdir(parents=True)
+    frames = [np.full((64, 48, 3), level, np.uint8) for level in (40, 90)]
+    for name in ("one", "two", "three"):
+        write_video(frames, folder / f"{name}.mp4", replace(VideoSpec(), metadata=Record(Settings()).tags()))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_engine_chosen_last_is_shown(standalone, visit, results):
+    visitor = visit(standalone.address)
+    page = visitor.page
+    page.wait_for_selector(".st-card")
+    held = HeldRequests(page)
+    page.click("#sadtalker_engine label:has-text('SadTalker networks')")
+    held.wait()
+    page.click("#sadtalker_engine label:has-text('Starter')")
+    with page.expect_request(EVENTS) as second:
+        held.answer()
+    assert second.value.response().ok
+    page.wait_for_selector("#sadtalker_download", state="hidden")
+    held = HeldRequests(page)
+    page.click("#sadtalker_engine label:has-text('SadTalker networks')")
+    held.wait()
+    held.lose()
+    page.click("#sadtalker_engine label:has-text('Starter')")
+    page.click("#sadtalker_engine label:has-text('SadTalker networks')")
+    page.wait_for_selector("#sadtalker_download", state="visible")
+
+
+def test_actions_on_results_wait_for_each_other(standalone, visit, results):
+    visitor = visit(standalone.address)
+    page = visitor.page
+    cards = {name: page.locator(f".st-card[data-name$='/{name}.mp4']") for name in ("one", "two", "three")}
+    cards["three"].locator(".st-result").wait_for()
+    held = HeldRequests(page)
+    cards["one"].locator(".st-result").click()
+    held.wait()
+    cards["two"].locator("[data-result=delete]").click()
+    cards["two"].locator("[data-result=delete]").click()
+    cards["one"].locator(".st-result").click()
+    cards["three"].locator(".st-result").click()
+    held.answer()
+    page.wait_for_selector(".st-shown[data-name$='/three.mp4']")
+    page.wait_for_function("document.querySelector('#sadtalker_details').innerText.includes('three.mp4')")
+    cards["two"].wait_for(state="detached")
+    assert sorted(path.name for path in results.iterdir()) == ["one.mp4", "three.mp4"]
+
+
 def test_progress_continues_after_an_answer_was_lost(standalone, visit):
     visitor = visit(standalone.address)
     page = visitor.page
@@ -44,8 +102,11 @@ def test_progress_continues_after_an_answer_was_lost(standalone, visit):
     visitor.press("generate")
     page.wait_for_selector("#sadtalker_progress [data-busy]")
     held = HeldRequests(page)
+    held.wait()
     # The page repeats a request after 15 s without an answer.
-    page.wait_for_timeout(17_000)
+    page.clock.install()
+    page.clock.fast_forward(16_000)
+    page.wait_for_timeout(1000)
     held.lose()
     visitor.video_duration_s()
 

@@ -198,8 +198,9 @@ def test_the_page_offers_what_the_engine_supports(tmp_path, monkeypatch):
     state = EngineState("other", "Other", references=(EYES, POSE))
     monkeypatch.setattr("sadtalker_ext.webui.engine_actions.engine_state", lambda *_: state)
     actions = PageActions(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,)))
-    *own, checkpoints, part, uses, styles = actions.select_engine("starter")
-    assert not any(update["visible"] for update in (*own, checkpoints))
+    *own, checkpoints, part, uses, styles, panel, download, _, _ = actions.select_engine("starter")
+    assert not any(update["visible"] for update in (*own, checkpoints, download))
+    assert panel == ""
     assert styles["choices"][0] == "Natural"
     assert part["visible"]
     assert [use for _, use in uses["choices"]] == [EYES, POSE]
