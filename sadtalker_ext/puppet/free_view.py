@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet.backdrop import close_gaps, fill_textured, grow_mask, person_mask, soft_matte
+from sadtalker_ext.puppet.far_side import build_far_side
 from sadtalker_ext.puppet.rig import (
     HEAD_MARGIN_CELLS,
     Rig,
@@ -67,6 +68,7 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
         head_grid=grid,
         matte=matte,
         backdrop=backdrop,
+        far_side=build_far_side(rig.picture, mesh, person, (rig.face, grid), imaging),
     )
 
 

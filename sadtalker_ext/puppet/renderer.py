@@ -21,7 +21,7 @@ from sadtalker_ext.puppet.mouth_compositing import compose_mouth
 from sadtalker_ext.puppet.mouth_maps import MouthMaps
 from sadtalker_ext.puppet.pose import Pose
 from sadtalker_ext.puppet.rig import HEAD_MARGIN_CELLS, Rig, build_rig
-from sadtalker_ext.puppet.warp import Grid, squeezed_share
+from sadtalker_ext.puppet.warp import Grid, squeezed_share, stretched_share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,6 +141,7 @@ class PortraitRenderer:
         front = imaging.sample_texels(rig.texture, imaging.upsample(texels, part.cell)[inner])
         if rig.soft is not None:
             front = self._softened(front, source[nodes_window], (part, inner))
+            front = self._with_far_side(front, source[nodes_window], (part, inner))
         share = matte[nodes_window]
         if float(share.min()) > _WHOLE_MATTE:
             canvas[window] = imaging.to_uint8(front)
@@ -160,6 +161,22 @@ class PortraitRenderer:
         imaging = self.imaging
         soft = imaging.sample(self.rig.soft, imaging.upsample(source, part.cell)[inner])
         return imaging.blend(soft, front, imaging.upsample(share[..., None], part.cell)[inner][..., 0])
+
+    def _with_far_side(self, front: BackendArray, source: Float32Array, place: tuple[Grid, Window]) -> BackendArray:
+        """Return ``front`` with the mirrored near side where the far side of a turned face is stretched.
+
+        source, place: see :meth:`_softened`.
+        """
+        part, inner = place
+        far = self.rig.far_side
+        if far is None:
+            return front
+        share = far.grid.sample(far.share, source) * stretched_share(source, part.cell)
+        if not share.any():
+            return front
+        imaging = self.imaging
+        mirrored = imaging.sample(far.texture, imaging.upsample(source, part.cell)[inner])
+        return imaging.blend(mirrored, front, imaging.upsample(share[..., None], part.cell)[inner][..., 0])
 
     def _draw_mouth(self, canvas: BackendArray, pose: Pose) -> None:
         rig, imaging = self.rig, self.imaging

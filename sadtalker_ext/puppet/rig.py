@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.arrays import Float32Array, Float64Array, Image, UInt8Array
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
+    from sadtalker_ext.puppet.far_side import FarSide
     from sadtalker_ext.puppet.head import Head
     from sadtalker_ext.puppet.imaging import Imaging, Texture
     from sadtalker_ext.puppet.mouth import Mouth
@@ -71,7 +72,8 @@ class Rig:
     fields: (J, 2 layers, rows, columns, 2) pixels on face_grid. matte: (rows, columns) on the nodes of head_grid with
     HEAD_MARGIN_CELLS, how much a pixel belongs to the moving person. backdrop: the picture with the person filled in.
     mouth_outline: (N, 1, 2) pixels, points that bound both lips. mouth_covered: whether jaw and lips stay as they are.
-    soft: a blurred texture for parts that a free view squeezes; None: nothing is squeezed that much.
+    soft: a blurred texture for parts that a free view squeezes; None: nothing is squeezed that much. far_side: what is
+    drawn where a free view stretches the far side of a turned face, or None.
     """
 
     picture: Image
@@ -89,6 +91,7 @@ class Rig:
     mouth_outline: Float32Array
     mouth_covered: bool = False
     soft: Texture | None = None
+    far_side: FarSide | None = None
 
 
 def build_rig(

@@ -59,6 +59,9 @@ _NODE_STEP: Final = 2
 _STEEPEST: Final = 1.35
 """Largest slope of the surface. At 30 degrees a steeper one, such as the far cheek of a face that is already turned,
 would stretch the few pixels that show it to more than 1.7 times their size."""
+_STEEPEST_FAR: Final = 2.2
+"""The same on the far side of a turned face, which is filled from the near side where it is stretched. With less, the
+jaw of the far side would stay cut off."""
 _BLUR: Final = 0.03
 """Smoothing in face heights, at the resolution of the mesh."""
 _DIRECTIONS: Final = (
@@ -68,10 +71,13 @@ _DIRECTIONS: Final = (
 """Steps in cells in which slopes are limited; between them a slope exceeds the limit by at most 3 %."""
 
 
-def solid_depth(mesh: Float64Array, face: FaceGeometry, grid: Grid, crown: float) -> Float32Array:
+def solid_depth(
+    mesh: Float64Array, face: FaceGeometry, grid: Grid, crown: float, far: Float32Array | None = None
+) -> Float32Array:
     """Return the depth (rows, columns) in pixels on the nodes of ``grid`` for the mesh (478, 3) of ``face``.
 
-    crown: how deep the crown is, :data:`CROWN_IN_YAW` or :data:`CROWN_IN_PITCH`.
+    crown: how deep the crown is, :data:`CROWN_IN_YAW` or :data:`CROWN_IN_PITCH`. far: (rows, columns), share of the far
+    side of a turned face, see :func:`~sadtalker_ext.puppet.far_side.far_share`; None: it is not turned.
     """
     nodes = grid.nodes()
     points = nodes[::_NODE_STEP, ::_NODE_STEP].astype(np.float64)
@@ -87,6 +93,8 @@ def solid_depth(mesh: Float64Array, face: FaceGeometry, grid: Grid, crown: float
     columns, rows = np.meshgrid(*(np.arange(size, dtype=np.float32) / _NODE_STEP for size in nodes.shape[1::-1]))
     depth = cv2.remap(coarse, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     gentle = limit_slope(np.asarray(depth, np.float32), _STEEPEST * grid.cell)
+    if far is not None and far.any():
+        gentle += far * (limit_slope(np.asarray(depth, np.float32), _STEEPEST_FAR * grid.cell) - gentle)
     smooth = cv2.GaussianBlur(gentle, (0, 0), _BLUR * unit / grid.cell, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(smooth, np.float32)
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.far_side import far_share
 from sadtalker_ext.puppet.head import Head, follow_share, neck_pivot, rotation_matrix
 from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.solid_depth import CROWN_IN_PITCH, CROWN_IN_YAW, solid_depth, visible_depth
@@ -193,10 +194,12 @@ def build_solid_head(
     on_nodes = None
     if person is not None:
         on_nodes = np.asarray(cv2.remap(person, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    far = far_share(points, face, nodes.astype(np.float64)).astype(np.float32)
     solid = SolidHead(
         grid=grid, nodes=nodes, follow=follow_share(face, nodes.astype(np.float64)).astype(np.float32),
-        depth=solid_depth(points, face, grid, CROWN_IN_PITCH), pivot=neck_pivot(face, mesh), height_px=face.height_px,
-        depth_in_yaw=solid_depth(points, face, grid, CROWN_IN_YAW),
+        depth=solid_depth(points, face, grid, CROWN_IN_PITCH, far),
+        depth_in_yaw=solid_depth(points, face, grid, CROWN_IN_YAW, far),
+        pivot=neck_pivot(face, mesh), height_px=face.height_px,
         hold=np.stack(hold, axis=-1).astype(np.float32), limits_rad=FREE_VIEW_LIMITS_RAD, bands_px=bands,
         person=on_nodes,
     )  # fmt: skip

@@ -47,3 +47,20 @@ SKULL_POINTS: Final = (
     104, 333, 103, 332, 54, 284, 21, 251, 127, 356, 162, 389, 234, 454, 116, 345, 227, 447, 117, 346, 143, 372,
 )  # fmt: skip
 """Points that move with the skull only: the nose above its tip, eye corners, forehead, temples and cheek bones."""
+
+MIRRORED_RIGHT: Final = (
+    *RIGHT_EYE_UPPER, *RIGHT_EYE_LOWER[1:-1], *RIGHT_BROW, *CHEEK_SKIN[:6], 116, 117, 123, 147, 213, 192, 214, 135, 169,
+    215, 138, 177, 137, 48, 64, 98, 61, 40, 37, 91, 84, 104, 69, 24, 25, 27, 29, 30, 31, 34, 35, 63, 68, 70, 71, 105,
+    110, 111, 113, 119, 124, 130, 139, 143, 156, 202, 207, 210, 212, 216, 223, 224, 225, 226, 227, 228, 229, 230, 247,
+)  # fmt: skip
+MIRRORED_LEFT: Final = (
+    *LEFT_EYE_UPPER, *LEFT_EYE_LOWER[1:-1], *LEFT_BROW, 266, 280, 330, 347, 411, 425, 345, 346, 352, 376, 433, 416, 434,
+    364, 394, 435, 367, 401, 366, 278, 294, 327, 291, 270, 267, 321, 314, 333, 299, 254, 255, 257, 259, 260, 261, 264,
+    265, 293, 298, 300, 301, 334, 339, 340, 342, 348, 353, 359, 368, 372, 383, 422, 427, 430, 432, 436, 443, 444, 445,
+    446, 447, 448, 449, 450, 467,
+)  # fmt: skip
+"""Points of the right half of the face, and their partners on the left one, in the same order."""
+MIDLINE: Final = (10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2, 0, 17, 18, 200, 199, 175, 152)
+"""Points between both halves."""
+FACE_OVAL_MIRRORED: Final = (FACE_OVAL[0], *FACE_OVAL[:0:-1])
+"""The partners of FACE_OVAL on the other half."""

@@ -27,6 +27,9 @@ _SOBEL_SUM: Final = 8.0
 _SQUEEZED_FROM: Final = np.float32(1.5)
 _SQUEEZED_WHOLE: Final = np.float32(3.0)
 """Source pixels per pixel from which and at which a blurred texture is needed."""
+_STRETCHED_FROM: Final = np.float32(1.1)
+_STRETCHED_WHOLE: Final = np.float32(1.6)
+"""Pixels per source pixel from which and at which a denser texture is needed."""
 _NEWTON_STEPS: Final = 2
 """Steps after the first guess; the error that remains is below about 2 % of the displacement."""
 
@@ -143,6 +146,25 @@ def squeezed_share(source: Float32Array, cell: int) -> Float32Array:
     along, down = (cv2.Sobel(source, cv2.CV_32F, *order, ksize=3, scale=scale) for order in ((1, 0), (0, 1)))
     longest = np.sqrt(np.maximum((along**2).sum(axis=-1), (down**2).sum(axis=-1)))
     return smoothstep((np.asarray(longest, np.float32) - _SQUEEZED_FROM) / (_SQUEEZED_WHOLE - _SQUEEZED_FROM))
+
+
+def stretched_share(source: Float32Array, cell: int) -> Float32Array:
+    """Return (rows, columns) from 0 where ``source`` (rows, columns, 2) stretches areas little to 1 where by 1.6 times.
+
+    source: where nodes ``cell`` pixels apart come from.
+    """
+    stretch = np.float32(1.0) / np.maximum(determinant_of(source, cell), _MIN_DETERMINANT)
+    return smoothstep((stretch - _STRETCHED_FROM) / (_STRETCHED_WHOLE - _STRETCHED_FROM))
+
+
+def determinant_of(points: Float32Array, cell: int) -> Float32Array:
+    """Return the area (rows, columns) onto which a unit of area is mapped by nodes ``cell`` pixels apart to ``points``.
+
+    points: (rows, columns, 2).
+    """
+    scale = 1.0 / (_SOBEL_SUM * cell)
+    along, down = (cv2.Sobel(points, cv2.CV_32F, *order, ksize=3, scale=scale) for order in ((1, 0), (0, 1)))
+    return np.asarray(np.abs(along[..., 0] * down[..., 1] - along[..., 1] * down[..., 0]), np.float32)
 
 
 @dataclass(frozen=True)

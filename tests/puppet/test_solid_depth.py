@@ -61,3 +61,16 @@ def test_the_head_reaches_back_behind_the_face_and_follows_the_landmarks():
     behind = grid.sample(depth, beside[None].astype(np.float32))[0] - np.percentile(mesh[:468, 2], 90)
     assert (behind > 0.1 * face.height_px).all()
     assert np.hypot(*np.gradient(depth)).max() <= 1.5 * grid.cell
+
+
+def test_the_far_side_of_a_turned_face_may_be_steeper():
+    mesh = mesh_of("astronaut").astype(float)
+    face = measure_face(mesh)
+    grid = Grid.cover(Box.around(mesh[:468, :2], face.height_px), 60)
+    gentle = solid_depth(mesh, face, grid, CROWN_IN_YAW)
+    none, whole = (
+        solid_depth(mesh, face, grid, CROWN_IN_YAW, np.full(gentle.shape, share, np.float32)) for share in (0.0, 1.0)
+    )
+    np.testing.assert_array_equal(none, gentle)
+    assert (whole >= gentle - 1e-3).all()
+    assert np.abs(np.diff(whole, axis=1)).max() > 1.2 * np.abs(np.diff(gentle, axis=1)).max()

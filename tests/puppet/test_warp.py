@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.puppet.imaging import CpuImaging, supersample
-from sadtalker_ext.puppet.warp import Box, Displacement, Grid, squeezed_share
+from sadtalker_ext.puppet.warp import Box, Displacement, Grid, determinant_of, squeezed_share, stretched_share
 
 
 def smooth_shift(grid: Grid, size: float) -> np.ndarray:
@@ -54,3 +54,14 @@ def test_squeezed_shares_are_those_of_the_largest_derivative():
             source = nodes.copy()
             source[..., axis] *= factor
             np.testing.assert_allclose(squeezed_share(source, grid.cell)[2:-2, 2:-2], share, atol=1e-4)
+
+
+def test_areas_and_stretch_are_those_of_a_linear_map():
+    nodes = Grid(0, 0, 4, 12, 15).nodes()
+    matrix = np.array([[0.5, 0.2], [-0.1, 0.8]], np.float32)
+    inner = (slice(1, -1), slice(1, -1))
+    np.testing.assert_allclose(determinant_of(nodes @ matrix.T, 4)[inner], np.linalg.det(matrix), rtol=1e-4)
+    shares = [stretched_share(nodes * np.float32(scale), 4)[inner] for scale in (1.0, 0.87, 0.6)]
+    assert (shares[0] == 0.0).all()
+    assert ((shares[1] > 0.1) & (shares[1] < 0.9)).all()
+    assert (shares[2] == 1.0).all()
