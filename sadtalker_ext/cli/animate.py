@@ -14,6 +14,7 @@ from sadtalker_ext.cli.progress import ProgressLine, format_duration
 from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.ffmpeg import require_file
+from sadtalker_ext.system.fast_imports import fast_imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,9 +110,10 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Make one video, or one for each combination of inputs; return 2 if any of them failed."""
     settings, runtime = read_settings(options), read_runtime(options)
-    from sadtalker_ext.pipeline import batch
-    from sadtalker_ext.pipeline.animate import make_video
-    from sadtalker_ext.pipeline.progress import Watcher
+    with fast_imports():
+        from sadtalker_ext.pipeline import batch
+        from sadtalker_ext.pipeline.animate import make_video
+        from sadtalker_ext.pipeline.progress import Watcher
 
     jobs, single = plan_jobs(options)
     if options.mesh is not None and not single:

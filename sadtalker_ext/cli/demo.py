@@ -12,6 +12,7 @@ from sadtalker_ext.cli.animate import add_output_flags, print_result
 from sadtalker_ext.cli.progress import ProgressLine
 from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
 from sadtalker_ext.settings import VIEWS
+from sadtalker_ext.system.fast_imports import fast_imports
 
 OUTPUT: Final = Path("outputs") / "demo.mp4"
 SHEET_EVERY: Final = 5
@@ -46,9 +47,10 @@ def run(options: argparse.Namespace) -> int:
     settings, runtime = read_settings(options), read_runtime(options)
     if options.free_view and settings.view not in VIEWS:
         settings = replace(settings, view=VIEWS[0])
-    from sadtalker_ext.pipeline.animate import animate
-    from sadtalker_ext.pipeline.contact_sheet import ContactSheet
-    from sadtalker_ext.pipeline.progress import Progress, Watcher
+    with fast_imports():
+        from sadtalker_ext.pipeline.animate import animate
+        from sadtalker_ext.pipeline.contact_sheet import ContactSheet
+        from sadtalker_ext.pipeline.progress import Progress, Watcher
 
     sheet = ContactSheet(max(1, options.sheet_every), HEAD_AND_SHOULDERS) if options.sheet else None
     with ProgressLine(quiet=options.quiet) as line:

@@ -25,6 +25,8 @@ LIMIT_RATIO: Final = 16
 """Elements of tensors that are made with a network, per element of its file: initialization returns them repeatedly."""
 SPARE_ELEMENTS: Final = 1 << 24
 """Further elements, for windows, filters and other constants that are not in the file."""
+INIT_MODULE: Final = "torch.nn.init"
+"""Module of the functions that give new parameters random values."""
 ConfigT = TypeVar("ConfigT")
 NetworkT = TypeVar("NetworkT", bound="nn.Module")
 
@@ -90,7 +92,7 @@ def fill_network(make: Callable[[], NetworkT], tensors: Mapping[str, Tensor], pa
     try:
         with allocation_limit(SPARE_ELEMENTS + LIMIT_RATIO * sum(tensor.numel() for tensor in tensors.values())):
             network = make()
-        network.load_state_dict(tensors, strict=True)
+        network.load_state_dict(tensors, strict=True)  # fills what the context left without values
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("Exception raised from")[0].strip()  # torch appends its C++ stack
         raise WeightsError(
@@ -104,6 +106,9 @@ def allocation_limit(elements: int) -> AbstractContextManager[object]:
 
     The config in a file decides about the sizes of its network, which must not be much larger than the file. Memory is
     not used before a tensor is filled, so that one tensor too large costs nothing. ValueError beyond the limit.
+
+    Parameters have no defined values: those of ``torch.nn.init`` would be replaced, and drawing them would take time
+    and change the random numbers of the program that uses this package.
     """
     from torch import Tensor
     from torch.overrides import TorchFunctionMode
@@ -112,6 +117,8 @@ def allocation_limit(elements: int) -> AbstractContextManager[object]:
         left = elements
 
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+            if getattr(func, "__module__", "") == INIT_MODULE:
+                return args[0] if args else kwargs["tensor"]
             result = func(*args, **(kwargs or {}))
             if isinstance(result, Tensor):
                 self.left -= result.numel()

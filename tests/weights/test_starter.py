@@ -50,6 +50,15 @@ def test_round_trip_restores_the_network(saved):
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
 
 
+def test_loading_leaves_the_random_numbers_of_the_program_alone(saved):
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    load_speech_to_expression(saved[0])
+    load_pose_cvae()
+    assert torch.equal(torch.rand(4), expected)
+
+
 def test_shipped_speech_to_expression_has_a_complete_header():
     header = read_header(SPEECH_TO_EXPRESSION_FILE)
     assert SPEECH_TO_EXPRESSION_FILE.stat().st_size <= 6_000_000
