@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.mesh.parts import Part, Tile
-from sadtalker_ext.mesh.topology import EYE_CONTOURS, grid_triangles
+from sadtalker_ext.mesh.topology import EYE_CONTOURS, grid_triangles, ring_triangles
 from sadtalker_ext.puppet.eyelids import UPPER_LID_SHARE
 from sadtalker_ext.puppet.eyes import GAZE_REACH
 
@@ -120,13 +120,11 @@ def socket_part(frame: EyeFrame, ball: Ball, skin: Part, side: str) -> Part:
     t, v = frame.axes.local(edge[:, :2])
     behind = edge.copy()
     behind[:, 2] = np.maximum(ball.depth(t, v), edge[:, 2]) + _SOCKET_BEHIND / _RADIUS * ball.radius_px
-    here = np.arange(len(loop))
-    after = np.roll(here, -1)
-    far, far_after = here + len(loop), after + len(loop)
-    triangles = np.concatenate([np.stack([here, after, far_after], axis=1), np.stack([here, far_after, far], axis=1)])
     targets = {name: np.tile(moved[loop], (2, 1)) for name, moved in skin.targets.items()}
     points = np.concatenate([edge, behind])
-    return Part(f"socket_{side}", points, triangles, "portrait", np.tile(edge[:, :2], (2, 1)), targets)
+    return Part(
+        f"socket_{side}", points, ring_triangles(len(loop), 2), "portrait", np.tile(edge[:, :2], (2, 1)), targets
+    )
 
 
 def _gaze(

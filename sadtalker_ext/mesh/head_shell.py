@@ -14,6 +14,7 @@ import numpy as np
 
 from sadtalker_ext.mesh.parts import Part
 from sadtalker_ext.mesh.targets import skin_displacements
+from sadtalker_ext.mesh.topology import closed_ring_triangles
 from sadtalker_ext.puppet.backdrop import person_mask
 from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.topology import CHEEK_LEFT, CHEEK_RIGHT, FACE_OVAL
@@ -48,6 +49,8 @@ _RINGS: Final = (
     _Ring(0.72, 0.75, 0.27),
     _Ring(0.35, 0.60, 0.34),
 )
+_REVERSED: Final = [0, 2, 1]
+"""Order of a triangle's vertices that turns it over: the outside of the shell is seen."""
 _MIDDLE_BEHIND: Final = 0.36
 """Distance of the middle of the back behind the outline, in face heights."""
 _MIDDLE_TEXTURE: Final = 0.55
@@ -118,7 +121,8 @@ def shell_part(rig: Rig, skin: Float64Array, mask: NDArray[np.bool_] | None) -> 
     rings.append(np.tile(np.append(outline.mean(axis=0), edge_depth + _MIDDLE_BEHIND * unit), (len(oval), 1)))
     shown.append(oval[:, :2] + _MIDDLE_TEXTURE * (outline - oval[:, :2]))
     points, texels = np.concatenate(rings), np.concatenate(shown)
-    triangles = _shell_triangles(len(oval), len(_RINGS) + 1)
+    count = len(oval)
+    triangles = closed_ring_triangles(count, len(rings) - 1, len(points) - count + np.arange(count))[:, _REVERSED]
     return Part("head", points, triangles, "portrait", texels, _targets(rig, points, edge_depth))
 
 
@@ -199,18 +203,3 @@ def _person_reach(
     first_out = np.argmin(own, axis=1)
     reach: Float64Array = np.where(own.all(axis=1), steps[-1], steps[np.maximum(first_out - 1, 0)])
     return reach
-
-
-def _shell_triangles(around: int, rings: int) -> NDArray[np.int64]:
-    """Return the triangles between rings of ``around`` vertices that run clockwise; the last ring is a point."""
-    here = np.arange(around)
-    after = (here + 1) % around
-    sides = []
-    for ring in range(rings - 1):
-        near, far = ring * around, (ring + 1) * around
-        sides.append(np.stack([near + here, far + here, far + after], axis=1))
-        sides.append(np.stack([near + here, far + after, near + after], axis=1))
-    last = (rings - 1) * around
-    sides.append(np.stack([last + here, rings * around + here, last + after], axis=1))
-    triangles: NDArray[np.int64] = np.concatenate(sides).astype(np.int64)
-    return triangles

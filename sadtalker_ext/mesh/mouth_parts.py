@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.mesh.parts import Part, Tile
-from sadtalker_ext.mesh.topology import LOWER_EDGE, UPPER_EDGE, grid_triangles
+from sadtalker_ext.mesh.topology import LOWER_EDGE, UPPER_EDGE, closed_ring_triangles, grid_triangles
 from sadtalker_ext.puppet.drawn_mouth import drawn_tongue
 from sadtalker_ext.puppet.expression_fields import JAW_DROP
 from sadtalker_ext.puppet.mouth_fields import UPPER_LIP_CLOSES
@@ -109,7 +109,8 @@ def sack_part(rig: Rig, skin: Part, relief: Relief) -> tuple[Part, Tile]:
     colours = np.concatenate([np.repeat([ring.colour for ring in _RINGS], len(loop)), [1.0]])
     texels = np.stack([np.full(len(colours), (width - 1) / 2.0), colours * (height - 1)], axis=1)
     points = np.concatenate([*rings, centre])
-    return Part("mouth", points, _sack_triangles(len(loop), len(rings)), "mouth", texels, targets), tile
+    triangles = closed_ring_triangles(len(loop), len(rings), np.full(len(loop), len(points) - 1))
+    return Part("mouth", points, triangles, "mouth", texels, targets), tile
 
 
 def _outward(rig: Rig, edge: Float64Array) -> Float64Array:
@@ -134,21 +135,6 @@ def _backward(rig: Rig, skin: Float64Array, relief: Relief) -> Float64Array:
     share = float(way[:2] @ along) / max(float(way[2]), _MIN_DEPTH * rig.face.height_px)
     backward: Float64Array = np.clip(share, -_MOST_ASIDE, _MOST_ASIDE) * along
     return backward
-
-
-def _sack_triangles(around: int, rings: int) -> NDArray[np.int64]:
-    """Return the triangles of closed rings of ``around`` vertices and a middle vertex at the end."""
-    here = np.arange(around)
-    after = (here + 1) % around
-    sides = []
-    for ring in range(rings - 1):
-        near, far = ring * around, (ring + 1) * around
-        sides.append(np.stack([near + here, near + after, far + after], axis=1))
-        sides.append(np.stack([near + here, far + after, far + here], axis=1))
-    last = (rings - 1) * around
-    sides.append(np.stack([last + here, last + after, np.full(around, rings * around)], axis=1))
-    triangles: NDArray[np.int64] = np.concatenate(sides).astype(np.int64)
-    return triangles
 
 
 def _gradient(rig: Rig) -> Tile:

@@ -86,6 +86,31 @@ def strip(above: tuple[int, ...], below: tuple[int, ...]) -> NDArray[np.int64]:
     return triangles
 
 
+def ring_triangles(around: int, rings: int) -> NDArray[np.int64]:
+    """Return two triangles for each quadrilateral between closed rings of ``around`` vertices; rings follow each other.
+
+    An edge of a triangle on the nearer of its two rings runs in the order of the ring.
+    """
+    here = np.arange(around)
+    after = (here + 1) % around
+    sides = []
+    for near, far in pairwise(around * np.arange(rings)):
+        sides.append(np.stack([near + here, near + after, far + after], axis=1))
+        sides.append(np.stack([near + here, far + after, far + here], axis=1))
+    triangles: NDArray[np.int64] = np.concatenate(sides).astype(np.int64)
+    return triangles
+
+
+def closed_ring_triangles(around: int, rings: int, tips: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return :func:`ring_triangles` and those that close the last ring with the vertices ``tips`` (around,).
+
+    tips: one vertex for each edge of the last ring; all may be the same, or copies of a point with their own texels.
+    """
+    here = around * (rings - 1) + np.arange(around)
+    fan = np.stack([here, np.roll(here, -1), tips], axis=1)
+    return np.concatenate([ring_triangles(around, rings), fan])
+
+
 def grid_triangles(rows: int, columns: int, first: int = 0) -> NDArray[np.int64]:
     """Return the triangles of a grid of vertices in row order that begins with vertex ``first``."""
     index = first + np.arange(rows * columns).reshape(rows, columns)

@@ -2,14 +2,18 @@
 
 import cv2
 import numpy as np
+import pytest
 
 from sadtalker_ext.geometry.mean_face import mean_face_mesh, mirror_points
+from sadtalker_ext.mesh.holes import border_loops
 from sadtalker_ext.mesh.topology import (
     EYE_CONTOURS,
     LOWER_EDGE,
     SKIN_VERTICES,
     UPPER_EDGE,
+    closed_ring_triangles,
     grid_triangles,
+    ring_triangles,
     skin_triangles,
 )
 from sadtalker_ext.models.face_mesh_regions import LIPS
@@ -88,3 +92,18 @@ def test_grid_covers_each_cell_twice():
     assert len(triangles) == 2 * 2 * 3
     assert triangles.min() == 10
     assert triangles.max() == 21
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_closed_rings_are_a_surface_without_a_border_but_the_first_ring(copies):
+    around, rings = 7, 4
+    tips = around * rings + (np.arange(around) if copies else np.zeros(around, int))
+    triangles = closed_ring_triangles(around, rings, tips)
+    joined = np.minimum(triangles, around * rings)  # copies of the last point are one place
+    (border,) = border_loops(joined)
+    assert sorted(border) == list(range(around))
+    assert np.roll(border, -border.index(0)).tolist() == list(range(around))
+    edges = np.concatenate([joined[:, [0, 1]], joined[:, [1, 2]], joined[:, [2, 0]]])
+    assert len(np.unique(edges, axis=0)) == len(edges)
+    np.testing.assert_array_equal(ring_triangles(around, rings), triangles[: 2 * around * (rings - 1)])
+    assert set(triangles.ravel()) == set(range(tips.max() + 1))
