@@ -38,6 +38,20 @@ def test_selectors_have_no_list_inside_parentheses():
         assert not re.search(r"\([^()]*(?:\([^()]*\)[^()]*)*,", selector), selector
 
 
+NO_PARTS = {"border-radius", "border-collapse", "outline-offset"}
+"""Properties that no other property sets, despite their names."""
+
+
+def test_no_property_with_a_variable_is_replaced_in_part():
+    """Gradio 4 writes the rules anew, and browsers then leave out a property such as ``border: 1px solid var(--x)`` of
+    which the same rule sets a part, such as ``border-left-width``."""
+    for body in re.findall(r"{([^{}]*)}", page_style()):
+        values = dict(declaration.strip().split(":", 1) for declaration in body.split(";") if ":" in declaration)
+        for name in (name for name, value in values.items() if "var(" in value):
+            parts = {other for other in values if other.startswith(f"{name}-")} - NO_PARTS
+            assert not parts, body
+
+
 @pytest.mark.parametrize("read", [page_script, page_style])
 def test_missing_assets_are_an_error_with_a_remedy(tmp_path, monkeypatch, read):
     monkeypatch.setattr(page_assets, "PACKAGED", tmp_path / "assets")
