@@ -50,7 +50,8 @@ TICK_S: Final = 0.25
 _LOG_PREFIX = re.compile(r"^(\[[^\]]* @ (0x)?[0-9a-fA-F]+\]\s*)+")
 _FOLLOW_UP = re.compile(
     r"^(Error opening (in|out)put files?\b|Error parsing options|To ignore this|Failed to set value"
-    r"|Last message repeated|At least one output file|Conversion failed|Terminating thread|Task finished with error)"
+    r"|Last message repeated|At least one output file|Conversion failed|Terminating thread|Task finished with error"
+    r"|Could not open encoder before EOF|Nothing was written into output file)"
 )
 _NOT_ALLOWED = re.compile(r"(Format|Protocol).* not on whitelist")
 

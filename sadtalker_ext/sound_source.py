@@ -22,13 +22,16 @@ _CHANNELS: Final = {
     "3.1": 4, "5.0": 5, "5.0(side)": 5, "4.1": 5, "5.1": 6, "5.1(side)": 6, "6.0": 6, "6.1": 7, "7.0": 7, "7.1": 8,
 }  # fmt: skip
 
+GUESSED_CHANNELS: Final = 8
+"""Up to this number of channels, ffmpeg assumes a layout if a file states none."""
+
 
 @dataclass(frozen=True)
 class AudioStream:
     """An audio stream.
 
     codec, layout: names used by ffmpeg. rate_hz: sample rate. channels: 0 if the layout is unusual. is_default: whether
-    the file marks it as the track to play.
+    the file marks it as the track to play. unnamed: number of channels if ffmpeg knows no layout for them, otherwise 0.
     """
 
     codec: str
@@ -36,6 +39,7 @@ class AudioStream:
     channels: int
     layout: str
     is_default: bool = False
+    unnamed: int = 0
 
 
 def parse_audio_streams(header: str) -> tuple[AudioStream, ...]:
@@ -49,8 +53,9 @@ def parse_audio_streams(header: str) -> tuple[AudioStream, ...]:
         layout = found["layout"].strip()
         counted = re.match(r"(\d+) channels", layout)
         channels = int(counted[1]) if counted else _CHANNELS.get(layout.split(" ")[0], 0)
+        unnamed = channels if counted and channels > GUESSED_CHANNELS else 0
         streams.append(
-            AudioStream(found["codec"], int(found["rate"]), channels, layout, "(default)" in found["rest"])
+            AudioStream(found["codec"], int(found["rate"]), channels, layout, "(default)" in found["rest"], unnamed)
         )  # fmt: skip
     return tuple(streams)
 
@@ -68,6 +73,8 @@ class SoundSource:
     """The sound of a file.
 
     track: index among its audio streams, from 0. channel: index of the only channel that is used; None for all.
+    unnamed: number of channels that are averaged because the file does not name them, as multitrack recorders do; 0 if
+    ffmpeg knows how to mix them.
     parts: begin and end in bytes of each WAV file, if several are joined. whole_file: sound follows after the end that
     the header of a WAV file states.
     """
@@ -75,6 +82,7 @@ class SoundSource:
     path: Path
     track: int = 0
     channel: int | None = None
+    unnamed: int = 0
     parts: tuple[tuple[int, int], ...] = ()
     whole_file: bool = False
 
@@ -86,13 +94,19 @@ class SoundSource:
             return ["-vn", *wav_input(self.path)]
         return ["-vn", *file_input(self.path)]
 
+    def _one_channel(self) -> str:
+        """Return the filter that picks a channel or averages unnamed ones; empty if neither is needed."""
+        if self.channel is not None:
+            return f"pan=mono|c0=c{self.channel},"
+        return f"pan=mono|c0<{'+'.join(f'c{at}' for at in range(self.unnamed))}," if self.unnamed else ""
+
     def output(self, first_input: int, filters: str, after: str = "") -> list[str]:
         """Return ffmpeg's arguments that select the sound and filter it.
 
         first_input: number of the first input of :meth:`inputs`. filters: applied to each part; parts must have the
         same format after them. after: applied to the whole sound.
         """
-        chosen = "" if self.channel is None else f"pan=mono|c0=c{self.channel},"
+        chosen = self._one_channel()
         last = f",{after}" if after else ""
         if len(self.parts) < 2:
             return ["-map", f"{first_input}:a:{self.track}", "-af", f"{chosen}{filters}{last}"]

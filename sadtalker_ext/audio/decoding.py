@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Final
 
 import numpy as np
 
@@ -11,6 +12,12 @@ from sadtalker_ext.constants import REPAIR_FILTER, SAMPLE_RATE_HZ
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.ffmpeg import Ffmpeg, container_error, read_blocks
 from sadtalker_ext.sound_source import SoundSource
+
+MAX_BLOCK_BYTES: Final = 1 << 26
+"""Largest block of memory of ffmpeg; sound needs less than a megabyte, the cover picture of a file some megabytes.
+
+A sample rate that falls to 1 Hz within a file would make blocks of gigabytes.
+"""
 
 
 def decode(
@@ -40,7 +47,8 @@ def _filters(*, repair: bool, mono: bool) -> str:
 def _decode_bytes(source: SoundSource, role: str, size: int, filters: str) -> Generator[bytes, None, None]:
     file = FileRef(role, source.path)
     arguments = [*source.inputs(), *source.output(0, filters), "-c:a", "pcm_f32le", "-f", "f32le", "-"]
-    with Ffmpeg(["-v", "error", *arguments], ("Reading the ", file)) as process:
+    limits = ["-max_alloc", str(MAX_BLOCK_BYTES)]
+    with Ffmpeg(["-v", "error", *limits, *arguments], ("Reading the ", file)) as process:
         yield from read_blocks(process.stdout, size)
         if process.finish() != 0:
             if process.refused_container():

@@ -23,6 +23,15 @@ CANCELLED: Final = 0.2
 
 Unrelated channels give 0.7, a single one 0.5, and one channel that is the other one inverted, 10 % louder, 0.05.
 """
+MIN_RATE_HZ: Final = 1000
+"""Lowest sample rate; speech needs 8000. A file of 100 bytes can state 1 sample per second, and last for days."""
+MAX_CHANNELS: Final = 64
+"""Channels that ffmpeg mixes; the largest field recorders write 64."""
+ALONE: Final = 0.5
+"""Loudness of the mix of unnamed channels, relative to the loudest one, below which that one is used alone.
+
+A multitrack recording with one voice on 32 channels gives 0.03: its mix would be almost silent.
+"""
 LOST_S: Final = 1.0
 LOST_SHARE: Final = 0.05
 """Sound that is missing at the end of a file is reported from this length, and this part of the stated length, on."""
@@ -76,18 +85,36 @@ def _first_with_sound(file: FileRef, source: SoundSource, streams: tuple[AudioSt
 
 
 def _measure_track(file: FileRef, source: SoundSource, streams: tuple[AudioStream, ...]) -> SoundChoice:
+    if source.track < len(streams):
+        _check_format(file, streams[source.track])
+        source = replace(source, unnamed=streams[source.track].unnamed)
     count, peak = _measure(file, source)
     if not peak <= MAX_SAMPLE:  # NaN compares as False
         count, peak = _measure(file, source, repair=True)
         return SoundChoice(source, count, peak, repaired=True)
     channels = streams[source.track].channels if source.track < len(streams) else 0
-    if channels < 2 or peak >= QUIET_PEAK or len(source.parts) > 1:
+    if channels < 2 or (peak >= QUIET_PEAK and not source.unnamed) or len(source.parts) > 1:
         return SoundChoice(source, count, peak)
     channel, channel_peak = _cancelled_channel(source, file.role, channels)
     if channel is None:
         return SoundChoice(source, count, peak)
-    note = f"The channels of the {file.role} cancel each other when they are mixed; channel {channel + 1} is used."
+    reason = "have no names" if source.unnamed else "cancel each other when they are mixed"
+    chosen = f"the loudest, channel {channel + 1}," if source.unnamed else f"channel {channel + 1}"
+    note = f"The channels of the {file.role} {reason}; {chosen} is used."
     return SoundChoice(replace(source, channel=channel), count, channel_peak, notes=(note,))
+
+
+def _check_format(file: FileRef, stream: AudioStream) -> None:
+    """Raise MediaError for a sample rate or number of channels that cannot be converted."""
+    if 0 < stream.rate_hz < MIN_RATE_HZ:
+        raise MediaError(
+            "The ", file, f" states a sample rate of {stream.rate_hz} Hz, below {MIN_RATE_HZ} Hz: export it again, for "
+            "example as WAV",
+        )  # fmt: skip
+    if stream.channels > MAX_CHANNELS:
+        raise MediaError(
+            "The ", file, f" has {stream.channels} channels, more than {MAX_CHANNELS}: export the channel of the voice"
+        )
 
 
 def _measure(file: FileRef, source: SoundSource, *, repair: bool = False) -> tuple[int, float]:
@@ -104,13 +131,14 @@ def _measure(file: FileRef, source: SoundSource, *, repair: bool = False) -> tup
 def _cancelled_channel(source: SoundSource, role: str, channels: int) -> tuple[int | None, float]:
     """Return the loudest channel and its peak if the mean of all is far below it; otherwise None."""
     energy, peaks, mixed = np.zeros(channels), np.zeros(channels), 0.0
-    for samples in decode(source, role, BLOCK * channels, mono=False):
+    for samples in decode(replace(source, unnamed=0), role, BLOCK * channels, mono=False):
         frames = samples[: len(samples) // channels * channels].reshape(-1, channels).astype(np.float64)
         energy += (frames**2).sum(axis=0)
         peaks = np.maximum(peaks, np.abs(frames).max(axis=0, initial=0.0))
         mixed += float((frames.mean(axis=1) ** 2).sum())
     loudest = int(np.argmax(energy))
-    if peaks[loudest] < SILENT_PEAK or np.sqrt(mixed) >= CANCELLED * (2 / channels) * np.sqrt(energy[loudest]):
+    enough = ALONE if source.unnamed else CANCELLED * (2 / channels)
+    if peaks[loudest] < SILENT_PEAK or np.sqrt(mixed) >= enough * np.sqrt(energy[loudest]):
         return None, 0.0
     return loudest, float(peaks[loudest])
 

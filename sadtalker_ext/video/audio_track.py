@@ -58,7 +58,7 @@ def _stream_of(source: SoundSource, role: str) -> AudioStream:
         ref = FileRef(role, source.path)
         raise MediaError("The ", ref, " has no audio: choose an audio file or a video with audio")
     stream = streams[source.track]
-    return stream if source.channel is None else replace(stream, channels=1)
+    return replace(stream, channels=1) if source.channel is not None or source.unnamed else stream
 
 
 def _filters(stream: AudioStream, rate_hz: int) -> str:
