@@ -80,7 +80,7 @@ def measure(size_px: int, mode: str, options: tuple[str, str, int], against: Pat
     runtime = Runtime(device=device_name, dtype=dtype)
     device = runtime.torch_device()
     inputs = make_inputs(size_px, device)
-    renderer = open_renderer(lambda: fold(seeded_generator()), runtime, device)
+    renderer = open_renderer(lambda keep: fold(seeded_generator(), keep), runtime, device)
     render: Callable[..., Tensor] = renderer.render if mode == "eager" else torch.compile(renderer.render)
     with torch.inference_mode():
         encoded = renderer.encode_source(inputs.image)

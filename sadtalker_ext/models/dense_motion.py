@@ -19,8 +19,8 @@ MASK_FLOOR = 1e-3
 """Mask values below this are set to zero and the rest is not renormalized, as in training.
 
 About one value in a million is so close to the threshold that another order of float operations moves it to the other
-side, which changes a few pixels by some thousandths. The operations before the threshold therefore keep the official
-order.
+side, which changes a few pixels by some thousandths. The operations before the threshold therefore have the official
+order; :data:`.generator.BEFORE_MASKS` are the modules that must not be folded to keep it.
 """
 
 

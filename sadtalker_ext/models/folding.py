@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypeVar
 
 import torch
@@ -14,20 +15,24 @@ BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def fold(network: Network) -> Network:
+def fold(network: Network, keep: Collection[str] = ()) -> Network:
     """Fold the norms of ``network`` in place, switch it to eval mode, disable gradients, and return it.
 
     Outputs stay the same up to rounding; the state dict no longer has the official keys. Modules list their pairs in
     ``FOLDS``; ``optimize_for_inference()`` of modules that have this method is called at the end.
+
+    keep: names of direct submodules that keep the order of their operations, and so their outputs to the last bit.
     """
     network.eval().requires_grad_(False)
-    for module in list(network.modules()):
+    kept = {id(module) for name in keep for module in network.get_submodule(name).modules()}
+    modules = [module for module in network.modules() if id(module) not in kept]
+    for module in modules:
         if has_spectral_norm(module):
             torch.nn.utils.remove_spectral_norm(module)
             module.requires_grad_(False)
         for conv_path, norm_path in getattr(module, "FOLDS", ()):
             _merge(module, conv_path, norm_path)
-    for module in list(network.modules()):
+    for module in modules:
         optimize = getattr(module, "optimize_for_inference", None)
         if optimize is not None:
             optimize()

@@ -6,7 +6,7 @@ Exports of our own training have the packaged layout; the header of each file co
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -111,17 +111,17 @@ class OfficialNetworks:
         """Return the detector of canonical keypoints."""
         return cast("KeypointDetector", self._network("kp_extractor."))
 
-    def generator(self) -> Generator:
-        """Return the generator, which renders frames."""
-        return cast("Generator", self._network("generator."))
+    def generator(self, keep: Collection[str] = ()) -> Generator:
+        """Return the generator, which renders frames. keep: submodules that are not folded."""
+        return cast("Generator", self._network("generator.", keep))
 
-    def _network(self, prefix: str) -> nn.Module:
+    def _network(self, prefix: str, keep: Collection[str] = ()) -> nn.Module:
         source, read = self._parts[prefix]
         tensors = read()
         if not tensors:
             raise checkpoint_error(source, f"has no tensors {prefix}*; export it again, or fetch the published file")
         skipped = [part.removeprefix(prefix) for part in NOT_FOR_INFERENCE if part.startswith(prefix)]
-        network = fold(load_strict(lambda: NETWORKS[prefix](self.config), tensors, source, skipped))
+        network = fold(load_strict(lambda: NETWORKS[prefix](self.config), tensors, source, skipped), keep)
         return own_memory(network, tensors)
 
 

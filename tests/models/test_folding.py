@@ -10,7 +10,7 @@ from sadtalker_ext.models.dense_motion import DenseMotionConfig
 from sadtalker_ext.models.exp_net import ExpNet
 from sadtalker_ext.models.face_recon import FaceRecon, FaceReconConfig
 from sadtalker_ext.models.folding import fold, folded_weights
-from sadtalker_ext.models.generator import Generator, GeneratorConfig
+from sadtalker_ext.models.generator import BEFORE_MASKS, Generator, GeneratorConfig
 from sadtalker_ext.models.keypoint_detector import KeypointDetector, KeypointDetectorConfig
 from sadtalker_ext.models.pose_vae import PoseVAE
 from sadtalker_ext.weights.random_weights import random_state
@@ -69,6 +69,22 @@ def test_folded_network_has_no_norms_after_convolutions_and_no_gradients(name):
     for module in lean.modules():
         for _, norm in getattr(module, "FOLDS", ()):
             assert isinstance(module.get_submodule(norm), nn.Identity)
+
+
+def test_kept_submodules_compute_the_same_bits():
+    network = Generator(SMALL_GENERATOR).eval()
+    network.load_state_dict(random_state("generator.", network))
+    lean = fold(copy.deepcopy(network), BEFORE_MASKS)
+    folded = fold(copy.deepcopy(network))
+    image, source, driving = (part.float() for part in (numbers(1, 3, 64, 64), numbers(1, 5, 3), numbers(1, 5, 3)))
+    with torch.no_grad():
+        wanted, found, other = (
+            net.dense_motion_network(net.encode_source(image).compressed, source, driving)
+            for net in (network, lean, folded)
+        )
+    assert all(map(torch.equal, wanted, found))
+    assert not torch.equal(wanted.mask, other.mask)
+    assert not any(key.endswith("weight_orig") for key in lean.state_dict()), "the decoder is folded"
 
 
 def test_folding_one_pair_against_the_formula():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import torch
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.models.fast_generator import FastGenerator, convert_convolutions
-from sadtalker_ext.models.generator import Generator
+from sadtalker_ext.models.generator import BEFORE_MASKS, Generator
 from sadtalker_ext.runtime import AUTO
 
 if TYPE_CHECKING:
@@ -38,15 +38,17 @@ class Renderer(Protocol):
         ...
 
 
-def open_renderer(load: Callable[[], nn.Module], runtime: Runtime, device: torch.device) -> Renderer:
-    """Return the renderer of the generator that ``load`` loads, on ``device``.
+def open_renderer(load: Callable[[Collection[str]], nn.Module], runtime: Runtime, device: torch.device) -> Renderer:
+    """Return the renderer of the generator on ``device``.
 
-    On a CPU it is a :class:`FastGenerator`. A dtype with fewer digits than float32 must agree with float32 on a test
-    picture; with the dtype "auto", which tries float16 on CUDA, float32 is used otherwise. EngineError if a requested
-    dtype does not agree or is not offered.
+    load: loads the generator, folded except for the submodules whose names it is given. On a CPU the renderer is a
+    :class:`FastGenerator`. A dtype with fewer digits than float32 must agree with float32 on a test picture; with the
+    dtype "auto", which tries float16 on CUDA, float32 is used otherwise. EngineError if a requested dtype does not
+    agree or is not offered.
     """
     dtype = runtime.torch_dtype_on(device)
-    generator = load().to(device)
+    exact_masks = dtype == torch.float32 and device.type == "cpu"
+    generator = load(BEFORE_MASKS if exact_masks else ()).to(device)
     if not isinstance(generator, Generator):
         return generator  # type: ignore[return-value] # a stub
     if dtype == torch.float32:
@@ -57,7 +59,7 @@ def open_renderer(load: Callable[[], nn.Module], runtime: Runtime, device: torch
     if agreement_db >= LEAST_PSNR_DB:
         return renderer
     if runtime.dtype == AUTO:
-        return _arranged(_as_generator(load().to(device)), torch.float32, device)
+        return _arranged(_as_generator(load(()).to(device)), torch.float32, device)
     name = str(dtype).removeprefix("torch.")
     raise EngineError(
         f"On this device, {name} agrees with float32 to {agreement_db:.0f} dB only, {LEAST_PSNR_DB:.0f} dB are needed; "

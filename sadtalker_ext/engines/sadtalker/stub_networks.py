@@ -19,7 +19,7 @@ from sadtalker_ext.models.pose_vae import PoseVAEConfig
 from sadtalker_ext.weights.packaged import PackagedConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sadtalker_ext.models.mapping_net import MappingNet
     from sadtalker_ext.runtime import Runtime
@@ -83,11 +83,14 @@ class _StubNetworks:
 
     name = "stub"
     exp_net, pose_vae, face_recon = _Expression, _Poses, _Recon
-    keypoint_detector, generator = _Keypoints, _Generator
+    keypoint_detector = _Keypoints
 
     def __init__(self, size_px: int) -> None:
         self.config = PackagedConfig(size_px)
         self.mapping_folders: Sequence[Path] = ()
+
+    def generator(self, keep: Collection[str] = ()) -> _Generator:
+        return _Generator()
 
 
 def stub_engine(runtime: Runtime, options: SadTalkerOptions) -> SadTalkerEngine:

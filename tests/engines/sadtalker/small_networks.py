@@ -57,5 +57,5 @@ class SmallNetworks:
     def keypoint_detector(self):
         return StubKeypoints()
 
-    def generator(self):
+    def generator(self, keep=()):
         return StubGenerator()

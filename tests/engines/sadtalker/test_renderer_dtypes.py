@@ -20,10 +20,10 @@ MOTION = DenseMotionConfig(keypoints=5, feature_channels=8, base_channels=8, max
 SMALL = GeneratorConfig(base_channels=8, max_channels=32, depth=4, resblocks=1, motion=MOTION)
 
 
-def load():
+def load(keep=()):
     network = Generator(SMALL)
     network.load_state_dict(random_state("generator.", network))
-    return fold(network)
+    return fold(network, keep)
 
 
 @pytest.fixture
@@ -79,4 +79,4 @@ def test_ratio_against_the_formula():
 
 def test_other_renderers_are_used_as_they_are():
     stub = nn.Identity()
-    assert open_renderer(lambda: stub, Runtime(), CPU) is stub
+    assert open_renderer(lambda keep: stub, Runtime(), CPU) is stub

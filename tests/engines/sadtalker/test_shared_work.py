@@ -41,9 +41,13 @@ def portrait():
     )
 
 
+@pytest.fixture(scope="module")
+def networks():
+    return SmallNetworks()
+
+
 @pytest.fixture
-def engine(monkeypatch):
-    networks = SmallNetworks()
+def engine(monkeypatch, networks):
     monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: networks.of_size(size))
     monkeypatch.setattr(
         sadtalker, "open_mapping",
