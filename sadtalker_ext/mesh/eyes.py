@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.mesh.parts import Part, Tile
+from sadtalker_ext.mesh.targets import GAZE_TARGETS
 from sadtalker_ext.mesh.topology import EYE_CONTOURS, grid_triangles, ring_triangles
 from sadtalker_ext.puppet.eyelids import UPPER_LID_SHARE
 from sadtalker_ext.puppet.eyes import GAZE_REACH
@@ -99,8 +100,7 @@ def eyeball_part(frame: EyeFrame, ball: Ball, side: str, picture: Image) -> tupl
     tile = _eye_tile(frame, points[:, :2], picture)
     name = f"eye_{side}"
     targets = {
-        "gaze_x": _gaze(frame, ball, (t, v), (1.0, 0.0)),
-        "gaze_y": _gaze(frame, ball, (t, v), (0.0, 1.0)),
+        **{name: _gaze(frame, ball, (t, v), gaze) for name, gaze in GAZE_TARGETS.items()},
         f"blink_{side}": np.broadcast_to([0.0, 0.0, _RECEDES * ball.radius_px], points.shape).copy(),
     }
     return Part(name, points, grid_triangles(_ROWS, _COLUMNS), name, tile.texels(points[:, :2]), targets), tile

@@ -13,7 +13,15 @@ from sadtalker_ext.mesh.head_shell import attach_shell, certain_person, middles_
 from sadtalker_ext.mesh.mouth_parts import row_parts, sack_part
 from sadtalker_ext.mesh.parts import Part, Tile
 from sadtalker_ext.mesh.skin import below_mouth, build_relief, skin_points, tuck_displacement, with_depth
-from sadtalker_ext.mesh.targets import EYE_TARGETS, TARGET_NAMES, TUCK, skin_displacements
+from sadtalker_ext.mesh.targets import (
+    EYE_TARGETS,
+    GAZE_TARGETS,
+    LOWER_LIP,
+    TARGET_NAMES,
+    TUCK,
+    skin_displacements,
+    tuck_raises,
+)
 from sadtalker_ext.mesh.topology import skin_triangles
 
 if TYPE_CHECKING:
@@ -80,7 +88,7 @@ def _build_parts(rig: Rig, mesh: Float32Array, person: Float32Array | None) -> t
     relief = build_relief(points, face.height_px)
     moved = skin_displacements(rig, points[:, :2], below_mouth(points, face))
     targets = with_depth(moved, points, face, relief)
-    targets[TUCK] = tuck_displacement(moved["lower_lip_drop"], points, face)
+    targets[TUCK] = tuck_displacement(moved[LOWER_LIP], points, face)
     eyes = eyes_of(face.left_eye, face.right_eye)
     balls = {side: fit_ball(frame, points, contour, face.height_px) for side, frame, contour in eyes}
     for side, frame, contour in eyes:
@@ -119,6 +127,7 @@ def _assemble(parts: Sequence[Part], uv: Float32Array, texture: Image, rig: Rig)
     for part, start in zip(parts, starts, strict=False):
         for name, moved in part.targets.items():
             targets[TARGET_NAMES.index(name), start : start + len(moved)] = moved
+    targets[TARGET_NAMES.index(TUCK)] -= tuck_raises(rig) * targets[TARGET_NAMES.index(LOWER_LIP)]
     metre = FACE_HEIGHT_M / rig.face.height_px * np.array([1.0, -1.0, -1.0])
     positions, targets = (points - _origin(rig)) * metre, targets * metre
     parts_at = {part.name: slice(int(a), int(b)) for part, a, b in zip(parts, starts, starts[1:], strict=False)}
@@ -135,7 +144,7 @@ def _assemble(parts: Sequence[Part], uv: Float32Array, texture: Image, rig: Rig)
 def _groups(parts: dict[str, slice]) -> tuple[MeshGroup, ...]:
     """Return the face, with all targets but the gaze, and the eyes, which are the last parts."""
     begin, end = parts["eye_left"].start, parts["eye_right"].stop
-    of_face = tuple(index for index, name in enumerate(TARGET_NAMES) if not name.startswith("gaze"))
+    of_face = tuple(index for index, name in enumerate(TARGET_NAMES) if name not in GAZE_TARGETS)
     of_eyes = tuple(TARGET_NAMES.index(name) for name in EYE_TARGETS)
     return MeshGroup("Face", slice(0, begin), of_face), MeshGroup("Eyes", slice(begin, end), of_eyes)
 

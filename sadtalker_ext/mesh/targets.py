@@ -2,7 +2,8 @@
 
 The targets have the names of the shapes of the expression basis. Displacements are linear in the weights of
 :func:`target_weights`; these are not linear in the coefficients, because ``lips_closed`` closes the mouth whatever else
-opens it, and ``lip_tuck`` also raises the lower lip, by a negative ``lower_lip_drop``.
+opens it. Programs such as Blender and Unity limit weights to 0 to 1, so that the gaze has a target for each direction,
+and ``lip_tuck`` contains the lower lip's rise; only ``spread`` and ``smile`` have negative weights.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from sadtalker_ext.puppet.expression_fields import (
     JAW_DROP,
     LIP_DROP,
     LIP_RAISE,
+    TUCK_LIFT,
+    TUCK_ROLL,
     clamp_expression,
     field_weights,
 )
@@ -48,9 +51,17 @@ FIELD_TARGETS: Final = (
     FieldTarget("brows_up", "brows_up", 1.0),
     FieldTarget("brows_down", "brows_down", 1.0),
 )
+LOWER_LIP: Final = "lower_lip_drop"
 TUCK: Final = "lip_tuck"
-"""Target that rolls the edge of the lower lip in."""
-EYE_TARGETS: Final = ("blink_left", "blink_right", "gaze_x", "gaze_y")
+"""Target that moves the lower lip down, and the one that raises it and rolls its edge in."""
+GAZE_TARGETS: Final = {
+    "look_left": (1.0, 0.0),
+    "look_right": (-1.0, 0.0),
+    "look_down": (0.0, 1.0),
+    "look_up": (0.0, -1.0),
+}
+"""Targets of the gaze, and the gaze (x, y) at weight 1; left and right are the subject's, as in ``blink_left``."""
+EYE_TARGETS: Final = ("blink_left", "blink_right", *GAZE_TARGETS)
 TARGET_NAMES: Final = (*(target.name for target in FIELD_TARGETS), TUCK, *EYE_TARGETS)
 """Names of all targets in the order of their weights."""
 
@@ -63,10 +74,19 @@ def target_weights(rig: Rig, expression: Float32Array) -> Float32Array:
     mouth = rig.face.mouth
     lower_lip = mouth.lower_thickness_px / rig.face.height_px
     fields = field_weights(limited, rig.mouth.gap, lower_lip, mouth.excess_width)
-    columns = [fields[:, FIELD_NAMES.index(target.field)] / target.scale for target in FIELD_TARGETS]
-    columns += [limited[:, SHAPE_INDEX[name]] for name in (TUCK, *EYE_TARGETS)]
-    weights: Float32Array = np.stack(columns, axis=1).astype(np.float32)
+    columns = {target.name: fields[:, FIELD_NAMES.index(target.field)] / target.scale for target in FIELD_TARGETS}
+    columns |= {name: limited[:, SHAPE_INDEX[name]] for name in (TUCK, "blink_left", "blink_right")}
+    columns[LOWER_LIP] = columns[LOWER_LIP] + tuck_raises(rig) * columns[TUCK]
+    gaze = limited[:, [SHAPE_INDEX["gaze_x"], SHAPE_INDEX["gaze_y"]]]
+    columns |= {name: np.maximum(gaze @ np.array(direction), 0.0) for name, direction in GAZE_TARGETS.items()}
+    weights: Float32Array = np.stack([columns[name] for name in TARGET_NAMES], axis=1).astype(np.float32)
     return weights
+
+
+def tuck_raises(rig: Rig) -> float:
+    """Return the weight of the target :data:`LOWER_LIP` that the target :data:`TUCK` takes back at weight 1."""
+    lower_lip = rig.face.mouth.lower_thickness_px / rig.face.height_px
+    return (TUCK_LIFT + TUCK_ROLL * lower_lip) / LIP_DROP
 
 
 def skin_displacements(rig: Rig, points: Float64Array, below: NDArray[np.bool_]) -> dict[str, Float64Array]:

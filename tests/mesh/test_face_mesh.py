@@ -96,10 +96,25 @@ def test_open_mouth_shows_teeth_and_cavity(renderer, draw):
 
 def test_gaze_moves_the_iris_to_the_right_of_the_viewer(renderer, face_mesh):
     eye = face_mesh.parts["eye_left"]
-    moved = face_mesh.targets[TARGET_NAMES.index("gaze_x"), eye]
+    moved = face_mesh.targets[TARGET_NAMES.index("look_left"), eye]
     assert moved[:, 0].max() == pytest.approx(0.26 * renderer.rig.face.left_eye.half_px * FACE_HEIGHT_M
                                               / renderer.rig.face.height_px, rel=0.05)  # fmt: skip
     assert np.abs(moved[:, 1]).max() < 0.2 * moved[:, 0].max()
+
+
+def test_opposite_gazes_have_targets_of_their_own_and_weights_that_are_not_negative(renderer, face_mesh):
+    """Blender and Unity limit weights to 0 to 1."""
+    eye = face_mesh.parts["eye_left"]
+    for there, back in (("look_left", "look_right"), ("look_down", "look_up")):
+        moved, opposite = (face_mesh.targets[TARGET_NAMES.index(name), eye, :2] for name in (there, back))
+        np.testing.assert_allclose(moved, -opposite, atol=1e-7)
+    weights = weights_for(renderer, gaze_x=-0.5, gaze_y=-0.3, lip_tuck=1.0, lower_lip_drop=0.2)
+    named = dict(zip(TARGET_NAMES, weights.tolist(), strict=True))
+    assert min(weights) >= 0.0
+    assert named["look_right"] == pytest.approx(0.5)
+    assert named["look_up"] == pytest.approx(0.3)
+    assert named["look_left"] == named["look_down"] == 0.0
+    assert named["lower_lip_drop"] == pytest.approx(0.2)
 
 
 def test_normals_have_length_one_and_face_the_viewer(face_mesh):

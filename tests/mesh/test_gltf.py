@@ -147,7 +147,14 @@ def test_times_are_the_frames(document):
 def test_targets_have_names(document):
     face, eyes = document.meshes
     assert face.extras["targetNames"][:3] == ["jaw_open", "lower_lip_drop", "upper_lip_raise"]
-    assert eyes.extras["targetNames"] == ["blink_left", "blink_right", "gaze_x", "gaze_y"]
+    assert eyes.extras["targetNames"] == [
+        "blink_left",
+        "blink_right",
+        "look_left",
+        "look_right",
+        "look_down",
+        "look_up",
+    ]
     for mesh in document.meshes:
         (primitive,) = mesh.primitives
         assert len(mesh.extras["targetNames"]) == len(mesh.weights) == len(primitive.targets)
