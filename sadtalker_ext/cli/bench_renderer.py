@@ -29,6 +29,8 @@ DTYPES: Final = ("float32", "bfloat16", "float16")
 MODES: Final = ("eager", "compiled")
 ROUNDS: Final = 3
 """Timed frames of each kind; the fastest counts, because other programs can only slow a frame down."""
+LIMIT_S: Final = 20.0
+"""No further frames are timed after this time: a frame takes half a minute at 512 pixels on one core."""
 OFFICIAL_GFLOP: Final = {256: 1203.2, 512: 4813.0}
 """Operations of the official code per frame, counted with ``torch.utils.flop_counter``."""
 MATRIX_SIDE: Final = 1024
@@ -90,13 +92,13 @@ def measure(size_px: int, mode: str, options: tuple[str, str, int], against: Pat
         reset_peak_memory(device.type)
         frame = calls["ours"]().float()
         result: dict[str, Any] = {"peak_mb": peak_memory_mb(device.type)}
+        exact = frame if against is None else calls["official"]()
         seconds = fastest(calls, rounds, device)
         result |= {"s_per_frame": seconds["ours"], "matrix_gflop_per_s": matrix_rate(device, getattr(torch, dtype))}
         result["fraction_of_matrix_rate"] = OFFICIAL_GFLOP[size_px] / seconds["ours"] / result["matrix_gflop_per_s"]
         if mode == "eager":
             result["stages_s"] = stage_seconds(renderer, inputs, rounds, device)
         if against is not None:
-            exact = calls["official"]()
             result |= {
                 "official_s_per_frame": seconds["official"], "ratio": seconds["official"] / seconds["ours"],
                 "max_difference": (frame - exact).abs().max().item(), "psnr_db": psnr_db(exact, frame),
@@ -105,15 +107,21 @@ def measure(size_px: int, mode: str, options: tuple[str, str, int], against: Pat
 
 
 def fastest(calls: dict[str, Callable[[], Any]], rounds: int, device: torch.device) -> dict[str, float]:
-    """Return the seconds of the fastest of ``rounds`` alternating calls of each kind, after one call of each."""
-    best: dict[str, float] = {}
-    for turn in range(rounds + 1):
+    """Return the seconds of the fastest of ``rounds`` alternating calls of each kind, all called before.
+
+    After :data:`LIMIT_S`, the round is finished and no further one begins.
+    """
+    best = dict.fromkeys(calls, float("inf"))
+    wait_for(device)
+    first_s = time.perf_counter()
+    for _ in range(rounds):
         for name, call in calls.items():
             began_s = time.perf_counter()
             call()
             wait_for(device)
-            if turn:
-                best[name] = min(best.get(name, float("inf")), time.perf_counter() - began_s)
+            best[name] = min(best[name], time.perf_counter() - began_s)
+        if time.perf_counter() - first_s > LIMIT_S:
+            break
     return best
 
 
@@ -184,7 +192,13 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
     a = torch.randn(MATRIX_SIDE, MATRIX_SIDE, device=device).to(dtype)
     repeats = 1 if device.type == "cpu" else 100
-    seconds = fastest({"product": lambda: [a @ a for _ in range(repeats)]}, 5, device)["product"]
+
+    def multiply() -> None:
+        for _ in range(repeats):
+            torch.mm(a, a)
+
+    multiply()
+    seconds = fastest({"product": multiply}, 5, device)["product"]
     return repeats * 2 * MATRIX_SIDE**3 / seconds / 1e9
 
 

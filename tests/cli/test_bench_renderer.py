@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 import types
 
 import pytest
@@ -64,11 +63,29 @@ def test_a_folder_without_the_official_code_is_refused(tmp_path):
         bench_renderer.official_call(tmp_path, make_inputs(64, CPU))
 
 
-def test_the_fastest_of_alternating_calls_counts_after_a_first_one():
-    pauses = {"a": iter((0.05, 0.02, 0.001)), "b": iter((0.05, 0.01, 0.03))}
-    best = fastest({name: lambda p=p: time.sleep(next(p)) for name, p in pauses.items()}, 2, CPU)
-    assert 0.001 <= best["a"] < 0.015
-    assert 0.01 <= best["b"] < 0.025
+@pytest.fixture
+def pausing(monkeypatch):
+    """Functions that take so long on a clock that nothing else moves."""
+    now = [0.0]
+    monkeypatch.setattr(bench_renderer, "time", types.SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def make(**seconds):
+        given = {name: iter(values) for name, values in seconds.items()}
+        return {name: lambda left=left: now.__setitem__(0, now[0] + next(left)) for name, left in given.items()}
+
+    return make
+
+
+def test_the_fastest_of_alternating_calls_counts(pausing):
+    assert fastest(pausing(a=(4, 1, 2), b=(2, 3, 5)), 3, CPU) == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize(("limit_s", "rounds"), [(0, 1), (4, 1), (5, 2), (11, 3)])
+def test_no_round_begins_after_the_limit_but_every_call_is_timed(pausing, monkeypatch, limit_s, rounds):
+    monkeypatch.setattr(bench_renderer, "LIMIT_S", limit_s)
+    seconds = {"a": (3, 2, 1), "b": (2, 4, 1)}
+    best = fastest(pausing(**seconds), 3, CPU)
+    assert best == {name: min(values[:rounds]) for name, values in seconds.items()}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
