@@ -9,19 +9,19 @@
     /* Gradio shows its empty input this long after the old file was removed. */
     const CLEAR_MS = 150;
     const PORTRAIT = "sadtalker_portrait";
+    /* Part of the icon of the button that removes the file in an input, in Gradio 3 and 4. */
+    const CROSS = 'path[d^="M4.364,4.364"]';
     const START_BUTTON =
         '<button type="button" class="st-button" data-webcam="begin">Use the webcam</button>';
     const CAMERA_VIEW = '<video autoplay muted playsinline></video><div class="st-row">' +
         '<button type="button" class="st-button" data-webcam="take">Take picture</button>' +
         '<button type="button" class="st-button" data-webcam="end">Close</button></div>';
 
-    /* Remove the file in an input. */
+    /* Remove the file in an input. Gradio translates the label of the button into the browser's language. */
     ui.clearFile = function (id) {
-        const input = ui.element(id);
-        const clear = input.querySelector(
-            'button[aria-label="Clear"], button[aria-label="Remove Image"], button[title="Clear"]');
-        if (clear) {
-            clear.click();
+        const cross = ui.element(id).querySelector(`button ${CROSS}`);
+        if (cross) {
+            cross.closest("button").click();
         }
     };
 

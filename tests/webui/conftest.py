@@ -79,8 +79,8 @@ def visit(browser, inputs):
     """Function that opens the page at an address in a browser context of its own."""
     contexts = []
 
-    def open_page(address, width=1280, theme="light"):
-        context = browser.new_context(viewport={"width": width, "height": 1200})
+    def open_page(address, width=1280, theme="light", locale="en-US"):
+        context = browser.new_context(viewport={"width": width, "height": 1200}, locale=locale)
         contexts.append(context)
         visitor = Visitor(context.new_page(), inputs)
         visitor.page.goto(f"{address}?__theme={theme}")

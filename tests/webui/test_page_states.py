@@ -67,7 +67,8 @@ def test_two_results_are_compared_and_one_is_deleted(standalone, visit):
 
 
 def test_refused_files_are_named_beside_their_field_until_another_is_chosen(standalone, visit):
-    visitor = visit(standalone.address)
+    """Also where Gradio translates its own labels, such as that of the button that removes a file."""
+    visitor = visit(standalone.address, locale="zh-CN")
     page = visitor.page
     broken = visitor.inputs / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(300))
