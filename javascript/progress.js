@@ -19,6 +19,7 @@
     let answeredAt = 0;
     let waiting = false;
     let repeatAt = 0;
+    let ended = false;
     let checkedAt = 0;
     let shownStamp = "";
     let followedJob = "";
@@ -43,15 +44,17 @@
             requestedAt = now;
             repeatAt = now + ANSWER_TIMEOUT_MS;
             waiting = true;
+            ended = false;
             ui.press("sadtalker_poll");
         }
-        if (waiting && now - requestedAt > CHECK_AFTER_MS) {
+        if (waiting && (ended || now - requestedAt > CHECK_AFTER_MS)) {
             checkServer(now);
         }
     };
 
     /* Called when a request of the state was answered or failed; an answer changes the stamp. */
     ui.pollAnswered = function () {
+        ended = true;
         repeatAt = Math.min(repeatAt, Date.now() + RETRY_MS);
     };
 

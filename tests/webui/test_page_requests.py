@@ -140,6 +140,7 @@ def test_a_server_that_is_closed_and_started_again(restartable):
         server.close()
         page.wait_for_selector(".st-server-gone")
         assert "start it again" in page.inner_text(".st-server-gone")
+        assert page.locator(".toast-body:visible").count() == 0
         server = start()
         visitor.progress_says("The server was restarted, and this video was lost")
         page.wait_for_selector(".st-server-gone", state="detached")
