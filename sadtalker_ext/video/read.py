@@ -26,17 +26,24 @@ from sadtalker_ext.ffmpeg import (
 )
 from sadtalker_ext.sound_source import AudioStream, parse_audio_streams
 from sadtalker_ext.video.colour_tags import ColourTags, parse_tags
+from sadtalker_ext.video.decoded_picture import MAX_SIDE_PX
 from sadtalker_ext.video.tone_mapping import convert_to_srgb
 
 _DURATION = re.compile(r"^\s*Duration: (\d+):(\d+):(\d+(?:\.\d+)?)", re.MULTILINE)
 _VIDEO = re.compile(r"^\s*Stream #.*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.MULTILINE)
-_SIZE = re.compile(r", (\d+)x(\d+)[ ,\n]?")
+_SIZE = re.compile(r", (\d+)x(\d+)(?: \[SAR (\d+):(\d+))?")
 _RATE = re.compile(r", ([\d.]+)(k?) (fps|tbr)")
 _ROTATED = re.compile(r"^\s*(?:displaymatrix|Display Matrix): rotation of -?(90|270)\.", re.MULTILINE)
 SCALER = "bicubic+accurate_rnd+full_chroma_int"
 """Flags of ffmpeg's scaler for the best conversion of colours."""
 STOP_AT_ERRORS = ("-xerror",)
 """For single pictures: at the end of a file that is cut off, the decoder of JPEG XL would wait for ever."""
+DROPPING = 1.5
+"""Frame rate, relative to the requested one, from which on frames are dropped before they are converted."""
+MAX_COPIES = 15_000
+"""Copies of a frame that fill a gap in time: ten minutes at 25 Hz."""
+MAX_COPIED_BYTES = 1 << 29
+"""Memory of these copies if each has its own."""
 FALLBACK_RATE_HZ = 25.0
 """Frame rate of files that state none, such as single pictures."""
 
@@ -45,7 +52,7 @@ FALLBACK_RATE_HZ = 25.0
 class VideoInfo:
     """Information in the header of a file.
 
-    width_px, height_px: size after the rotation that the header states; 0 without a video stream.
+    width_px, height_px: size with square pixels after the rotation that the header states; 0 without a video stream.
     rate_hz: frame rate. duration_s: duration in the header, None if not stated. codec: "" without a video stream.
     audio: the first audio stream, or None. colour: colour space of the video stream.
     """
@@ -91,14 +98,20 @@ def probe(path: str | Path, role: str = "video") -> VideoInfo:
     pictures = [found for found in _VIDEO.finditer(text) if "attached pic" not in found["rest"]]
     rest = pictures[0]["rest"] if pictures else ""
     size = _SIZE.search(rest)
-    width, height = (int(size[1]), int(size[2])) if size else (0, 0)
-    if _ROTATED.search(text):
-        width, height = height, width
+    width, height = _shown_size(size, rotated=_ROTATED.search(text) is not None) if size else (0, 0)
     length = _DURATION.search(text)
     duration_s = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3]) if length else None
     audio = next(iter(parse_audio_streams(text)), None)
     codec = pictures[0]["codec"] if size else ""
     return VideoInfo(width, height, _rate_hz(rest), duration_s, codec, audio, parse_tags(rest))
+
+
+def _shown_size(found: re.Match[str], *, rotated: bool) -> tuple[int, int]:
+    """Return (width, height) upright and with square pixels, as :func:`read_frames` yields them."""
+    width, height, across, down = (int(number or 0) for number in found.groups())
+    if rotated:
+        width, height, across, down = height, width, down, across
+    return (int(width * across / down + 0.5) if across and down else width), height
 
 
 def _rate_hz(stream: str) -> float:
@@ -125,6 +138,9 @@ def read_frames(
     info = probe(path, role)
     if not info.has_video:
         raise MediaError("The ", FileRef(role, Path(path)), " has no video stream: choose a video")
+    if max(info.width_px, info.height_px) > MAX_SIDE_PX:
+        size = f"{info.width_px} x {info.height_px} px, more than {MAX_SIDE_PX} px on a side"
+        raise MediaError("The ", FileRef(role, Path(path)), f" has {size}: reduce its size")
     times = VideoTimes(info.rate_hz if rate_hz is None else rate_hz, start_s)
     frames = _decode(Path(path), info, times, role)
     return frames if info.colour.is_srgb else _convert_frames(frames, info.colour)
@@ -144,7 +160,8 @@ def _decode(path: Path, info: VideoInfo, times: VideoTimes, role: str) -> Genera
     short = info.duration_s is not None and info.duration_s * times.rate_hz < 1
     last = ":eof_action=pass" if short else ""  # fps drops a video that ends before half a period
     arguments = [
-        "-v", "error", *seek, *file_input(path), "-map", "0:V:0", "-vf", f"fps={rate}{last},{upright}", "-c:v", "ppm",
+        "-v", "error", *seek, "-max_pixels", str(MAX_SIDE_PX**2), *file_input(path), "-map", "0:V:0",
+        "-vf", _at_rate(info, times.rate_hz, f"fps={rate}{last}", upright), "-c:v", "ppm",
     ]  # fmt: skip
     ref = FileRef(role, path)
     with Ffmpeg([*arguments, "-f", "image2pipe", "-"], ("Reading the ", ref)) as process:
@@ -158,6 +175,20 @@ def _decode(path: Path, info: VideoInfo, times: VideoTimes, role: str) -> Genera
             raise MediaError(
                 "The ", ref, f" cannot be read (ffmpeg: {process.last_message()}): convert it to MP4 again"
             )
+
+
+def _at_rate(info: VideoInfo, rate_hz: float, fps: str, upright: str) -> str:
+    """Return the filters ``fps``, which drops and copies frames, and ``upright`` in the order that takes less work.
+
+    ffmpeg makes all copies that fill a gap in time at once. After ``upright`` they share their memory; before it, each
+    has its own. Longer gaps are shortened: a file of 1 kB could otherwise take gigabytes and minutes.
+    """
+    drops = info.rate_hz > DROPPING * rate_hz
+    frame_bytes = info.width_px * info.height_px * (3 if info.colour.is_srgb else 6)
+    copies = min(MAX_COPIES, max(rate_hz, MAX_COPIED_BYTES / frame_bytes)) if drops else MAX_COPIES
+    step = f"PREV_OUTPTS+min(PTS-PREV_INPTS,{copies / rate_hz:.6f}/TB)"
+    even = f"setpts='if(isnan(PREV_INPTS)+isnan(PREV_OUTPTS),PTS,{step})'"
+    return ",".join([even, fps, upright] if drops else [even, upright, fps])
 
 
 def read_deep_picture(path: Path, role: str, size: tuple[int, int], form: str) -> NDArray[np.uint16]:
