@@ -87,6 +87,7 @@ class SadTalkerEngine:
         runtime.torch_dtype_on(self.device)
         official, mapping = networks or open_networks(options, search_folders(runtime.folders))
         self.config, kind = official.config, official.config.coefficients
+        self._ahead = 0 if self.device.type == "cpu" else BATCHES_AHEAD  # the networks keep all cores of a CPU busy
         self._generator = open_renderer(official.generator, runtime, self.device)  # the largest first: less memory
         self._keypoints = official.keypoint_detector().to(self.device)
         self._face_recon = None if kind == PUPPET else official.face_recon().to(self.device)
@@ -165,8 +166,7 @@ class SadTalkerEngine:
             return in_batches(len(motion), batch, render_part, first=1)
 
         finish: Finish | None = None
-        ahead = self.device.type != "cpu"  # the cores of a CPU are busy with the networks
-        with closing(read_ahead(render_parts, BATCHES_AHEAD) if ahead else render_parts()) as parts:
+        with closing(read_ahead(render_parts, self._ahead) if self._ahead else render_parts()) as parts:
             for square in chain.from_iterable(parts):
                 finish = finish or self._finish(prepared, square, motion)
                 yield finish(square)

@@ -1,5 +1,6 @@
 """Work that the engine sadtalker does once: for the first frame, for a portrait, and for the videos of a batch."""
 
+import threading
 from collections import Counter
 
 import cv2
@@ -7,8 +8,6 @@ import numpy as np
 import pytest
 from small_networks import SmallNetworks, with_random_weights
 
-from sadtalker_ext.audio.speech import silence
-from sadtalker_ext.engines.protocol import MotionStyle
 from sadtalker_ext.engines.sadtalker import engine as sadtalker
 from sadtalker_ext.engines.sadtalker.coefficients import to_motion
 from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine
@@ -124,14 +123,10 @@ def test_colours_fade_without_a_step():
 
 def test_voices_of_a_batch_share_the_portrait(engine, calls):
     face = portrait()
-    for seed in range(3):
+    for smile in range(3):
         source = engine.read_face(face)
-        motion = engine.predict_motion(silence(0.4), source, MotionStyle(seed=seed))
-        still = motion.replace(
-            rotation=np.repeat(source.rotation, 10, axis=0), translation=np.repeat(source.translation, 10, axis=0)
-        )
-        assert len(list(engine.render(face, source, still))) == 10
-    assert calls == {"keypoints": 1, "coefficients": 1, "features": 1, "frames": 30, "mapped": 31}
+        assert len(list(engine.render(face, source, at(source, expression=smile)))) == 2
+    assert calls == {"keypoints": 1, "coefficients": 1, "features": 1, "frames": 6, "mapped": 7}
 
 
 def test_colours_do_not_depend_on_earlier_videos(engine):
@@ -141,6 +136,36 @@ def test_colours_do_not_depend_on_earlier_videos(engine):
     alone = list(engine.render(face, source, resting))
     list(engine.render(face, source, smiling))
     assert np.array_equal(alone, list(engine.render(face, source, resting)))
+
+
+def test_frames_rendered_ahead_are_the_same_and_end_with_the_video(engine):
+    face = portrait()
+    source = engine.read_face(face)
+    motion = source.map_parts(lambda part: part + np.linspace(0, 0.2, 10, dtype=np.float32)[:, None])
+    one_by_one = list(engine.render(face, source, motion))
+    engine._ahead = 1
+    assert np.array_equal(one_by_one, list(engine.render(face, source, motion)))
+    frames = engine.render(face, source, motion)
+    next(frames)
+    frames.close()
+    assert all(thread.name != "sadtalker-read-ahead" for thread in threading.enumerate())
+
+
+def test_an_error_of_the_renderer_ahead_reaches_the_reader(engine, monkeypatch):
+    face = portrait()
+    source, render = engine.read_face(face), engine._generator.render
+
+    def fail_on_batches(encoded, source, driving):
+        if len(driving) > 1:
+            raise ValueError("a broken batch")
+        return render(encoded, source, driving)
+
+    monkeypatch.setattr(engine._generator, "render", fail_on_batches)
+    engine._ahead = 1
+    frames = engine.render(face, source, source.map_parts(lambda part: np.repeat(part, 8, axis=0)))
+    assert next(frames).shape == face.picture.shape
+    with pytest.raises(ValueError, match="a broken batch"):
+        next(frames)
 
 
 def test_where_a_motion_starts():
