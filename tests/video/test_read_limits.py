@@ -29,8 +29,8 @@ def test_the_stated_size_is_that_of_the_frames(make_media, tmp_path, sar, turn):
 
 
 def test_frames_that_become_too_wide_are_refused(make_media):
-    path = make_media("wide.mp4", "testsrc=s=128x64:d=0.1", arguments=("-vf", "setsar=80/1"))
-    with pytest.raises(MediaError, match=f"has 10240 x 64 px, more than {MAX_SIDE_PX} px on a side"):
+    path = make_media("wide.mp4", "testsrc=s=256x64:d=0.1", arguments=("-vf", "setsar=33/1"))
+    with pytest.raises(MediaError, match=f"has 8448 x 64 px, more than {MAX_SIDE_PX} px on a side"):
         read_frames(path)
 
 
