@@ -228,6 +228,24 @@ def _alarm(random: Random, count: int) -> Float64Array:
     return made
 
 
+def _siren(random: Random, count: int) -> Float64Array:
+    """Return a tone with harmonics that wails, yelps or jumps, with an echo; of one horn or two."""
+    times_s = np.arange(count) / SAMPLE_RATE_HZ
+    total = np.zeros(count)
+    for _ in range(int(random.integers(1, 3))):
+        lowest_hz, octaves = np.exp(random.uniform(np.log(250), np.log(1600))), random.uniform(0.1, 1.3)
+        turns = np.exp(random.uniform(np.log(0.1), np.log(8.0))) * times_s + random.random()
+        rise = random.uniform(0.1, 0.9)
+        ramp = np.where(turns % 1.0 < rise, turns % 1.0 / rise, (1.0 - turns % 1.0) / (1.0 - rise))
+        sweep = [0.5 - 0.5 * np.cos(2 * np.pi * turns), ramp, (turns % 1.0 < 0.5) * 1.0][int(random.integers(3))]
+        phase = 2 * np.pi * np.cumsum(lowest_hz * 2 ** (octaves * sweep)) / SAMPLE_RATE_HZ
+        slope, harmonics = random.uniform(0.5, 3.0), int(random.integers(1, 4))
+        total += np.sum([number**-slope * np.sin(number * phase) for number in range(1, harmonics + 1)], axis=0)
+    echo = int(random.uniform(0.02, 0.3) * SAMPLE_RATE_HZ)
+    total[echo:] += random.choice([0.0, random.uniform(0.1, 0.5)]) * total[:-echo]
+    return total
+
+
 def _mix(random: Random, count: int) -> Float64Array:
     names = random.choice(sorted(set(SOUNDS) - {"mixture"}), int(random.integers(2, 4)), replace=False)
     parts = [SOUNDS[str(name)](random, count) for name in names]
@@ -251,6 +269,7 @@ SOUNDS: Final[dict[str, Callable[[Random, int], Float64Array]]] = {
     "rain": _rain,
     "engine": _engine,
     "alarm": _alarm,
+    "sirens": _siren,
     "mixture": _mix,
 }
 """Kinds of sounds by name."""

@@ -28,6 +28,7 @@ from sadtalker_ext.training.starter.lip_regression import (
     cross_validate,
     principal_directions,
     sum_equations,
+    weigh,
     windows,
 )
 from sadtalker_ext.weights.speech_encoder import load_speech_encoder
@@ -75,6 +76,7 @@ def train_lip_motion(
         for name, arrays in features.layers.items()
     }
     align(examples)
+    weigh(examples)
     scores = cross_validate(examples, seed=len(examples))
     report = make_report(recordings, scores)
     network = LipMotion(config)

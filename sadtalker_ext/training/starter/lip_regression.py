@@ -2,7 +2,8 @@
 
 Sound and picture of videos from the internet are often apart by up to 0.12 s. Each recording is therefore moved by the
 lag at which the prediction of the other speakers' recordings fits it best; the median of all lags remains zero, so
-that the timing of real lips is kept.
+that the timing of real lips is kept. Recordings whose lips are predicted badly, because they are turned away, hardly
+move or were tracked badly, count less, and so does each recording of a speaker of whom there are many.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ MAX_SHIFT_S: Final = 0.12
 ALIGNMENTS: Final = 4
 """Rounds of fitting and moving the recordings; later ones hardly move any."""
 FOLDS: Final = 5
+SIGNAL_TO_NOISE: Final = (0.2, 2.5)
+"""Limits of the ratio of predicted to other variance of the opening, with whose square root a recording counts."""
 
 
 class Score(NamedTuple):
@@ -58,20 +61,23 @@ class NormalEquations(NamedTuple):
 class Example:
     """A recording for the regression.
 
-    rows: (T, D) windows of features. lips: (T, 2) measured. shift_s: the lips are read this much later.
+    rows: (T, D) windows of features. lips: (T, 2) measured. shift_s: the lips are read this much later. weight: of each
+    frame in the regression.
     """
 
     speaker: str
     rows: Float64Array
     lips: Float64Array
     shift_s: float = 0.0
+    weight: float = 1.0
 
     def normal_equations(self) -> NormalEquations:
         """Return this recording's part of the normal equations."""
         targets = standardize(shifted(self.lips, self.shift_s))
         valid = np.isfinite(targets).all(axis=1)
         rows = self.rows[valid]
-        return NormalEquations(rows.T @ rows, rows.T @ targets[valid])
+        weighted = self.weight * rows.T
+        return NormalEquations(weighted @ rows, weighted @ targets[valid])
 
     def score(self, weights: Float64Array) -> Score:
         """Compare the prediction of ``weights`` (D, 2) with the lips."""
@@ -148,3 +154,22 @@ def align(examples: Mapping[str, Example]) -> None:
         middle = float(np.median(list(lags.values())))
         for name, example in examples.items():
             example.shift_s = float(np.clip(lags[name] - middle, -MAX_SHIFT_S, MAX_SHIFT_S))
+
+
+def weigh(examples: Mapping[str, Example]) -> None:
+    """Set the weights of the examples from how well their opening is predicted and how long their speakers speak.
+
+    Both factors are square roots: of the ratio of predicted to other variance, measured without the speaker, and of one
+    over the speaker's frames. The mean weight of a frame is one.
+    """
+    scores = cross_validate(examples)
+    frames: dict[str, int] = {}
+    for example in examples.values():
+        frames[example.speaker] = frames.get(example.speaker, 0) + len(example.lips)
+    for name, example in examples.items():
+        explained = max(scores[name].opening, 0.0) ** 2
+        ratio = float(np.clip(explained / max(1.0 - explained, 1e-6), *SIGNAL_TO_NOISE))
+        example.weight = float(np.sqrt(ratio / frames[example.speaker]))
+    total = sum(example.weight * len(example.lips) for example in examples.values())
+    for example in examples.values():
+        example.weight *= sum(frames.values()) / total

@@ -20,6 +20,7 @@ from sadtalker_ext.training.starter.lip_regression import (
     shifted,
     standardize,
     sum_equations,
+    weigh,
     windows,
 )
 from sadtalker_ext.weights.safetensors_file import read_safetensors_file
@@ -64,6 +65,27 @@ def test_ridge_regression_is_that_of_the_normal_equations(monkeypatch):
     rows = np.concatenate([example.rows for example in made])
     targets = np.concatenate([standardize(example.lips) for example in made])
     np.testing.assert_allclose(sum_equations(made).solve(), np.linalg.lstsq(rows, targets, rcond=None)[0], rtol=1e-5)
+
+
+def test_weighted_regression_is_that_of_repeated_frames():
+    once, twice = examples(2, frames=60).values()
+    twice.weight = 2.0
+    weighted = sum_equations([once, twice])
+    repeated = sum_equations([once, *2 * [Example("b", twice.rows, twice.lips)]])
+    np.testing.assert_allclose(weighted.matrix, repeated.matrix)
+    np.testing.assert_allclose(weighted.right, repeated.right)
+
+
+def test_badly_tracked_lips_and_frequent_speakers_count_less():
+    made = examples(noise=0.1)
+    made["clip0"].lips = RNG(3).normal(size=made["clip0"].lips.shape)
+    for name in ("clip1", "clip2", "clip3", "clip4"):
+        made[name].speaker = "the same"
+    weigh(made)
+    weights = {name: example.weight for name, example in made.items()}
+    assert np.mean(list(weights.values())) == pytest.approx(1.0)
+    assert weights["clip0"] == pytest.approx(weights["clip5"] * np.sqrt(0.2 / 2.5))
+    assert weights["clip1"] == pytest.approx(weights["clip5"] / 2)
 
 
 def test_missing_lips_do_not_count():
