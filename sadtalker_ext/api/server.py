@@ -20,13 +20,16 @@ MAX_CONNECTIONS: Final = 256
 """Open connections; further ones are closed at once, so that they do not use up the file descriptors."""
 CLOSE_TIMEOUT_S: Final = 3
 """Longest wait for open connections when the server stops."""
+WRITE_TIMEOUT_S: Final = 60.0
+"""Longest wait for a client that reads so little of a response that no more of it can be sent."""
 BACKLOG: Final = 128
 
 
 class BoundedProtocol(H11Protocol):
-    """uvicorn's protocol, which also closes connections that send no complete request."""
+    """uvicorn's protocol, which also closes connections that send no complete request or do not read the response."""
 
     _watch: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Start to wait for the first request."""
@@ -40,7 +43,24 @@ class BoundedProtocol(H11Protocol):
         """Stop to wait."""
         if self._watch is not None:
             self._watch.cancel()
+        self._stop_unread()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Start to wait for the client to read."""
+        super().pause_writing()
+        self._stop_unread()
+        self._unread = self.loop.call_later(WRITE_TIMEOUT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop to wait."""
+        super().resume_writing()
+        self._stop_unread()
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def data_received(self, data: bytes) -> None:
         """Parse received data; a number that h11 cannot convert is answered like any other broken request."""

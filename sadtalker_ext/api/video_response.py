@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VIDEO, GLB, WAV = "video/mp4", "model/gltf-binary", "audio/wav"
 """Media types of results: a video, its 3D model, and the sound of the model."""
 BLOCK_BYTES: Final = 1 << 16
-_RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*")
+_RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", re.IGNORECASE)
 
 
 def video_response(request: Request, path: Path, name: str, media_type: str = VIDEO) -> Response:

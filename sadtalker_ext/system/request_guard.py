@@ -27,6 +27,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 SAFE_METHODS: Final = ("GET", "HEAD")
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 EVERY_ADDRESS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - for comparison only
+TWO_LENGTHS: Final = "The request must have either a Content-Length or a Transfer-Encoding, not both."
 DEFAULT_REMEDY: Final = "add the name to the allowed host names of the server"
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,253})(?::([0-9]{1,5}))?")
 _ORIGIN = re.compile(r"(https?)://(.+)")
@@ -142,8 +143,19 @@ class RequestGuard:
         reason = rejection_reason(scope, self._allowed) if scope["type"] in ("http", "websocket") else ""
         if reason:
             await reject(scope, send, 403, reason)
+        elif scope["type"] == "http" and has_two_lengths(scope):
+            await reject(scope, send, 400, TWO_LENGTHS)
         else:
             await self._app(scope, receive, send)
+
+
+def has_two_lengths(scope: Scope) -> bool:
+    """Return whether a request states its length in two ways.
+
+    A proxy in front of the server may use the other one, and would then take a part of the body for a further request,
+    for example of another client (RFC 9112, 6.1). :func:`reject` closes the connection.
+    """
+    return bool(_values(scope, b"content-length")) and bool(_values(scope, b"transfer-encoding"))
 
 
 async def reject(scope: Scope, send: Send, status: int, reason: str) -> None:
@@ -170,7 +182,7 @@ def _normalize(name: str) -> str:
     name = name.strip().lower()
     if name.startswith("[") and name.endswith("]"):
         return name[1:-1]
-    return name.removesuffix(".") if name != "." else name
+    return name if name == "." or name.endswith("..") else name.removesuffix(".")
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

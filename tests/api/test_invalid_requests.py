@@ -1,9 +1,16 @@
 """The REST API refuses invalid requests and unreadable files with a message."""
 
 import wave
+from pathlib import Path
 
 import pytest
 from rest_requests import JOBS, as_base64, detail
+
+pytest.importorskip("fastapi", reason="fastapi is not installed")
+from fastapi import HTTPException
+
+from sadtalker_ext.api.job_requests import receive_file
+from sadtalker_ext.api.options import ApiOptions
 
 
 def test_paths_outside_the_allowed_folders_are_refused(serve, portrait_file, voice_file, tmp_path):
@@ -139,3 +146,19 @@ def test_playlist_reads_no_other_file(serve, portrait_file, voice_file, playlist
         assert "playlists" in view["error"]
         assert "\n" not in view["error"]
         assert "secret" not in view["error"]
+
+
+@pytest.mark.parametrize("start", ["\\\\", "//", "/\\", "\\/"])
+def test_network_paths_are_refused_before_they_are_resolved(tmp_path, monkeypatch, start):
+    """Windows sends the login of the server's user to a machine whose path it resolves."""
+
+    def fail(*_, **__):
+        raise AssertionError("the path was resolved")
+
+    monkeypatch.setattr(Path, "resolve", fail)
+    options = ApiOptions(folders=(tmp_path,))
+    with pytest.raises(HTTPException) as caught:
+        receive_file("voice", {"path": f"{start}evil.example{start[0]}share{start[0]}a.wav"}, tmp_path / "x", options)
+    monkeypatch.undo()
+    assert caught.value.status_code == 403
+    assert "is not in a folder that this server may read" in caught.value.detail

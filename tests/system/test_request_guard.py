@@ -35,6 +35,7 @@ HOSTILE = (
     "user@127.0.0.1", "127.0.0.1:7860@evil.example", "127.1", "0x7f000001", "2130706433", "", ":", "[::1", "::1",
     "127.0.0.1:port", "127.0.0.1:123456", "127.0.0.1 evil.example", "127.0.0.1,evil.example", "localhost\t.evil",
     "xn--lcalhost-54a", "192.168.1.5", "8.8.8.8", "[fe80::1]", "0.0.0.0", "mybox", "local\xadhost", "*",
+    "localhost..", "[::1%25lo]", "[::ffff:127.0.0.1]", "localhost/..", "017700000001",
 )  # fmt: skip
 
 
