@@ -6,14 +6,17 @@
         return;
     }
 
-    /* Gradio 3 opens an accordion with a click on a div. */
-    function makeAccordionReachable(title) {
-        title.setAttribute("role", "button");
-        title.tabIndex = 0;
-        title.addEventListener("keydown", function (event) {
-            if (event.target === title && (event.key === "Enter" || event.key === " ")) {
+    /* Gradio 3 opens an accordion and the dialog of an upload with a click on a div. */
+    function makeButton(element) {
+        if (!element || element.tagName === "BUTTON" || element.hasAttribute("role")) {
+            return;
+        }
+        element.setAttribute("role", "button");
+        element.tabIndex = 0;
+        element.addEventListener("keydown", function (event) {
+            if (event.target === element && (event.key === "Enter" || event.key === " ")) {
                 event.preventDefault();
-                title.click();
+                element.click();
             }
         });
     }
@@ -36,11 +39,10 @@
     ui.improveAccessibility = function (tab) {
         tab.querySelectorAll("button.playback").forEach(nameSpeedButton);
         for (const title of tab.querySelectorAll(".label-wrap")) {
-            if (title.tagName !== "BUTTON" && !title.hasAttribute("role")) {
-                makeAccordionReachable(title);
-            }
+            makeButton(title);
             title.setAttribute("aria-expanded", String(title.classList.contains("open")));
         }
+        tab.querySelectorAll("div > input[type=file]").forEach((input) => makeButton(input.parentElement));
         for (const field of tab.querySelectorAll("input:not([type=hidden]), textarea, select")) {
             const isNamed = field.hasAttribute("aria-label") || field.hasAttribute("aria-labelledby");
             const inLabel = field.labels && Array.from(field.labels).some((label) => label.innerText.trim() !== "");

@@ -130,6 +130,16 @@
         }
     }
 
+    /* A picker is prepared at the next tick of the timer, or when it is used before. */
+    for (const kind of ["pointerdown", "click"]) {
+        document.addEventListener(kind, function (event) {
+            const picker = event.target.closest && event.target.closest(".st-faces:not([data-ready])");
+            if (picker) {
+                ui.prepareFacePicker(picker);
+            }
+        }, true);
+    }
+
     (ui.updaters = ui.updaters || []).push(function (tab) {
         const field = ui.field("sadtalker_face");
         for (const picker of tab.querySelectorAll(".st-faces")) {

@@ -131,8 +131,24 @@
 
     document.addEventListener("change", function (event) {
         if (event.target.dataset && event.target.dataset.portrait === "change" && event.target.files.length > 0) {
+            left = event.target.closest(".st-portrait-view");
             ui.setPortrait(event.target.files[0]);
         }
+    });
+
+    /* The keyboard's focus moves from a picture that was removed or changed to what replaces it. */
+    let left = null;
+    (ui.updaters = ui.updaters || []).push(function (tab) {
+        const view = tab.querySelector("#sadtalker_faces .st-portrait-view");
+        if (left === null || view === left) {
+            return;
+        }
+        const input = ui.element(PORTRAIT).querySelector("input[type=file]");
+        const target = view ? view.querySelector("[data-portrait=change]") : input && input.parentElement;
+        if (target && document.activeElement === document.body) {
+            target.focus({preventScroll: true});
+        }
+        left = null;
     });
 
     function startCamera(view) {
@@ -174,6 +190,7 @@
             return;
         }
         if (button.dataset.portrait) {
+            left = button.closest(".st-portrait-view");
             ui.clearFile(PORTRAIT);
             return;
         }

@@ -159,6 +159,20 @@
         ].join("|");
     }
 
+    /* Show Interrupt or Generate. The keyboard's focus leaves the button that is hidden: to the progress, or back. */
+    function setBusy(tab, busy) {
+        const hidden = ui.element(busy ? "sadtalker_generate" : "sadtalker_interrupt");
+        const hadFocus = document.activeElement === hidden;
+        tab.classList.toggle("st-busy", busy);
+        if (hadFocus) {
+            const target = ui.element(busy ? "sadtalker_outputs" : "sadtalker_generate");
+            if (busy) {
+                target.tabIndex = -1;
+            }
+            target.focus({preventScroll: true});
+        }
+    }
+
     (ui.updaters = ui.updaters || []).push(function (tab) {
         ui.hideOutdatedError(tab);
         refreshWhenShown(tab);
@@ -167,7 +181,7 @@
         const bar = tab.querySelector("#sadtalker_progress [data-busy]");
         const anyBar = bar || tab.querySelector("[data-busy]");
         const requestMs = ui.requestAgeMs ? ui.requestAgeMs() : 0;
-        tab.classList.toggle("st-busy", bar !== null || requestMs > 0);
+        setBusy(tab, bar !== null || requestMs > 0);
         if (anyBar) {
             ui.poll(anyBar);
         } else {
@@ -189,7 +203,7 @@
         }
         ui.showOutputs();
         if (pressed.id === "sadtalker_generate") {
-            ui.element("tab_sadtalker").classList.add("st-busy");
+            setBusy(ui.element("tab_sadtalker"), true);
             return;
         }
         const bar = ui.element("sadtalker_progress").querySelector("[data-stopping]");

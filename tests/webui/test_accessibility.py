@@ -62,6 +62,27 @@ def test_groups_of_settings_open_with_the_keyboard(standalone, visit):
     page.wait_for_selector("#sadtalker_part_head .label-wrap[aria-expanded=true]")
 
 
+def test_a_portrait_is_chosen_and_removed_with_the_keyboard(standalone, visit):
+    visitor = visit(standalone.address)
+    page = visitor.page
+    zone = page.locator("#sadtalker_portrait :is([role=button], button):has(input[type=file])")
+    zone.wait_for()
+    zone.focus()
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(visitor.inputs / "both.png")
+    page.focus("#sadtalker_faces button[data-face='1']")
+    page.keyboard.press("Enter")
+    assert visitor.field("face") == "1"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    assert visitor.field("face") == "2"
+    page.focus("[data-portrait=remove]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#sadtalker_faces .st-faces", state="detached")
+    page.wait_for_function("document.activeElement.closest('#sadtalker_portrait') !== null")
+
+
 def test_every_input_has_a_name(standalone, visit):
     visitor = visit(standalone.address)
     page = visitor.page

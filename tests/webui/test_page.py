@@ -260,3 +260,4 @@ def test_a_keyboard_reaches_the_buttons(standalone, visit):
     visitor.page.focus("#sadtalker_generate")
     visitor.page.keyboard.press("Enter")
     visitor.progress_says("Choose a portrait first")
+    assert visitor.page.evaluate("document.activeElement.id") == "sadtalker_outputs"
