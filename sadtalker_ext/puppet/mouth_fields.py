@@ -26,8 +26,8 @@ PUCKER_NARROWS: Final = 0.36
 SPREAD_WIDENS: Final = 0.24
 """Outward travel of the mouth corners at spread = 1, in half mouth widths, before the falloff along the mouth."""
 
-_LENS_POWER: Final = 0.7
-_LENS_REACH: Final = 0.96
+_LENS_POWER: Final = 0.65
+_LENS_REACH: Final = 0.97
 """Exponent of the opening profile ``1 - (u / reach)^2``, and where lips begin to part, half mouth widths: inside the
 corners, around which the lips join. Below 1 the opening is fuller than a parabola, with rounder corners."""
 _GAP_POWER: Final = 0.6

@@ -50,11 +50,11 @@ _SIDE_SHADOW_HALF_WIDTH: Final = 0.30
 """Depth of the shadow in the mouth corners, the position where it is half as deep, and half the width of its edge."""
 
 # The lips' inner side.
-_RIM_REACH: Final = 0.0085
+_RIM_REACH: Final = 0.007
 """Distance from the edge of a lip, face heights, at which its visible inner side has faded to 1/e."""
-_RIM_SLOPE: Final = 8.0
+_RIM_SLOPE: Final = 5.0
 """Growth of that distance, which is vertical, where the edge is steep, per opening (face heights) and lip_u."""
-_RIM_FROM: Final = 0.25
+_RIM_FROM: Final = 0.45
 _RIM_WHOLE: Final = 0.7
 """Positions along the lips, half mouth widths, from which lips turn their inner side outwards and where it is whole."""
 _RIM_OPENED: Final = 0.20
