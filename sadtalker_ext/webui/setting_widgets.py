@@ -92,6 +92,8 @@ def make_widget(spec: SettingSpec, installed: Sequence[str] = (), **options: Any
 
 def _help(spec: SettingSpec) -> str:
     """Return the help of a setting without what the page shows itself: engines that have it, and names of values."""
+    if spec.name == "engine":  # the labels of its choices describe them
+        return ""
     text = spec.help.removeprefix(f"Only for the engine {' and '.join(spec.engines)}. " if spec.engines else "")
     return text.partition(". ")[0].rstrip(".") + "." if spec.name in LABELS else text
 

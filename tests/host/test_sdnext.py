@@ -33,6 +33,8 @@ def test_tab_script_and_options_appear_without_send_buttons(sdnext):
     assert not [name for name in ids if name and name.endswith("send_to_sadtalker")]
     assert {"sadtalker_output", "sadtalker_move_model"} <= set(sdnext.shared.opts.data_labels)
     assert list(sdnext.generation_parameters_copypaste.paste_fields) == ["sadtalker"]
+    by_id = {getattr(block, "elem_id", None): block for block in demo.blocks.values()}
+    assert by_id["script_txt2img_sadtalker_engine"].info == "", "the labels of the choices say it"
 
 
 def test_a_tab_that_cannot_be_built_says_why(sdnext, monkeypatch):
