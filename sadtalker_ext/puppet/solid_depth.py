@@ -30,9 +30,9 @@ class _Ring(NamedTuple):
 
 _RINGS: Final = (_Ring(1.12, 0.13), _Ring(1.3, 0.5), _Ring(1.6, 0.85), _Ring(2.1, 1.0), _Ring(2.8, 1.0))
 """Temples and ears, the sides of the hair, and the outline of the head."""
-_OUTLINE: Final = 0.22
+_OUTLINE: Final = 0.15
 """Depth of the outline of a head behind the back of the face, in face heights. With it the outline of a turned head
-stays as wide as that of a head, which is deeper than wide."""
+stays nearly as wide; with more, the hair leans back and the far side of it is lost."""
 _NECK_SETBACK: Final = 0.16
 _NECK_BACK: Final = 0.04
 """Largest depth below the chin behind the oval, and behind the back of the face, in face heights: the neck is not as
@@ -43,10 +43,12 @@ _NECK_WHOLE: Final = 0.4
 _CROWN_FROM: Final = 0.1
 _CROWN_WHOLE: Final = 0.45
 """Positions above the centre of the oval, in face heights, from which and at which points belong to the crown."""
-CROWN_IN_YAW: Final = 0.8
-CROWN_IN_PITCH: Final = 0.45
-"""Share of the way to the outline's depth above the forehead. A yaw turns the whole outline alike. In a nod the hair
-above the forehead, of which the picture shows little, would be stretched or vanish."""
+CROWN_IN_YAW: Final = 0.5
+CROWN_IN_PITCH: Final = 0.35
+"""Share of the way to the outline's depth above the forehead. In a yaw, a deep crown would be drawn out to a point on
+one side. In a nod, the hair above the forehead, of which the picture shows little, would be stretched or vanish, and
+where the border of the picture cuts the hair the forehead would become tall; a flat crown would come down so far that
+the whole head would have to move up."""
 _BACK_PERCENTILE: Final = 90
 """Percentile of the oval's depth that counts as the back of the face; the largest value may be an outlier."""
 _BEHIND_FACE: Final = 0.3
