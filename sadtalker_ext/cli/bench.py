@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from sadtalker_ext.assets import demo_portrait, demo_voice
+from sadtalker_ext.cli.bench_latency import PERCENTILE, late_beside_animate, percentile
 from sadtalker_ext.cli.bench_renderer import DTYPES, MODES, SIZES, format_result, run_child
 from sadtalker_ext.cli.process_memory import ALL, ANONYMOUS, tree_memory_mb
 from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLE_RATE_HZ
@@ -75,8 +76,9 @@ class Run:
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its flags to the parser."""
     parser = commands.add_parser(
-        "bench", help="measure speed, memory and start-up time", allow_abbrev=False,
-        description="Measure speed, memory and start-up time on this machine; all measurements take several minutes.",
+        "bench", help="measure speed, memory, start-up time and latency", allow_abbrev=False,
+        description="Measure speed, memory, start-up time and latency on this machine; all measurements take several "
+        "minutes.",
     )  # fmt: skip
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"measurements to run, from {', '.join(MEASUREMENTS)} (default: all)"
@@ -163,6 +165,14 @@ def measure_first_frame(folder: Path) -> list[Measurement]:
     return [Measurement("first frame after start", runs[1].first_frame_s, "s", 4.0, at_most=True)]
 
 
+def measure_latency(folder: Path) -> list[Measurement]:
+    """Measure how late a 1 ms timer of this process is while another process makes a video."""
+    files = write_portrait(folder, 512), write_voice(folder, SPEED_VOICE_S), folder / "bench.mp4"
+    late_s = percentile(late_beside_animate(*files), PERCENTILE)
+    value_ms = None if late_s is None else 1000.0 * late_s
+    return [Measurement("lateness of a 1 ms timer, 99th percentile", value_ms, "ms", 20.0, at_most=True)]
+
+
 def measure_pipeline(folder: Path) -> list[Measurement]:
     """Measure milliseconds per frame of the engine sadtalker without its networks, pasting at 1024 x 1024."""
     done = run_with_stubs(folder, 1024, STUB_VOICE_S).result
@@ -191,6 +201,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Path], list[Measurement]]]] = {
     "first-frame": measure_first_frame,
     "speed-512": lambda folder: measure_speed(folder, 512, 50.0),
     "speed-1024": lambda folder: measure_speed(folder, 1024, 20.0),
+    "latency": measure_latency,
     "memory": measure_memory,
     "pipeline": measure_pipeline,
     "pipeline-memory": measure_pipeline_memory,

@@ -76,6 +76,7 @@ def test_all_measurements_are_printed(program, monkeypatch):
 
     monkeypatch.setattr(bench, "run_animate", run_animate)
     monkeypatch.setattr(bench, "run_with_stubs", run_with_stubs)
+    monkeypatch.setattr(bench, "late_beside_animate", lambda *_: [0.001, 0.002])
     monkeypatch.setattr(bench, "LONG_VOICE_S", 20.0)
     assert program("bench", "--json") == 0
     values = {name: result["value"] for name, result in json.loads(program.out).items()}
@@ -85,6 +86,7 @@ def test_all_measurements_are_printed(program, monkeypatch):
         "render and encode at 512x512": 93.75,
         "end to end at 1024x1024": 75.0,
         "render and encode at 1024x1024": 93.75,
+        "lateness of a 1 ms timer, 99th percentile": 2.0,
         "peak memory of a 10-second clip": 405.0,
         "additional memory of a 10-minute clip": 1.0,
         "pipeline without networks at 1024x1024": 8.0,
