@@ -51,6 +51,7 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public 
         add_run_flags(parser)
     _add_lip_motion(recipes)
     _add_voice_detector(recipes)
+    _add_mouth_cover(recipes)
 
 
 def _add_lip_motion(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
@@ -76,6 +77,17 @@ def _add_voice_detector(recipes: Any) -> None:  # noqa: ANN401 - argparse has no
     voices.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders of recorded voices")
     voices.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for weights and report")
     voices.set_defaults(run=_voice_detector)
+
+
+def _add_mouth_cover(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
+    covers = recipes.add_parser(
+        "mouth_cover", help="faces: whether something covers a part of the mouth, from portraits",
+        description="Train the network that finds hands, microphones, cloth and masks in front of the mouth. Covers "
+        "are drawn over at least five portraits whose mouths are free; some of them are left out to measure it.",
+    )  # fmt: skip
+    covers.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders of portraits")
+    covers.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for weights and report")
+    covers.set_defaults(run=_mouth_cover)
 
 
 def _corpus(options: argparse.Namespace) -> int:
@@ -128,6 +140,15 @@ def _voice_detector(options: argparse.Namespace) -> int:
 
     show_progress()
     path = train_voice_detector(sound_files(options.data), options.out, commit=code_version())
+    print(json.dumps({"weights": str(path)}))
+    return 0
+
+
+def _mouth_cover(options: argparse.Namespace) -> int:
+    from sadtalker_ext.training.starter.mouth_cover import picture_files, train_mouth_cover
+
+    show_progress()
+    path = train_mouth_cover(picture_files(options.data), options.out, commit=code_version())
     print(json.dumps({"weights": str(path)}))
     return 0
 

@@ -14,6 +14,7 @@ from sadtalker_ext.errors import FaceError
 from sadtalker_ext.faces import face_alignment_provider, mesh_provider
 from sadtalker_ext.faces.mouth_cover import measure_mouth_cover
 from sadtalker_ext.faces.networks import face_networks
+from sadtalker_ext.faces.partial_cover import is_partly_covered
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, common_area, outside_share, overlap
 from sadtalker_ext.geometry.mean_face import place_in_box
 from sadtalker_ext.geometry.measures import head_pose
@@ -162,7 +163,8 @@ def _with_cover(picture: Image, choice: FaceChoice) -> FaceChoice:
     face = choice.landmarks
     if face.lip_spread is None and face.provider != face_alignment_provider.PROVIDER:
         return choice
-    if not measure_mouth_cover(picture, face).is_covered:
+    cover = measure_mouth_cover(picture, face)
+    if not cover.is_covered and (cover.measures is None or not is_partly_covered(picture, face)):
         return choice
     return replace(choice, notes=(*choice.notes, COVERED_MOUTH_NOTE), mouth_covered=True)
 

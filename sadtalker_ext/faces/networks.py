@@ -18,6 +18,7 @@ from sadtalker_ext.arrays import Float32Array, Image
 from sadtalker_ext.models.blaze_face import FaceAnchors
 from sadtalker_ext.models.face_mesh import FaceMesh
 from sadtalker_ext.models.face_mesh_inference import FaceMeshInference
+from sadtalker_ext.models.mouth_cover import mouth_features
 from sadtalker_ext.system.torch_threads import one_torch_thread
 from sadtalker_ext.weights.face_networks import (
     FACE_MESH,
@@ -27,11 +28,13 @@ from sadtalker_ext.weights.face_networks import (
     FaceNetwork,
     load_face_network,
 )
+from sadtalker_ext.weights.mouth_cover import load_mouth_cover
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sadtalker_ext.models.blaze_face import BlazeFaceFullRange, BlazeFaceShortRange
+    from sadtalker_ext.models.mouth_cover import MouthCoverNet
 
 MAX_BATCH: Final = 8
 """Pictures per forward pass; more does not make a CPU faster."""
@@ -57,6 +60,7 @@ class FaceNetworks:
         self._lock = threading.Lock()
         self._loaded: dict[str, Callable[[Tensor], Any]] = {}
         self._anchors: dict[str, FaceAnchors] = {}
+        self._covers: tuple[FaceMesh, MouthCoverNet] | None = None
 
     @one_torch_thread()
     def load(self, *networks: FaceNetwork) -> None:
@@ -102,6 +106,17 @@ class FaceNetworks:
         return np.concatenate(meshes), np.concatenate(presence)
 
     @one_torch_thread()
+    def mouth_cover(self, crops: Sequence[Image]) -> Float32Array:
+        """Return log odds (N,) that something covers a part of the mouth, of crops as for :meth:`landmarks`."""
+        with self._lock:
+            if self._covers is None:
+                mesh = cast("FaceMesh", load_face_network(FACE_MESH)).to(self._device)
+                self._covers = mesh, load_mouth_cover().to(self._device)
+            mesh, covers = self._covers
+        with torch.inference_mode():
+            features, _ = mouth_features(mesh, self._to_tensor(np.stack(crops)))
+            return np.asarray(covers(features)[1].cpu().numpy(), np.float32)
+
     def segment(self, pictures: Sequence[Image]) -> Float32Array:
         """Return the masks (N, 256, 256) in [0, 1] of the people in RGB pictures (256, 256, 3)."""
         network = self._network(PERSON_SEGMENTER)
