@@ -39,14 +39,17 @@ def test_a_result_is_sent_to_the_tab_and_animated(host, visit):
 
 
 def test_png_info_sends_pictures(host, visit):
+    """Also in place of a portrait that was chosen before."""
     visitor = visit(host.address)
     page = visitor.page
+    tab(visitor, "SadTalker")
+    visitor.portrait()
     tab(visitor, "PNG Info")
     page.set_input_files("#pnginfo_image input[type=file]", visitor.inputs / "both.png")
     page.wait_for_selector("#pnginfo_image img")
     page.wait_for_timeout(700)
     page.click("#pnginfo_send_to_sadtalker")
-    page.wait_for_selector("#sadtalker_faces .st-faces[data-ready]")
+    page.wait_for_selector("#sadtalker_faces .st-faces[data-ready][data-count='2']")
     assert "2 faces" in page.inner_text("#sadtalker_faces")
 
 
