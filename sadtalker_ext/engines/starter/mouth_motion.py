@@ -16,7 +16,7 @@ from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.starter.lip_curves import open_lip_curves
 from sadtalker_ext.engines.starter.lip_response import LipResponse
 from sadtalker_ext.engines.starter.speech_motion import SPEECH_SHAPES, gate_closures, open_speech_to_motion
-from sadtalker_ext.metrics.sync import mouth_opening, with_opening, with_width
+from sadtalker_ext.metrics.sync import with_opening, with_width
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 
 if TYPE_CHECKING:
@@ -103,9 +103,7 @@ def combine(
     opening = response.opening_for(typical.opening_mean + OPENING_GAIN * typical.opening_scale * lips[:, 0])
     mouth = with_opening(mouth, opening * sound_gate(track.power) * voiced)
     relative = 1.0 + WIDTH_GAIN * typical.width_scale / typical.width_mean * lips[:, 1]
-    usual = response.opening_for(np.full(1, typical.opening_mean, np.float32))
-    width = response.width_for(relative, mouth_opening(mouth))
-    change = width - response.width_for(np.ones(1, np.float32), usual)
+    change = response.width_for(relative) - 1.0
     change *= voice_gate(track.voice, WIDTH_REACH) * speech_gate(curves, WIDTH_REACH)
     return with_width(mouth, 1.0 + change, response.excess_width)
 
