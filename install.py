@@ -58,6 +58,10 @@ OFFLINE = Failure(
     ),
     "the package index cannot be reached; check the network and the proxy",
 )  # fmt: skip
+NO_WHEEL = (
+    "there is no wheel of it for Python {python} on {platform}, and its source cannot be compiled here; use a Python "
+    "that has one"
+)
 NO_VERSION = "there is no version of it for Python {python} on {platform}; use a Python that has one"
 FAILURES = (
     OFFLINE,
@@ -70,6 +74,9 @@ FAILURES = (
         "the folder of Python's packages is read-only; start the webui once as a user who may write to it",
     ),
     Failure(("no space left", "[errno 28]"), "the disk is full; free some space"),
+    Failure(
+        ("subprocess-exited-with-error", "metadata-generation-failed", "the build backend returned an error"), NO_WHEEL
+    ),
     Failure(("no wheels with", "different python", "not found in the package registry"), NO_VERSION),
     Failure(
         ("resolutionimpossible", "conflicting dependencies", "unsatisfiable"),

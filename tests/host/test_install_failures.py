@@ -30,6 +30,13 @@ UV_NO_WHEEL = (
 )
 UV_CONFLICT = "  × No solution found\n  ╰─▶ we can conclude that your requirements are unsatisfiable.\n"
 UV_OFFLINE = "error: Failed to fetch: `https://example.org/simple/`\n  Caused by: dns error: failed to lookup address\n"
+BUILD = (
+    "  error: subprocess-exited-with-error\n\n  × python setup.py bdist_wheel did not run successfully.\n"
+    "  │ exit code: 1\n  ╰─> [7 lines of output]\n      RuntimeError: no compiler\n      [end of output]\n\n"
+    "  note: This error originates from a subprocess, and is likely not a problem with pip.\n"
+    "  ERROR: Failed building wheel for scikit-image\nERROR: Failed to build installable wheels\n"
+)
+UV_BUILD = "error: Failed to build `scikit-image==0.26.0`\n  cause: The build backend returned an error\n"
 MESSAGES = {
     "offline": (OFFLINE, "the package index cannot be reached; check the network and the proxy"),
     "offline, uv": (UV_OFFLINE, "the package index cannot be reached"),
@@ -39,6 +46,8 @@ MESSAGES = {
     "full": ("ERROR: Could not install: [Errno 28] No space left on device", "the disk is full"),
     "conflict": (CONFLICT, "it requires other versions of the webui's packages, which are never changed"),
     "conflict, uv": (UV_CONFLICT, "it requires other versions of the webui's packages"),
+    "build": (BUILD, "and its source cannot be compiled here; use a Python that has one (error: subprocess"),
+    "build, uv": (UV_BUILD, f"there is no wheel of it for Python {sys.version_info[0]}.{sys.version_info[1]} on "),
     "no wheel": (NO_WHEEL, f"there is no version of it for Python {sys.version_info[0]}.{sys.version_info[1]} on "),
     "no wheel, uv": (UV_NO_WHEEL, "there is no version of it for Python"),
     "unknown": ("WARNING: slow\nERROR: Something else\nmore\n", "is not installed: ERROR: Something else."),
