@@ -6,6 +6,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sadtalker_ext.errors import FileRef, WeightsError
@@ -13,6 +14,8 @@ from sadtalker_ext.weights.catalog import Checkpoint
 from sadtalker_ext.weights.errors import checkpoint_error
 
 FOLDER_VARIABLE = "SADTALKER_CHECKPOINTS"
+LONGEST_NAME = 64
+"""Characters of the longest name of a checkpoint, rounded up."""
 
 
 def user_cache_folder() -> Path:
@@ -27,21 +30,39 @@ def user_cache_folder() -> Path:
 
 
 def search_folders(named: Iterable[Path] = (), host: Path | None = None) -> tuple[Path, ...]:
-    """Return the folders to search, in order: ``named``, the environment variable, ``host``, the user cache."""
-    folders = [Path(folder).expanduser() for folder in named]
-    if variable := os.environ.get(FOLDER_VARIABLE):
-        folders += [Path(part).expanduser() for part in variable.split(os.pathsep) if part]
+    """Return the folders to search, in order: ``named``, the environment variable, ``host``, the user cache.
+
+    WeightsError for a chosen folder that the system cannot search.
+    """
+    variable = os.environ.get(FOLDER_VARIABLE, "")
+    chosen = [*named, *(Path(part) for part in variable.split(os.pathsep) if part)]
+    folders = [_searchable(Path(folder)) for folder in chosen]
     folders += [host] if host is not None else []
     return tuple(dict.fromkeys([*folders, user_cache_folder()]))
+
+
+def _searchable(folder: Path) -> Path:
+    """Return a folder with ``~`` expanded, which need not exist; WeightsError if its name cannot be used."""
+    try:
+        expanded = folder.expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.stat(expanded / ("x" * LONGEST_NAME))
+    except (OSError, RuntimeError, ValueError) as e:
+        reason = getattr(e, "strerror", None) or e
+        raise WeightsError(
+            "The ", FileRef("folder", folder), f" cannot be searched for checkpoints ({reason}): correct --folder or "
+            f"the environment variable {FOLDER_VARIABLE}",
+        ) from e  # fmt: skip
+    return expanded
 
 
 def find_file(name: str, folders: Sequence[Path]) -> Path | None:
     """Return the first file called ``name``, or None; WeightsError if it is a broken symbolic link."""
     for folder in folders:
         path = folder / name
-        if path.is_file():
+        if os.path.isfile(path):  # unlike Path.is_file, False for a path that the system cannot search
             return path
-        if path.is_symlink():
+        if os.path.islink(path):
             target = os.readlink(path)
             raise checkpoint_error(path, f"is a link to {target}, which does not exist; repair or remove the link")
     return None
@@ -76,7 +97,7 @@ def find_similar_name(name: str, folders: Sequence[Path]) -> Path | None:
     """Return a file whose name differs only in case, spaces, invisible characters or a suffix added by a browser."""
     target = _normalize_name(name)
     for folder in folders:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             continue
         for path in sorted(folder.iterdir()):
             suffixes = ("", ".txt", ".zip", "(1)")

@@ -1,6 +1,7 @@
 """Headers and contents of checkpoint files, read by every reader of such files."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -12,9 +13,13 @@ from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig
 from sadtalker_ext.models.pose_cvae import PoseCvaeConfig
 from sadtalker_ext.models.speech_to_expression import SpeechToExpressionConfig
 from sadtalker_ext.weights.check import check_all
+from sadtalker_ext.weights.external_networks import load_lip_reader
+from sadtalker_ext.weights.face_networks import SHORT_RANGE, load_face_network
+from sadtalker_ext.weights.measure_networks import load_arcface, load_syncnet
 from sadtalker_ext.weights.packaged import PackagedConfig, read_packaged_config
 from sadtalker_ext.weights.restorer_files import read_restorer
 from sadtalker_ext.weights.safetensors_file import save_network, tensors_sha256
+from sadtalker_ext.weights.speech_encoder import load_speech_encoder
 from sadtalker_ext.weights.starter import (
     LIP_MOTION_KIND,
     POSE_CVAE_KIND,
@@ -22,6 +27,7 @@ from sadtalker_ext.weights.starter import (
     load_lip_motion,
     load_pose_cvae,
     load_speech_to_expression,
+    load_voice_detector,
 )
 
 DTYPES = ("F32", "F16", "BF16", "I64", "U8", "BOOL", "F8_E4M3", "F4", "F64", "C64", "X", "", "f32")
@@ -65,6 +71,12 @@ NAMES = (
 )
 READERS = {
     "restorer": read_restorer,
+    "arcface": load_arcface,
+    "encoder": load_speech_encoder,
+    "faces": partial(load_face_network, SHORT_RANGE),
+    "lip reader": load_lip_reader,
+    "syncnet": load_syncnet,
+    "voice detector": load_voice_detector,
     "config": read_packaged_config,
     "lips": load_lip_motion,
     "pose": load_pose_cvae,

@@ -63,7 +63,7 @@ file_values = st.one_of(
 )
 
 
-@property_of(9, data=st.data())
+@property_of(8, data=st.data())
 def test_json_bodies(client, place, portrait, data):
     body = {"portrait": {"base64": portrait}, "voice": data.draw(file_values)}
     body |= data.draw(st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS[:3], file_values)))

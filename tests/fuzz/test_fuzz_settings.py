@@ -35,7 +35,7 @@ def passable(text):
 
 
 @property_of(
-    9,
+    8,
     given_flags=st.lists(st.tuples(st.sampled_from(FLAGS), texts.filter(passable)), min_size=1, max_size=4),
     joined=st.booleans(),
 )
@@ -46,7 +46,7 @@ def test_flags(place, given_flags, joined):
     assert code == 2
 
 
-@property_of(6, content=st.one_of(settings.map(as_json), broken_json))
+@property_of(4, content=st.one_of(settings.map(as_json), broken_json))
 def test_settings_files(place, content):
     path = place.write("settings.json", content)
     assert place.run("animate", *INPUTS, "--settings-from", path)[0] == 2
@@ -112,7 +112,7 @@ record = st.fixed_dictionaries(
 )
 
 
-@property_of(7, comment=st.one_of(record.map(as_json), broken_json, st.dictionaries(names, values).map(as_json)))
+@property_of(5, comment=st.one_of(record.map(as_json), broken_json, st.dictionaries(names, values).map(as_json)))
 def test_comments_of_videos(place, video, comment):
     path = place.write("result.mp4", with_comment(video, comment[:200_000]))
     code, out = place.run("show", path)
