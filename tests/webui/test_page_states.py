@@ -1,6 +1,11 @@
 """States of the page in a browser: example, recording, comparison, deletion, refused files."""
 
+import pytest
+
+pytest.importorskip("gradio")
+
 from sadtalker_ext.pipeline.result_metadata import read_record
+from sadtalker_ext.webui.compat_inputs import is_gradio_3
 
 
 def videos(server):
@@ -86,6 +91,26 @@ def test_refused_files_are_named_beside_their_field_until_another_is_chosen(stan
     assert "choose at least 0.2 s" in page.inner_text("#sadtalker_voice_note")
     page.evaluate("window.sadtalkerUi.clearFile('sadtalker_voice')")
     page.wait_for_selector("#sadtalker_voice_note .st-error", state="detached")
+
+
+LARGE_FILE = """() => {
+    const files = new DataTransfer();
+    files.items.add(new File([new Uint8Array(101e6)], "holiday.mp4", {type: "video/mp4"}));
+    const input = document.querySelector("#sadtalker_portrait input[type=file]");
+    input.files = files.files;
+    input.dispatchEvent(new Event("change", {bubbles: true}));
+}"""
+
+
+@pytest.mark.skipif(not is_gradio_3(), reason="only Gradio 3 keeps uploads as text in the page")
+def test_a_file_that_would_crash_the_tab_is_refused(standalone, visit):
+    visitor = visit(standalone.address)
+    page = visitor.page
+    page.evaluate(LARGE_FILE)
+    assert "holiday.mp4 has 101 MB, but this page takes up to 100 MB" in page.inner_text(".st-too-large")
+    visitor.portrait()
+    assert page.locator(".st-too-large").count() == 0
+    assert visitor.errors == []
 
 
 def test_a_voice_is_recorded_with_level_and_timer(standalone, visit):
