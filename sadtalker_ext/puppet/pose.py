@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array
     from sadtalker_ext.puppet.eyes import Eye
     from sadtalker_ext.puppet.rig import Rig
+    from sadtalker_ext.puppet.warp import Grid
 
 _MIN_MOTION: Final = 1e-5
 """Radians, face heights and field weights below this are no motion."""
@@ -72,6 +73,7 @@ class Pose:
         self.head = rig.head.displace(self.rotation, self.translation)
         shifts = np.einsum("j,jlrcd->lrcd", self.weights.astype(np.float32), rig.fields)
         self.skin = [Displacement.on(rig.face_grid, shifts[layer]) for layer in (UPPER, LOWER)]
+        self._unposing: tuple[Grid, Float32Array] | None = None
 
     @property
     def moves(self) -> bool:
@@ -83,20 +85,36 @@ class Pose:
 
     def unpose(self, points: Float32Array) -> Float32Array:
         """Return output points (h, w, 2) as they were before the head moved."""
-        return self.head.backward(points) if self.head_moves else points
+        if not self.head_moves:
+            return points
+        if self._unposing is None:
+            return self.head.backward(points)
+        grid, offsets = self._unposing
+        return self.head.improve(points + grid.sample(offsets, points), points)
+
+    def unpose_nodes(self, nodes: Float32Array, grid: Grid) -> Float32Array:
+        """Return :meth:`unpose` of the nodes (rows, columns, 2) of ``grid``; later calls start from what they show."""
+        unposed = self.unpose(nodes)
+        if self.head_moves and self.rig.soft is None:  # free views have edges, where it is not smooth
+            self._unposing = grid, unposed - nodes
+        return unposed
 
     def source_points(self, unposed: Float32Array) -> Float32Array:
         """Return the source pixels (h, w, 2) of points that :meth:`unpose` returned."""
         face = self.rig.face_grid.window_of(unposed) if self.face_moves else None
         if face is None:
             return unposed
-        upper = self.skin[UPPER].backward(unposed[face])
-        lower = self.skin[LOWER].backward(unposed[face])
+        skin = self.skin[UPPER].backward(unposed[face])
         mouth = self.rig.face.mouth
-        t, v = mouth.axes.local(upper.astype(np.float64))
+        t, v = mouth.axes.local(skin.astype(np.float64))
         above = (v - mouth.upper(t)) < 0.0
+        rows = np.flatnonzero(~above.all(axis=1))
+        if len(rows):
+            chin = slice(int(rows[0]), None)
+            lower = self.skin[LOWER].backward(unposed[face][chin])
+            skin[chin] = np.where(above[chin][..., None], skin[chin], lower)
         source = unposed.copy()
-        source[face] = np.where(above[..., None], upper, lower)
+        source[face] = skin
         return source
 
     def upper_source_points(self, points: Float32Array) -> Float32Array:

@@ -127,9 +127,10 @@ class PortraitRenderer:
         """Draw the warped picture where it differs from the source, over the backdrop."""
         rig, imaging = self.rig, self.imaging
         nodes = rig.head_grid.nodes(HEAD_MARGIN_CELLS)
-        unposed = pose.unpose(nodes)
+        grid = rig.head_grid.widened(HEAD_MARGIN_CELLS)
+        unposed = pose.unpose_nodes(nodes, grid)
         source = pose.source_points(unposed)
-        matte = rig.head_grid.widened(HEAD_MARGIN_CELLS).sample(rig.matte, unposed)
+        matte = grid.sample(rig.matte, unposed)
         visible = (matte > _MIN_MATTE) | (rig.matte > _MIN_MATTE)
         x, y = cv2.split(np.abs(source - nodes))
         moved = (np.maximum(x, y) > _STILL_PX) & visible

@@ -193,8 +193,14 @@ class Displacement:
 
     def backward(self, points: Float32Array) -> Float32Array:
         """Return where ``points`` (h, w, 2) came from, by Newton's method on p + shift(p) = point."""
-        source = points - self.grid.sample(self.shift, points)
-        for _ in range(_NEWTON_STEPS):
+        return self.improve(points - self.grid.sample(self.shift, points), points, _NEWTON_STEPS)
+
+    def improve(self, source: Float32Array, points: Float32Array, steps: int = 1) -> Float32Array:
+        """Return ``source``, a guess of where ``points`` (h, w, 2) came from, after ``steps`` of Newton's method.
+
+        The array of the guess is overwritten.
+        """
+        for _ in range(steps):
             positions = self.grid.positions(source)
             rest = look_up(self.shift, *positions)
             rest += source
