@@ -77,7 +77,8 @@ def _translate_errors(file: FileRef) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
         raise MediaError("The ", file, f" is larger than {MAX_SIDE_PX} px on a side: reduce its size") from e
     except PILLOW_ERRORS as e:
-        raise MediaError("The ", file, f" is damaged or incomplete ({e}): export or download it again") from e
+        reason = e if any(map(str.isalpha, str(e))) else "its data cannot be decoded"  # some errors are numbers
+        raise MediaError("The ", file, f" is damaged or incomplete ({reason}): export or download it again") from e
     except MemoryError as e:
         raise MediaError("The ", file, " needs more memory than available: reduce its size") from e
 

@@ -1,4 +1,4 @@
-"""Videos that state extreme sizes, pixel shapes and times."""
+"""Videos that state extreme sizes, pixel shapes and times, and damaged pictures."""
 
 import struct
 import subprocess
@@ -8,10 +8,12 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.ffmpeg import ffmpeg_program
 from sadtalker_ext.video import read
+from sadtalker_ext.video.picture import read_picture
 from sadtalker_ext.video.read import MAX_COPIES, MAX_SIDE_PX, probe, read_frames
 
 
@@ -70,3 +72,14 @@ def test_both_orders_give_the_same_frames(make_media, monkeypatch, rate_hz):
         with closing(read_frames(path, rate_hz)) as frames:
             both.append(np.stack(list(frames)))
     np.testing.assert_array_equal(*both)
+
+
+def test_an_error_of_pillow_that_is_a_number_becomes_words(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.effect_noise((96, 96), 80).save(path, compression="tiff_lzw")
+    content = bytearray(path.read_bytes())
+    content[200:3000] = b"\xff" * 2800
+    path.write_bytes(content)
+    with pytest.raises(MediaError) as caught:
+        read_picture(path, 256)
+    assert "(its data cannot be decoded)" in str(caught.value)
