@@ -19,6 +19,8 @@ from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, common_area, ou
 from sadtalker_ext.geometry.mean_face import place_in_box
 from sadtalker_ext.geometry.measures import head_pose
 from sadtalker_ext.geometry.quarter_turns import turn_landmarks, upright_turns
+from sadtalker_ext.puppet.drawing import is_drawing
+from sadtalker_ext.puppet.face_geometry import measure_face
 
 log = logging.getLogger(__name__)
 
@@ -163,10 +165,19 @@ def _with_cover(picture: Image, choice: FaceChoice) -> FaceChoice:
     face = choice.landmarks
     if face.lip_spread is None and face.provider != face_alignment_provider.PROVIDER:
         return choice
-    cover = measure_mouth_cover(picture, face)
-    if not cover.is_covered and (cover.measures is None or not is_partly_covered(picture, face)):
+    if not _is_covered(picture, face):
         return choice
     return replace(choice, notes=(*choice.notes, COVERED_MOUTH_NOTE), mouth_covered=True)
+
+
+def _is_covered(picture: Image, face: Landmarks) -> bool:
+    """Return whether something covers the mouth; a drawn mouth without red lips is no cover by its colours alone."""
+    cover = measure_mouth_cover(picture, face)
+    if cover.measures is None:
+        return False
+    if cover.is_covered and not is_drawing(picture, measure_face(face.mesh), face.mesh):
+        return True
+    return is_partly_covered(picture, face)
 
 
 def face_in_box(picture: Image, box: FaceBox, scale: PictureScale = SAME_SIZE) -> Landmarks:

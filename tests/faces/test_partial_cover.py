@@ -1,10 +1,13 @@
 """Covers of a part of the mouth are recognised; free mouths in difficult pictures and objects beside them are not."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from cover_drawings import add_cup, add_hand, add_mask, add_microphone
 
+from sadtalker_ext.faces import find
 from sadtalker_ext.faces.find import choose_face, find_faces
 from sadtalker_ext.faces.mouth_cover import measure_mouth_cover
 from sadtalker_ext.faces.partial_cover import COVERED_LOGIT, partial_cover_logit
@@ -106,3 +109,14 @@ def test_cover_is_recognised_in_any_direction(astronaut, face):
         logits.append(partial_cover_logit(turned, found))
     np.testing.assert_allclose(logits, logits[0], atol=0.25 * logits[0])
     assert min(logits) > COVERED_LOGIT
+
+
+def test_drawing_without_red_lips_is_not_covered_by_its_colours_alone(astronaut, face, monkeypatch):
+    """In a drawing the network decides: its lips may be a line in the colour of the skin."""
+    colourless = measure_mouth_cover(astronaut, face)
+    colourless = replace(colourless, score=0.99)
+    monkeypatch.setattr(find, "measure_mouth_cover", lambda _picture, _face: colourless)
+    for drawn in (True, False):
+        monkeypatch.setattr(find, "is_drawing", lambda *_, drawn=drawn: drawn)
+        assert choose_face(astronaut).mouth_covered is not drawn
+        assert choose_face(COVERS["apple"](astronaut, face)).mouth_covered
