@@ -66,6 +66,7 @@ RULES: Final[Sequence[Rule]] = (
     (r"\[Errno -?\d+\] ", ""),
     (r"; run: (?:pip install|apt-get install)\s.*|: pip install .*", "; it must be installed as the README describes"),
     (r"run: (?:pip install|apt-get install) [^,;.]+", "install it as the README describes"),
+    (r"correct --[a-z-]+ or the environment variable \S+", "ask the administrator to correct it"),
     (r"the command sadtalker voices lists all", "the field Reading voice lists all"),
     (r"choose one that sadtalker voices lists", "choose one that the field Reading voice lists"),
     (
