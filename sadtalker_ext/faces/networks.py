@@ -117,6 +117,7 @@ class FaceNetworks:
             features, _ = mouth_features(mesh, self._to_tensor(np.stack(crops)))
             return np.asarray(covers(features)[1].cpu().numpy(), np.float32)
 
+    @one_torch_thread()
     def segment(self, pictures: Sequence[Image]) -> Float32Array:
         """Return the masks (N, 256, 256) in [0, 1] of the people in RGB pictures (256, 256, 3)."""
         network = self._network(PERSON_SEGMENTER)
