@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.training.starter.cover_shapes import DRAWERS, CoveredFace, lip_outline
+from sadtalker_ext.video.image_formats import open_image
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array, Image
@@ -79,6 +81,12 @@ def disguise(face: CoveredFace, random: Random) -> Example:
     return Example(np.clip(levels, 0, 255).astype(np.uint8), None, name, 0.0)
 
 
+def _compress(picture: Image, quality: int) -> Image:
+    """Return an RGB picture (H, W, 3) after JPEG compression with a quality of 0 to 100."""
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(open_image(io.BytesIO(data.tobytes())).convert("RGB"))
+
+
 def change_picture(picture: Image, random: Random) -> Image:
     """Return the picture as it may come: as it is, grey, tinted, dark, blurred, compressed, noisy, or as a painting."""
     kind, levels = random.random(), picture.astype(np.float64)
@@ -92,8 +100,7 @@ def change_picture(picture: Image, random: Random) -> Image:
     elif kind < 0.73:
         levels *= random.uniform(0.2, 0.6) if kind < 0.68 else random.uniform(1.2, 1.7)
     elif kind < 0.79:
-        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(12, 50))])
-        return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+        return _compress(picture, int(random.integers(12, 50)))
     elif kind < 0.90:
         blurred = cv2.GaussianBlur(levels, (0, 0), random.uniform(0.8, 2.5))
         levels = (
