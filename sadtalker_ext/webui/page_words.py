@@ -19,7 +19,7 @@ Rule = tuple[str, str]
 """Pattern of the words of a message, and the words of the page."""
 RULES: Final[Sequence[Rule]] = (
     (
-        r"No face was found in the (?:picture|portrait)[^:;.]*: set the face to a box around it[^.(]*(\(.*?\))?\.?",
+        r"No face was found in the (?:picture|portrait)[^:;.]*: set the face to a box around it.*",
         "No face was found. Draw a box around it on the picture, or choose a picture with a frontal face.",
     ),
     (

@@ -11,7 +11,8 @@ from browser_pages import ROOT
 pytest.importorskip("gradio")
 
 from sadtalker_ext.errors import SettingsError
-from sadtalker_ext.faces.find import choose_face
+from sadtalker_ext.faces import find
+from sadtalker_ext.faces.find import SearchResult, choose_face
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui.page_words import page_text
 
@@ -90,9 +91,13 @@ def test_messages_are_reworded(text, shown):
     assert page_text(text) == shown
 
 
-def test_a_picture_without_a_face_asks_for_a_box():
+@pytest.mark.parametrize(
+    "remark", ["", "It cannot be used (no weights (404)): connect to the Internet"]
+)
+def test_a_picture_without_a_face_asks_for_a_box(monkeypatch, remark):
     import numpy as np
 
+    monkeypatch.setattr(find, "search_faces", lambda _: SearchResult((), (remark,) if remark else ()))
     with pytest.raises(Exception, match="No face was found") as raised:
         choose_face(np.full((200, 300, 3), 90, np.uint8))
     expected = "No face was found. Draw a box around it on the picture, or choose a picture with a frontal face."
