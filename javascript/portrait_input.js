@@ -143,12 +143,15 @@
         if (left === null || view === left) {
             return;
         }
+        if (document.activeElement !== document.body) {
+            left = null;
+            return;
+        }
         const input = ui.element(PORTRAIT).querySelector("input[type=file]");
         const target = view ? view.querySelector("[data-portrait=change]") : input && input.parentElement;
-        if (target && document.activeElement === document.body) {
+        if (target) {
             target.focus({preventScroll: true});
         }
-        left = null;
     });
 
     function startCamera(view) {

@@ -45,6 +45,12 @@ class Server:
     def log(self):
         return (self.folder / "log.txt").read_text("utf-8", "replace")
 
+    def kill(self):
+        """End the server at once, without its last answers."""
+        self._process.kill()
+        self._process.wait(WAIT_S)
+        self._log.close()
+
     def close(self):
         self._process.terminate()
         self._process.wait(WAIT_S)

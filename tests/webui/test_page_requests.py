@@ -137,7 +137,7 @@ def test_a_server_that_is_closed_and_started_again(restartable):
         visitor.voice(90)
         visitor.press("generate")
         page.wait_for_selector("#sadtalker_progress [data-busy]")
-        server.close()
+        server.kill()
         page.wait_for_selector(".st-server-gone")
         assert "start it again" in page.inner_text(".st-server-gone")
         assert page.locator(".toast-body:visible").count() == 0
