@@ -22,6 +22,7 @@ from sadtalker_ext.pipeline.file_names import display_name
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.job import JobRequest
 from sadtalker_ext.settings import Settings
+from sadtalker_ext.system.portable_names import NETWORK_PATHS
 from sadtalker_ext.tts.text_parts import clean_text
 from sadtalker_ext.video.image_formats import reject_documents
 
@@ -39,8 +40,6 @@ BASE64_BLOCK: Final = 1 << 20
 """Characters of base64 text that are decoded at once."""
 MAX_SHOWN: Final = 40
 """Characters of a wrong value in an error message."""
-NETWORK: Final = ("//", "\\\\", "/\\", "\\/")
-"""Starts of network paths of Windows, which connects to the machine that they name as soon as they are resolved."""
 MAX_SUFFIX: Final = 6
 """Longest file name suffix that is kept, with the dot."""
 
@@ -183,7 +182,7 @@ def _decode_base64(name: str, text: str, target: Path, options: ApiOptions) -> P
 def _find_on_server(name: str, text: str, target: Path, options: ApiOptions) -> Path:
     """Return the path; the errors do not reveal whether a file outside the allowed folders exists."""
     refused = f"The path of the {name} is not in a folder that this server may read; upload the file instead"
-    if text.startswith(NETWORK) and not any(Path(text).is_relative_to(folder) for folder in options.folders):
+    if text.startswith(NETWORK_PATHS) and not any(Path(text).is_relative_to(folder) for folder in options.folders):
         raise HTTPException(403, refused)
     try:
         path = Path(text).resolve()

@@ -60,11 +60,7 @@ def _add_lip_motion(recipes: Any) -> None:  # noqa: ANN401 - argparse has no pub
         description="Fit the map from speech to opening and width of the mouth to videos of at least five people, and "
         "measure it on speakers that are left out. Sound and picture may be up to 0.12 s apart.",
     )  # fmt: skip
-    lips.add_argument(
-        "--data", type=Path, nargs="+", required=True, metavar="DIR",
-        help="folders of videos, or folders with lips.json and sound files (see the training guide)",
-    )
-    lips.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for weights and report")
+    _add_folders(lips, "folders of videos, or folders with lips.json and sound files (see the training guide)")
     lips.set_defaults(run=_lip_motion)
 
 
@@ -74,8 +70,7 @@ def _add_voice_detector(recipes: Any) -> None:  # noqa: ANN401 - argparse has no
         description="Fit the detector that keeps the mouth closed in music and noise to at least five recorded voices, "
         "and measure it on voices and kinds of sounds that are left out.",
     )  # fmt: skip
-    voices.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders of recorded voices")
-    voices.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for weights and report")
+    _add_folders(voices, "folders of recorded voices")
     voices.set_defaults(run=_voice_detector)
 
 
@@ -85,9 +80,14 @@ def _add_mouth_cover(recipes: Any) -> None:  # noqa: ANN401 - argparse has no pu
         description="Train the network that finds hands, microphones, cloth and masks in front of the mouth. Covers "
         "are drawn over at least five portraits whose mouths are free; some of them are left out to measure it.",
     )  # fmt: skip
-    covers.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders of portraits")
-    covers.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for weights and report")
+    _add_folders(covers, "folders of portraits")
     covers.set_defaults(run=_mouth_cover)
+
+
+def _add_folders(parser: argparse.ArgumentParser, data: str) -> None:
+    """Add the flags of a recipe that fits weights to folders of files; ``data`` says which files."""
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help=data)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for weights and report")
 
 
 def _corpus(options: argparse.Namespace) -> int:

@@ -14,6 +14,8 @@ WINDOWS: Final = os.name == "nt"
 WINDOWS_DEVICE: Final = re.compile(
     r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM[0-9¹²³]|LPT[0-9¹²³])[ .]*(\..*)?", re.IGNORECASE
 )
+NETWORK_PATHS: Final = ("//", "\\\\", "/\\", "\\/")
+"""Starts of network paths of Windows, which connects to the machine that they name as soon as they are resolved."""
 _NOT_ALLOWED: Final = re.compile(r'[<>:"|?*\\/\x00-\x1f]')
 
 

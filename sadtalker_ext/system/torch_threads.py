@@ -34,8 +34,8 @@ def one_torch_thread() -> Iterator[None]:
 def _set_for_this_thread(count: int, default: int) -> None:
     """Set the number of threads of this thread, and that of new threads to ``default``.
 
-    ``torch.set_num_threads`` sets both, as OpenMP counts for each thread; the second call, in a thread of its own, sets
-    that of new threads only.
+    ``torch.set_num_threads`` sets both, because OpenMP keeps a number for each thread. The second call, in another
+    thread, changes only the number of new threads.
     """
     import torch
 

@@ -15,8 +15,8 @@ NO_QUEUE: Final[dict[str, Any]] = {"show_progress": "hidden", "queue": False}
 """Arguments of events that are answered at once and show no progress of Gradio's own."""
 
 PRESSED: Final[dict[str, Any]] = NO_QUEUE | ({} if gr.__version__.startswith("3.") else {"trigger_mode": "multiple"})
-"""Arguments of the buttons' events. Gradio 4 ignores a button for good once it was pressed during a request that then
-failed, unless each press is a request of its own."""
+"""Arguments of the buttons' events. Gradio 4 ignores a button for good after it was pressed during a request that then
+failed, unless every press sends a separate request."""
 
 WEBCAM: Final = (
     '<div class="st-webcam"><button type="button" class="st-button" data-webcam="begin">Use the webcam</button></div>'

@@ -32,7 +32,8 @@ class EngineActions:
     def select_engine(self, engine: Any) -> list[Any]:  # noqa: ANN401 - a value of a request
         """Return updates for an engine that was chosen, and remove the message of the last download.
 
-        The updates are of its own settings, checkpoints, reference, reference uses, motion styles, and of the panel.
+        They update the settings of the engine, the checkpoints, the reference and its uses, the motion styles, and the
+        panel.
         """
         engine = known_engine(engine)
         state = engine_state(engine, self._context.checkpoint_folders())

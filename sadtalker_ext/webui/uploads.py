@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.pipeline.file_names import display_name
-from sadtalker_ext.system.portable_names import WINDOWS_DEVICE
+from sadtalker_ext.system.portable_names import NETWORK_PATHS, WINDOWS_DEVICE
 
 if TYPE_CHECKING:
     from sadtalker_ext.pipeline.inputs import Inputs
@@ -102,7 +102,7 @@ def resolve_inside(name: Any, folders: Iterable[Path]) -> Path:  # noqa: ANN401 
 
 def is_plain_path(name: str, windows: bool = os.name == "nt") -> bool:
     """Whether a path has no ``..`` and no control characters, and is no network share, stream or device of Windows."""
-    if name[:2] in ("//", "\\\\", "/\\", "\\/") or any(ord(letter) < _FIRST_PRINTABLE for letter in name):
+    if name.startswith(NETWORK_PATHS) or any(ord(letter) < _FIRST_PRINTABLE for letter in name):
         return False
     parts = re.split(r"[/\\]" if windows else "/", name)
     if ".." in (part.strip() for part in parts):

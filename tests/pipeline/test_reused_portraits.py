@@ -1,4 +1,4 @@
-"""A portrait is read, and prepared for rendering, once for several voices; another one is prepared anew."""
+"""A portrait is read, and prepared for rendering, once for several voices; a different one is prepared again."""
 
 from __future__ import annotations
 

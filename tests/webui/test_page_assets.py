@@ -43,7 +43,7 @@ SHORTHANDS = {"border", "background", "padding", "margin", "font", "flex", "inse
 
 
 def test_no_property_with_a_variable_is_replaced_in_part():
-    """Gradio 4 writes the rules anew, and browsers then leave out a property such as ``border: 1px solid var(--x)`` of
+    """Gradio 4 rewrites the rules, and browsers then leave out a property such as ``border: 1px solid var(--x)`` of
     which the same rule sets a part, such as ``border-left-width``."""
     for body in re.findall(r"{([^{}]*)}", page_style()):
         values = dict(declaration.strip().split(":", 1) for declaration in body.split(";") if ":" in declaration)

@@ -25,7 +25,7 @@ MIN_BESIDE_PX: Final = 200
 """Of an object beside the mouth: how much it may cover at most of the lips, which are widened by the margin (face
 heights), and its smallest area in the picture."""
 ATTEMPTS: Final = 12
-"""Objects that are drawn until one is where it is wanted."""
+"""Most attempts to draw an object that covers as much of the lips as required."""
 BEARD: Final = (132, 58, 172, 136, 150, 176, 152, 400, 379, 365, 397, 288, 361, 425, 327, 98, 205)
 MOUSTACHE: Final = (98, 327, 391, 287, 410, 0, 186, 57, 165)
 HAIR_RGB: Final = ((30, 25, 22), (80, 55, 40), (150, 110, 70), (190, 190, 185), (110, 60, 35))

@@ -3,7 +3,7 @@
 Sound and picture of videos from the internet are often apart by up to 0.12 s. Each recording is therefore moved by the
 lag at which the prediction of the other speakers' recordings fits it best; the median of all lags remains zero, so
 that the timing of real lips is kept. Recordings whose lips are predicted badly, because they are turned away, hardly
-move or were tracked badly, count less, and so does each recording of a speaker of whom there are many.
+move or were tracked badly, count less, and so do the recordings of a speaker who has many of them.
 """
 
 from __future__ import annotations

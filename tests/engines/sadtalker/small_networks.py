@@ -2,9 +2,11 @@
 
 import torch
 
+from sadtalker_ext.engines.sadtalker import engine as sadtalker
 from sadtalker_ext.models.exp_net import ExpNet
 from sadtalker_ext.models.face_recon import FaceRecon, FaceReconConfig
 from sadtalker_ext.models.folding import fold
+from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAE
 from sadtalker_ext.weights.packaged import PackagedConfig
 from sadtalker_ext.weights.random_weights import random_state
@@ -40,6 +42,14 @@ class SmallNetworks:
         self.exp = with_random_weights("audio2exp.", ExpNet())
         self.pose = with_random_weights("audio2pose.", PoseVAE())
         self.recon = with_random_weights("face_3drecon.", FaceRecon(FaceReconConfig(blocks=(1, 1), widths=(8, 16))))
+
+    def use(self, monkeypatch):
+        """Let the engine open these networks and a small MappingNet."""
+        monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: self.of_size(size))
+        monkeypatch.setattr(
+            sadtalker, "open_mapping",
+            lambda count, folders, kind: with_random_weights("mapping.", MappingNet(MappingNetConfig(count, width=32))),
+        )  # fmt: skip
 
     def of_size(self, size):
         self.config = PackagedConfig(size)

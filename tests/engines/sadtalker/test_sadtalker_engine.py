@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from small_networks import SmallNetworks, with_random_weights
+from small_networks import SmallNetworks
 
 from sadtalker_ext.audio.speech import Speech, silence
 from sadtalker_ext.engines.protocol import Engine, MotionStyle
@@ -23,7 +23,6 @@ from sadtalker_ext.geometry.mean_face import place_in_box
 from sadtalker_ext.geometry.paste import paste_seamless
 from sadtalker_ext.geometry.portrait import Portrait
 from sadtalker_ext.models.keypoints import HeadAngles, transform_keypoints
-from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.runtime import Runtime
 
 CPU = Runtime(device="cpu", batch_size=3)
@@ -36,11 +35,7 @@ def networks():
 
 @pytest.fixture
 def open_small(monkeypatch, networks):
-    monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: networks.of_size(size))
-    monkeypatch.setattr(
-        sadtalker, "open_mapping",
-        lambda count, folders, kind: with_random_weights("mapping.", MappingNet(MappingNetConfig(count, width=32))),
-    )  # fmt: skip
+    networks.use(monkeypatch)
     return lambda runtime=CPU, **options: SadTalkerEngine(runtime, SadTalkerOptions(**options))
 
 

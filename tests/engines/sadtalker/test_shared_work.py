@@ -6,9 +6,8 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
-from small_networks import SmallNetworks, with_random_weights
+from small_networks import SmallNetworks
 
-from sadtalker_ext.engines.sadtalker import engine as sadtalker
 from sadtalker_ext.engines.sadtalker.coefficients import to_motion
 from sadtalker_ext.engines.sadtalker.engine import SadTalkerEngine
 from sadtalker_ext.engines.sadtalker.framing import (
@@ -23,7 +22,6 @@ from sadtalker_ext.engines.sadtalker.scene import starts_at_rest
 from sadtalker_ext.geometry.landmarks import FACE_OVAL, FaceBox, Landmarks
 from sadtalker_ext.geometry.mean_face import place_in_box
 from sadtalker_ext.geometry.portrait import Portrait
-from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.runtime import Runtime
 
 
@@ -47,11 +45,7 @@ def networks():
 
 @pytest.fixture
 def engine(monkeypatch, networks):
-    monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: networks.of_size(size))
-    monkeypatch.setattr(
-        sadtalker, "open_mapping",
-        lambda count, folders, kind: with_random_weights("mapping.", MappingNet(MappingNetConfig(count, width=32))),
-    )  # fmt: skip
+    networks.use(monkeypatch)
     return SadTalkerEngine(Runtime(device="cpu", batch_size=3), SadTalkerOptions())
 
 
