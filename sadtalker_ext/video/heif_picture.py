@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.ffmpeg import Ffmpeg, file_input, read_header
@@ -21,27 +18,31 @@ from sadtalker_ext.system.work_folder import WorkFolder
 from sadtalker_ext.video.colour_tags import ColourTags, nclx_tags, parse_tags
 from sadtalker_ext.video.decoded_picture import MAX_SIDE_PX, DecodedPicture, UnsupportedPictureError, check_size
 from sadtalker_ext.video.heif_boxes import Fields, HeifError, HeifFile, Item, read_structure
+from sadtalker_ext.video.heif_derived import (
+    OPAQUE,
+    Pixels,
+    compose,
+    join_tiles,
+    read_grid,
+    read_overlay,
+    transform,
+    with_alpha,
+)
 from sadtalker_ext.video.heif_streams import DEMUXERS, read_item, write_stream
 from sadtalker_ext.video.read import SCALER, ppm_format, read_ppm
 from sadtalker_ext.video.tone_mapping import convert_to_srgb
 
-Pixels = NDArray[Any]
-
-MAX_DERIVATIONS: Final = 4
-"""Levels of images that are made of another image."""
+MAX_LEVELS: Final = 6
+"""Levels of images that are made of other images."""
 MAX_TILES: Final = (MAX_SIDE_PX // 64) ** 2
+MAX_STREAMS: Final = 64
+"""Images that are decoded one by one, such as those of an overlay; each starts ffmpeg."""
+MAX_DECODED_PX: Final = 2 * MAX_SIDE_PX**2
+"""Pixels of all images of a file together."""
 _NO_DECODER: Final = re.compile(
     r"decoder .*not found|no decoder|unknown decoder|not currently supported", re.IGNORECASE
 )
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """Coded items of one type in rows, and the size of the picture; (0, 0) if it is that of the single item."""
-
-    items: list[Item]
-    columns: int = 1
-    size_px: tuple[int, int] = (0, 0)
+_STREAM_NAMES: Final = {"hevc": "HEVC", "ivf": "AV1", "h264": "AVC", "mjpeg": "JPEG"}
 
 
 def decode_heif(file: FileRef) -> DecodedPicture | None:
@@ -57,65 +58,96 @@ def decode_heif(file: FileRef) -> DecodedPicture | None:
 
 
 class _HeifDecoder:
+    """Decodes items of one file; ``profile`` is the first ICC profile that they state."""
+
     def __init__(self, file: FileRef, structure: HeifFile) -> None:
         self._file, self._structure = file, structure
+        self._streams, self._decoded_px = 0, 0
+        self._profile: bytes | None = None
 
     def decode(self) -> DecodedPicture:
         from PIL import Image
 
-        derived = self._derivations()
-        grid = self._grid(derived[-1][1])
-        tags, profile = self._colour([item for _, item in derived], grid)
-        pixels = self._pixels(grid, ColourTags(matrix=tags.matrix, full_range=tags.full_range) if profile else tags)
-        alpha = next((self._structure.alpha[number] for number, _ in derived if number in self._structure.alpha), None)
-        if alpha is not None:
-            pixels = _with_alpha(pixels, self._pixels(self._grid(self._structure.item(alpha)), None))
-        for _, item in reversed(derived):
-            pixels = _transform(pixels, item)
+        pixels = self._image(self._structure.primary, ())
         check_size(self._file, (pixels.shape[1], pixels.shape[0]))
-        return DecodedPicture(Image.fromarray(np.ascontiguousarray(pixels)), profile)
+        return DecodedPicture(Image.fromarray(np.ascontiguousarray(pixels)), self._profile)
 
-    def _derivations(self) -> list[tuple[int, Item]]:
-        """Return the main item and those that it is derived from without tiles; the last one is a grid or is coded.
+    def _image(self, number: int, outer: tuple[Item, ...], *, plane: bool = False) -> Pixels:
+        """Return an image (H, W, 3 or 4) with its transparency, crop, turn and mirror.
 
-        ``tmap`` combines a picture with a map of its highlights; the picture alone is shown.
+        outer: the images that are made of this one; they may state its colour space. plane: return the values of its
+        luma as they are stored (H, W, 1).
         """
-        number = self._structure.primary
-        derived = [(number, self._structure.item(number))]
-        while (item := derived[-1][1]).kind in ("iden", "tmap"):
-            if len(derived) > MAX_DERIVATIONS or not item.sources:
+        if len(outer) > MAX_LEVELS:
+            raise HeifError("its pictures refer to each other too often")
+        item = self._structure.item(number)
+        pixels = self._untransformed(item, (*outer, item), plane=plane)
+        alpha = self._structure.alpha.get(number)
+        if alpha is not None and not plane:
+            others = self._structure.item(alpha)
+            pixels = with_alpha(pixels, self._untransformed(others, (*outer, item, others), plane=True))
+        return pixels if plane else transform(pixels, item)
+
+    def _untransformed(self, item: Item, line: tuple[Item, ...], *, plane: bool) -> Pixels:
+        """Return the image of an item before its own crop, turn and mirror; ``line``: its outer images and itself."""
+        if item.kind in ("iden", "tmap"):  # tmap: a picture and a map of its highlights; the picture is shown alone
+            if not item.sources:
                 raise HeifError("its main picture refers to no other picture")
-            derived.append((item.sources[0], self._structure.item(item.sources[0])))
-        return derived
+            return self._image(item.sources[0], line, plane=plane)
+        if item.kind == "grid":
+            return self._grid(item, line, plane=plane)
+        if item.kind == "iovl":
+            overlay = read_overlay(read_item(self._file.path, self._structure, item), len(item.sources))
+            self._count(*overlay.size_px)
+            canvas = compose(overlay, (self._image(source, line) for source in item.sources))
+            return canvas if canvas[..., 3].min() < OPAQUE else canvas[..., :3]
+        return next(self._decoded([item], line, plane=plane))
 
-    def _grid(self, item: Item) -> _Grid:
-        """Return the coded items of a picture (ISO/IEC 23008-12, 6.6.2.3.2)."""
-        if item.kind != "grid":
-            self._check_kind(item)
-            self._check_stated_size(item)
-            return _Grid([item])
-        fields = Fields(read_item(self._file.path, self._structure, item))
-        _, flags = fields.number(1), fields.number(1)
-        rows, columns = fields.number(1) + 1, fields.number(1) + 1
-        width, height = (fields.number(4 if flags & 1 else 2) for _ in range(2))
-        check_size(self._file, (width, height))
+    def _grid(self, item: Item, line: tuple[Item, ...], *, plane: bool) -> Pixels:
+        grid = read_grid(read_item(self._file.path, self._structure, item))
+        self._count(*grid.size_px)
         tiles = [self._structure.item(number) for number in item.sources]
-        if rows * columns != len(tiles) or len(tiles) > MAX_TILES:
-            raise HeifError(f"it has {len(tiles)} tiles where {rows} x {columns} are stated")
-        for tile in tiles:
-            self._check_kind(tile)
-        if len({tile.kind for tile in tiles}) > 1:
-            raise HeifError("its tiles are coded differently")
-        return _Grid(tiles, columns, (width, height))
+        if grid.rows * grid.columns != len(tiles) or len(tiles) > MAX_TILES:
+            raise HeifError(f"it has {len(tiles)} tiles where {grid.rows} x {grid.columns} are stated")
+        kinds = {tile.kind for tile in tiles}
+        if len(kinds) == 1 and kinds <= DEMUXERS.keys():
+            return join_tiles(grid, self._decoded(tiles, line, plane=plane))
+        return join_tiles(grid, (self._image(number, line, plane=plane)[..., :3] for number in item.sources))
 
-    def _check_kind(self, item: Item) -> None:
-        if item.kind not in DEMUXERS:
-            raise self._unsupported(f"picture data of the kind {item.kind!r}")
+    def _count(self, width: int, height: int) -> None:
+        """Add an image to the size of all; MediaError if it is too large on its own, HeifError if all are together."""
+        if max(width, height) > MAX_SIDE_PX:
+            check_size(self._file, (width, height))
+        self._decoded_px += width * height
+        if self._decoded_px > MAX_DECODED_PX:
+            raise HeifError("its pictures are too large together")
 
-    def _check_stated_size(self, item: Item) -> None:
-        fields = Fields(item.property("ispe") or b"")
-        fields.version()
-        check_size(self._file, (fields.number(4), fields.number(4)))
+    def _decoded(self, items: list[Item], line: tuple[Item, ...], *, plane: bool) -> Iterator[Pixels]:
+        """Yield the pictures of coded items of one kind in 8-bit sRGB (H, W, 3), or their luma (H, W, 1)."""
+        self._check_coded(items)
+        tags = None if plane else self._colour([*line, items[0]])
+        with WorkFolder() as work:
+            stream = work.root() / f"tiles.{DEMUXERS[items[0].kind]}"
+            write_stream(self._file.path, self._structure, items, stream)
+            if tags is not None and tags == ColourTags():
+                tags = parse_tags(read_header(stream, self._file.role))
+            for frame in self._frames(stream, len(items), tags):
+                yield frame if frame.dtype == np.uint8 or tags is None else convert_to_srgb(frame, tags)
+
+    def _check_coded(self, items: list[Item]) -> None:
+        """Check kind and stated size of coded items before ffmpeg is started."""
+        self._streams += 1
+        if self._streams > MAX_STREAMS:
+            raise HeifError(f"it is made of more than {MAX_STREAMS} pictures")
+        for item in items:
+            if item.kind not in DEMUXERS:
+                raise self._unsupported(f"picture data of the kind {item.kind!r}")
+            if any(kind == "rref" for kind, _ in item.properties):
+                raise self._unsupported("picture data that depends on another picture")
+        if len(items) == 1:
+            fields = Fields(items[0].property("ispe") or b"")
+            fields.version()
+            self._count(fields.number(4), fields.number(4))
 
     def _unsupported(self, what: str) -> UnsupportedPictureError:
         return UnsupportedPictureError(
@@ -123,44 +155,22 @@ class _HeifDecoder:
             "package pillow-heif",
         )  # fmt: skip
 
-    def _colour(self, items: list[Item], grid: _Grid) -> tuple[ColourTags, bytes | None]:
-        """Return the colour space and ICC profile that the items state; the tiles may state them for the picture."""
-        stated = [content for item in (*items, grid.items[0]) for kind, content in item.properties if kind == "colr"]
+    def _colour(self, items: list[Item]) -> ColourTags:
+        """Return the colour space that the items state, the outer ones first; keep their ICC profile.
+
+        The tiles of a grid may state the colours of the picture. With a profile, only matrix and range are returned.
+        """
+        stated = [content for item in items for kind, content in item.properties if kind == "colr"]
         profile = next((content[4:] for content in stated if content[:4] in (b"prof", b"rICC")), None)
+        self._profile = self._profile or profile
+        tags = ColourTags()
         for content in stated:
             if content[:4] == b"nclx":
                 fields = Fields(content[4:])
                 codes = fields.number(2), fields.number(2), fields.number(2)
-                return nclx_tags(codes, full_range=bool(fields.number(1) & 0x80)), profile
-        return ColourTags(), profile
-
-    def _pixels(self, grid: _Grid, tags: ColourTags | None) -> Pixels:
-        """Return the picture of all tiles in 8-bit sRGB (H, W, 3), or the values of an alpha plane (H, W, 1)."""
-        with WorkFolder() as work:
-            stream = work.root() / f"tiles.{DEMUXERS[grid.items[0].kind]}"
-            write_stream(self._file.path, self._structure, grid.items, stream)
-            if tags is not None and tags == ColourTags():
-                tags = parse_tags(read_header(stream, self._file.role))
-            return self._join(grid, self._frames(stream, len(grid.items), tags), tags)
-
-    def _join(self, grid: _Grid, frames: Iterator[Pixels], tags: ColourTags | None) -> Pixels:
-        first = next(frames)
-        tile_height, tile_width = first.shape[:2]
-        width, height = grid.size_px if grid.size_px != (0, 0) else (tile_width, tile_height)
-        rows = len(grid.items) // grid.columns
-        fits = width <= tile_width * grid.columns < width + tile_width
-        if not (fits and height <= tile_height * rows < height + tile_height):
-            raise HeifError(f"tiles of {tile_width} x {tile_height} px do not fit its {width} x {height} px")
-        joined = np.zeros((height, width, first.shape[2]), np.uint8)
-        for number, frame in enumerate(chain([first], frames)):
-            if frame.shape != first.shape:
-                raise HeifError("its tiles differ in size")
-            top, left = number // grid.columns * tile_height, number % grid.columns * tile_width
-            part = frame[: height - top, : width - left]
-            joined[top : top + tile_height, left : left + tile_width] = (
-                part if part.dtype == np.uint8 or tags is None else convert_to_srgb(part, tags)
-            )
-        return joined
+                tags = nclx_tags(codes, full_range=bool(fields.number(1) & 0x80))
+                break
+        return ColourTags(matrix=tags.matrix, full_range=tags.full_range) if profile else tags
 
     def _frames(self, stream: Path, count: int, tags: ColourTags | None) -> Iterator[Pixels]:
         """Yield the decoded tiles in order; HeifError if some are missing."""
@@ -174,15 +184,18 @@ class _HeifDecoder:
                 yield frame
             process.finish()
             if decoded == 0 and _NO_DECODER.search(process.text()):
-                raise self._unsupported(f"{stream.suffix[1:].upper().replace('IVF', 'AV1')} data")
+                raise self._unsupported(f"{_STREAM_NAMES[stream.suffix[1:]]} data")
             if decoded != count:
                 raise HeifError(f"{count - decoded} of {count} tiles cannot be decoded")
 
 
 def _filters(tags: ColourTags | None) -> str:
-    """Return the filters that convert frames to RGB with the stated matrix and range; None: to the values of luma."""
+    """Return the filters that convert frames to RGB with the stated matrix and range; None: to the values of luma.
+
+    An alpha plane uses all values, whatever range its stream states.
+    """
     if tags is None:
-        return "format=gray"
+        return "setparams=range=pc,format=gray"
     stated = []
     if tags.full_range is not None:
         stated.append(f"range={'pc' if tags.full_range else 'tv'}")
@@ -190,37 +203,3 @@ def _filters(tags: ColourTags | None) -> str:
         stated.append(f"colorspace={tags.matrix}")
     override = f"setparams={':'.join(stated)}," if stated else ""
     return f"{override}scale=flags={SCALER},format={ppm_format(tags)}"
-
-
-def _with_alpha(pixels: Pixels, alpha: Pixels) -> Pixels:
-    if alpha.shape[:2] != pixels.shape[:2]:
-        raise HeifError("its transparency has another size than the picture")
-    return np.concatenate([pixels, alpha[..., :1]], axis=2)
-
-
-def _transform(pixels: Pixels, item: Item) -> Pixels:
-    """Apply crop, turn and mirror of an item in their order (ISO/IEC 23008-12, 6.5.9 to 6.5.12)."""
-    for kind, content in item.properties:
-        if kind == "clap":
-            pixels = _crop(pixels, content)
-        elif kind == "irot":
-            pixels = np.rot90(pixels, Fields(content).number(1) & 3)
-        elif kind == "imir":
-            pixels = pixels[:, ::-1] if Fields(content).number(1) & 1 else pixels[::-1]
-    return pixels
-
-
-def _crop(pixels: Pixels, content: bytes) -> Pixels:
-    """Return the clean aperture: its size, and the offset of its centre from that of the picture, as fractions."""
-    fields = Fields(content)
-    numbers = [int.from_bytes(fields.take(4), "big", signed=True) for _ in range(8)]
-    pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-    if any(divisor <= 0 for _, divisor in pairs):
-        raise HeifError("its crop is not valid")
-    width, height, right, down = (number / divisor for number, divisor in pairs)
-    left = round((pixels.shape[1] - width) / 2 + right)
-    top = round((pixels.shape[0] - height) / 2 + down)
-    cropped = pixels[max(0, top) : top + round(height), max(0, left) : left + round(width)]
-    if top < 0 or left < 0 or cropped.shape[:2] != (round(height), round(width)):
-        raise HeifError("its crop exceeds the picture")
-    return cropped

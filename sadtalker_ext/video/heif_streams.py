@@ -1,4 +1,4 @@
-"""Elementary streams of coded HEIF items: HEVC as a byte stream, AV1 in IVF.
+"""Elementary streams of coded HEIF items: HEVC and AVC as byte streams, AV1 in IVF, JPEG files in a row.
 
 ffmpeg before version 7 reads a single tile of a grid, and newer versions differ in what they do with it; every version
 decodes these streams, one frame for each tile.
@@ -14,7 +14,7 @@ from typing import IO, Final
 from sadtalker_ext.video.heif_boxes import Fields, HeifError, HeifFile, Item
 
 START_CODE: Final = b"\0\0\0\1"
-DEMUXERS: Final = {"hvc1": "hevc", "hev1": "hevc", "av01": "ivf"}
+DEMUXERS: Final = {"hvc1": "hevc", "hev1": "hevc", "av01": "ivf", "avc1": "h264", "jpeg": "mjpeg"}
 """ffmpeg's demuxer of the stream by the type of the item."""
 _SEQUENCE_HEADER: Final = 1
 """Type of the OBU that an AV1 stream starts with."""
@@ -32,9 +32,11 @@ def write_stream(source: Path, structure: HeifFile, items: list[Item], target: P
             for number, (frame, item) in enumerate(zip(frames, items, strict=True)):
                 whole = _with_sequence_header(frame, item)
                 stream.write(struct.pack("<IQ", len(whole), number) + whole)
+        elif items[0].kind == "jpeg":
+            stream.writelines((item.property("jpgC") or b"") + frame for frame, item in zip(frames, items, strict=True))
         else:
             for frame, item in zip(frames, items, strict=True):
-                stream.writelines(_hevc_units(frame, item.property("hvcC")))
+                stream.writelines(_units(frame, *_parameter_sets(item)))
 
 
 def _pieces(file: IO[bytes], size: int, structure: HeifFile, item: Item) -> Iterator[bytes]:
@@ -55,23 +57,35 @@ def read_item(source: Path, structure: HeifFile, item: Item) -> bytes:
         return b"".join(_pieces(file, source.stat().st_size, structure, item))
 
 
-def _hevc_units(frame: bytes, configuration: bytes | None) -> Iterator[bytes]:
-    """Yield parameter sets and slices with start codes (ISO/IEC 14496-15, 8.3.3.1)."""
+def _parameter_sets(item: Item) -> tuple[int, list[bytes]]:
+    """Return the size of the lengths of units, and the parameter sets, of HEVC or AVC data (ISO/IEC 14496-15)."""
+    name, kind = ("AVC", "avcC") if item.kind == "avc1" else ("HEVC", "hvcC")
+    configuration = item.property(kind)
     if configuration is None:
-        raise HeifError("the configuration of its HEVC data is missing")
+        raise HeifError(f"the configuration of its {name} data is missing")
     fields = Fields(configuration)
-    fields.take(21)
-    length_size = (fields.number(1) & 3) + 1
+    if kind == "avcC":  # 5.3.3.1
+        fields.take(4)
+        length_size = (fields.number(1) & 3) + 1
+        sets = [fields.take(fields.number(2)) for _ in range(fields.number(1) & 31)]
+        return length_size, [*sets, *(fields.take(fields.number(2)) for _ in range(fields.number(1)))]
+    fields.take(21)  # 8.3.3.1
+    length_size, sets = (fields.number(1) & 3) + 1, []
     for _ in range(fields.number(1)):
         fields.number(1)
-        for _ in range(fields.number(2)):
-            yield START_CODE + fields.take(fields.number(2))
+        sets += [fields.take(fields.number(2)) for _ in range(fields.number(2))]
+    return length_size, sets
+
+
+def _units(frame: bytes, length_size: int, sets: list[bytes]) -> Iterator[bytes]:
+    """Yield parameter sets and slices with start codes."""
+    yield from (START_CODE + one for one in sets)
     at = 0
     while at < len(frame):
         length = int.from_bytes(frame[at : at + length_size], "big")
         at += length_size
         if at + length > len(frame):
-            raise HeifError("its HEVC data is cut off")
+            raise HeifError("its picture data is cut off")
         yield START_CODE + frame[at : at + length]
         at += length
 

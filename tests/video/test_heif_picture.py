@@ -177,11 +177,11 @@ def test_large_pictures_are_refused_before_decoding(tmp_path, coded):
     assert "has 12000 x 9000 px" in error_of(tmp_path, writer.write(writer.add_grid(coded, (12000, 9000), (2, 3))))
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "iovl", "elsewhere"])
+@pytest.mark.parametrize("kind", ["j2k1", "lhv1", "elsewhere"])
 def test_unsupported_items_are_named_with_a_remedy(tmp_path, monkeypatch, coded, kind):
     monkeypatch.setattr(image_formats, "OPENED", ("PNG",))  # no plugin of Pillow
     writer = HeifWriter()
-    number = writer.add("jpeg" if kind == "elsewhere" else kind, bytes(50))
+    number = writer.add("hvc1" if kind == "elsewhere" else kind, bytes(50))
     content = writer.write(number)
     if kind == "elsewhere":  # data reference 1: in another file
         content = content.replace(struct.pack(">HHH", number, 0, 1), struct.pack(">HHH", number, 1, 1))
