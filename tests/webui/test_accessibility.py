@@ -65,17 +65,11 @@ def test_groups_of_settings_open_with_the_keyboard(standalone, visit):
 def test_a_portrait_is_chosen_and_removed_with_the_keyboard(standalone, visit):
     visitor = visit(standalone.address)
     page = visitor.page
+    choosers = visitor.file_choosers()
     zone = page.locator("#sadtalker_portrait :is([role=button], button):has(input[type=file])")
-    zone.wait_for()
-    choosers = []
-    page.on("filechooser", lambda chooser: choosers.append(chooser))  # noqa: PLW0108 - playwright accepts no method of a list
-    for _ in range(20):
-        zone.focus()
-        page.keyboard.press("Enter")
-        page.wait_for_timeout(500)
-        if choosers:
-            break
-    choosers[0].set_files(visitor.inputs / "both.png")
+    zone.focus()
+    page.keyboard.press("Enter")
+    visitor.wait_for(choosers).set_files(visitor.inputs / "both.png")
     page.focus("#sadtalker_faces button[data-face='1']")
     page.keyboard.press("Enter")
     assert visitor.field("face") == "1"
