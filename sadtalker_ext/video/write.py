@@ -1,4 +1,4 @@
-"""Writing of MP4 files: one ffmpeg process reads frames from a pipe and audio from its file.
+"""Writing of MP4 files: one ffmpeg process reads converted frames from a pipe and audio from its file.
 
 The video is H.264 yuv420p with BT.709 colours and AAC audio. The index is at the start, so browsers play the file while
 it loads. The file is written under a temporary name (:mod:`~sadtalker_ext.system.atomic_output`) and renamed when it is
@@ -14,15 +14,14 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
 from sadtalker_ext.arrays import Frame
 from sadtalker_ext.errors import FileRef, MediaError
-from sadtalker_ext.ffmpeg import Ffmpeg, file_argument
+from sadtalker_ext.ffmpeg import Ffmpeg, file_argument, file_input
 from sadtalker_ext.sound_source import SoundSource
 from sadtalker_ext.system.atomic_output import AtomicOutput, write_failure
 from sadtalker_ext.video.audio_track import AudioTrack, open_audio_track
 from sadtalker_ext.video.metadata import metadata_arguments, needs_custom_tags
+from sadtalker_ext.video.yuv_frames import YuvFrames
 
 SUFFIX = ".mp4"
 QUALITIES: Mapping[str, tuple[str, str]] = {
@@ -31,14 +30,9 @@ QUALITIES: Mapping[str, tuple[str, str]] = {
     "best": ("medium", "13"),
 }
 """Preset and constant rate factor of x264 (lower is better; 18 is considered visually lossless)."""
-TO_BT709 = (
-    "scale=out_color_matrix=bt709:out_range=tv:flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp"
-    ",format=yuv420p,setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
-)
-"""Filters that convert to the colour matrix stated in the file; otherwise players would shift the colours.
-
-Own code: ffmpeg converts while it encodes. kornia's rgb_to_yuv420 takes 20 ms per megapixel frame on one core
-(measured), as long as rendering it."""
+COLOURS = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709", "color_range": "tv"}
+"""What the file says about the colours of :class:`~sadtalker_ext.video.yuv_frames.YuvFrames`; without it, players would
+shift them."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +41,15 @@ class VideoSpec:
 
     rate_hz: frame rate. frame_count: number of frames; required with ``audio``, which is cut or padded to this length.
     audio: file, or sound of a file, that is included with its sample rate and channels; None for a silent video.
+    late_audio: file of the sound in place of ``audio``, which is complete only when the last frame has been given; the
+        video is encoded first, and joined with the sound in a second file.
     quality: "small", "good" or "best". metadata: text tags. threads: encoder threads; 0 is one per core.
     """
 
     rate_hz: float = 25.0
     frame_count: int | None = None
     audio: Path | SoundSource | None = None
+    late_audio: Path | None = None
     quality: str = "good"
     metadata: Mapping[str, str] = field(default_factory=dict)
     threads: int = 0
@@ -78,7 +75,7 @@ def write_video(frames: Iterable[Frame], path: str | Path, spec: VideoSpec) -> W
     """
     if spec.quality not in QUALITIES:
         raise MediaError(f"The video quality {spec.quality!r} is unknown: choose one of {', '.join(QUALITIES)}")
-    target, tags = Path(path), metadata_arguments(spec.metadata)
+    target = Path(path)
     sound = SoundSource(spec.audio) if isinstance(spec.audio, Path) else spec.audio
     check_output_path(target, () if sound is None else (sound.path,))
     audio = _audio_track(sound, spec)
@@ -90,14 +87,41 @@ def write_video(frames: Iterable[Frame], path: str | Path, spec: VideoSpec) -> W
         if first is None:
             raise MediaError("The ", ref, " got no frames: give at least one")
         feed = _FrameFeed(first)
-        video, container = [*_frame_input(feed, spec), *audio.inputs], _container_options(spec)
-        arguments = [*video, *_encoder_options(spec), *audio.outputs, *tags, *container, file_argument(output.path)]
-        with Ffmpeg(arguments, ("Writing the ", ref), feed=True, output=output.path) as process:
-            count = feed.run(process, chain([first], source), ref)
+        given = chain([first], source)
+        count = (_encode if spec.late_audio is None else _encode_then_join)(feed, given, output, spec, audio)
         if spec.frame_count not in (None, count):
             raise MediaError("The ", ref, f" got {count} frames where {spec.frame_count} were announced")
         size_bytes = output.path.stat().st_size
     return WriteReport(target, feed.width, feed.height, count, count / spec.rate_hz, size_bytes)
+
+
+def _encode(feed: _FrameFeed, frames: Iterable[Frame], output: AtomicOutput, spec: VideoSpec, audio: AudioTrack) -> int:
+    """Encode frames into the temporary file of an output; return their number."""
+    ref, tags = FileRef("output", output.target), metadata_arguments(spec.metadata)
+    video, container = [*_frame_input(feed, spec), *audio.inputs], _container_options(spec)
+    arguments = [*video, *_encoder_options(spec), *audio.outputs, *tags, *container, file_argument(output.path)]
+    with Ffmpeg(arguments, ("Writing the ", ref), feed=True, output=output.path) as process:
+        return feed.run(process, frames, ref)
+
+
+def _encode_then_join(
+    feed: _FrameFeed, frames: Iterable[Frame], output: AtomicOutput, spec: VideoSpec, silent_track: AudioTrack
+) -> int:
+    """Encode frames without sound into a file of its own, then join them with the sound, which is complete then."""
+    assert spec.late_audio is not None  # noqa: S101 - called with it only
+    ref, tags = FileRef("output", output.target), metadata_arguments(spec.metadata)
+    silent = AtomicOutput(output.target)
+    try:
+        count = _encode(feed, frames, silent, spec, silent_track)
+        audio = open_audio_track(SoundSource(spec.late_audio), count / spec.rate_hz)
+        video = ["-v", "error", "-y", *file_input(silent.path), *audio.inputs, "-map", "0:v:0", "-c:v", "copy"]
+        arguments = [*video, *audio.outputs, *tags, *_container_options(spec), file_argument(output.path)]
+        with Ffmpeg(arguments, ("Writing the ", ref), output=output.path) as process:
+            if process.finish() != 0:
+                raise _failure(ref, process.last_message())
+    finally:
+        silent.discard()
+    return count
 
 
 def check_output_path(target: Path, inputs: tuple[Path, ...], suffixes: tuple[str, ...] = (SUFFIX,)) -> None:
@@ -130,15 +154,18 @@ def _audio_track(sound: SoundSource | None, spec: VideoSpec) -> AudioTrack:
 
 def _frame_input(feed: _FrameFeed, spec: VideoSpec) -> list[str]:
     rate = Fraction(spec.rate_hz).limit_denominator(1001)
-    size = f"{feed.width}x{feed.height}"
-    source = ["-protocol_whitelist", "pipe", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(rate)]
-    return ["-v", "error", "-y", *source, "-i", "pipe:0"]
+    size, colours = (
+        f"{feed.width}x{feed.height}",
+        [part for key, value in COLOURS.items() for part in (f"-{key}", value)],
+    )
+    source = ["-protocol_whitelist", "pipe", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", size, "-r", str(rate)]
+    return ["-v", "error", "-y", *source, *colours, "-i", "pipe:0"]
 
 
 def _encoder_options(spec: VideoSpec) -> list[str]:
     preset, factor = QUALITIES[spec.quality]
     encoder = ["-c:v", "libx264", "-preset", preset, "-crf", factor, "-threads", str(spec.threads)]
-    return ["-map", "0:v:0", "-vf", TO_BT709, *encoder]
+    return ["-map", "0:v:0", "-pix_fmt", "yuv420p", *encoder]
 
 
 def _container_options(spec: VideoSpec) -> list[str]:
@@ -147,21 +174,20 @@ def _container_options(spec: VideoSpec) -> list[str]:
 
 
 class _FrameFeed:
-    """Writes frames to the pipe, padded to an even size by repeating the last row and column.
+    """Converts frames and writes them to the pipe.
 
-    width, height: size of the video in pixels.
+    width, height: size of the video in pixels, even.
     """
 
     def __init__(self, first: Frame) -> None:
-        self._shape = first.shape
-        self.height, self.width = (side + side % 2 for side in first.shape[:2])
-        self._even = np.empty((self.height, self.width, 3), np.uint8)
+        self._frames = YuvFrames(first.shape)
+        self.width, self.height = self._frames.width, self._frames.height
 
     def run(self, process: Ffmpeg, frames: Iterable[Frame], target: FileRef) -> int:
         """Write all frames, wait for ffmpeg and return the number of frames; MediaError if ffmpeg fails."""
         count = 0
         for count, frame in enumerate(frames, start=1):  # noqa: B007 - the count outlives the loop
-            data = self._bytes_of(frame)
+            data = self._frames.convert(frame)
             try:
                 process.stdin.write(data)
             except OSError as e:  # ffmpeg has ended; its messages say why
@@ -170,18 +196,6 @@ class _FrameFeed:
         if process.finish() != 0:
             raise _failure(target, process.last_message())
         return count
-
-    def _bytes_of(self, frame: Frame) -> memoryview:
-        """Return the bytes of a frame, without a copy if it is contiguous and of even size."""
-        if frame.shape != self._shape or frame.dtype != np.uint8 or frame.shape[2:] != (3,):
-            raise ValueError(f"frames must be uint8 (H, W, 3) of shape {self._shape}; got {frame.dtype} {frame.shape}")
-        height, width = self._shape[:2]
-        if frame.shape == self._even.shape:
-            return np.ascontiguousarray(frame).data.cast("B")
-        self._even[:height, :width] = frame
-        self._even[height:] = self._even[height - 1]
-        self._even[:, width:] = self._even[:, width - 1 : width]
-        return self._even.data.cast("B")
 
 
 def _failure(target: FileRef, message: str) -> MediaError:
