@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sadtalker_ext.engines.session import OpenEngine, open_engine
     from sadtalker_ext.errors import SadTalkerError
-    from sadtalker_ext.pipeline.animate import FrameStream, Result, animate, make_video, render_frames
+    from sadtalker_ext.pipeline.animate import Result, animate, make_video, render_frames
     from sadtalker_ext.pipeline.animate_mesh import MeshResult, make_mesh
+    from sadtalker_ext.pipeline.frame_stream import FrameStream
     from sadtalker_ext.pipeline.inputs import Inputs
     from sadtalker_ext.pipeline.mesh_files import MeshFiles
     from sadtalker_ext.pipeline.progress import Progress, Watcher
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "FrameStream": "pipeline.animate",
+    "FrameStream": "pipeline.frame_stream",
     "Inputs": "pipeline.inputs",
     "MeshFiles": "pipeline.mesh_files",
     "MeshResult": "pipeline.animate_mesh",

@@ -22,6 +22,7 @@ from sadtalker_ext.pipeline.file_names import display_name
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.job import JobRequest
 from sadtalker_ext.settings import Settings
+from sadtalker_ext.system.folder_files import FileTooLargeError, keep_file
 from sadtalker_ext.system.portable_names import NETWORK_PATHS
 from sadtalker_ext.tts.text_parts import clean_text
 from sadtalker_ext.video.image_formats import reject_documents
@@ -40,6 +41,10 @@ BASE64_BLOCK: Final = 1 << 20
 """Characters of base64 text that are decoded at once."""
 MAX_SHOWN: Final = 40
 """Characters of a wrong value in an error message."""
+_TOO_LARGE: Final = (
+    "The {name} has {size}, and the server may copy {limit:g} MB from another disk; use a smaller file, or ask its "
+    "administrator for a higher --max-upload-mb or a TMPDIR on the same disk"
+)
 MAX_SUFFIX: Final = 6
 """Longest file name suffix that is kept, with the dot."""
 
@@ -91,9 +96,12 @@ def read_inputs(fields: Mapping[str, Any], scratch: Path, options: ApiOptions) -
     files = {name: path for name, (path, _) in received.items()}
     names = dict(received.values())
     try:
-        return Inputs(idle_s=idle_s, reference_use=use, text=text, **files), names
+        inputs = Inputs(
+            files["portrait"], files.get("voice"), idle_s, files.get("reference"), reference_use=use, text=text
+        )
     except SettingsError as e:
         raise HTTPException(422, e.describe(names)) from e
+    return inputs, names
 
 
 def read_text(given: object) -> str | None:
@@ -180,22 +188,33 @@ def _decode_base64(name: str, text: str, target: Path, options: ApiOptions) -> P
 
 
 def _find_on_server(name: str, text: str, target: Path, options: ApiOptions) -> Path:
-    """Return the path; the errors do not reveal whether a file outside the allowed folders exists."""
+    """Return a hard link or copy, because a path may name another file when the job runs.
+
+    The errors do not reveal whether a file outside the allowed folders exists.
+    """
     refused = f"The path of the {name} is not in a folder that this server may read; upload the file instead"
     if text.startswith(NETWORK_PATHS) and not any(Path(text).is_relative_to(folder) for folder in options.folders):
         raise HTTPException(403, refused)
     try:
         path = Path(text).resolve()
         allowed = [folder.resolve() for folder in options.folders]
-        inside = path.is_absolute() and any(path.is_relative_to(folder) for folder in allowed)
-        exists = inside and path.is_file()
+        folder = next((folder for folder in allowed if path.is_relative_to(folder)), None)
+        exists = folder is not None and path.is_file()
     except (OSError, ValueError, RuntimeError) as e:
         raise HTTPException(403, refused) from e
-    if not inside:
+    if folder is None:
         raise HTTPException(403, refused)
     if not exists:
         raise HTTPException(404, f"The {name} does not exist; check its path")
-    return path
+    target.mkdir()
+    kept = target / path.name
+    try:
+        keep_file(path, folder, kept, options.upload_bytes)
+    except FileTooLargeError as e:
+        raise HTTPException(413, _TOO_LARGE.format(name=name, size=e, limit=options.upload_bytes / 1e6)) from e
+    except OSError as e:
+        raise HTTPException(404, f"The {name} cannot be opened; check its path and permissions") from e
+    return kept
 
 
 def _download(name: str, text: str, target: Path, options: ApiOptions) -> Path:

@@ -19,28 +19,38 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sadtalker_ext.engines.motion_editing import named_view, video_timing
+from sadtalker_ext.engines.motion_editing import named_view
 from sadtalker_ext.engines.registry import check_settings
 from sadtalker_ext.engines.session import EngineSource, OpenEngine, SingleUse
 from sadtalker_ext.ffmpeg import interruptible
 from sadtalker_ext.geometry.quarter_turns import turn_picture
 from sadtalker_ext.pipeline.camera import view_notes, zoom_frames
+from sadtalker_ext.pipeline.frame_stream import FrameStream
 from sadtalker_ext.pipeline.mesh_files import MeshWriter, VideoOutputs, chosen_outputs
 from sadtalker_ext.pipeline.output import check_output, output_folder
-from sadtalker_ext.pipeline.prepare import PreparedInputs, SourceAndMotion, Task, predict, prepare_inputs
+from sadtalker_ext.pipeline.prepare import (
+    PreparedInputs,
+    SourceAndMotion,
+    Task,
+    predict,
+    predict_sections,
+    prepare_inputs,
+    timing_of,
+)
 from sadtalker_ext.pipeline.progress import Watcher
 from sadtalker_ext.pipeline.restoration.files import open_restorer_file
 from sadtalker_ext.pipeline.restoration.registry import open_restorers
 from sadtalker_ext.pipeline.result_metadata import Record
 from sadtalker_ext.pipeline.stages import Stopwatch
-from sadtalker_ext.pipeline.text_to_speech import TEXT_STAGE, read_aloud
+from sadtalker_ext.pipeline.text_to_speech import with_voice
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
 
@@ -51,7 +61,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.protocol import VideoTiming
     from sadtalker_ext.pipeline.inputs import Inputs
     from sadtalker_ext.pipeline.restoration.registry import Restorer
-    from sadtalker_ext.sound_source import SoundSource
+    from sadtalker_ext.video.write import WriteReport
 
 
 @dataclass(frozen=True)
@@ -144,13 +154,13 @@ def make_video(
         if model is not None:
             model.check((*task.inputs.files, path), sound=task.inputs.idle_s is None)
         with (
-            with_voice(task) as task, output_folder(path), MeshWriter(model) as mesh,
+            with_voice(task, streamed=model is None) as task, output_folder(path), MeshWriter(model) as mesh,
             closing(_open_stream(task, mesh)) as stream,
         ):  # fmt: skip
-            size = _write(stream, path, task)
+            report = _write(stream, path, task)
     watch = task.stopwatch
     return Result(
-        path=path, frames=stream.frame_count, duration_s=stream.frame_count / stream.rate_hz, size=size,
+        path=path, frames=report.frames, duration_s=report.duration_s, size=(report.width, report.height),
         stage_s=watch.stage_s, first_frame_s=watch.first_frame_s, total_s=watch.now_s, notes=stream.notes,
         model=None if model is None else model.glb,
     )  # fmt: skip
@@ -179,55 +189,6 @@ def render_frames(
         return stream
 
 
-class FrameStream:
-    """Iterator over the frames (H, W, 3) uint8 RGB of one video, in order.
-
-    frame_count: number of frames. rate_hz: frames per second. notes: sentences for the user. sound: of the video, or
-    None. Close it if not all frames are read; the engine is released at the end in any case.
-    """
-
-    def __init__(
-        self, frames: Iterator[Frame], timing: VideoTiming, notes: tuple[str, ...], release: Callable[[], None],
-        sound: SoundSource | None = None,
-    ) -> None:  # fmt: skip
-        self.frame_count, self.rate_hz = timing
-        self.notes, self.sound = notes, sound
-        self._frames = frames
-        self._release: Callable[[], None] | None = release
-        self._cleanup: Callable[[], None] | None = None
-
-    def when_closed(self, cleanup: Callable[[], None]) -> None:
-        """Call ``cleanup`` after the engine has been released."""
-        self._cleanup = cleanup
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self
-
-    def __next__(self) -> Frame:
-        try:
-            return next(self._frames)
-        except BaseException:  # the end of the video, or an error
-            self.close()
-            raise
-
-    def __len__(self) -> int:
-        return self.frame_count
-
-    def close(self) -> None:
-        """Stop rendering and release the engine; a second call does nothing."""
-        release, self._release = self._release, None
-        if release is not None:
-            try:
-                close_frames = getattr(self._frames, "close", None)
-                if close_frames is not None:
-                    close_frames()
-            finally:
-                with ExitStack() as stack:
-                    if self._cleanup is not None:
-                        stack.callback(self._cleanup)
-                    release()
-
-
 def prepare_task(
     inputs: Inputs, options: tuple[Settings | None, Runtime | None, Watcher | None], engine: EngineSource | None
 ) -> Task:
@@ -242,16 +203,6 @@ def prepare_task(
     )
 
 
-@contextmanager
-def with_voice(task: Task) -> Iterator[Task]:
-    """Within the block, a text to read aloud is replaced by a file of its speech, which has a single audio track."""
-    settings = task.settings if task.inputs.text is None else replace(task.settings, track=0)
-    with ExitStack() as stack:
-        with task.stopwatch.stage(TEXT_STAGE) if task.inputs.text is not None else nullcontext():
-            inputs = stack.enter_context(read_aloud(task.inputs, task.settings, task.runtime, task.watcher))
-        yield replace(task, inputs=inputs, settings=settings)
-
-
 def _open_stream(task: Task, mesh: MeshWriter | None = None) -> FrameStream:
     """Prepare everything up to the first frame; the engine is released when the stream ends or is closed.
 
@@ -261,22 +212,26 @@ def _open_stream(task: Task, mesh: MeshWriter | None = None) -> FrameStream:
     prepared = prepare_inputs(task)
     release = partial(task.source.release, prepared.opened)
     try:
-        timing = video_timing(prepared.speech.duration_s, task.settings)
-        motion = predict(task, prepared, timing)
-        model_notes = () if mesh is None else mesh.write(task, prepared, motion, timing)
+        if task.inputs.text is not None:
+            source, motions = predict_sections(task, prepared)
+            notes, timing = prepared.notes, timing_of(task, prepared)
+        else:
+            timing = timing_of(task, prepared)
+            source, whole = predict(task, prepared, timing)
+            model_notes = () if mesh is None else mesh.write(task, prepared, SourceAndMotion(source, whole), timing)
+            notes, motions = (*prepared.notes, *view_notes(whole, prepared.engine.spec), *model_notes), iter([whole])
     except BaseException:
         release()
         raise
-    notes = (*prepared.notes, *view_notes(motion.motion, prepared.engine.spec), *model_notes)
-    frames = _render(task, prepared, motion, restorers, timing)
-    return FrameStream(frames, timing, notes, release, prepared.speech.source)
+    frames = chain.from_iterable(prepared.engine.render(prepared.portrait, source, motion) for motion in motions)
+    finished = _finish(task, prepared, frames, restorers, timing)
+    return FrameStream(finished, timing, notes, release, prepared.speech.source)
 
 
-def _render(
-    task: Task, prepared: PreparedInputs, motion: SourceAndMotion, restorers: Sequence[Restorer], timing: VideoTiming
+def _finish(
+    task: Task, prepared: PreparedInputs, frames: Iterator[Frame], restorers: Sequence[Restorer], timing: VideoTiming
 ) -> Iterator[Frame]:
-    """Yield every frame of the video."""
-    frames = prepared.engine.render(prepared.portrait, motion.source, motion.motion)
+    """Yield every frame of the video, made of those that the engine has rendered."""
     for restorer in restorers:
         frames = restorer.restore(frames, prepared.portrait)
     view = named_view(task.settings, timing)
@@ -284,17 +239,19 @@ def _render(
         frames = zoom_frames(frames, view.zoom, prepared.portrait)
     if prepared.quarter_turns:
         frames = (turn_picture(frame, -prepared.quarter_turns) for frame in frames)
-    yield from task.stopwatch.note_first(task.watcher.watch(frames, "frames", len(motion.motion)))
+    total = timing.frames if task.spoken is None else task.spoken.frames_expected
+    yield from task.stopwatch.note_first(task.watcher.watch(frames, "frames", total))
 
 
-def _write(stream: FrameStream, path: Path, task: Task) -> tuple[int, int]:
-    """Write the video with the sound of the voice and the record of its settings; return its width and height."""
+def _write(stream: FrameStream, path: Path, task: Task) -> WriteReport:
+    """Write the video with the sound of the voice and the record of its settings."""
     from sadtalker_ext.video.write import VideoSpec, write_video
 
     spec = VideoSpec(
         rate_hz=stream.rate_hz, frame_count=stream.frame_count, audio=stream.sound,
         quality=task.settings.quality, metadata=Record(task.settings).tags(),
     )  # fmt: skip
+    if task.inputs.text is not None and task.spoken is not None:  # how long the sound is becomes known while it is read
+        spec = replace(spec, frame_count=None, audio=None, late_audio=task.spoken.path)
     with task.stopwatch.stage("frames"):
-        report = write_video(stream, path, spec)
-    return report.width, report.height
+        return write_video(stream, path, spec)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sadtalker_ext.engines.motion_editing import video_timing
 from sadtalker_ext.ffmpeg import interruptible
-from sadtalker_ext.pipeline.animate import prepare_task, with_voice
+from sadtalker_ext.pipeline.animate import prepare_task
 from sadtalker_ext.pipeline.mesh_files import MeshFiles, MeshWriter
-from sadtalker_ext.pipeline.prepare import predict, prepare_inputs
+from sadtalker_ext.pipeline.prepare import predict, prepare_inputs, timing_of
+from sadtalker_ext.pipeline.text_to_speech import with_voice
 
 if TYPE_CHECKING:
     from sadtalker_ext.engines.session import EngineSource
@@ -82,7 +82,7 @@ def make_mesh(
         with with_voice(task) as spoken, MeshWriter(files) as writer:
             prepared = prepare_inputs(spoken)
             try:
-                timing = video_timing(prepared.speech.duration_s, spoken.settings)
+                timing = timing_of(spoken, prepared)
                 motion = predict(spoken, prepared, timing)
                 notes = writer.write(spoken, prepared, motion, timing)
             finally:

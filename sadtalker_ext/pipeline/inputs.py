@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sadtalker_ext.constants import MAX_CLIP_S
 from sadtalker_ext.errors import FileRef, SettingsError
 from sadtalker_ext.ffmpeg import require_file
 
@@ -27,6 +28,7 @@ class Inputs:
     reference: a video whose face motion is copied, or None.
     reference_use: what is copied from it, one of :data:`USES`; empty means eyes+pose.
     text: speech as text, read aloud by the voice of the setting tts_voice.
+    longest_s: longest speech of the text that is allowed, seconds; MediaError if it takes longer.
     """
 
     portrait: Path
@@ -35,6 +37,7 @@ class Inputs:
     reference: Path | None = None
     reference_use: str = ""
     text: str | None = None
+    longest_s: float = MAX_CLIP_S
 
     def __post_init__(self) -> None:
         if self.text is not None and (self.voice is not None or self.idle_s is not None):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,6 @@ from sadtalker_ext.pipeline.progress import Progress, Watcher
 
 if TYPE_CHECKING:
     from sadtalker_ext.pipeline.animate import Result
-    from sadtalker_ext.pipeline.inputs import Inputs
 
 log = logging.getLogger(__name__)
 STOPPED_BEFORE_START: Final = "Stopped before it started; no file was written"
@@ -213,7 +213,6 @@ class JobQueue:
 def make_job_video(job: Job, host: Host, limits: Limits, engines: EngineSource) -> Result:
     """Make the video of one job; MediaError if it takes longer than the limit."""
     from sadtalker_ext.pipeline.animate import make_video
-    from sadtalker_ext.pipeline.text_to_speech import read_aloud
 
     request, until_s = job.request, time.monotonic() + limits.job_s
 
@@ -229,25 +228,25 @@ def make_job_video(job: Job, host: Host, limits: Limits, engines: EngineSource) 
     watcher = Watcher(report, cancelled)
     watcher.check()
     runtime = host.runtime(request.settings)
-    with read_aloud(request.inputs, request.settings, runtime, watcher) as inputs:
-        with interruptible(watcher.check):
-            _check_length(inputs, request, limits.voice_s)
-        return make_video(inputs, request.output, request.settings, runtime, watcher, engine=engines)
+    with interruptible(watcher.check):
+        _check_length(request, limits.voice_s)
+    inputs = replace(request.inputs, longest_s=limits.voice_s)
+    return make_video(inputs, request.output, request.settings, runtime, watcher, engine=engines)
 
 
-def _check_length(inputs: Inputs, request: JobRequest, limit_s: float) -> None:
+def _check_length(request: JobRequest, limit_s: float) -> None:
     """Raise MediaError for a clip longer than this server allows; the audio reader has its own upper limit.
 
-    inputs: those of the request, with a file in place of a text.
+    The speech of a text is checked while it is read.
     """
     from sadtalker_ext.pipeline.prepare import load_speech
 
+    inputs = request.inputs
     if limit_s >= Limits.voice_s:
         return
-    settings = None if request.inputs.text is not None else request.settings
-    if inputs.voice is not None and load_speech(inputs, settings).duration_s > limit_s:
-        what = "text" if settings is None else FileRef("voice", inputs.voice)
-        raise MediaError("The ", what, f" is longer than the allowed {limit_s:.0f} s; use a shorter one")
+    if inputs.voice is not None and load_speech(inputs, request.settings).duration_s > limit_s:
+        ref = FileRef("voice", inputs.voice)
+        raise MediaError("The ", ref, f" is longer than the allowed {limit_s:.0f} s; use a shorter one")
     if inputs.idle_s is not None and inputs.idle_s > limit_s:
         raise MediaError(f"An idle clip of {inputs.idle_s:g} s is longer than the allowed {limit_s:.0f} s")
 

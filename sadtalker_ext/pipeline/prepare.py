@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
+from threading import Event
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sadtalker_ext.constants import SILENT_PEAK
-from sadtalker_ext.engines.motion_editing import motion_style
-from sadtalker_ext.errors import FileRef, MediaError
+from sadtalker_ext.engines.motion_editing import motion_style, video_timing
+from sadtalker_ext.engines.motion_joining import KEPT_ROWS, continue_motion, join, section_style
+from sadtalker_ext.engines.protocol import SpeechReadingEngine, VideoTiming
+from sadtalker_ext.errors import Cancelled, FileRef, MediaError
 from sadtalker_ext.pipeline.inputs import Inputs, check_reference
-from sadtalker_ext.pipeline.stages import ParallelStages, Stopwatch
+from sadtalker_ext.pipeline.stages import TEXT_STAGE, ParallelStages, Stopwatch
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from sadtalker_ext.arrays import Frame
     from sadtalker_ext.audio.speech import Speech
-    from sadtalker_ext.engines.protocol import Engine, MotionReference, MotionStyle, VideoTiming
+    from sadtalker_ext.engines.protocol import Engine, MotionReference, MotionStyle
     from sadtalker_ext.engines.session import EngineSource, OpenEngine
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.pipeline.progress import Watcher
+    from sadtalker_ext.pipeline.spoken_text import SpokenText
     from sadtalker_ext.runtime import Runtime
     from sadtalker_ext.settings import Settings
 
@@ -34,7 +41,10 @@ REFERENCE_STAGE: Final = "reference"
 
 @dataclass(frozen=True)
 class Task:
-    """One video to make: inputs, settings, and the objects that watch the work."""
+    """One video to make: inputs, settings, and the objects that watch the work.
+
+    spoken: a text that is read aloud in sections, or None.
+    """
 
     inputs: Inputs
     settings: Settings
@@ -42,13 +52,16 @@ class Task:
     watcher: Watcher
     source: EngineSource
     stopwatch: Stopwatch
+    spoken: SpokenText | None = None
 
 
 class PreparedInputs(NamedTuple):
     """Everything that is read before the first frame.
 
-    notes: sentences for the user, such as that a picture was scaled down. quarter_turns: see
-    :class:`~sadtalker_ext.pipeline.portrait.PreparedPortrait`.
+    speech: of a text that is read meanwhile, its first section. notes: sentences for the user, such as that a picture
+    was scaled down. quarter_turns: see
+    :class:`~sadtalker_ext.pipeline.portrait.PreparedPortrait`. reading: what the engine still computes from the speech
+    alone.
     """
 
     opened: OpenEngine
@@ -58,6 +71,7 @@ class PreparedInputs(NamedTuple):
     notes: tuple[str, ...]
     reference: MotionReference | None = None
     quarter_turns: int = 0
+    reading: Future[None] | None = None
 
     @property
     def engine(self) -> Engine:
@@ -76,26 +90,66 @@ def prepare_inputs(task: Task) -> PreparedInputs:
     """Open the engine and read portrait and voice in parallel; if that fails, the engine is released."""
     from sadtalker_ext.pipeline.portrait import read_portrait
 
-    settings, inputs = task.settings, task.inputs
+    settings, inputs, abandoned = task.settings, task.inputs, _Abandoned(task.watcher)
     with ParallelStages(task.watcher, task.stopwatch) as stages:
         opening = stages.begin("engine", task.source.acquire, settings, task.runtime)
         try:
             portrait = stages.begin("portrait", read_portrait, inputs.portrait, settings, task.source.portraits)
-            voice = stages.begin("voice", load_speech, inputs, settings)
+            voice = _begin_voice(stages, task)
             opened = stages.result(opening)
             check_reference(opened.engine.spec, inputs)
             style = motion_style(opened.engine.spec, settings)
-            prepared, speech = stages.result(portrait), stages.result(voice)
+            speech = stages.result(voice)
+            reading = _begin_reading(stages, task, opened.engine, speech.with_check(abandoned.check))
+            prepared = stages.result(portrait)
             reference = load_reference(task, opened.engine, speech.frames)
         except BaseException:
+            abandoned.set()
             stages.when_done(opening, task.source.release)
             raise
     if reference is not None:
         style = reference.style(style)
     return PreparedInputs(
         opened, style, prepared.portrait, speech, (*prepared.notes, *speech_notes(speech)), reference,
-        prepared.quarter_turns,
+        prepared.quarter_turns, reading,
     )  # fmt: skip
+
+
+class _Abandoned:
+    """Stops what runs beside the stages when the user cancels, or when one of the stages failed."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher, self._event = watcher, Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    def check(self) -> None:
+        self._watcher.check()
+        if self._event.is_set():
+            raise Cancelled("Stopped, because the portrait cannot be used")
+
+
+def _begin_reading(stages: ParallelStages, task: Task, engine: Engine, speech: Speech) -> Future[None] | None:
+    """Start what the engine computes from the speech alone; the sections of a text are not known yet."""
+    if task.spoken is not None or not isinstance(engine, SpeechReadingEngine):
+        return None
+    counted = task.watcher.counter(MOTION_STAGE, speech.frames)
+    return stages.beside(engine.read_speech, speech.with_check(speech.check, counted))
+
+
+def _begin_voice(stages: ParallelStages, task: Task) -> Future[Speech]:
+    if task.spoken is not None and task.inputs.text is not None:
+        spoken = task.spoken
+        return stages.begin(TEXT_STAGE, lambda: spoken.first().speech())
+    return stages.begin("voice", load_speech, task.inputs, task.settings)
+
+
+def timing_of(task: Task, prepared: PreparedInputs) -> VideoTiming:
+    """Return the timing of the video; of a text that is still read aloud, the number of frames is an estimate."""
+    if task.spoken is not None:
+        return VideoTiming(task.spoken.frames_expected(), task.settings.frame_rate)
+    return video_timing(prepared.speech.duration_s, task.settings)
 
 
 def speech_notes(speech: Speech) -> tuple[str, ...]:
@@ -143,14 +197,64 @@ def predict(task: Task, prepared: PreparedInputs, timing: VideoTiming) -> Source
     """Predict and edit the motion; after each second of audio progress is reported and cancellation is checked."""
 
     def compute() -> SourceAndMotion:
-        engine = prepared.engine
-        source = engine.read_face(prepared.portrait)
+        source = prepared.engine.read_face(prepared.portrait)
+        if prepared.reading is not None:
+            prepared.reading.result()  # ends by itself if the user cancels
         counted = task.watcher.counter(MOTION_STAGE, prepared.speech.frames)
+        if task.spoken is not None:
+            return SourceAndMotion(source, join(list(section_motions(task, prepared, source, counted))))
         speech = prepared.speech.with_check(task.watcher.check, counted)
-        motion = engine.predict_motion(speech, source, prepared.style)
-        if prepared.reference is not None:
-            motion = prepared.reference.apply(motion, source)
-        return SourceAndMotion(source, engine.editor.edit(motion, source, task.settings, timing))
+        return SourceAndMotion(source, _predict_one(task, prepared._replace(speech=speech), source, timing))
 
     with ParallelStages(task.watcher, task.stopwatch) as stages:
         return stages.result(stages.begin(MOTION_STAGE, compute))
+
+
+def predict_sections(task: Task, prepared: PreparedInputs) -> tuple[Motion, Iterator[Motion]]:
+    """Return the motion of the portrait, and that of each section of a text that is read meanwhile."""
+
+    def compute() -> tuple[Motion, Iterator[Motion]]:
+        source = prepared.engine.read_face(prepared.portrait)
+        counted, frames = task.watcher.counter(MOTION_STAGE, prepared.speech.frames), prepared.speech.frames
+
+        def report(done: int) -> None:
+            if done <= frames:  # the others are predicted between frames, which are reported themselves
+                counted(done)
+
+        motions = section_motions(task, prepared, source, report)
+        return source, chain([next(motions)], motions)
+
+    with ParallelStages(task.watcher, task.stopwatch) as stages:
+        return stages.result(stages.begin(MOTION_STAGE, compute))
+
+
+def section_motions(
+    task: Task, prepared: PreparedInputs, source: Motion, report: Callable[[int], None]
+) -> Iterator[Motion]:
+    """Yield the motion of each section of a text, one row per frame, as soon as the section has been read.
+
+    source: motion of the portrait itself. report: called with the number of frames that are done at 25 Hz.
+    """
+    assert task.spoken is not None  # noqa: S101 - called for such texts only
+    before, done = None, 0
+    for section in task.spoken.sections(task.watcher.check):
+        style = section_style(prepared.style, section.number)
+        timing = VideoTiming(section.frames, task.settings.frame_rate)
+        speech = section.speech().with_check(task.watcher.check, partial(_report_after, report, done))
+        one = prepared._replace(speech=speech, style=style)
+        motion = continue_motion(_predict_one(task, one, source, timing), before, timing.rate_hz)
+        section.path.unlink()
+        yield motion
+        before, done = motion[-KEPT_ROWS:], done + speech.frames
+
+
+def _report_after(report: Callable[[int], None], earlier: int, done: int) -> None:
+    report(earlier + done)
+
+
+def _predict_one(task: Task, prepared: PreparedInputs, source: Motion, timing: VideoTiming) -> Motion:
+    """Predict and edit the motion of ``prepared.speech``."""
+    motion = prepared.engine.predict_motion(prepared.speech, source, prepared.style)
+    if prepared.reference is not None:
+        motion = prepared.reference.apply(motion, source)
+    return prepared.engine.editor.edit(motion, source, task.settings, timing)

@@ -74,15 +74,19 @@ class Watcher:
 
         return report
 
-    def watch(self, frames: Iterator[Frame], stage: str, total: int) -> Iterator[Frame]:
-        """Pass every frame on, and report it as done when the consumer asks for the next one."""
+    def watch(self, frames: Iterator[Frame], stage: str, total: int | Callable[[], int]) -> Iterator[Frame]:
+        """Pass every frame on, and report it as done when the consumer asks for the next one.
+
+        total: number of frames, or a function that returns its present estimate.
+        """
         self.stage(stage)
         began_s = time.perf_counter()
         for done, frame in enumerate(frames, start=1):
             yield frame
             self.check()
             rate = done / max(time.perf_counter() - began_s, 1e-9)
-            self._report(Progress(stage, done, total, rate, (total - done) / rate, frame))
+            expected = total if isinstance(total, int) else max(done, total())
+            self._report(Progress(stage, done, expected, rate, (expected - done) / rate, frame))
 
 
 def _ignore(_: Progress) -> None: ...

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+TEXT_STAGE: Final = "text"
+"""Stage that reads a text aloud, or the first section of a long one, if there is one."""
 CANCEL_CHECK_S: Final = 0.1
 """Seconds between two checks for cancellation while a stage runs."""
 
@@ -77,6 +79,15 @@ class ParallelStages:
 
         self._watcher.stage(stage)
         return self._pool.submit(timed)
+
+    def beside(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        """Start work that overlaps several stages and counts as none."""
+
+        def interrupted() -> T:
+            with interruptible(self._watcher.check):
+                return work(*arguments, **named)
+
+        return self._pool.submit(interrupted)
 
     def result(self, future: Future[T]) -> T:
         """Wait for the result of a stage, or raise its error; raise Cancelled if the caller asked to stop."""

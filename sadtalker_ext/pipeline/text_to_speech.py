@@ -1,4 +1,9 @@
-"""Text as the voice of a video: it is read aloud into a temporary file before the video is made."""
+"""Text as the voice of a video: it is read aloud into a temporary file.
+
+A short text is read before the video is made. A long one is divided into sections of whole sentences, for each of which
+motion is predicted, so that the first frames are rendered while later sections are read. Whether a text is divided
+depends on the text and the settings only: a video, its 3D model and its frames have the same motion.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +12,88 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sadtalker_ext.errors import SettingsError
+from sadtalker_ext.engines.motion_editing import head_angle_keyframes
+from sadtalker_ext.errors import MediaError, SettingsError
+from sadtalker_ext.pipeline.stages import TEXT_STAGE
+from sadtalker_ext.settings import VIEWS
 from sadtalker_ext.system.work_folder import WorkFolder
 from sadtalker_ext.weights.files import search_folders
 
 if TYPE_CHECKING:
-    from sadtalker_ext.pipeline.inputs import Inputs
-    from sadtalker_ext.pipeline.progress import Watcher
-    from sadtalker_ext.runtime import Runtime
-    from sadtalker_ext.settings import Settings
+    from pathlib import Path
 
-TEXT_STAGE: Final = "text"
-"""Stage that reads a text aloud, if there is one, before all others."""
+    from sadtalker_ext.pipeline.prepare import Task
+    from sadtalker_ext.tts.provider import Reader
+
+LARGEST_HEAD_MOTION: Final = 1.0
+"""Head motion scale up to which one renderer serves all sections; larger motion may need that of large rotations."""
 
 
 @contextmanager
-def read_aloud(inputs: Inputs, settings: Settings, runtime: Runtime, watcher: Watcher) -> Iterator[Inputs]:
-    """Within the block, a text in the inputs is replaced by a file of its speech; other inputs are returned as given.
+def with_voice(task: Task, *, streamed: bool = False) -> Iterator[Task]:
+    """Within the block, a text to read aloud is replaced by a file of its speech, which has a single audio track.
 
-    Uses the settings tts_voice and speech_rate; the same text gives the same speech. SettingsError if there is no such
-    voice or the text cannot be read aloud; MissingPackageError if no voice is installed.
+    A text that is read in sections is in ``task.spoken`` besides; if ``streamed``, it is read during the block, and the
+    text remains in the inputs. Uses the settings tts_voice and speech_rate; the same text gives the same speech.
+    SettingsError if there is no such voice or the text cannot be read aloud; MissingPackageError if no voice is
+    installed.
     """
-    if inputs.text is None:
-        yield inputs
+    text = task.inputs.text
+    if text is None:
+        yield task
         return
+    from sadtalker_ext.pipeline.spoken_text import ReadingPlan, SpokenText
+
+    with WorkFolder() as folder:
+        if not in_sections(task, text):
+            yield _with_file(task, _read_whole(task, text, folder.root()))
+            return
+        plan = ReadingPlan(folder.root(), task.settings.frame_rate, task.inputs.longest_s)
+        with SpokenText(text, _open_reader(task), plan) as spoken:
+            task = replace(task, spoken=spoken)
+            if streamed:
+                yield task
+                return
+            task.watcher.stage(TEXT_STAGE)
+            with task.stopwatch.stage(TEXT_STAGE):
+                spoken.wait(task.watcher.part_counter(TEXT_STAGE))
+            yield _with_file(task, spoken.path)
+
+
+def in_sections(task: Task, text: str) -> bool:
+    """Whether a text is read and animated in sections: it is long, and nothing depends on the length of the video."""
+    from sadtalker_ext.pipeline.spoken_text import sections_of
+
+    settings = task.settings
+    moves = settings.view in VIEWS or head_angle_keyframes(settings)
+    if moves or settings.head_motion_scale > LARGEST_HEAD_MOTION or task.inputs.reference is not None:
+        return False
+    return len(sections_of(text)) > 1
+
+
+def _with_file(task: Task, voice: Path) -> Task:
+    inputs = replace(task.inputs, text=None, voice=voice)
+    return replace(task, inputs=inputs, settings=replace(task.settings, track=0))
+
+
+def _read_whole(task: Task, text: str, folder: Path) -> Path:
     from sadtalker_ext.tts.synthesis import write_speech
+
+    path, longest_s = folder / "speech.wav", task.inputs.longest_s
+    task.watcher.stage(TEXT_STAGE)
+    with task.stopwatch.stage(TEXT_STAGE):
+        seconds = write_speech(text, _open_reader(task), path, task.watcher.part_counter(TEXT_STAGE))
+    if seconds > longest_s:
+        raise MediaError(f"The text is longer than the allowed {longest_s:.0f} s; use a shorter one")
+    return path
+
+
+def _open_reader(task: Task) -> Reader:
     from sadtalker_ext.tts.voices import find_voice, open_voice
 
-    watcher.stage(TEXT_STAGE)
-    voice = find_voice(check_voice_name(settings.tts_voice), search_folders(runtime.folders))
-    reader = open_voice(voice, settings.speech_rate)
-    with WorkFolder() as folder:
-        path = folder.root() / "speech.wav"
-        write_speech(inputs.text, reader, path, watcher.part_counter(TEXT_STAGE))
-        yield replace(inputs, text=None, voice=path)
+    settings = task.settings
+    voice = find_voice(check_voice_name(settings.tts_voice), search_folders(task.runtime.folders))
+    return open_voice(voice, settings.speech_rate)
 
 
 def check_voice_name(name: str) -> str:

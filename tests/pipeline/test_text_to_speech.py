@@ -10,8 +10,9 @@ import soundfile
 from sadtalker_ext import Inputs, Settings, Watcher, make_video, render_frames
 from sadtalker_ext.assets import demo_portrait
 from sadtalker_ext.errors import Cancelled, SettingsError
-from sadtalker_ext.pipeline.text_to_speech import TEXT_STAGE, read_aloud
-from sadtalker_ext.runtime import Runtime
+from sadtalker_ext.pipeline.animate import prepare_task
+from sadtalker_ext.pipeline.stages import TEXT_STAGE
+from sadtalker_ext.pipeline.text_to_speech import with_voice
 from sadtalker_ext.video.read import probe
 
 TEXT = "Hello Bob."
@@ -29,25 +30,26 @@ def empty_temporary_folder(tmp_path, monkeypatch):
 
 
 def speak(settings=SETTINGS, watcher=None):
-    return read_aloud(Inputs(demo_portrait(), text=TEXT), settings, Runtime(), watcher or Watcher())
+    return with_voice(prepare_task(Inputs(demo_portrait(), text=TEXT), (settings, None, watcher), None))
 
 
 def test_the_text_is_replaced_by_a_file():
-    with speak() as inputs:
-        assert inputs.text is None
-        info = soundfile.info(inputs.voice)
+    with speak() as task:
+        assert task.inputs.text is None
+        info = soundfile.info(task.inputs.voice)
         assert 0.5 < info.duration < 3.0
         assert info.channels == 1
-    with read_aloud(Inputs(demo_portrait(), idle_s=1), SETTINGS, Runtime(), Watcher()) as inputs:
-        assert inputs == Inputs(demo_portrait(), idle_s=1)
+    idle = prepare_task(Inputs(demo_portrait(), idle_s=1), (SETTINGS, None, None), None)
+    with with_voice(idle) as task:
+        assert task == idle
 
 
 def test_a_video_speaks_the_text(tmp_path):
     seen = []
     watcher = Watcher(lambda progress: seen.append((progress.stage, progress.done, progress.total)))
     result = make_video(Inputs(demo_portrait(), text=TEXT), tmp_path / "a.mp4", SETTINGS, None, watcher)
-    with speak() as inputs:
-        assert result.duration_s == pytest.approx(soundfile.info(inputs.voice).duration, abs=0.08)
+    with speak() as task:
+        assert result.duration_s == pytest.approx(soundfile.info(task.inputs.voice).duration, abs=0.08)
     assert [counts for stage, *counts in seen if stage == TEXT_STAGE] == [[0, 0], [0, 1], [1, 1]]
     assert TEXT_STAGE in result.stage_s
     assert probe(tmp_path / "a.mp4").has_audio

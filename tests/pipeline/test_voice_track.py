@@ -1,8 +1,6 @@
 """The setting ``track`` in a whole video."""
 
 import subprocess
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.errors import MediaError
 from sadtalker_ext.ffmpeg import ffmpeg_program
-from sadtalker_ext.pipeline import animate
+from sadtalker_ext.pipeline import animate, text_to_speech
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.result_metadata import read_record
 from sadtalker_ext.settings import Settings
@@ -44,10 +42,5 @@ def test_missing_track_is_refused(engine, files, two_tracks):
 
 def test_text_is_read_aloud_whatever_the_track(engine, files, monkeypatch):
     portrait, voice, out = files
-
-    @contextmanager
-    def read_aloud(inputs, *_):
-        yield replace(inputs, text=None, voice=Path(voice))
-
-    monkeypatch.setattr(animate, "read_aloud", read_aloud)
+    monkeypatch.setattr(text_to_speech, "_read_whole", lambda *_: Path(voice))
     assert animate.make_video(Inputs(portrait, text="hello"), out, Settings(track=2)).frames > 25

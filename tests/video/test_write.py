@@ -8,6 +8,7 @@ import pytest
 from sample_frames import natural, nothing_left, still
 
 from sadtalker_ext.audio.speech import open_speech
+from sadtalker_ext.errors import MediaError
 from sadtalker_ext.ffmpeg import ffmpeg_program
 from sadtalker_ext.video.metadata import read_metadata
 from sadtalker_ext.video.read import probe, read_frames
@@ -150,3 +151,32 @@ def test_frames_may_come_from_another_thread(tmp_path):
     worker.start()
     worker.join()
     assert reports[0].frames == 10
+
+
+def test_sound_that_is_complete_at_the_end(make_media, tmp_path):
+    """The video equals one whose sound is known from the start: pictures, sound, tags and layout of the file."""
+    sound, frames = make_media("sound.wav", "sine=300:d=0.9:r=22050"), list(still(20))
+
+    def give():
+        yield from frames[:-1]
+        sound.rename(tmp_path / "late.wav")
+        yield frames[-1]
+
+    early = write_video(frames, tmp_path / "a.mp4", VideoSpec(25.0, 20, sound, metadata={"title": "t"}))
+    late = VideoSpec(25.0, late_audio=tmp_path / "late.wav", metadata={"title": "t"})
+    report = write_video(give(), tmp_path / "b.mp4", late)
+    assert (report.frames, report.duration_s) == (early.frames, early.duration_s)
+    one, other = (np.stack(list(read_frames(tmp_path / name))) for name in ("a.mp4", "b.mp4"))
+    assert np.array_equal(one, other)
+    one, other = (open_speech(tmp_path / name).samples() for name in ("a.mp4", "b.mp4"))
+    assert np.array_equal(one, other)
+    assert read_metadata(tmp_path / "b.mp4")["title"] == "t"
+    data = (tmp_path / "b.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert nothing_left(tmp_path, "a.mp4", "b.mp4", "late.wav")
+
+
+def test_nothing_is_left_when_the_late_sound_is_missing(tmp_path):
+    with pytest.raises(MediaError, match="audio file"):
+        write_video(still(3), tmp_path / "a.mp4", VideoSpec(late_audio=tmp_path / "missing.wav"))
+    assert nothing_left(tmp_path)

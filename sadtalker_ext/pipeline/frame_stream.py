@@ -1,0 +1,61 @@
+"""The frames of one video as an iterator that holds the engine until it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sadtalker_ext.arrays import Frame
+    from sadtalker_ext.engines.protocol import VideoTiming
+    from sadtalker_ext.sound_source import SoundSource
+
+
+class FrameStream:
+    """Iterator over the frames (H, W, 3) uint8 RGB of one video, in order.
+
+    frame_count: number of frames. rate_hz: frames per second. notes: sentences for the user. sound: of the video, or
+    None. Close it if not all frames are read; the engine is released at the end in any case.
+    """
+
+    def __init__(
+        self, frames: Iterator[Frame], timing: VideoTiming, notes: tuple[str, ...], release: Callable[[], None],
+        sound: SoundSource | None = None,
+    ) -> None:  # fmt: skip
+        self.frame_count, self.rate_hz = timing
+        self.notes, self.sound = notes, sound
+        self._frames = frames
+        self._release: Callable[[], None] | None = release
+        self._cleanup: Callable[[], None] | None = None
+
+    def when_closed(self, cleanup: Callable[[], None]) -> None:
+        """Call ``cleanup`` after the engine has been released."""
+        self._cleanup = cleanup
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        try:
+            return next(self._frames)
+        except BaseException:  # the end of the video, or an error
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        return self.frame_count
+
+    def close(self) -> None:
+        """Stop rendering and release the engine; a second call does nothing."""
+        release, self._release = self._release, None
+        if release is not None:
+            try:
+                close_frames = getattr(self._frames, "close", None)
+                if close_frames is not None:
+                    close_frames()
+            finally:
+                with ExitStack() as stack:
+                    if self._cleanup is not None:
+                        stack.callback(self._cleanup)
+                    release()
