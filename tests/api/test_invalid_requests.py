@@ -1,5 +1,6 @@
 """The REST API refuses invalid requests and unreadable files with a message."""
 
+import os
 import wave
 from pathlib import Path
 
@@ -162,3 +163,31 @@ def test_network_paths_are_refused_before_they_are_resolved(tmp_path, monkeypatc
     monkeypatch.undo()
     assert caught.value.status_code == 403
     assert "is not in a folder that this server may read" in caught.value.detail
+
+
+def test_a_file_that_is_exchanged_after_the_request_is_not_read(tmp_path):
+    """Whoever may write to an allowed folder could otherwise have any file of the server read."""
+    folder, scratch, secret = tmp_path / "allowed", tmp_path / "scratch", tmp_path / "secret.wav"
+    for made in (folder, scratch):
+        made.mkdir()
+    (folder / "a.wav").write_bytes(b"public")
+    secret.write_bytes(b"secret")
+    options = ApiOptions(folders=(folder,))
+    path, shown = receive_file("voice", {"path": str(folder / "a.wav")}, scratch / "voice", options)
+    (folder / "a.wav").unlink()
+    (folder / "a.wav").symlink_to(secret)
+    assert path.read_bytes() == b"public"
+    assert (path.name, shown) == ("a.wav", str(folder / "a.wav"))
+
+
+def test_large_files_are_not_copied_from_another_disk(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("another disk")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "a.wav").write_bytes(bytes(2_000_000))
+    options = ApiOptions(folders=(tmp_path,), upload_bytes=1_000_000)
+    with pytest.raises(HTTPException) as caught:
+        receive_file("voice", {"path": str(tmp_path / "a.wav")}, tmp_path / "voice", options)
+    assert caught.value.status_code == 413
+    assert caught.value.detail.startswith("The voice has 2 MB, and the server may copy 1 MB from another disk")
