@@ -10,12 +10,32 @@
     const CONFIRM_MS = 4000;
     const MADE = /SadTalker made (.+?\.mp4)/;
 
+    /* The gallery that a pressed button will replace, and what in the new one gets the keyboard's focus then. */
+    let left = null;
+
     function send(button, name) {
         ui.requestAction("sadtalker_" + button, name);
     }
 
+    function leave(target) {
+        left = {cards: ui.element("sadtalker_gallery").querySelector(".st-gallery"), target};
+    }
+
+    /* On the first and last page, one of the buttons is disabled. */
+    function pageButton(gallery, name) {
+        return gallery.querySelector(`[data-page=${name}]:enabled`) || gallery.querySelector("nav :enabled");
+    }
+
+    /* The result at the place of a deleted one, or the last one. */
+    function resultAt(gallery, number) {
+        const results = gallery.querySelectorAll(".st-result");
+        return results[Math.min(number, results.length - 1)];
+    }
+
     function confirmDeletion(button, name) {
         if (button.dataset.asked) {
+            const number = Array.from(button.closest("ul").children).indexOf(button.closest("li"));
+            leave((gallery) => resultAt(gallery, number));
             send("delete_result", name);
             return;
         }
@@ -51,6 +71,9 @@
         const name = button.dataset.name || button.closest(".st-card").dataset.name;
         if (button.dataset.result === "delete") {
             confirmDeletion(button, name);
+        } else if (button.dataset.result === "page") {
+            leave((gallery) => pageButton(gallery, button.dataset.page));
+            send("page_result", name);
         } else {
             send(button.dataset.result + "_result", name);
             ui.showOutputs();
@@ -79,6 +102,18 @@
         }
         return Array.from(arguments);
     };
+
+    (ui.updaters = ui.updaters || []).push(function (tab) {
+        const gallery = tab.querySelector("#sadtalker_gallery");
+        if (left === null || gallery.querySelector(".st-gallery") === left.cards) {
+            return;
+        }
+        const target = left.target(gallery) || ui.element("sadtalker_generate");
+        left = null;
+        if (document.activeElement === document.body) {
+            target.focus({preventScroll: true});
+        }
+    });
 
     /* Mark the card of the shown result, which cannot be compared with itself. */
     (ui.updaters = ui.updaters || []).push(function (tab) {

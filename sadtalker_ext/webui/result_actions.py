@@ -11,10 +11,19 @@ from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui.html import message
 from sadtalker_ext.webui.page_context import PageContext, open_in_file_manager
 from sadtalker_ext.webui.page_words import page_text
-from sadtalker_ext.webui.results import comparison_view, delete_result, details_view, find_result, gallery_view
+from sadtalker_ext.webui.results import (
+    comparison_view,
+    delete_result,
+    details_view,
+    find_result,
+    gallery_view,
+    page_of_result,
+)
 from sadtalker_ext.webui.setting_widgets import widget_values
 
 GONE: Final = "This result no longer exists."
+MAX_PAGE_DIGITS: Final = 9
+"""Longer numbers of pages are no pages of a gallery, and Python reads very long ones slowly."""
 NOTHING_SHOWN: Final = "Make a video or choose a result first."
 
 
@@ -45,17 +54,25 @@ class ResultActions:
     def delete_result(self, name: Any, shown: Any) -> list[Any]:  # noqa: ANN401 - values of a request
         """Delete a result; return progress, video, compared video, details, name of the shown result, gallery."""
         folder = self._context.results_folder()
+        page = page_of_result(folder / as_text(name), folder)
         try:
             if not self._context.local:
                 raise SadTalkerError("Results can be deleted only in a browser on the machine of the server.")
             removed = delete_result(as_text(name), folder)
         except SadTalkerError as e:
-            return [message(page_text(str(e)), "error"), *[gr.update()] * 4, gallery_view(folder, self._context.local)]
-        gallery = gallery_view(folder, self._context.local)
+            shown_page = gallery_view(folder, self._context.local, page)
+            return [message(page_text(str(e)), "error"), *[gr.update()] * 4, shown_page]
+        gallery = gallery_view(folder, self._context.local, page)
         text = message(f"Deleted {removed}.")
         if name == shown:
             return [text, None, None, "", "", gallery]
         return [text, gr.update(), None, gr.update(), gr.update(), gallery]
+
+    def show_page(self, number: Any) -> str:  # noqa: ANN401 - a value of a request
+        """Return a page of the gallery by its number, from 1."""
+        text = as_text(number)
+        page = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_PAGE_DIGITS else 1
+        return gallery_view(self._context.results_folder(), self._context.local, page)
 
     def reuse_settings(self, name: Any) -> list[Any]:  # noqa: ANN401 - a value of a request
         """Return the settings of a result for all widgets, and a message."""

@@ -15,8 +15,8 @@ HIDDEN: Final = "st-hidden"
 """CSS class of fields that only the page's script uses."""
 FIELDS: Final = ("job_id", "new_job_id", "uploaded_voice", "shown_result", "chosen_result")
 BUTTONS: Final = (
-    "show_result", "compare_result", "delete_result", "poll", "refresh", "show_faces", "show_moment", "check_voice",
-    "select_engine", "forget_error", "show_model",
+    "show_result", "compare_result", "delete_result", "page_result", "poll", "refresh", "show_faces", "show_moment",
+    "check_voice", "select_engine", "forget_error", "show_model",
 )  # fmt: skip
 
 

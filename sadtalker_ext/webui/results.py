@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.settings import Settings
 
 GALLERY_SIZE: Final = 18
-"""Results in the gallery."""
+"""Results on one page of the gallery."""
 THUMBNAIL_PX: Final = 320
 _TIME_OF_DAY: Final = re.compile(r"_\d{6}_\d{3}(_\d+)?$")
 """End of the name of a result, which the gallery shows as date and time."""
@@ -35,21 +35,50 @@ class Thumbnail(NamedTuple):
     duration_s: float
 
 
-def recent_results(folder: Path, count: int = GALLERY_SIZE) -> list[Path]:
-    """Return up to ``count`` of the newest videos in the dated subfolders of ``folder``, the newest first."""
+def recent_results(folder: Path) -> list[Path]:
+    """Return the videos in the dated subfolders of ``folder``, the newest first."""
     try:
         found = [(path.stat().st_mtime, path) for path in folder.glob("*/*.mp4")]
     except OSError:
         return []
-    return [path for _, path in sorted(found, reverse=True)[:count]]
+    return [path for _, path in sorted(found, reverse=True)]
 
 
-def gallery_view(folder: Path, deletable: bool = False) -> str:
-    """Return a card for each recent result as HTML: its first frame, length, name and time, and buttons."""
-    cards = [card for path in recent_results(folder) if (card := _card(path, folder, deletable))]
-    if not cards:
+def gallery_view(folder: Path, deletable: bool = False, page: int = 1) -> str:
+    """Return a page of the gallery as HTML: a card for each result, and buttons to the pages before and after.
+
+    A card has the first frame, length, name and time of a video, and its buttons. page: number from 1; the nearest page
+    is shown in place of one that does not exist.
+    """
+    results = recent_results(folder)
+    pages = max(1, -(-len(results) // GALLERY_SIZE))
+    page = min(max(1, page), pages)
+    start = (page - 1) * GALLERY_SIZE
+    shown = results[start : start + GALLERY_SIZE]
+    cards = "".join(_card(path, folder, deletable) for path in shown)
+    if not cards and pages == 1:
         return ""
-    return f'<h2 class="st-heading">Earlier results</h2><ul class="st-gallery">{"".join(cards)}</ul>'
+    browse = _page_buttons(page, pages, f"{start + 1} to {start + len(shown)} of {len(results)}") if pages > 1 else ""
+    return f'<h2 class="st-heading">Earlier results</h2><ul class="st-gallery">{cards}</ul>{browse}'
+
+
+def page_of_result(path: Path, folder: Path) -> int:
+    """Return the page of the gallery, from 1, on which a result is."""
+    results = recent_results(folder)
+    return results.index(path) // GALLERY_SIZE + 1 if path in results else 1
+
+
+def _page_buttons(page: int, pages: int, position: str) -> str:
+    """Return buttons to newer and older results, and which ones the page shows."""
+    buttons = [
+        f'<button type="button" class="st-button" data-result="page" data-name="{target}" data-page="{title}"'
+        f"{'' if 1 <= target <= pages else ' disabled'}>{title}</button>"
+        for title, target in (("Newer", page - 1), ("Older", page + 1))
+    ]
+    return (
+        f'<nav class="st-row" aria-label="Pages of earlier results">{buttons[0]}'
+        f'<span class="st-text" role="status">{position}</span>{buttons[1]}</nav>'
+    )
 
 
 def _card(path: Path, folder: Path, deletable: bool) -> str:

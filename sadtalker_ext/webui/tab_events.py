@@ -75,6 +75,7 @@ def _connect_results(page: Page, actions: PageActions) -> None:
     connect_action(hidden["show_result"], Request(actions.show_result, chosen, videos))
     connect_action(hidden["compare_result"], compared)
     connect_action(hidden["delete_result"], Request(actions.delete_result, [chosen, shown], [*videos, out.gallery]))
+    connect_action(hidden["page_result"], Request(actions.show_page, chosen, out.gallery))
     settings = page.settings.in_order()
     out.reuse_settings.click(actions.reuse_settings, shown, [*settings, out.progress], **PRESSED)
     out.open_folder.click(actions.open_folder, None, out.progress, **PRESSED)

@@ -1,6 +1,7 @@
 """Earlier results: gallery, comparison, deletion."""
 
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -60,7 +61,7 @@ def test_recent_results_are_the_newest_first(tmp_path):
         path = tmp_path / "day" / f"{index}.mp4"
         path.touch()
         os.utime(path, (index, index))
-    assert [path.stem for path in results.recent_results(tmp_path, 3)] == ["3", "2", "1"]
+    assert [path.stem for path in results.recent_results(tmp_path)] == ["3", "2", "1", "0"]
     assert results.gallery_view(tmp_path) == ""
 
 
@@ -70,6 +71,33 @@ def test_the_gallery_shows_caption_and_length(folder):
     assert '<span class="st-caption">good day</span>' in shown
     assert '<span class="st-length">0:00</span>' in shown
     assert 'data-result="delete"' not in results.gallery_view(folder)
+
+
+def test_all_results_are_reached_page_by_page(folder, monkeypatch):
+    """Each page continues where the one before ends; together they show every result once, the newest first."""
+    monkeypatch.setattr(results, "GALLERY_SIZE", 3)
+    original = next((folder / "2026-01-31").iterdir())
+    for index in range(5):
+        copy = shutil.copy(original, folder / "2026-01-31" / f"more_{index}.mp4")
+        os.utime(copy, (index, index))
+    pages = [actions(folder).show_page(str(number)) for number in (1, 2, 3)]
+    names = [re.findall(r'class="st-card" data-name="([^"]+)"', page) for page in pages]
+    newest_first = results.recent_results(folder)
+    assert [name for page in names for name in page] == [path.relative_to(folder).as_posix() for path in newest_first]
+    positions = [re.search(r'role="status">([^<]+)', page)[1] for page in pages]
+    assert positions == ["1 to 3 of 7", "4 to 6 of 7", "7 to 7 of 7"]
+    disabled = [re.findall(r"disabled>(\w+)", page) for page in pages]
+    assert disabled == [["Newer"], [], ["Older"]]
+    for number in ("0", "-1", "x", "9" * 5000, None, [2], "\u0663"):
+        assert actions(folder).show_page(number) == pages[0], number
+    assert actions(folder).show_page("99") == pages[2]
+    text, *_, gallery = actions(folder).delete_result(names[1][0], "")
+    assert "4 to 6 of 6" in gallery
+    assert "st-error" not in text
+
+
+def test_one_page_has_no_buttons_to_others(folder):
+    assert "<nav" not in results.gallery_view(folder)
 
 
 def test_a_comparison_lists_what_differs(folder):
