@@ -58,14 +58,33 @@ def fetch_url(url: str, target: Path, max_bytes: int) -> None:
 
 
 def public_address(host: str, port: int) -> str:
-    """Return an IP address of ``host``; MediaError if any of its addresses is not on the public internet."""
+    """Return an IP address of ``host``; MediaError if any of its addresses is not that of another public host.
+
+    The message does not reveal which names exist in a private network.
+    """
+    refusal = f"The host {host!r} is unknown or not on the public internet; check the address, or upload the file"
     try:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError as e:
-        raise MediaError(f"The host {host!r} is unknown ({e.strerror or e}); check the address") from e
-    if not found or not all(map(is_public, found)):
-        raise MediaError(f"The host {host!r} is not on the public internet; upload the file instead")
+        raise MediaError(refusal) from e
+    if not found or not all(map(is_public, found)) or any(is_own(address, port) for address in found):
+        raise MediaError(refusal)
     return min(found, key=lambda text: (":" in text, text))
+
+
+def is_own(address: str, port: int) -> bool:
+    """Return whether an IP address belongs to this machine, which may be a public one.
+
+    Its services would take a request for one of this machine, which no firewall sees. No packet is sent: the system
+    chooses the source address, which is the same only for own addresses.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, port))
+        except OSError:  # there is no route
+            return False
+        return str(probe.getsockname()[0]) == address
 
 
 def is_public(address: str) -> bool:

@@ -18,7 +18,10 @@ from sadtalker_ext.errors import MediaError
         "http://169.254.169.254/latest/meta-data", "http://0.0.0.0/x", "http://[::ffff:127.0.0.1]/x",
         "http://2130706433/x", "http://0x7f.1/x", "http://[fe80::1]/x", "http://224.0.0.1/x", "http://100.64.0.1/x",
         "http://[::127.0.0.1]/x", "http://[64:ff9b::7f00:1]/x", "http://[2002:7f00:1::]/x", "http://[fec0::1]/x",
-        "http://192.0.0.8/x", "http://[::1/x", "http://8.8.8.8:99999/x",
+        "http://192.0.0.8/x", "http://[::1/x", "http://8.8.8.8:99999/x", "http://017700000001/x", "http://127.1./x",
+        "http://[::1%25lo]/x", "http://[64:ff9b:1::a00:1]/x", "http://[2001:0:7f00:1::]/x", "http://169.254.43518/x",
+        "http://1.1.1.1@127.0.0.1/x", "http://1.1.1.1\\@127.0.0.1/x", "http://127\u30020\u30020\u30021/x",
+        "http://\u2460\u2461\u2466.\u24ea.\u24ea.\u2460/x", "http://\uff4c\uff4fcalhost/x", "http://127.0.0.1%00/x",
     ],
 )  # fmt: skip
 def test_private_hosts_are_never_contacted(url, tmp_path, monkeypatch):
@@ -64,6 +67,34 @@ def test_a_name_with_one_private_address_is_refused(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
     with pytest.raises(MediaError, match="public internet"):
         remote_files.public_address("rebinding.example", 80)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_public_addresses_of_this_machine_are_refused(monkeypatch, address):
+    """Loopback addresses stand for public ones, which the test machine may not have."""
+    if address == "::1" and not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    monkeypatch.setattr(remote_files, "is_public", lambda _: True)
+    with pytest.raises(MediaError, match="public internet"):
+        remote_files.public_address(address, 80)
+    assert not remote_files.is_own("93.184.216.34", 80)
+
+
+def test_messages_do_not_reveal_which_names_exist(monkeypatch):
+    """A client could otherwise list the names of a private network."""
+    messages = []
+    for answer in ([(0, 0, 0, "", ("10.0.0.7", 80))], OSError("unknown")):
+
+        def resolve(*_, _answer=answer, **__):
+            if isinstance(_answer, OSError):
+                raise _answer
+            return _answer
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        with pytest.raises(MediaError) as caught:
+            remote_files.public_address("printer.internal", 80)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
