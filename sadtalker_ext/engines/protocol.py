@@ -129,6 +129,18 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class SpeechReadingEngine(Protocol):
+    """An engine that computes a part of the motion from the speech alone, while the portrait is being prepared."""
+
+    def read_speech(self, speech: Speech) -> None:
+        """Compute this part and keep it for the next call of :meth:`Engine.predict_motion` with the same speech.
+
+        Called from another thread than :meth:`Engine.read_face`, perhaps at the same time.
+        """
+        ...
+
+
+@runtime_checkable
 class ModelMotionEngine(Protocol):
     """An engine whose motion is in coefficients of a 3D morphable model."""
 

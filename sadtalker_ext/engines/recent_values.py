@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -35,3 +36,29 @@ class RecentValues(Generic[T]):
         """Forget all values."""
         with self._lock:
             self._values.clear()
+
+
+class OnceUsed(Generic[K, T]):
+    """Holds one value from the thread that computed it to the one that uses it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: tuple[K, T] | None = None
+
+    def keep(self, key: K, value: T) -> None:
+        """Hold a value in place of any other."""
+        with self._lock:
+            self._kept = key, value
+
+    def take(self, key: K) -> T | None:
+        """Return the value and forget it; None if none is held for this key."""
+        with self._lock:
+            if self._kept is None or self._kept[0] != key:
+                return None
+            value, self._kept = self._kept[1], None
+            return value
+
+    def clear(self) -> None:
+        """Forget the value."""
+        with self._lock:
+            self._kept = None

@@ -11,6 +11,7 @@ import numpy as np
 
 from sadtalker_ext.geometry.landmarks import FACE_POINTS
 from sadtalker_ext.geometry.mean_face import mean_face_mesh
+from sadtalker_ext.puppet.lightness import lightness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,9 +61,9 @@ class FacePatch:
         matrix = np.concatenate([to_patch[:2].T, shift[:, None]], axis=1)
         rgb = cv2.warpAffine(part, matrix, _SIZE_PX, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         inside = cv2.warpAffine(np.ones(part.shape[:2], np.uint8), matrix, _SIZE_PX, flags=cv2.INTER_NEAREST)
-        levels = cv2.GaussianBlur(rgb, (0, 0), _BLUR_PX).astype(np.float32)
-        light = np.asarray(cv2.cvtColor(levels / np.float32(255.0), cv2.COLOR_RGB2LAB)[..., 0], np.float32)
-        return cls(light, np.log(levels + _DARK_LEVELS), inside > 0, columns @ to_patch)
+        levels = cv2.GaussianBlur(rgb, (0, 0), _BLUR_PX).astype(np.uint8)
+        logs = np.log(levels.astype(np.float32) + _DARK_LEVELS)
+        return cls(lightness(levels), logs, inside > 0, columns @ to_patch)
 
     def fill(self, outline: Float64Array) -> NDArray[np.bool_]:
         """Return the pixels inside a closed outline (N, 2)."""

@@ -134,10 +134,11 @@ def choose_face(picture: Image, selection: str = LARGEST, scale: PictureScale = 
 
     FaceError if there is no such face, or it cannot be used.
     """
-    return _with_cover(picture, _choose(picture, selection, scale))
+    return with_mouth_cover(picture, select_face(picture, selection, scale))
 
 
-def _choose(picture: Image, selection: str, scale: PictureScale) -> FaceChoice:
+def select_face(picture: Image, selection: str = LARGEST, scale: PictureScale = SAME_SIZE) -> FaceChoice:
+    """Return the face that :func:`choose_face` returns, without looking for what covers its mouth."""
     if "," in selection:
         box = FaceBox(*(float(part) / scale.original for part in selection.split(",")))
         face = face_in_box(picture, box, scale)
@@ -160,7 +161,7 @@ def _choose(picture: Image, selection: str, scale: PictureScale) -> FaceChoice:
     return FaceChoice(usable[0], found.faces, notes)
 
 
-def _with_cover(picture: Image, choice: FaceChoice) -> FaceChoice:
+def with_mouth_cover(picture: Image, choice: FaceChoice) -> FaceChoice:
     """Return ``choice`` with what covers its mouth; landmarks that may show no human face are not examined."""
     face = choice.landmarks
     if face.lip_spread is None and face.provider != face_alignment_provider.PROVIDER:

@@ -16,7 +16,6 @@ import torch
 
 from sadtalker_ext.arrays import Float32Array, Image
 from sadtalker_ext.models.blaze_face import FaceAnchors
-from sadtalker_ext.models.face_mesh import FaceMesh
 from sadtalker_ext.models.face_mesh_inference import FaceMeshInference
 from sadtalker_ext.models.mouth_cover import mouth_features
 from sadtalker_ext.system.torch_threads import one_torch_thread
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sadtalker_ext.models.blaze_face import BlazeFaceFullRange, BlazeFaceShortRange
+    from sadtalker_ext.models.face_mesh import FaceMesh
     from sadtalker_ext.models.mouth_cover import MouthCoverNet
 
 MAX_BATCH: Final = 8
@@ -60,7 +60,8 @@ class FaceNetworks:
         self._lock = threading.Lock()
         self._loaded: dict[str, Callable[[Tensor], Any]] = {}
         self._anchors: dict[str, FaceAnchors] = {}
-        self._covers: tuple[FaceMesh, MouthCoverNet] | None = None
+        self._mesh: FaceMesh | None = None
+        self._covers: MouthCoverNet | None = None
 
     @one_torch_thread()
     def load(self, *networks: FaceNetwork) -> None:
@@ -109,10 +110,10 @@ class FaceNetworks:
     def mouth_cover(self, crops: Sequence[Image]) -> Float32Array:
         """Return log odds (N,) that something covers a part of the mouth, of crops as for :meth:`landmarks`."""
         with self._lock:
+            mesh = self._mesh_module()
             if self._covers is None:
-                mesh = cast("FaceMesh", load_face_network(FACE_MESH)).to(self._device)
-                self._covers = mesh, load_mouth_cover().to(self._device)
-            mesh, covers = self._covers
+                self._covers = load_mouth_cover().to(self._device)
+            covers = self._covers
         with torch.inference_mode():
             features, _ = mouth_features(mesh, self._to_tensor(np.stack(crops)))
             return np.asarray(covers(features)[1].cpu().numpy(), np.float32)
@@ -127,14 +128,20 @@ class FaceNetworks:
                 masks.append(network(self._to_tensor(np.stack(group))).cpu().numpy())
         return np.concatenate(masks)
 
+    def _mesh_module(self) -> FaceMesh:
+        """Return the module of the face mesh, loaded once; the caller holds the lock."""
+        if self._mesh is None:
+            self._mesh = cast("FaceMesh", load_face_network(FACE_MESH)).to(self._device)
+        return self._mesh
+
     def _network(self, network: FaceNetwork) -> Callable[[Tensor], Any]:
         with self._lock:
             if network.name not in self._loaded:
-                module = load_face_network(network)
-                if isinstance(module, FaceMesh) and self._device.type == "cpu":
-                    self._loaded[network.name] = FaceMeshInference(module)
+                if network is FACE_MESH and self._device.type == "cpu":
+                    self._loaded[network.name] = FaceMeshInference(self._mesh_module())
                 else:
-                    module = module.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                    module = load_face_network(network).to(self._device)
+                    module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                     self._loaded[network.name] = module
             return self._loaded[network.name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -84,13 +85,13 @@ def read_portrait(
 
 
 def _file_version(path: Path) -> tuple[Hashable, ...]:
-    """Return values that change when the file is replaced or written."""
+    """Return values that change when the file is replaced or written, and are the same for its hard links."""
     status = path.stat()
-    return (path.resolve(), status.st_ino, status.st_mtime_ns, status.st_size)
+    return (path.suffix, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 def _read_portrait(path: str | Path, face: str, at: str, limit_px: int) -> PreparedPortrait:
-    from sadtalker_ext.faces.find import PictureScale, choose_face
+    from sadtalker_ext.faces.find import PictureScale, select_face, with_mouth_cover
     from sadtalker_ext.faces.person_mask import segment_person
 
     picture = read_portrait_picture(path, limit_px, at)
@@ -98,12 +99,16 @@ def _read_portrait(path: str | Path, face: str, at: str, limit_px: int) -> Prepa
     width = searched.pixels.shape[1]
     working = picture.pixels.shape[1] / width
     size = picture.original_size_px
-    choice = choose_face(searched.pixels, face, PictureScale(size[0] / width, working, size))
+    choice = select_face(searched.pixels, face, PictureScale(size[0] / width, working, size))
     faces = {id(found): _scaled(found, working) for found in (*choice.faces, choice.landmarks)}
     landmarks = faces[id(choice.landmarks)]
     turns = upright_turns(landmarks)
     pixels, upright = turn_picture(picture.pixels, turns), turn_landmarks(landmarks, picture.pixels.shape[:2], turns)
-    portrait = Portrait(pixels, upright, segment_person(pixels, upright.box), choice.mouth_covered)
+    with ThreadPoolExecutor(1, thread_name_prefix="mouth-cover") as pool:
+        examined = pool.submit(with_mouth_cover, searched.pixels, choice)
+        person = segment_person(pixels, upright.box)
+        choice = examined.result()
+    portrait = Portrait(pixels, upright, person, choice.mouth_covered)
     listed = tuple(faces[id(found)] for found in choice.faces)
     return PreparedPortrait(portrait, picture.original_size_px, listed, (*picture.notes, *choice.notes), turns)
 

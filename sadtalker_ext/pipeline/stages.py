@@ -81,13 +81,17 @@ class ParallelStages:
         return self._pool.submit(timed)
 
     def beside(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """Start work that overlaps several stages and counts as none."""
+        """Start work that overlaps several stages and counts as none; leaving the context does not stop it."""
 
         def interrupted() -> T:
             with interruptible(self._watcher.check):
                 return work(*arguments, **named)
 
-        return self._pool.submit(interrupted)
+        pool = ThreadPoolExecutor(1, thread_name_prefix="sadtalker")
+        try:
+            return pool.submit(interrupted)
+        finally:
+            pool.shutdown(wait=False)
 
     def result(self, future: Future[T]) -> T:
         """Wait for the result of a stage, or raise its error; raise Cancelled if the caller asked to stop."""

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.lightness import lightness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,9 +57,9 @@ def flat_share(picture: Image, face: FaceGeometry, mesh: Float32Array) -> float:
     skin = face_skin & (levels[..., 1] < _CLIPPED)
     if skin.sum() <= _MIN_SHARE * face_skin.sum():
         return float(face_skin.any())
-    lightness = cv2.cvtColor(levels.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)[..., 0]
-    flat = _FLAT_SLOPE * min(float(np.median(lightness[skin])) / _FULL_LIGHTNESS, 1.0)
-    along, down = (cv2.Sobel(lightness, cv2.CV_32F, *order, scale=1.0 / 8.0) for order in ((1, 0), (0, 1)))
+    light = lightness(levels)
+    flat = _FLAT_SLOPE * min(float(np.median(light[skin])) / _FULL_LIGHTNESS, 1.0)
+    along, down = (cv2.Sobel(light, cv2.CV_32F, *order, scale=1.0 / 8.0) for order in ((1, 0), (0, 1)))
     return float((np.hypot(along, down)[skin] < flat).mean())
 
 

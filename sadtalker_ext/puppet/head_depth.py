@@ -75,6 +75,14 @@ def thin_plate(known: Float64Array, values: Float64Array, targets: Float64Array)
 
 def _kernel(a: Float64Array, b: Float64Array) -> Float64Array:
     """Return ``r^2 log r`` between the points ``a`` (N, 2) and ``b`` (M, 2): (N, M)."""
-    squared = ((a[:, None, :] - b[None, :, :]) ** 2).sum(-1)
-    value: Float64Array = 0.5 * squared * np.log(squared + _LOG_FLOOR)
-    return value
+    # In place: a grid of targets makes arrays of several MB, whose memory costs as much time as the arithmetic.
+    squared: Float64Array = a[:, :1] - b[:, 0]
+    squared *= squared
+    other = a[:, 1:] - b[:, 1]
+    other *= other
+    squared += other
+    np.add(squared, _LOG_FLOOR, out=other)
+    np.log(other, out=other)
+    squared *= 0.5
+    squared *= other
+    return squared

@@ -137,5 +137,5 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())  # numpy lacks bfloat16 and float8
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)  # numpy lacks bfloat16 and float8
     return digest.hexdigest()

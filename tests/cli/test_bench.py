@@ -57,6 +57,18 @@ def test_process_is_measured_from_outside(tmp_path, portrait, voice):
     assert run.peak_mb is None or (50 < run.peak_mb < 5000 and 50 < run.peak_anonymous_mb < 5000)
 
 
+def test_memory_is_not_read_while_the_first_frame_is_measured(tmp_path, monkeypatch):
+    """Reading it would delay the frame; bytecode is kept, as on a user's machine."""
+    probe = tmp_path / "probe.py"
+    probe.write_text("import json, sys; print(json.dumps({'kept': not sys.dont_write_bytecode}))")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(bench, "tree_memory_mb", lambda *_: pytest.fail("memory was read"))
+    run = bench.run_measured(["probe"], tmp_path, memory=False)
+    assert run.result["kept"]
+    assert run.peak_mb is None
+
+
 def test_failure_of_the_process_is_reported(tmp_path):
     with pytest.raises(EngineError, match=r"missing\.png does not exist"):
         bench.run_animate(tmp_path / "missing.png", tmp_path / "missing.wav", tmp_path)
@@ -65,7 +77,7 @@ def test_failure_of_the_process_is_reported(tmp_path):
 def test_all_measurements_are_printed(program, monkeypatch):
     voices = []
 
-    def run_animate(portrait, voice, folder):
+    def run_animate(portrait, voice, folder, memory=True):
         voices.append(voice.name)
         result = {"frames": 750, "total_s": 10.0, "stage_s": {"frames": 8.0}}
         return bench.Run(result, 3.0 + len(voices), 11.0, 400.0 + len(voices))

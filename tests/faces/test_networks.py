@@ -219,3 +219,12 @@ def test_anchors_are_made_once(monkeypatch):
     for _ in range(3):
         fresh.detect([np.zeros((64, 64, 3), np.uint8)], "short")
     assert len(made) == 1
+
+
+def test_landmarks_and_mouth_covers_share_one_face_mesh(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(networks, "load_face_network", lambda n: loaded.append(n.name) or load_face_network(n))
+    opened, crop = FaceNetworks(), np.zeros((192, 192, 3), np.uint8)
+    opened.landmarks([crop])
+    opened.mouth_cover([crop])
+    assert loaded == ["face_mesh"]

@@ -13,7 +13,7 @@ from sadtalker_ext.arrays import smoothstep
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.motion_editing import StandardMotionEditor
 from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle
-from sadtalker_ext.engines.recent_values import RecentValues
+from sadtalker_ext.engines.recent_values import OnceUsed, RecentValues
 from sadtalker_ext.engines.starter import LABEL, NAME
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES, SCALED_COLUMNS, SHAPE_INDEX, SHAPES
@@ -22,10 +22,12 @@ from sadtalker_ext.system.torch_threads import one_torch_thread
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array, Frame
+    from sadtalker_ext.audio.prosody import Prosody
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.engines.protocol import MotionEditor
     from sadtalker_ext.engines.starter.lip_response import LipResponse
     from sadtalker_ext.engines.starter.mesh_motion import MeshFitter
+    from sadtalker_ext.engines.starter.mouth_motion import MouthSounds
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.puppet.imaging import Imaging
     from sadtalker_ext.puppet.renderer import PortraitRenderer
@@ -61,6 +63,7 @@ class StarterEngine:
         self._pose_cvae = load_pose_cvae()
         self._renderers: RecentValues[tuple[Portrait, PortraitRenderer]] = RecentValues(KEPT_RENDERERS)
         self._fitters: RecentValues[tuple[Portrait, MeshFitter]] = RecentValues(KEPT_RENDERERS)
+        self._heard: OnceUsed[Speech, tuple[Prosody, MouthSounds]] = OnceUsed()
         self._current: PortraitRenderer | None = None
         self._response: LipResponse | None = None
         self.editor: MotionEditor = StandardMotionEditor(SCALED_COLUMNS)
@@ -111,21 +114,32 @@ class StarterEngine:
         )
 
     @one_torch_thread()
+    def read_speech(self, speech: Speech) -> None:
+        """Compute what :meth:`predict_motion` needs of the speech alone; see
+        :class:`~sadtalker_ext.engines.protocol.SpeechReadingEngine`.
+        """
+        self._heard.keep(speech, self._hear(speech))
+
+    def _hear(self, speech: Speech) -> tuple[Prosody, MouthSounds]:
+        from sadtalker_ext.audio.prosody import measure_prosody
+
+        return measure_prosody(speech.blocks(), speech.frames), self._mouth_motion.listen(speech)
+
+    @one_torch_thread()
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
         """Predict mouth, eyebrows, eyelids, gaze and head pose for the whole of ``speech``, added to ``source``."""
-        from sadtalker_ext.audio.prosody import measure_prosody
         from sadtalker_ext.engines.starter.eyes_and_brows import blink_tracks, brow_track, gaze_tracks
         from sadtalker_ext.engines.starter.head_motion import head_motion
         from sadtalker_ext.engines.starter.lively_motion import add_breaths, brow_flow, enliven, liveliness
 
         frames = speech.frames
-        prosody = measure_prosody(speech.blocks(), frames)
+        prosody, sounds = self._heard.take(speech) or self._hear(speech)
         seeds = np.random.SeedSequence(style.seed).spawn(6)
         pose_rng, blink_rng, brow_rng, gaze_rng, lean_rng, flow_rng = map(np.random.default_rng, seeds)
         pose = head_motion(self._pose_cvae, prosody, style.pose_style, pose_rng)
         amount = liveliness(prosody)
         rotation, translation = enliven(*pose, lean_rng, amount)
-        mouth = add_breaths(self._mouth_motion.predict(speech, self._response), prosody)
+        mouth = add_breaths(self._mouth_motion.combine(sounds, self._response), prosody)
         tracks: dict[tuple[str, ...], Float32Array] = {
             MOUTH_SHAPES: mouth,
             ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),
@@ -164,6 +178,7 @@ class StarterEngine:
     def close(self) -> None:
         """Forget the prepared portraits."""
         self._current = self._response = None
+        self._heard.clear()
         self._renderers.clear()
         self._fitters.clear()
 

@@ -7,7 +7,7 @@ phones, predicts which shapes do it: complete closures (p b m), lower lip under 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -62,6 +62,13 @@ SMALL_OPENING, LARGE_OPENING = -0.75, 0.25
 """Predicted openings, in standard deviations from the mean, that count as small and as large in this."""
 
 
+class MouthSounds(NamedTuple):
+    """What both networks predict: ``curves`` (T, 7) of SpeechToExpression and ``track`` of LipMotion."""
+
+    curves: Float32Array
+    track: LipTrack
+
+
 @dataclass
 class MouthMotion:
     """Both predictors of the mouth."""
@@ -74,9 +81,16 @@ class MouthMotion:
 
         response: how the lips of the portrait move, by default those of an average portrait.
         """
+        return self.combine(self.listen(speech), response)
+
+    def listen(self, speech: Speech) -> MouthSounds:
+        """Return what both networks predict, which does not depend on the portrait."""
         curves = self.shapes.predict_curves(speech.blocks(), speech.frames)
-        track = self.lips.predict(speech.reported_blocks(), speech.frames)
-        return combine(curves, track, self.lips.lip_motion.config, response or LipResponse())
+        return MouthSounds(curves, self.lips.predict(speech.reported_blocks(), speech.frames))
+
+    def combine(self, sounds: MouthSounds, response: LipResponse | None = None) -> Float32Array:
+        """Return mouth coefficients (T, 8) as :meth:`predict` does."""
+        return combine(*sounds, self.lips.lip_motion.config, response or LipResponse())
 
 
 def open_mouth_motion(device: str = "cpu") -> MouthMotion:

@@ -43,6 +43,14 @@ def motion(engine, portrait, speech):
     return engine.predict_motion(speech, engine.read_face(portrait), MotionStyle(seed=3))
 
 
+def test_speech_that_was_read_before_gives_the_same_motion(engine, portrait, speech, motion, monkeypatch):
+    engine.read_speech(speech)
+    monkeypatch.setattr(engine, "_hear", lambda _: pytest.fail("the speech was read again"))
+    again = engine.predict_motion(speech.with_check(lambda: None), engine.read_face(portrait), MotionStyle(seed=3))
+    for part in ("expression", "rotation", "translation"):
+        np.testing.assert_array_equal(getattr(again, part), getattr(motion, part))
+
+
 def column(motion, name):
     return motion.expression[:, SHAPE_INDEX[name]]
 

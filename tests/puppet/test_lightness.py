@@ -1,0 +1,15 @@
+"""Lightness of colours, compared with scikit-image."""
+
+import numpy as np
+from skimage.color import rgb2lab
+
+from sadtalker_ext.puppet.lightness import lightness
+
+
+def test_lightness_is_that_of_cie_lab():
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    picture[0] = np.linspace(0, 255, 64).astype(np.uint8)[:, None]
+    picture[1] = np.arange(64, dtype=np.uint8)[:, None] // 4  # dark, where lightness is proportional to luminance
+    found = lightness(picture)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, rgb2lab(picture)[..., 0], atol=2e-3)
