@@ -15,7 +15,7 @@ from sadtalker_ext.errors import MediaError, SadTalkerError
 from sadtalker_ext.pipeline.mesh_files import GLB, MeshFiles
 from sadtalker_ext.webui.html import format_duration, jpeg_url, message
 from sadtalker_ext.webui.page_words import page_text
-from sadtalker_ext.webui.setting_choices import LABELS, to_label
+from sadtalker_ext.webui.setting_choices import LABELS, SHOWN, to_label
 
 if TYPE_CHECKING:
     from sadtalker_ext.pipeline.animate import Result
@@ -156,13 +156,14 @@ def details_view(path: Path, result: Result | None = None) -> str:
     except SadTalkerError as e:
         return message(page_text(e.describe({path: path.name})), "error")
     duration, size = format_duration(info.duration_s or 0.0), f"{info.width_px} x {info.height_px}"
-    facts = f"{duration} · {size} · {info.rate_hz:g} frames per second"
+    facts = [duration, size, f"{info.rate_hz:g} frames per second"]
     if result is not None:
-        facts += f" · made in {max(1, round(result.total_s))} s"
+        facts.append(f"made in {max(1, round(result.total_s))} s")
+    line = " · ".join(f'<span class="st-fact">{escape(fact)}</span>' for fact in facts)
     changes = ", ".join(_changed_settings(record.settings)) or "Default settings"
     notes = "".join(message(page_text(note), "warning") for note in (result.notes if result is not None else ()))
     return (
-        f'<div class="st-details">{notes}<div>{escape(facts)}</div><div class="st-text">{escape(path.name)}</div>'
+        f'<div class="st-details">{notes}<div>{line}</div><div class="st-text">{escape(path.name)}</div>'
         f'<div class="st-text">{escape(changes)}</div>'
         f"<details><summary>All settings</summary>{_setting_table(record.settings)}</details></div>"
     )
@@ -218,6 +219,5 @@ def _format_value(name: str, settings: Settings) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     shown = str(to_label(name, value, settings.engine))
-    if name in LABELS:
-        shown = LABELS[name].get(shown, shown)
+    shown = {**LABELS, **SHOWN}.get(name, {}).get(shown, shown)
     return shown or "off"

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.engines.registry import engine_names, find_engine
-from sadtalker_ext.setting_spec import LARGEST_FACE
+from sadtalker_ext.setting_spec import AUTO_MOMENT, LARGEST_FACE
 from sadtalker_ext.settings import NO_RESTORER, Settings
 from sadtalker_ext.weights.restorer_listing import restorer_files
 
@@ -27,17 +27,22 @@ NUMBERED: Final = "Style "
 LABELS: Final[Mapping[str, Mapping[str, str]]] = {
     "view": {
         "none": "Fixed", "orbit": "Around the head", "sway": "From side to side", "nod": "Up and down",
-        "dolly": "Closer and closer",
+        "dolly": "Moving closer",
     },
     "quality": {"small": "Small file", "good": "Good", "best": "Best"},
     "mode": {
-        "full": "Whole picture", "extfull": "Whole picture, wide border (extfull)", "crop": "Face only",
-        "extcrop": "Face only, wide border (extcrop)", "resize": "Whole picture as a square",
+        "full": "Whole picture", "extfull": "Whole picture, wide border", "crop": "Face only",
+        "extcrop": "Face only, wide border", "resize": "Whole picture as a square",
     },
     "size": {"256": "256 pixels", "512": "512 pixels: sharper, four times slower"},
     "paste": {"feather": "Soft edge", "seamless": "Blended (seamless), slow"},
 }  # fmt: skip
 """Label of each value, for settings whose values need one."""
+SHOWN: Final[Mapping[str, Mapping[str, str]]] = {
+    "face": {LARGEST_FACE: "The largest"}, "at": {AUTO_MOMENT: "Automatic"}, "track": {"0": "Automatic"},
+    "yaw": {"": "Follows the voice"}, "pitch": {"": "Follows the voice"}, "roll": {"": "Follows the voice"},
+}  # fmt: skip
+"""Words for single values of other settings where a setting is shown but not changed, as in the details of a result."""
 
 
 def labelled(setting: str, values: Sequence[str]) -> list[tuple[str, str]]:

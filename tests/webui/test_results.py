@@ -151,5 +151,8 @@ def test_values_are_shown_in_the_words_of_the_page(folder):
     table = details.split("<tbody>")[1]
     assert "Head motion style</th><td>Calm</td>" in table
     assert "Quality</th><td>Good</td>" in table
+    assert "Face</th><td>The largest</td>" in table
+    assert "Audio track</th><td>Automatic</td>" in table
+    assert "Turn (yaw)</th><td>Follows the voice</td>" in table
     assert not any(spec.name in details for spec in Settings.specs() if "_" in spec.name)
     assert "Part of the picture" not in details  # a setting of the other engine

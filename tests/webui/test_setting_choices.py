@@ -9,6 +9,7 @@ from sadtalker_ext.models.pose_vae import PoseVAEConfig
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui.setting_choices import (
     LABELS,
+    SHOWN,
     labelled,
     pose_style_labels,
     restorer_labels,
@@ -53,6 +54,11 @@ def test_labels_belong_to_values_that_exist():
     for setting, labels in LABELS.items():
         assert set(labels) == set(specs[setting].choices)
         assert [value for _, value in labelled(setting, specs[setting].choices)] == list(specs[setting].choices)
+
+
+def test_words_of_details_belong_to_defaults():
+    defaults = Settings().to_mapping()
+    assert {name: [str(defaults[name])] for name in SHOWN} == {name: list(words) for name, words in SHOWN.items()}
 
 
 def test_files_of_restorers_are_offered(tmp_path):
