@@ -43,6 +43,10 @@ AS_TRAINED = {"generator"}
 golden_mask_cut.py accounts for the others. tests/models shows in float64 that the folded form is the same function."""
 
 
+FITTING_STYLES = {}
+"""Style of head motion that was found last, by golden."""
+
+
 def seeded(prefix, network):
     network.load_state_dict(random_state(f"{prefix}.", network), strict=True)
     return network.eval() if prefix in AS_TRAINED else fold(network)
@@ -106,7 +110,30 @@ class PoseCase:
         return np.concatenate((expression, coefficients.smooth_poses(self.pose(style)[0].numpy())), axis=1)
 
 
+@contextlib.contextmanager
+def remembered(module):
+    """Within the block, the module is computed once for each input; many styles have the same sound."""
+    known, forward = {}, module.forward
+
+    def lookup(given):
+        key = given.numpy().tobytes()
+        if key not in known:
+            known[key] = forward(given)
+        return known[key]
+
+    module.forward = lookup
+    try:
+        yield
+    finally:
+        del module.forward
+
+
 def audio2pose(golden):
+    with remembered(network("audio2pose").audio_encoder):
+        return pose_values(golden)
+
+
+def pose_values(golden):
     out = pose_decoder_steps()
     for name in golden.stats:
         if match := re.fullmatch(r"test\.T(\d+)\.class(\d+)\.pose", name):
@@ -138,8 +165,14 @@ def pose_style_of(golden, name):
     frames = int(re.search(r"T(\d+)", name)[1])
     case = PoseCase(frames)
     plain = golden.stored.get(f"coeff.T{frames}", stored)
-    gaps = [np.abs(coefficients.smooth_poses(case.pose(style)[0].numpy()) - plain[:, 64:]).max() for style in range(46)]
-    return int(np.argmin(gaps))
+
+    def gap(style):
+        return np.abs(coefficients.smooth_poses(case.pose(style)[0].numpy()) - plain[:, 64:]).max()
+
+    known = FITTING_STYLES.get(golden.name)  # one style fits all values of the recorded golden
+    if known is None or gap(known) > golden.tolerance(name):
+        FITTING_STYLES[golden.name] = known = min(range(46), key=gap)
+    return known
 
 
 def pose_decoder_steps():
