@@ -19,8 +19,8 @@ from sadtalker_ext.mesh.targets import (
     LOWER_LIP,
     TARGET_NAMES,
     TUCK,
+    in_tuck,
     skin_displacements,
-    tuck_raises,
 )
 from sadtalker_ext.mesh.topology import skin_triangles
 
@@ -127,7 +127,8 @@ def _assemble(parts: Sequence[Part], uv: Float32Array, texture: Image, rig: Rig)
     for part, start in zip(parts, starts, strict=False):
         for name, moved in part.targets.items():
             targets[TARGET_NAMES.index(name), start : start + len(moved)] = moved
-    targets[TARGET_NAMES.index(TUCK)] -= tuck_raises(rig) * targets[TARGET_NAMES.index(LOWER_LIP)]
+    for lip, weight in in_tuck(rig).items():
+        targets[TARGET_NAMES.index(TUCK)] += weight * targets[TARGET_NAMES.index(lip)]
     metre = FACE_HEIGHT_M / rig.face.height_px * np.array([1.0, -1.0, -1.0])
     positions, targets = (points - _origin(rig)) * metre, targets * metre
     parts_at = {part.name: slice(int(a), int(b)) for part, a, b in zip(parts, starts, starts[1:], strict=False)}

@@ -3,7 +3,8 @@
 The targets have the names of the shapes of the expression basis. Displacements are linear in the weights of
 :func:`target_weights`; these are not linear in the coefficients, because ``lips_closed`` closes the mouth whatever else
 opens it. Programs such as Blender and Unity limit weights to 0 to 1, so that the gaze has a target for each direction,
-and ``lip_tuck`` contains the lower lip's rise; only ``spread`` and ``smile`` have negative weights.
+and ``lip_tuck`` contains the rise of both lips. Within the ranges of the basis, weights are from 0 to 1. Only ``spread``
+and ``smile`` have negative ones: targets for them would be more than WebGL moves.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from sadtalker_ext.puppet.expression_fields import (
     JAW_DROP,
     LIP_DROP,
     LIP_RAISE,
+    OVERLAP,
     TUCK_LIFT,
+    TUCK_RAISE,
     TUCK_ROLL,
     clamp_expression,
     field_weights,
@@ -39,11 +42,13 @@ class FieldTarget(NamedTuple):
     scale: float
 
 
+WIDEST_OPENING: Final = JAW_DROP + LIP_DROP + LIP_RAISE + TUCK_RAISE + OVERLAP
+"""Opening of the lips by all shapes at once, in face heights, with the overlap that closes them tightly."""
 FIELD_TARGETS: Final = (
     FieldTarget("jaw_open", "jaw", JAW_DROP),
     FieldTarget("lower_lip_drop", "part_lower", LIP_DROP),
     FieldTarget("upper_lip_raise", "part_upper", LIP_RAISE),
-    FieldTarget("lips_closed", "close_opened", JAW_DROP),
+    FieldTarget("lips_closed", "close_opened", WIDEST_OPENING),
     FieldTarget("mouth_neutral", "close_source", 1.0),
     FieldTarget("pucker", "pucker", 1.0),
     FieldTarget("spread", "spread", 1.0),
@@ -51,9 +56,8 @@ FIELD_TARGETS: Final = (
     FieldTarget("brows_up", "brows_up", 1.0),
     FieldTarget("brows_down", "brows_down", 1.0),
 )
-LOWER_LIP: Final = "lower_lip_drop"
-TUCK: Final = "lip_tuck"
-"""Target that moves the lower lip down, and the one that raises it and rolls its edge in."""
+LOWER_LIP, UPPER_LIP, TUCK = "lower_lip_drop", "upper_lip_raise", "lip_tuck"
+"""Targets that move the lower lip down and the upper lip up, and the one that raises both and rolls the lower in."""
 GAZE_TARGETS: Final = {
     "look_left": (1.0, 0.0),
     "look_right": (-1.0, 0.0),
@@ -76,17 +80,18 @@ def target_weights(rig: Rig, expression: Float32Array) -> Float32Array:
     fields = field_weights(limited, rig.mouth.gap, lower_lip, mouth.excess_width)
     columns = {target.name: fields[:, FIELD_NAMES.index(target.field)] / target.scale for target in FIELD_TARGETS}
     columns |= {name: limited[:, SHAPE_INDEX[name]] for name in (TUCK, "blink_left", "blink_right")}
-    columns[LOWER_LIP] = columns[LOWER_LIP] + tuck_raises(rig) * columns[TUCK]
+    for lip in (LOWER_LIP, UPPER_LIP):
+        columns[lip] = columns[lip] - in_tuck(rig)[lip] * columns[TUCK]
     gaze = limited[:, [SHAPE_INDEX["gaze_x"], SHAPE_INDEX["gaze_y"]]]
     columns |= {name: np.maximum(gaze @ np.array(direction), 0.0) for name, direction in GAZE_TARGETS.items()}
     weights: Float32Array = np.stack([columns[name] for name in TARGET_NAMES], axis=1).astype(np.float32)
     return weights
 
 
-def tuck_raises(rig: Rig) -> float:
-    """Return the weight of the target :data:`LOWER_LIP` that the target :data:`TUCK` takes back at weight 1."""
+def in_tuck(rig: Rig) -> dict[str, float]:
+    """Return the weights of :data:`LOWER_LIP` and :data:`UPPER_LIP` that :data:`TUCK` contains at weight 1."""
     lower_lip = rig.face.mouth.lower_thickness_px / rig.face.height_px
-    return (TUCK_LIFT + TUCK_ROLL * lower_lip) / LIP_DROP
+    return {LOWER_LIP: -(TUCK_LIFT + TUCK_ROLL * lower_lip) / LIP_DROP, UPPER_LIP: TUCK_RAISE / LIP_RAISE}
 
 
 def skin_displacements(rig: Rig, points: Float64Array, below: NDArray[np.bool_]) -> dict[str, Float64Array]:

@@ -9,6 +9,7 @@ from sadtalker_ext.mesh.face_mesh import FACE_HEIGHT_M
 from sadtalker_ext.mesh.skin import below_mouth, skin_points
 from sadtalker_ext.mesh.targets import TARGET_NAMES, target_weights
 from sadtalker_ext.mesh.topology import EYE_CONTOURS, LOWER_EDGE, LOWER_LIP, SKIN_VERTICES, UPPER_EDGE
+from sadtalker_ext.puppet.basis import SHAPES
 from sadtalker_ext.puppet.expression_fields import TUCK_LIFT, TUCK_ROLL
 
 EXPRESSIONS = {
@@ -115,6 +116,18 @@ def test_opposite_gazes_have_targets_of_their_own_and_weights_that_are_not_negat
     assert named["look_up"] == pytest.approx(0.3)
     assert named["look_left"] == named["look_down"] == 0.0
     assert named["lower_lip_drop"] == pytest.approx(0.2)
+
+
+def test_weights_of_the_mouth_stay_within_the_limits_of_other_programs(renderer):
+    """Of all shapes within their ranges; only the corners of the mouth have negative weights."""
+    draws = np.random.default_rng(0).random((2000, len(SHAPES)))
+    low, high = (np.array([getattr(shape, name) for shape in SHAPES]) for name in ("low", "high"))
+    corners = np.where(draws < 0.4, low, np.where(draws > 0.6, high, low + (high - low) * draws))
+    weights = target_weights(renderer.rig, corners.astype(np.float32))
+    named = dict(zip(TARGET_NAMES, weights.T, strict=True))
+    assert max(column.max() for column in named.values()) <= 1.001
+    assert named["lips_closed"].max() > 0.9
+    assert {name for name, column in named.items() if column.min() < -1e-6} == {"spread", "smile"}
 
 
 def test_normals_have_length_one_and_face_the_viewer(face_mesh):
