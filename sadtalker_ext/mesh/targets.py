@@ -3,8 +3,8 @@
 The targets have the names of the shapes of the expression basis. Displacements are linear in the weights of
 :func:`target_weights`; these are not linear in the coefficients, because ``lips_closed`` closes the mouth whatever else
 opens it. Programs such as Blender and Unity limit weights to 0 to 1, so that the gaze has a target for each direction,
-and ``lip_tuck`` contains the rise of both lips. Within the ranges of the basis, weights are from 0 to 1. Only ``spread``
-and ``smile`` have negative ones: targets for them would be more than WebGL moves.
+and ``lip_tuck`` contains the rise of both lips. Within the ranges of the basis, weights are from 0 to 1. Only those of
+``spread`` and ``smile`` may be negative: targets for the opposite directions would be more than WebGL moves.
 """
 
 from __future__ import annotations
