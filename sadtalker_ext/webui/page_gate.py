@@ -10,8 +10,9 @@ from sadtalker_ext.system.request_guard import SAFE_METHODS, App, Message, Recei
 from sadtalker_ext.webui.uploads import resolve_inside, upload_folder
 
 _FILE_ROUTE: Final = re.compile(r"/+((?:gradio_api/+)?)file[=/](.*)", re.DOTALL)
-_UNUSED_ROUTE: Final = re.compile(r"/+(?:gradio_api/+)?(?:proxy=|component_server|monitoring|stream/)")
-"""Routes that the page does not use: requests to other machines, methods of components, statistics, live audio."""
+_UNUSED_ROUTE: Final = re.compile(r"/+(?:gradio_api/+)?(?:proxy=|component_server|monitoring|stream/|queue/status)")
+"""Routes that the page does not use: requests to other machines, methods of components, statistics, live audio, and the
+state of the queue, which Gradio 3 answers with an error if there is none."""
 _CORS_HEADER: Final = b"access-control-"
 _FILE_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"sandbox"),

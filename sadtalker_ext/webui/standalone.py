@@ -96,8 +96,11 @@ def page_app(page: Any, options: PageOptions) -> RequestGuard:  # noqa: ANN401 -
     import gradio as gr
     from fastapi import FastAPI
 
+    from sadtalker_ext.webui.compat_errors import shorten_refusals
     from sadtalker_ext.webui.compat_inputs import is_gradio_3
     from sadtalker_ext.webui.page_gate import PageGate
+
+    shorten_refusals()
 
     page.validate_inputs = partial(_validate_inputs, page.validate_inputs)
     page.show_error = page.show_api = False

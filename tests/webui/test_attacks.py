@@ -169,3 +169,19 @@ def test_websockets_are_refused(attacker):
     }  # fmt: skip
     for headers in ({"origin": EVIL}, {"host": "evil.example"}, {"origin": "null"}, {}):
         assert attacker.send("GET", "/queue/join", **handshake, **headers)[0] == 403
+
+
+def test_refused_requests_take_one_line_in_the_log(attacked, attacker):
+    """A traceback for each of them would fill the disk, and hide errors."""
+    before = len(attacked.log())
+    index, _ = attacker.event("portrait")
+    answer = attacker.call(index, [{"path": "/etc/passwd"}])
+    written = attacked.log()[before:]
+    assert all(line.startswith("A request was refused: ") for line in written.splitlines())
+    assert SENTENCE in answer.decode() + written
+
+
+def test_the_state_of_the_unused_queue_is_no_error(attacked, attacker):
+    before = len(attacked.log())
+    assert attacker.send("GET", "/queue/status")[0] == 404
+    assert "Traceback" not in attacked.log()[before:]
