@@ -121,6 +121,14 @@ class PageActions(EngineActions, ResultActions):
         except SadTalkerError as e:
             return message(page_text(str(e)), "error")
 
+    def use_voice(self, name: Any) -> Any:  # noqa: ANN401 - a value of a request, an update of a component
+        """Return the path of a voice that the page's script uploaded, for the field of the voice."""
+        try:
+            path = received_file(as_text(name))
+        except SadTalkerError as e:
+            raise gr.Error(page_text(str(e))) from e
+        return gr.update() if path is None else str(path)
+
     def use_example(self) -> list[Any]:
         """Return the example's portrait and voice, which ship with the package, and the tab of the voice."""
         return [*(str(_upload_copy(path)) for path in (demo_portrait(), example_voice())), UPLOAD]

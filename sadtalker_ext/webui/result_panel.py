@@ -13,10 +13,10 @@ from sadtalker_ext.webui.page_context import PageContext
 
 HIDDEN: Final = "st-hidden"
 """CSS class of fields that only the page's script uses."""
-FIELDS: Final = ("job_id", "new_job_id", "uploaded_voice", "shown_result", "chosen_result")
+FIELDS: Final = ("job_id", "new_job_id", "uploaded_voice", "large_voice", "shown_result", "chosen_result")
 BUTTONS: Final = (
     "show_result", "compare_result", "delete_result", "page_result", "poll", "refresh", "show_faces", "show_moment",
-    "check_voice", "select_engine", "forget_error", "show_model",
+    "check_voice", "select_engine", "forget_error", "show_model", "use_voice",
 )  # fmt: skip
 
 

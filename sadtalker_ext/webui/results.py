@@ -156,14 +156,13 @@ def details_view(path: Path, result: Result | None = None) -> str:
     except SadTalkerError as e:
         return message(page_text(e.describe({path: path.name})), "error")
     duration, size = format_duration(info.duration_s or 0.0), f"{info.width_px} x {info.height_px}"
-    facts = [duration, size, f"{info.rate_hz:g} frames per second"]
-    if result is not None:
-        facts.append(f"made in {max(1, round(result.total_s))} s")
-    line = " · ".join(f'<span class="st-fact">{escape(fact)}</span>' for fact in facts)
+    facts = f"{duration} · {size} · {info.rate_hz:g} frames per second"
+    made = f", made in {max(1, round(result.total_s))} s" if result is not None else ""
     changes = ", ".join(_changed_settings(record.settings)) or "Default settings"
     notes = "".join(message(page_text(note), "warning") for note in (result.notes if result is not None else ()))
     return (
-        f'<div class="st-details">{notes}<div>{line}</div><div class="st-text">{escape(path.name)}</div>'
+        f'<div class="st-details">{notes}<div>{escape(facts)}</div>'
+        f'<div class="st-text">{escape(path.name + made)}</div>'
         f'<div class="st-text">{escape(changes)}</div>'
         f"<details><summary>All settings</summary>{_setting_table(record.settings)}</details></div>"
     )

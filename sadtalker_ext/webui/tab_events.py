@@ -40,6 +40,7 @@ def _connect_inputs(page: Page, actions: PageActions) -> None:
     connect_change([voice.voice.change], hidden["check_voice"], note)
     if is_gradio_3():
         _upload_when_chosen(voice.voice, hidden["uploaded_voice"])
+        hidden["use_voice"].click(actions.use_voice, hidden["large_voice"], voice.voice, **PRESSED)
     portrait.example.click(actions.use_example, None, [portrait.picture, voice.voice, voice.source], **PRESSED)
 
 

@@ -18,6 +18,22 @@ def axe():
     return Path(found.origin).with_name("axe.min.js").read_text("utf-8")
 
 
+CONTRASTS = """() => {
+    const linear = (level) => level <= 0.04045 ? level / 12.92 : ((level + 0.055) / 1.055) ** 2.4;
+    const luminance = (color) => {
+        const [r, g, b] = color.match(/[\\d.]+/g).map((number) => linear(number / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    return ["generate", "interrupt"].flatMap((name) => {
+        const style = getComputedStyle(document.querySelector("#sadtalker_" + name));
+        const fill = style.backgroundImage.match(/rgb\\([^)]*\\)/g) || [style.backgroundColor];
+        return fill.map((color) => ratio(luminance(style.color), luminance(color)));
+    });
+}"""
+"""Contrasts of the text of the main buttons with each color of their fill; axe-core does not judge gradients."""
+
+
 def findings(page, axe):
     """Return each rule that the tab breaks seriously, with the HTML of its first place."""
     page.evaluate(axe)
@@ -30,6 +46,7 @@ def test_no_serious_finding_of_axe(standalone, visit, axe, theme):
     page = visitor.page
     page.wait_for_timeout(1000)
     assert findings(page, axe) == []
+    assert min(page.evaluate(CONTRASTS)) >= 4.5
     visitor.portrait("both.png")
     visitor.voice()
     visitor.press("generate")
