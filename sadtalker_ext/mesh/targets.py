@@ -15,6 +15,7 @@ import numpy as np
 
 from sadtalker_ext.puppet.basis import MOUTH_COLUMNS, SHAPE_INDEX
 from sadtalker_ext.puppet.expression_fields import (
+    EXPRESSION_SOFTNESS,
     FIELD_NAMES,
     JAW_DROP,
     LIP_DROP,
@@ -44,6 +45,8 @@ class FieldTarget(NamedTuple):
 
 WIDEST_OPENING: Final = JAW_DROP + LIP_DROP + LIP_RAISE + TUCK_RAISE + OVERLAP
 """Opening of the lips by all shapes at once, in face heights, with the overlap that closes them tightly."""
+BROWS_LIMIT: Final = 1.0 + EXPRESSION_SOFTNESS
+"""Largest coefficient of the brows: accents on top of slow movements go beyond 1."""
 FIELD_TARGETS: Final = (
     FieldTarget("jaw_open", "jaw", JAW_DROP),
     FieldTarget("lower_lip_drop", "part_lower", LIP_DROP),
@@ -53,8 +56,8 @@ FIELD_TARGETS: Final = (
     FieldTarget("pucker", "pucker", 1.0),
     FieldTarget("spread", "spread", 1.0),
     FieldTarget("smile", "smile", 1.0),
-    FieldTarget("brows_up", "brows_up", 1.0),
-    FieldTarget("brows_down", "brows_down", 1.0),
+    FieldTarget("brows_up", "brows_up", BROWS_LIMIT),
+    FieldTarget("brows_down", "brows_down", BROWS_LIMIT),
 )
 LOWER_LIP, UPPER_LIP, TUCK = "lower_lip_drop", "upper_lip_raise", "lip_tuck"
 """Targets that move the lower lip down and the upper lip up, and the one that raises both and rolls the lower in."""

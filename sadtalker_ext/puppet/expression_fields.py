@@ -61,7 +61,7 @@ OVERLAP: Final = 0.004
 """Overlap of the lips at a complete closure, in face heights, so that no gap shows between them."""
 _OVERLAP_FROM: Final = 0.8
 """Value of lips_closed at which the overlap begins, so that lips that only come close do not overlap."""
-_EXPRESSION_SOFTNESS: Final = 0.12
+EXPRESSION_SOFTNESS: Final = 0.12
 """Distance from a shape's range to the limit of its coefficient, as a share of the range."""
 _LOW: Final = np.array([shape.low for shape in SHAPES])
 _HIGH: Final = np.array([shape.high for shape in SHAPES])
@@ -73,7 +73,7 @@ _HARD_LIMITED: Final = tuple(
 
 def clamp_expression(expression: Float64Array) -> Float64Array:
     """Return coefficients (T, E) limited softly to the range of each shape in :data:`SHAPES`."""
-    limited = soft_clamp(np.asarray(expression, np.float64), _LOW, _HIGH, _EXPRESSION_SOFTNESS)
+    limited = soft_clamp(np.asarray(expression, np.float64), _LOW, _HIGH, EXPRESSION_SOFTNESS)
     hard = list(_HARD_LIMITED)
     limited[:, hard] = np.clip(limited[:, hard], 0.0, 1.0)
     return limited

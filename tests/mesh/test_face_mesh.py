@@ -127,6 +127,8 @@ def test_weights_of_the_mouth_stay_within_the_limits_of_other_programs(renderer)
     named = dict(zip(TARGET_NAMES, weights.T, strict=True))
     assert max(column.max() for column in named.values()) <= 1.001
     assert named["lips_closed"].max() > 0.9
+    beyond = dict.fromkeys(("brows_up", "brows_down"), 9.0)
+    assert max(weights_for(renderer, **beyond)) <= 1.001
     assert {name for name, column in named.items() if column.min() < -1e-6} == {"spread", "smile"}
 
 
