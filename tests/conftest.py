@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -52,6 +54,30 @@ SLOW_FILES = frozenset((TESTS / "slow_tests.txt").read_text("utf-8").split())
 def pytest_configure(config):
     """Set the number of generated cases (tests/fuzz): 500 for ``pytest -m fuzz``, 100 in a run of other tests too."""
     os.environ.setdefault("FUZZ_CASES", "500" if config.option.markexpr.strip() == "fuzz" else "100")
+
+
+GENERATED = Counter()
+"""Generated cases that ran and that were expected, of this process and of the processes that pytest-xdist started."""
+
+
+def pytest_sessionfinish(session):
+    """Count the generated cases; a process that pytest-xdist started sends its counts to the one that prints them."""
+    if module := sys.modules.get("fuzz_cases"):
+        counts = {name: module.counts[name] for name in ("cases", "expected")}
+        sent = getattr(session.config, "workeroutput", None)
+        GENERATED.update(counts) if sent is None else sent.update(generated=counts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    GENERATED.update(getattr(node, "workeroutput", {}).get("generated", {}))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many cases ran, before pytest's own summary."""
+    if GENERATED["expected"]:
+        ran, seed = f"{GENERATED['cases']} of {GENERATED['expected']}", os.environ.get("FUZZ_SEED", "0")
+        terminalreporter.write_line(f"generated cases: {ran}, seed {seed}")
 
 
 def pytest_collection_modifyitems(items):

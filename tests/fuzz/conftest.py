@@ -44,11 +44,3 @@ def without_leftovers(place):
     for path in place.folder.glob("*.*"):
         if path.is_file() and path.name not in ("portrait.png", "secret.png"):
             path.unlink()
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Say how many cases ran, before pytest's own summary."""
-    from fuzz_cases import SEED, counts
-
-    if counts["expected"]:
-        terminalreporter.write_line(f"generated cases: {counts['cases']} of {counts['expected']}, seed {SEED}")

@@ -115,7 +115,7 @@ def test_the_upload_folder_may_be_a_link(folder, tmp_path, monkeypatch):
     "given",
     [
         5, 0.5, True, b"/etc/passwd", b"", {}, {"name": "x"}, {"is_file": True}, {"path": 5}, {"path": ["/etc/passwd"]},
-        {"name": ["/etc/passwd"], "is_file": True}, {"name": None, "is_file": True, "data": "x"}, {"data": 5}, object(),
+        {"name": ["/etc/passwd"], "is_file": True}, {"name": None, "is_file": True, "data": "x"}, {"data": 5}, object,
         {"data": "/etc/passwd"}, {"data": "file:///etc/passwd"}, {"data": "data:,x"}, {"data": "data:x;base64,%%%"},
         {"data": "data:audio/wav;base64,YQ=", "name": "a.wav"}, "data:", "data:image/png;base64,ä", "data:image/png,xx",
         {"image": "/etc/passwd", "mask": None}, [None], [{}], [[]], [["/etc/passwd"]], ["a", "b"], [{"path": "a"}] * 2,

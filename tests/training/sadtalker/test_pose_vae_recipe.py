@@ -122,9 +122,12 @@ def test_a_resumed_run_ends_with_the_same_weights(recipe, tmp_path):
 
 
 def test_training_improves_the_reconstruction(recipe, tmp_path, monkeypatch):
+    """On one batch, so that few steps show it: the error of different batches varies more than it falls."""
+    batch = recipe.batch(np.random.default_rng(0), 2)
+    monkeypatch.setattr(recipe, "batch", lambda rng, count: batch, raising=False)
     monkeypatch.setattr(recipe, "validate", lambda networks: {}, raising=False)
     monkeypatch.setattr(recipe, "sample", lambda networks, folder: None, raising=False)
-    plan = replace(PLANS["tiny"], steps=40, batch_size=6, learning_rate=5e-3, validate_every=100, save_every=100)
+    plan = replace(PLANS["tiny"], steps=10, batch_size=2, learning_rate=5e-3, validate_every=100, save_every=100)
     train(recipe, plan, tmp_path)
     errors = [value for _, name, value in read_run_log(tmp_path / "losses.csv") if name == "reconstruction"]
-    assert np.mean(errors[-5:]) < 0.7 * np.mean(errors[:5])
+    assert errors[-1] < 0.6 * errors[0]
