@@ -97,9 +97,12 @@ def _refuse_torch_script(path: Path) -> None:
 
 
 def _load(make: Callable[[], Network], state: dict[str, Tensor], path: Path) -> Network:
-    """Load strictly, for inference; counters of batch norms may be missing."""
+    """Load strictly, for inference; counters of batch norms may be missing, other values must be finite."""
     with torch.device("meta"):
         counters = [key for key in make().state_dict() if key.endswith(COUNTER)]
     zero = torch.zeros((), dtype=torch.int64)
     network = load_strict(make, {**dict.fromkeys(counters, zero), **state}, path)
+    broken = next((key for key, value in state.items() if not bool(value.isfinite().all())), None)
+    if broken is not None:
+        raise checkpoint_error(path, f"is damaged: {broken} has values that are not finite; fetch it again")
     return network.eval().requires_grad_(requires_grad=False)

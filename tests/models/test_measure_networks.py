@@ -64,6 +64,32 @@ def test_files_of_other_networks_are_refused(tmp_path, syncnet_file):
         load_syncnet(path)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused(tmp_path, syncnet_file, value):
+    """The scores would be NaN without any reason given."""
+    state = torch.load(syncnet_file, weights_only=True)
+    state["netfclip.3.bias"][7] = value
+    torch.save(state, tmp_path / "damaged.model")
+    with pytest.raises(WeightsError, match=r"damaged: netfclip\.3\.bias has values that are not finite; fetch"):
+        load_syncnet(tmp_path / "damaged.model")
+
+
+def test_truncated_files_and_pages_are_refused(tmp_path):
+    state = seeded.seeded_state("iresnet.", IResNet(18))
+    path = tmp_path / CSIM.name
+    torch.save(state, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(WeightsError, match="is truncated, its end is missing; fetch it again"):
+        load_arcface(path)
+    path.write_bytes(b"<!DOCTYPE html><html>404</html>")
+    with pytest.raises(WeightsError, match="damaged .*fetch it again"):
+        load_arcface(path)
+    torch.save({**state, "conv1.weight": torch.zeros(2, 2)}, path)
+    with pytest.raises(WeightsError, match=r"conv1\.weight has shape \(2, 2\), not \(64, 3, 3, 3\)"):
+        load_arcface(path)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_files_with_code_are_refused(tmp_path):
     torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "code.pt"))
