@@ -83,7 +83,7 @@ def test_truncated_files_and_pages_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="is truncated, its end is missing; fetch it again"):
         load_arcface(path)
     path.write_bytes(b"<!DOCTYPE html><html>404</html>")
-    with pytest.raises(WeightsError, match="damaged .*fetch it again"):
+    with pytest.raises(WeightsError, match=r"damaged .*fetch it again"):
         load_arcface(path)
     torch.save({**state, "conv1.weight": torch.zeros(2, 2)}, path)
     with pytest.raises(WeightsError, match=r"conv1\.weight has shape \(2, 2\), not \(64, 3, 3, 3\)"):
