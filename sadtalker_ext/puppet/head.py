@@ -92,6 +92,16 @@ def clamp_pose(
     return turned, shifted
 
 
+def turn_size(rotation: _Values) -> _Values:
+    """Return the size (...) of rotations (..., 3) in radians: up to 1, they are ordinary head motion.
+
+    It is the norm of their shares of :data:`ROTATION_LIMITS_RAD`. With the largest yaw and the largest roll together,
+    or with much of all three, the far eye would fold.
+    """
+    size: _Values = np.sqrt(((rotation / np.array(ROTATION_LIMITS_RAD)) ** 2).sum(axis=-1))
+    return size
+
+
 @dataclass(frozen=True)
 class Head:
     """Soft solid on a grid.

@@ -224,14 +224,10 @@ def _keep_eye_contact(motion: Motion, source: Motion) -> Float32Array:
 
 
 def _needs_free_view(motion: Motion) -> bool:
-    """Whether the head turns further than the renderer for ordinary head motion goes: beyond an ellipsoid.
+    """Whether the head turns further than the renderer for ordinary head motion goes."""
+    from sadtalker_ext.puppet.head import turn_size
 
-    With the largest yaw and the largest roll together, or with much of all three, that renderer folds the far eye.
-    """
-    from sadtalker_ext.puppet.head import ROTATION_LIMITS_RAD
-
-    shares = motion.rotation / np.array(ROTATION_LIMITS_RAD)
-    return bool(((shares**2).sum(axis=-1) > 1.0).any())
+    return bool((turn_size(motion.rotation) > 1.0).any())
 
 
 def speaking_envelope(mouth: Float32Array) -> Float32Array:

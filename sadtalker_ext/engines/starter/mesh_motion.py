@@ -30,6 +30,7 @@ from sadtalker_ext.puppet.head import (
     build_head,
     clamp_pose,
     neck_pivot,
+    turn_size,
 )
 from sadtalker_ext.puppet.warp import Box, Grid
 
@@ -75,6 +76,8 @@ follow the noise of the tracker in pictures of a resting face."""
 COLUMNS: Final = tuple(SHAPE_INDEX[shape.name] for shape in FITTED)
 POSE_RANGE: Final = (*ROTATION_LIMITS_RAD, *(TRANSLATION_LIMIT,) * 3)
 """Largest pitch, yaw and roll in radians and translations in face heights of ordinary head motion."""
+LARGEST_TURN: Final = 0.999
+"""Largest ``turn_size``: beyond 1, another head is rendered, whose landmarks move differently. Below 1 for rounding."""
 HALVINGS: Final = 5
 """How often a step that would increase the error is halved."""
 STEPS: Final = 5
@@ -227,7 +230,7 @@ def fit_parameters(model: LandmarkModel, target: Float64Array, start: Float64Arr
     """
     low, high, penalty = _bounds()
     weights = np.where(np.isin(POINTS, LIPS), LIP_WEIGHT, 1.0)[:, None] / (model.face.height_px * LANDMARK_SIGMA)
-    found = np.clip(start, low, high)
+    found = within_turn(np.clip(start, low, high))
 
     def error(parameters: Float64Array) -> float:
         return float((((model.place(parameters) - target) * weights) ** 2).sum() + penalty @ parameters**2)
@@ -239,10 +242,11 @@ def fit_parameters(model: LandmarkModel, target: Float64Array, start: Float64Arr
         normal = slope @ slope.T + np.diag(penalty)
         step = bounded_step(normal, slope @ rest - penalty * found, low - found, high - found)
         lengths = (0.5**halving for halving in range(HALVINGS + 1))
-        length = next((one for one in lengths if error(found + one * step) < error(found)), 0.0)
-        if length == 0.0:
+        least = error(found)
+        nearer = next((one for length in lengths if error(one := within_turn(found + length * step)) < least), None)
+        if nearer is None:
             break
-        found = found + length * step
+        found = nearer
     return found
 
 
@@ -255,8 +259,14 @@ def fit_pose(model: LandmarkModel, target: Float64Array, start: Float64Array) ->
         changed = [model.place(found + DIFFERENCE * (np.arange(len(found)) == k)) for k in pose]
         slope = np.stack([((one - placed) * weights).ravel() / DIFFERENCE for one in changed], axis=1)
         found[pose] += np.linalg.lstsq(slope, ((target - placed) * weights).ravel(), rcond=None)[0]
-        found[pose] = np.clip(found[pose], -np.array(POSE_RANGE), POSE_RANGE)
+        found = within_turn(np.concatenate([found[: pose[0]], np.clip(found[pose], -np.array(POSE_RANGE), POSE_RANGE)]))
     return found
+
+
+def within_turn(parameters: Float64Array) -> Float64Array:
+    """Return parameters (P,) with the rotation scaled down to :data:`LARGEST_TURN`, if it is larger."""
+    shapes, rotation, translation = np.split(parameters, [len(FITTED), len(FITTED) + 3])
+    return np.concatenate([shapes, rotation / max(float(turn_size(rotation)) / LARGEST_TURN, 1.0), translation])
 
 
 def bounded_step(normal: Float64Array, gradient: Float64Array, low: Float64Array, high: Float64Array) -> Float64Array:

@@ -18,6 +18,7 @@ from sadtalker_ext.engines.starter.mesh_motion import (
 from sadtalker_ext.geometry.mean_face import mean_face_mesh
 from sadtalker_ext.puppet.basis import SHAPE_INDEX, SHAPES
 from sadtalker_ext.puppet.expression_fields import LOWER, UPPER
+from sadtalker_ext.puppet.head import rotation_matrix, turn_size
 from sadtalker_ext.puppet.renderer import PortraitRenderer
 
 FACE_PX = 160.0
@@ -78,7 +79,7 @@ def test_motion_is_recovered_from_its_landmarks(model, known):
 
 def test_fit_does_not_diverge_beyond_what_the_renderer_shows(model):
     """Without limits and halved steps, some frames of a head that moves far ended on the wrong side of the picture."""
-    known = parameters(pose=(-0.2, -0.13, 0.18, 0.05, -0.13, -0.28), pucker=0.8, smile=0.7, upper_lip_raise=0.4)
+    known = parameters(pose=(-0.17, -0.11, 0.15, 0.05, -0.13, -0.28), pucker=0.8, smile=0.7, upper_lip_raise=0.4)
     start = parameters(pose=(-0.3, -0.13, 0.19, 0.05, -0.13, -0.45))
     found = fit_parameters(model, model.place(known), start)
     error = np.linalg.norm(model.place(found) - model.place(known), axis=1)
@@ -87,6 +88,26 @@ def test_fit_does_not_diverge_beyond_what_the_renderer_shows(model):
         far = fit_parameters(model, model.place(known) + sign * np.array([150.0, 0.0]), start)
         assert np.all(np.abs(far[POSE:]) <= mesh_motion.POSE_RANGE)
         assert np.sign(far[POSE + 3]) == sign
+
+
+@pytest.mark.parametrize("turn", [(0.26, 0.22, 0.0), (-0.15, 0.2, 0.2), (0.2, -0.25, -0.3)])
+def test_fit_stays_within_ordinary_head_motion(mesh, model, turn, monkeypatch):
+    """Beyond it the engine draws another head, whose landmarks are not those of the fit's model.
+
+    The fit is at least about as good as a larger turn that is scaled down afterwards.
+    """
+    turned = (mesh - mesh.mean(axis=0)) @ rotation_matrix(np.array(turn)).T + mesh.mean(axis=0)
+    target = turned[list(POINTS), :2].astype(np.float64)
+    found = fit_parameters(model, target, parameters())
+    rotation = found[POSE : POSE + 3]
+    assert 0.95 < turn_size(rotation) < 1.0
+    assert np.all(rotation * turn >= 0.0)
+    monkeypatch.setattr(mesh_motion, "LARGEST_TURN", np.inf)
+    larger = fit_parameters(model, target, parameters())
+    assert turn_size(larger[POSE : POSE + 3]) > 1.0
+    larger[POSE : POSE + 3] /= turn_size(larger[POSE : POSE + 3])
+    error, error_of_larger = (np.linalg.norm(model.place(one) - target, axis=1).mean() for one in (found, larger))
+    assert error < 1.02 * error_of_larger
 
 
 @pytest.mark.parametrize("known", MOTIONS)
