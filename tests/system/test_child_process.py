@@ -22,34 +22,52 @@ KILLS = 20
 GONE_S = 2.0
 
 READER = """
-import sys, threading
+import threading
 from sadtalker_ext.audio.speech import open_speech
-print("ready", flush=True)
-while True:
-    thread = threading.Thread(target=open_speech, args=(sys.argv[1],))
-    thread.start()
-    thread.join()
+def run(path):
+    ready()
+    while True:
+        thread = threading.Thread(target=open_speech, args=(path,))
+        thread.start()
+        thread.join()
 """
 IDLE_READER = """
-import sys, time
+import time
 from sadtalker_ext.ffmpeg import Ffmpeg, file_input
 from pathlib import Path
-with Ffmpeg([*file_input(Path(sys.argv[1])), "-f", "f32le", "-"]) as process:
-    process.stdout.read(4)
-    print("ready", flush=True)
-    time.sleep(600)
+def run(path):
+    with Ffmpeg([*file_input(Path(path)), "-f", "f32le", "-"]) as process:
+        process.stdout.read(4)
+        ready()
+        time.sleep(600)
 """
 WRITER = """
-import sys, time
+import time
 import numpy as np
 from pathlib import Path
 from sadtalker_ext.video.write import VideoSpec, write_video
 def frames():
-    print("ready", flush=True)
+    ready()
     while True:
         yield np.zeros((64, 64, 3), np.uint8)
         time.sleep(0.01)
-write_video(frames(), sys.argv[1] + ".mp4", VideoSpec(frame_count=180000, audio=Path(sys.argv[1])))
+def run(path):
+    write_video(frames(), path + ".mp4", VideoSpec(frame_count=180000, audio=Path(path)))
+"""
+PARENTS = """
+import os, signal, sys
+def ready():
+    print(os.getpid(), flush=True)
+{}
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for line in sys.stdin:
+    if os.fork() == 0:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        run(line.strip())
+"""
+"""Starts a process that runs the given code for each path on its input; they begin in milliseconds, with all imports.
+
+The process writes its number when ffmpeg runs or is about to be started.
 """
 STUCK = """
 import sys, time
@@ -103,11 +121,16 @@ def long_sound(tmp_path):
 @pytest.mark.parametrize("source", [READER, IDLE_READER, WRITER], ids=["reading", "idle", "writing"])
 def test_no_ffmpeg_outlives_a_killed_parent(long_sound, source):
     orphans = 0
-    for turn in range(KILLS):
-        with parent(source, long_sound) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENTS.format(source)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parents:
+        for turn in range(KILLS):
+            print(long_sound, file=parents.stdin, flush=True)
+            process = int(parents.stdout.readline())
             time.sleep(0.013 * turn)
-            process.send_signal(signal.SIGKILL)
-        orphans += not gone(str(long_sound))
+            os.kill(process, signal.SIGKILL)
+            orphans += not gone(str(long_sound))
+        parents.stdin.close()
     assert orphans == 0
 
 
