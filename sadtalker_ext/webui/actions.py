@@ -19,10 +19,11 @@ from sadtalker_ext.pipeline.output import dated_output
 from sadtalker_ext.setting_spec import AUTO_MOMENT, LARGEST_FACE
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.tts.text_parts import clean_text
+from sadtalker_ext.tts.voices import list_voices
 from sadtalker_ext.webui.engine_actions import EngineActions
 from sadtalker_ext.webui.face_picker import faces_view
 from sadtalker_ext.webui.html import job_view, message, problem
-from sadtalker_ext.webui.input_fields import MICROPHONE, SILENT, TEXT, UPLOAD
+from sadtalker_ext.webui.input_fields import MICROPHONE, NO_READING_VOICE, SILENT, TEXT, UPLOAD
 from sadtalker_ext.webui.page_context import PageContext
 from sadtalker_ext.webui.page_words import page_text
 from sadtalker_ext.webui.result_actions import ResultActions, as_text
@@ -142,6 +143,8 @@ class PageActions(EngineActions, ResultActions):
         inputs = None
         try:
             form = JobForm(*values[:field_count]).with_uploads()
+            if form.source == TEXT and not list_voices(self._context.checkpoint_folders()):
+                return "", problem(NO_READING_VOICE)
             if form.problem:
                 return "", problem(form.problem)
             settings = settings_from_values(values[field_count:])

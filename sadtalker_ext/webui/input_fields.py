@@ -21,7 +21,9 @@ VOICE_SOURCES: Final = (
 LONGEST_SILENT_S: Final = 120
 """End of the slider; the REST API and the command line accept longer silent videos."""
 SILENT_S: Final = 5
-NO_READING_VOICE: Final = "Text to speech needs the Python packages piper-tts and espeakng-loader."
+NO_READING_VOICE: Final = (
+    "Text to speech is not installed on this server. The README describes how to add piper-tts and espeakng-loader."
+)
 BOX_HELP: Final = "Left, top, width and height in pixels."
 RECORDER: Final = (
     '<div class="st-recorder"><div class="st-row"><button type="button" class="st-button" data-recorder="begin">Record'

@@ -123,6 +123,13 @@ def test_a_form_is_converted_to_inputs_or_a_problem():
     assert (reading.problem, reading.inputs(False)) == ("", Inputs(Path("p.png"), text="Hello"))
 
 
+def test_a_text_without_any_voice_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("sadtalker_ext.webui.actions.list_voices", lambda folders: [])
+    page = PageActions(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,)))
+    values = [None, None, 5, None, "eyes", "", "text", *Settings().to_mapping().values()]
+    assert "Text to speech is not installed" in page.generate("", *values)[1]
+
+
 def test_a_job_cancelled_before_its_request_does_not_start():
     queue, job_id = JobQueue(), "0123456789abcdef" * 2
     assert queue.cancel_id(job_id) is None
