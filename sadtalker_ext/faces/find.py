@@ -12,15 +12,12 @@ import numpy as np
 from sadtalker_ext.arrays import Image
 from sadtalker_ext.errors import FaceError
 from sadtalker_ext.faces import face_alignment_provider, mesh_provider
-from sadtalker_ext.faces.mouth_cover import measure_mouth_cover
+from sadtalker_ext.faces.mouth_state import examine_mouth
 from sadtalker_ext.faces.networks import face_networks
-from sadtalker_ext.faces.partial_cover import is_partly_covered
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, common_area, outside_share, overlap
 from sadtalker_ext.geometry.mean_face import place_in_box
 from sadtalker_ext.geometry.measures import head_pose
 from sadtalker_ext.geometry.quarter_turns import turn_landmarks, upright_turns
-from sadtalker_ext.puppet.drawing import is_drawing
-from sadtalker_ext.puppet.face_geometry import measure_face
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +31,6 @@ MAX_OUTSIDE = 0.2
 """Fraction of the face that may be outside the picture."""
 MIN_BOX_INSIDE = 0.5
 """Fraction of a given box that must be inside the picture."""
-COVERED_MOUTH_NOTE = (
-    "The mouth seems to be covered, for example by a mask, a hand or a microphone, and its lips cannot be animated: "
-    "choose a picture that shows the mouth."
-)
 BOX_FORMAT = "x,y,width,height in pixels"
 EYE_CORNERS = (33, 133, 362, 263)
 CHIN = 152
@@ -166,19 +159,8 @@ def with_mouth_cover(picture: Image, choice: FaceChoice) -> FaceChoice:
     face = choice.landmarks
     if face.lip_spread is None and face.provider != face_alignment_provider.PROVIDER:
         return choice
-    if not _is_covered(picture, face):
-        return choice
-    return replace(choice, notes=(*choice.notes, COVERED_MOUTH_NOTE), mouth_covered=True)
-
-
-def _is_covered(picture: Image, face: Landmarks) -> bool:
-    """Return whether something covers the mouth; a drawn mouth without red lips is no cover by its colours alone."""
-    cover = measure_mouth_cover(picture, face)
-    if cover.measures is None:
-        return False
-    if cover.is_covered and not is_drawing(picture, measure_face(face.mesh), face.mesh):
-        return True
-    return is_partly_covered(picture, face)
+    covered, notes = examine_mouth(picture, face)
+    return replace(choice, notes=(*choice.notes, *notes), mouth_covered=covered)
 
 
 def face_in_box(picture: Image, box: FaceBox, scale: PictureScale = SAME_SIZE) -> Landmarks:

@@ -15,7 +15,7 @@ from sadtalker_ext.faces.face_crop import FaceCrop, ImagePyramid, crop_around_me
 from sadtalker_ext.faces.networks import FaceNetworks, face_networks
 from sadtalker_ext.geometry.landmarks import LIPS, FaceBox, Landmarks, oval_box, overlap
 from sadtalker_ext.geometry.mean_face import mirror_points
-from sadtalker_ext.geometry.quarter_turns import turn_landmarks, turn_picture
+from sadtalker_ext.geometry.quarter_turns import turn_landmarks, turn_picture, upright_turns
 
 PROVIDER = "face-mesh"
 MIN_PRESENCE, MIN_PRESENCE_IN_TILE = 5.0, 10.0
@@ -57,6 +57,10 @@ MAX_VIEW_SPREAD, MAX_VIEW_SPREAD_IN_BOX = 0.02, 0.045
 The views of a face agree: 30 portraits, drawings included, give a presence of 22 to 34 and a spread of 0.003 to 0.008,
 a small face in profile 10 and 0.015. Landmarks on an animal or an object scatter: a cat gives 4 and 0.038.
 """
+MAX_TURNED_SPREAD = 0.016
+"""The limit of the spread for a face that is turned by more than 45 degrees: the directions that are tried besides the
+upright one find faces in rocks and folds too, with 0.017 and 0.019.
+"""
 TRACK_MIN_SCORE = 0.5
 """Smallest score of a detection in short range; with none, full range is tried with all scores."""
 TRACK_BATCH = 8
@@ -76,13 +80,16 @@ def find(picture: Image, networks: FaceNetworks | None = None) -> list[Landmarks
         return faces
     for turns in (2, 1, 3):
         turned = turn_picture(picture, turns)
-        if faces := _find(turned, networks, 0):
+        if faces := _find(turned, networks, 0, turns):
             return [turn_landmarks(face, turned.shape[:2], -turns) for face in faces]
     return []
 
 
-def _find(picture: Image, networks: FaceNetworks, levels: int) -> list[Landmarks]:
-    """Search the whole picture, then tiles that are halved up to ``levels`` times."""
+def _find(picture: Image, networks: FaceNetworks, levels: int, turns: int = 0) -> list[Landmarks]:
+    """Search the whole picture, then tiles that are halved up to ``levels`` times.
+
+    turns: by which the picture was turned counterclockwise before, times 90 degrees.
+    """
     pyramid = ImagePyramid(picture)
     crops = merge_crops(detect(networks, [picture], "short")[0] + detect(networks, [picture], "full")[0])
     meshes = _keep_new([], estimate_meshes(networks, pyramid, crops, MIN_PRESENCE))
@@ -94,8 +101,13 @@ def _find(picture: Image, networks: FaceNetworks, levels: int) -> list[Landmarks
         crops = merge_crops(detect_in_tiles(networks, picture, side))
         meshes = _keep_new(meshes, estimate_meshes(networks, pyramid, crops, MIN_PRESENCE_IN_TILE))
     refined = [refine(networks, pyramid, mesh) for mesh in meshes]
-    faces = [view.landmarks for view in refined if view.is_face]
+    faces = [view.landmarks for view in refined if view.is_face and not _is_turned_by_chance(view, turns)]
     return sorted(faces, key=lambda face: -face.box.width * face.box.height)
+
+
+def _is_turned_by_chance(view: RefinedMesh, turns: int) -> bool:
+    """Return whether the measurements of a face agree too little for one that was not upright before ``turns``."""
+    return view.spread > MAX_TURNED_SPREAD and (upright_turns(view.landmarks) + turns) % 4 != 0
 
 
 def find_in_box(picture: Image, box: FaceBox, networks: FaceNetworks | None = None) -> Landmarks | None:

@@ -34,8 +34,8 @@ _LIP_CHANNELS: Final = 128
 class MouthCoverConfig:
     """hidden: channels of the hidden layers. dropout: share of channels that are dropped in training."""
 
-    hidden: int = 48
-    dropout: float = 0.3
+    hidden: int = 64
+    dropout: float = 0.4
 
 
 class MouthCoverNet(nn.Module):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from cover_drawings import add_cup, add_hand, add_mask, add_microphone
 
-from sadtalker_ext.faces.find import COVERED_MOUTH_NOTE, choose_face, find_faces
+from sadtalker_ext.faces.find import choose_face, find_faces
 from sadtalker_ext.faces.mouth_cover import measure_mouth_cover
+from sadtalker_ext.faces.mouth_state import COVERED_MOUTH_NOTE
 from sadtalker_ext.geometry.landmarks import LIPS, Landmarks
 from sadtalker_ext.puppet import topology as topo
 

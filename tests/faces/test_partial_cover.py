@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cover_drawings import add_cup, add_hand, add_mask, add_microphone
 
-from sadtalker_ext.faces import find
+from sadtalker_ext.faces import mouth_state
 from sadtalker_ext.faces.find import choose_face, find_faces
 from sadtalker_ext.faces.mouth_cover import measure_mouth_cover
 from sadtalker_ext.faces.partial_cover import COVERED_LOGIT, partial_cover_logit
@@ -26,6 +26,18 @@ def scarf(picture, face):
     rows = np.arange(len(picture) - top, dtype=np.float32)[:, None, None]
     drawn[top:] = np.clip(np.float32([30, 30, 40]) + 14 * np.sin(rows / 4), 0, 255)
     return drawn
+
+
+def finger_on_the_lips(picture, face):
+    """A single finger from below, in the colour of the skin."""
+    height, width = face.box.height, round(0.1 * face.box.height)
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    ends = (mouth_place(face, 0, -0.07), mouth_place(face, 0.05, 0.8))
+    cv2.line(mask, *(tuple(np.rint(end).astype(int).tolist()) for end in ends), 255, width, cv2.LINE_AA)
+    across = np.clip(cv2.distanceTransform(mask, cv2.DIST_L2, 3)[..., None] / (0.05 * height), 0, 1)
+    share = cv2.GaussianBlur(mask, (0, 0), 0.8)[..., None] / 255
+    skin = np.median(picture[tuple(np.rint(face.mesh[[151, 50, 280], 1::-1]).astype(int).T)], axis=0)
+    return (picture * (1 - share) + skin * (0.62 + 0.4 * np.sqrt(across)) * share).astype(np.uint8)
 
 
 def thing(colour, across, down, size):
@@ -58,6 +70,7 @@ COVERS = {
     "microphone from below": lambda picture, face: add_microphone(picture, face, 0.18, (0.0, 0.12)),
     "fingers": lambda picture, face: add_hand(picture, face, fingers=2),
     "cup": add_cup,
+    "finger on the lips": finger_on_the_lips,
     "scarf over the lower lip": scarf,
     "apple": thing((170, 30, 35), 0.06, 0.05, 0.14),
     "medal": thing((210, 170, 70), 0.0, 0.02, 0.1),
@@ -115,8 +128,16 @@ def test_drawing_without_red_lips_is_not_covered_by_its_colours_alone(astronaut,
     """In a drawing the network decides: its lips may be a line in the colour of the skin."""
     colourless = measure_mouth_cover(astronaut, face)
     colourless = replace(colourless, score=0.99)
-    monkeypatch.setattr(find, "measure_mouth_cover", lambda _picture, _face: colourless)
+    monkeypatch.setattr(mouth_state, "measure_mouth_cover", lambda _picture, _face: colourless)
     for drawn in (True, False):
-        monkeypatch.setattr(find, "is_drawing", lambda *_, drawn=drawn: drawn)
+        monkeypatch.setattr(mouth_state, "is_drawing", lambda *_, drawn=drawn: drawn)
         assert choose_face(astronaut).mouth_covered is not drawn
         assert choose_face(COVERS["apple"](astronaut, face)).mouth_covered
+
+
+def test_uncertain_lips_are_reported_unless_they_are_covered(astronaut, face):
+    certain, uncertain = (replace(face, lip_spread=spread) for spread in (0.004, 0.012))
+    assert mouth_state.examine_mouth(astronaut, certain) == mouth_state.MouthState(covered=False)
+    assert mouth_state.examine_mouth(astronaut, uncertain).notes == (mouth_state.UNCERTAIN_LIPS_NOTE,)
+    masked = add_mask(astronaut, face)
+    assert mouth_state.examine_mouth(masked, uncertain).notes == (mouth_state.COVERED_MOUTH_NOTE,)

@@ -6,9 +6,10 @@ import pytest
 import skimage.data
 
 from sadtalker_ext.errors import FaceError
+from sadtalker_ext.faces import mesh_provider
 from sadtalker_ext.faces.find import choose_face, find_faces
 from sadtalker_ext.geometry.landmarks import FaceBox, overlap
-from sadtalker_ext.geometry.quarter_turns import upright_turns
+from sadtalker_ext.geometry.quarter_turns import turn_landmarks, turn_picture, upright_turns
 
 CHIN, FOREHEAD = 152, 10
 
@@ -59,3 +60,17 @@ def test_box_on_an_animal_works():
     cat = np.ascontiguousarray(skimage.data.chelsea())
     choice = choose_face(cat, "130,40,170,180")
     assert overlap(choice.landmarks.box, FaceBox(130, 40, 170, 180)) > 0.5
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_measurements_of_a_turned_face_must_agree_better(astronaut, face, monkeypatch, turns):
+    """Rocks and folds look a little like a face in one of the directions that are tried."""
+    spreads = {"chance": 1.05 * mesh_provider.MAX_TURNED_SPREAD, "face": 0.95 * mesh_provider.MAX_TURNED_SPREAD}
+    turned = turn_picture(astronaut, turns)
+    expected = turn_landmarks(face, astronaut.shape[:2], turns)
+    found = {}
+    for name, spread in spreads.items():
+        view = mesh_provider.RefinedMesh(expected.mesh, 20.0, spread, 0.004)
+        monkeypatch.setattr(mesh_provider, "refine", lambda *_, view=view: view)
+        found[name] = len(mesh_provider._find(turned, mesh_provider.face_networks(), 0))
+    assert found == {"chance": int(turns == 0), "face": 1}

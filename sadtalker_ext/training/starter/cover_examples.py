@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
-from sadtalker_ext.training.starter.cover_shapes import DRAWERS, CoveredFace, lip_outline
+from sadtalker_ext.training.starter.cover_shapes import DRAWERS
+from sadtalker_ext.training.starter.covered_face import CoveredFace, lip_outline
 from sadtalker_ext.video.image_formats import open_image
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ MIN_BESIDE_PX: Final = 200
 heights), and its smallest area in the picture."""
 ATTEMPTS: Final = 12
 """Most attempts to draw an object that covers as much of the lips as required."""
+REACH: Final = {"sheet": ((0.0, 0.02), (0.0, 0.0)), "cloth": ((0.0, -0.02), (0.0, 0.0))}
+"""How far beyond the lips, in face heights, the edge of an object is placed: to the left and up, right and down."""
 BEARD: Final = (132, 58, 172, 136, 150, 176, 152, 400, 379, 365, 397, 288, 361, 425, 327, 98, 205)
 MOUSTACHE: Final = (98, 327, 391, 287, 410, 0, 186, 57, 165)
 HAIR_RGB: Final = ((30, 25, 22), (80, 55, 40), (150, 110, 70), (190, 190, 185), (110, 60, 35))
@@ -49,8 +52,7 @@ def cover_mouth(face: CoveredFace, random: Random) -> Example | None:
     odds = np.array([chance for chance, _ in DRAWERS.values()])
     for _ in range(ATTEMPTS):
         name = names[int(random.choice(len(names), p=odds / odds.sum()))]
-        inside = name == "sheet"
-        reach = np.array([[0.0, 0.02], [0.0, 0.0]]) if inside else np.array([[0.1, 0.06], [0.1, 0.12]])
+        reach = np.array(REACH.get(name, ((0.1, 0.06), (0.1, 0.12))))
         cover = DRAWERS[name][1](face, random, random.uniform(low - reach[0], high + reach[1]))
         covered = float((cover.share * lips).sum() / max(float(lips.sum()), 1e-6))
         if covered >= MIN_COVERED:

@@ -5,18 +5,25 @@ Positions and sizes are face heights along the face's axes, from the middle of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
 
-from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.training.starter.covered_face import (
+    Cover,
+    CoveredFace,
+    clouds,
+    grain,
+    lip_outline,
+    random_colour,
+    shaded_texture,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from sadtalker_ext.arrays import Float32Array, Float64Array, Image
+    from sadtalker_ext.arrays import Float32Array, Float64Array
 
     Random = np.random.Generator
 
@@ -24,78 +31,10 @@ MASK: Final = (6, 188, 118, 123, 137, 58, 172, 150, 176, 152, 400, 379, 397, 288
 """Mesh points on the outline of a mask: bridge of the nose, cheeks, jaw."""
 MASK_TOP: Final = {6: 0.9, 188: 0.6, 118: 0.6, 347: 0.6, 412: 0.6}
 """Points on the upper border of a mask, and by which share they follow it when it is worn lower."""
-SKIN: Final = (50, 280, 101, 330, 151, 9)
-"""Mesh points with bright skin."""
 HAIR_RGB: Final = ((25, 20, 18), (70, 45, 30), (140, 100, 60), (190, 160, 110), (150, 150, 150), (90, 35, 20))
 
-
-class Cover(NamedTuple):
-    """share: (H, W) how much each pixel is covered, 0 to 1. levels: (H, W, 3) RGB of the object."""
-
-    share: Float32Array
-    levels: Float32Array
-
-
-@dataclass(frozen=True)
-class CoveredFace:
-    """A face with its axes.
-
-    mesh: (478, 3) pixels. centre: of the mouth. along, down: unit vectors. height_px: from the forehead to the chin.
-    """
-
-    picture: Image
-    mesh: Float32Array
-    centre: Float64Array
-    along: Float64Array
-    down: Float64Array
-    height_px: float
-
-    @classmethod
-    def measure(cls, picture: Image, mesh: Float32Array) -> CoveredFace:
-        """Return the axes of a face."""
-        across = mesh[263, :2].astype(np.float64) - mesh[33, :2]
-        along = across / max(float(np.linalg.norm(across)), 1e-6)
-        height = float(np.linalg.norm(mesh[152, :2] - mesh[10, :2]))
-        centre = mesh[lip_outline(), :2].astype(np.float64).mean(axis=0)
-        return cls(picture, mesh, centre, along, np.array([-along[1], along[0]]), height)
-
-    def points(self, indices: Sequence[int]) -> Float64Array:
-        """Return mesh points (N, 2) in pixels."""
-        return self.mesh[list(indices), :2].astype(np.float64)
-
-    def place(self, points: Float64Array) -> Float64Array:
-        """Return points (..., 2) in pixels of the picture."""
-        moved = points[..., :1] * self.along + points[..., 1:] * self.down
-        return np.asarray(self.centre + self.height_px * moved, np.float64)
-
-    def fill(self, points: Float64Array) -> Float32Array:
-        """Return the area (H, W) inside an outline (N, 2) in pixels."""
-        area = np.zeros(self.picture.shape[:2], np.uint8)
-        cv2.fillPoly(area, [np.rint(points * 16).astype(np.int32)], (255,), shift=4, lineType=cv2.LINE_AA)
-        return (area / np.float32(255)).astype(np.float32)
-
-    def line(self, start: Float64Array, end: Float64Array, width: float) -> Float32Array:
-        """Return the area (H, W) of a thick line; points and width in face heights."""
-        area = np.zeros(self.picture.shape[:2], np.uint8)
-        first, last = (np.rint(self.place(point)).astype(int).tolist() for point in (start, end))
-        cv2.line(area, first, last, (255,), max(1, round(width * self.height_px)), cv2.LINE_AA)
-        return (area / np.float32(255)).astype(np.float32)
-
-    def grid(self) -> tuple[Float32Array, Float32Array]:
-        """Return x and y (H, W) in face heights of the picture."""
-        y, x = np.mgrid[: self.picture.shape[0], : self.picture.shape[1]].astype(np.float32) / self.height_px
-        return x, y
-
-    def skin(self) -> Float64Array:
-        """Return the RGB levels (3,) of the skin."""
-        x, y = np.moveaxis(self.mesh[None, list(SKIN), :2], -1, 0)
-        found = cv2.remap(self.picture, x, y, cv2.INTER_LINEAR)
-        return np.asarray(np.median(found[0], axis=0), np.float64)
-
-
-def lip_outline() -> list[int]:
-    """Return the mesh points around both lips."""
-    return [*topo.MOUTH_UPPER_OUTER, *topo.MOUTH_LOWER_OUTER[-2:0:-1]]
+FINGER_ODDS: Final = (0.45, 0.25, 0.10, 0.12, 0.08)
+"""Odds of one to five fingers: a single one is hard to tell from the skin behind it."""
 
 
 def draw_microphone(face: CoveredFace, random: Random, at: Float64Array) -> Cover:
@@ -119,23 +58,68 @@ def draw_microphone(face: CoveredFace, random: Random, at: Float64Array) -> Cove
 
 def draw_hand(face: CoveredFace, random: Random, at: Float64Array) -> Cover:
     """One to five fingers from below or from a side, mostly in the colour of the skin."""
-    count, thick = int(random.integers(1, 6)), random.uniform(0.075, 0.12)
-    angle = float(random.choice([random.uniform(-np.pi, np.pi), np.pi / 2 + random.normal(0, 0.5), random.normal()]))
+    count, thick = int(random.choice(5, p=FINGER_ODDS)) + 1, random.uniform(0.065, 0.12)
+    upright, any_angle = np.pi / 2 + random.normal(0, 0.3), random.uniform(-np.pi, np.pi)
+    angle = float(
+        random.choice([upright, any_angle, random.normal(), np.pi + random.normal()], p=[0.5, 0.25, 0.13, 0.12])
+    )
     out, side = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     tone = face.skin() * random.uniform(0.7, 1.12) + random.normal(0, 4, 3)
     if random.random() < 0.15:
         tone = random_colour(random, face.skin())
-    areas, levels = [], np.zeros(face.picture.shape, np.float32)
+    share, levels = np.zeros(face.picture.shape[:2], np.float32), np.zeros(face.picture.shape, np.float32)
     for finger in random.permutation(count):
         tip = at + side * (finger - (count - 1) / 2) * 0.98 * thick - out * random.normal(0, 0.03)
-        area = face.line(tip, tip + 1.2 * out + random.normal(0, 0.05, 2), thick)
-        inside = cv2.distanceTransform((area > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
-        light = random.uniform(0.55, 0.8) + 0.4 * np.sqrt(np.clip(inside / (thick * face.height_px / 2), 0, 1))
-        shaded = (light * (1 + 0.04 * clouds(face, random)))[..., None] * tone
-        levels = np.asarray(levels * (1 - area[..., None]) + shaded * area[..., None], np.float32)
-        areas.append(area)
-    share = np.asarray(np.max(areas, axis=0), np.float32)
+        area, shaded = _finger(face, random, (tip, tip + 1.2 * out + random.normal(0, 0.05, 2)), thick)
+        levels = np.asarray(levels * (1 - area[..., None]) + shaded * tone * area[..., None], np.float32)
+        share = np.maximum(share, area)
     return Cover(share, (levels + grain(face, random, 2.5)).astype(np.float32))
+
+
+def _finger(
+    face: CoveredFace, random: Random, ends: tuple[Float64Array, Float64Array], thick: float
+) -> tuple[Float32Array, Float32Array]:
+    """Return the area (H, W) of a finger with a narrower tip, and the light (H, W, 3) on it, its nail and joints."""
+    tip, end = ends
+    out = (end - tip) / max(float(np.linalg.norm(end - tip)), 1e-6)
+    narrow = thick * random.uniform(0.75, 1.0)
+    area = np.maximum(face.line(tip, end, narrow), face.line(tip + random.uniform(0.08, 0.2) * out, end, thick))
+    inside = cv2.distanceTransform((area > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
+    light = random.uniform(0.55, 0.8) + 0.4 * np.sqrt(np.clip(inside / (thick * face.height_px / 2), 0, 1))
+    light = light * (1 + 0.04 * clouds(face, random))
+    if random.random() < 0.5:
+        across = 0.4 * thick * np.array([-out[1], out[0]])
+        for joint in (tip + random.uniform(0.12, 0.2) * out, tip + random.uniform(0.3, 0.4) * out):
+            light *= 1 - random.uniform(0.05, 0.2) * face.line(joint - across, joint + across, 0.012)
+    shaded = np.repeat(light[..., None], 3, axis=2)
+    if random.random() < 0.5:
+        nail = face.line(tip, tip + 0.35 * thick * out, 0.55 * thick)[..., None]
+        shaded = shaded * (1 - nail) + nail * random.uniform(0.9, 1.3) * random.uniform(0.8, 1.1, 3)
+    return area, np.asarray(shaded, np.float32)
+
+
+def draw_cloth(face: CoveredFace, random: Random, at: Float64Array) -> Cover:
+    """Soft cloth up to a long edge, light more often than dark: a scarf, a polo neck, a blanket."""
+    steps = np.linspace(-2.0, 2.0, 60)
+    wave = random.uniform(0, 0.015) * np.sin(steps * random.uniform(2, 20) + random.uniform(0, 6))
+    edge = at[1] + random.uniform(-0.1, 0.3) * steps**2 + wave + random.normal(0, 0.08) * steps
+    edge += at[1] - np.interp(0.0, steps, edge)
+    below = [[2.0, 3.0], [-2.0, 3.0]]
+    share = face.fill(face.place(np.concatenate([np.stack([steps, edge], axis=1), below])))
+    kind, x, y = random.random(), *face.grid()
+    colour = np.asarray(random.uniform(170, 250) * random.uniform(0.92, 1.05, 3), np.float64)
+    if kind > 0.4:
+        colour = face.skin() * random.uniform(0.8, 1.2) if kind < 0.65 else random.uniform(20, 250, 3)
+    depth = cv2.distanceTransform((share > 0.5).astype(np.uint8), cv2.DIST_L2, 3) / face.height_px
+    folds = random.uniform(10, 60) * depth + random.uniform(0, 2) * clouds(face, random) + random.uniform(-3, 3) * x
+    light = 1 + random.uniform(0, 0.15) * np.sin(folds) + random.uniform(-0.4, 0.4) * (x - x.mean())
+    low = random.uniform(0.6, 1.0)
+    light = light * (low + (1 - low) * np.sqrt(np.clip(depth / random.uniform(0.02, 0.12), 0, 1)))
+    if random.random() < 0.4:
+        stitch = random.uniform(40, 150)
+        light = light * (1 + random.uniform(0.02, 0.1) * np.sin(x * stitch) * np.sin(y * stitch))
+    levels = colour * light[..., None] + grain(face, random, random.uniform(0, 4))
+    return Cover(share, np.asarray(levels, np.float32))
 
 
 def draw_sheet(face: CoveredFace, random: Random, at: Float64Array) -> Cover:
@@ -223,57 +207,8 @@ def draw_printed_mask(face: CoveredFace, random: Random, at: Float64Array) -> Co
 
 
 DRAWERS: Final[dict[str, tuple[float, Callable[[CoveredFace, Random, Float64Array], Cover]]]] = {
-    "microphone": (0.18, draw_microphone), "hand": (0.20, draw_hand), "sheet": (0.22, draw_sheet),
-    "thing": (0.14, draw_thing), "hair": (0.06, draw_hair), "mask": (0.08, draw_mask),
-    "printed mask": (0.12, draw_printed_mask),
+    "microphone": (0.14, draw_microphone), "hand": (0.24, draw_hand), "sheet": (0.15, draw_sheet),
+    "cloth": (0.17, draw_cloth), "thing": (0.10, draw_thing), "hair": (0.04, draw_hair), "mask": (0.06, draw_mask),
+    "printed mask": (0.10, draw_printed_mask),
 }  # fmt: skip
 """Kinds of covers: how often each is drawn, and its function."""
-
-
-def random_colour(random: Random, skin: Float64Array) -> Float64Array:
-    """Return an RGB colour (3,): like the skin, grey, like lips, or any."""
-    kind = random.random()
-    if kind < 0.2:
-        return np.asarray(skin * random.uniform(0.75, 1.15))
-    if kind < 0.4:
-        return np.asarray(random.uniform(15, 245) * random.uniform(0.93, 1.07, 3))
-    if kind < 0.5:
-        return np.array([random.uniform(120, 230), random.uniform(30, 90), random.uniform(40, 110)])
-    return np.asarray(random.uniform(10, 245, 3))
-
-
-def shaded_texture(face: CoveredFace, random: Random, share: Float32Array) -> Float32Array:
-    """Return the levels (H, W, 3) of a plain, striped or checked surface, darker at the border of ``share``."""
-    skin, (x, y) = face.skin(), face.grid()
-    levels = np.broadcast_to(random_colour(random, skin), face.picture.shape)
-    if random.random() < 0.45:
-        angle, pitch = random.uniform(0, np.pi), 2 * random.uniform(4, 60)
-        bent = random.uniform(0, 2) * clouds(face, random)
-        stripes = np.sin(pitch * (np.cos(angle) * x + np.sin(angle) * y) + bent)
-        if random.random() < 0.5:
-            stripes = stripes * np.sin(pitch * (np.cos(angle) * y - np.sin(angle) * x))
-        second = np.clip(0.5 + stripes * random.choice([0.5, 3.0]), 0, 1)[..., None] * random.uniform(0.1, 1)
-        levels = levels * (1 - second) + random_colour(random, skin) * second
-    slope = random.uniform(-0.6, 0.6) * (x - x.mean()) + random.uniform(-0.6, 0.6) * (y - y.mean())
-    light = np.clip(1 + random.uniform(0, 0.25) * clouds(face, random) + slope, 0.3, 1.6)
-    inside = cv2.distanceTransform((share > 0.5).astype(np.uint8), cv2.DIST_L2, 3) / face.height_px
-    low = random.uniform(0.5, 0.9)
-    light = light * (low + (1 - low) * np.sqrt(np.clip(inside / random.uniform(0.03, 0.15), 0, 1)))
-    return np.asarray(levels * light[..., None] + grain(face, random, random.uniform(0, 5)), np.float32)
-
-
-def clouds(face: CoveredFace, random: Random) -> Float32Array:
-    """Return smooth noise (H, W) of several sizes, about -1 to 1."""
-    height, width = face.picture.shape[:2]
-    total = np.zeros((height, width), np.float32)
-    for size in (0.02, 0.054, 0.147, 0.4):
-        cells = max(2, int(height / size / face.height_px) + 2), max(2, int(width / size / face.height_px) + 2)
-        noise = random.normal(0, 1, cells).astype(np.float32)
-        total += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) * (0.3 + 0.7 * random.random())
-    return np.asarray(total / 2, np.float32)
-
-
-def grain(face: CoveredFace, random: Random, strength: float) -> Float32Array:
-    """Return fine noise (H, W, 1) in levels."""
-    noise = random.normal(0, strength, face.picture.shape[:2]).astype(np.float32)
-    return np.asarray(2 * cv2.GaussianBlur(noise, (0, 0), 0.8)[..., None], np.float32)

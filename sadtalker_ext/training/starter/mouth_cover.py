@@ -30,7 +30,7 @@ from sadtalker_ext.training.starter.cover_examples import (
     disguise,
     object_beside_mouth,
 )
-from sadtalker_ext.training.starter.cover_shapes import CoveredFace
+from sadtalker_ext.training.starter.covered_face import CoveredFace
 from sadtalker_ext.video.picture import read_picture
 from sadtalker_ext.weights.face_networks import FACE_MESH, load_face_network
 from sadtalker_ext.weights.mouth_cover import save_mouth_cover
@@ -63,7 +63,7 @@ AS_IT_IS, DISGUISED = 0.15, 0.5
 object beside the mouth."""
 BATCH: Final = 48
 LEARNING_RATE: Final = 2e-3
-WEIGHT_DECAY: Final = 1e-3
+WEIGHT_DECAY: Final = 1e-2
 _LOG = logging.getLogger(__name__)
 
 
@@ -73,7 +73,7 @@ class MouthCoverPlan:
 
     rounds: int = 2
     covers: int = 2
-    epochs: int = 14
+    epochs: int = 24
 
 
 class Examples(NamedTuple):

@@ -19,7 +19,8 @@ from sadtalker_ext.training.starter.cover_examples import (
     disguise,
     object_beside_mouth,
 )
-from sadtalker_ext.training.starter.cover_shapes import DRAWERS, CoveredFace, lip_outline
+from sadtalker_ext.training.starter.cover_shapes import DRAWERS
+from sadtalker_ext.training.starter.covered_face import CoveredFace, lip_outline
 from sadtalker_ext.training.starter.mouth_cover import Examples, MouthCoverPlan, fit, picture_files, train_mouth_cover
 from sadtalker_ext.weights.mouth_cover import load_mouth_cover
 
@@ -61,6 +62,18 @@ def test_covers_hide_lips_and_objects_beside_them_do_not(face):
     assert kinds <= set(DRAWERS)
 
 
+def test_cloth_hides_all_below_its_edge_and_single_fingers_are_frequent(face):
+    random, shares = np.random.default_rng(3), []
+    for _ in range(4):
+        cover = DRAWERS["cloth"][1](face, random, np.array([0.0, 0.03]))
+        below, above = (face.place(np.array([[0.0, depth]]))[0].astype(int) for depth in (0.06, -0.01))
+        assert cover.share[below[1], below[0]] == 1.0
+        assert cover.share[above[1], above[0]] == 0.0
+    for _ in range(16):
+        shares.append(DRAWERS["hand"][1](face, random, np.zeros(2)).share.sum())
+    assert np.median(shares) < 0.6 * np.max(shares)
+
+
 def test_disguises_leave_the_lips_where_they_are(face):
     random = np.random.default_rng(1)
     for _ in range(8):
@@ -85,7 +98,7 @@ def test_a_cover_is_learned_where_the_features_show_it():
         features[:, :200] += maps[:, :1]
         return Examples(5 * features + 3, maps, maps.amax((1, 2, 3)), ["-"] * count)
 
-    network = fit(examples(96), MouthCoverPlan(epochs=8))
+    network = fit(examples(96), MouthCoverPlan(epochs=24))
     test = examples(40)
     with torch.inference_mode():
         maps, logits = network(test.features)
