@@ -14,6 +14,7 @@ import numpy as np
 
 from sadtalker_ext.puppet.backdrop import close_gaps, fill_textured, grow_mask, person_mask, soft_matte
 from sadtalker_ext.puppet.far_side import build_far_side
+from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.rig import (
     HEAD_MARGIN_CELLS,
     Rig,
@@ -22,7 +23,7 @@ from sadtalker_ext.puppet.rig import (
     matte_on,
 )
 from sadtalker_ext.puppet.solid_head import build_solid_head
-from sadtalker_ext.puppet.warp import Box, Grid
+from sadtalker_ext.puppet.warp import Box, Grid, Window
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Image
@@ -43,6 +44,10 @@ _SOFT_BLUR_PX: Final = 1.0
 """Reduction and blur of the texture for squeezed parts, which shrink about five times in one direction."""
 _BEYOND: Final = 0.5
 """Width in face heights of the mirrored pixels beyond the border of the picture."""
+_CUT_FROM: Final = 0.5
+_CUT_WHOLE: Final = 0.75
+"""Share of the person at the border from which and at which it cuts the person: mirrored hair continues it there.
+Elsewhere the background is mirrored."""
 
 
 def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, imaging: Imaging) -> Rig:
@@ -58,7 +63,10 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
         matte = matte_on(grid, soft_matte(mask, unit))
         filled = grow_mask(mask, _FILL_GROWTH * unit)
         backdrop = fill_around(grid, rig.picture, filled, partial(fill_textured, height_px=unit))
-    beyond, origin = _picture_beyond(rig.picture, grid, round(_BEYOND * unit))
+    beyond, origin = _beyond(rig.picture, grid, round(_BEYOND * unit))
+    if person is not None:
+        behind, _ = _beyond(backdrop, grid, round(_BEYOND * unit))
+        beyond = _without_copies(beyond, behind, _cut_share(person, grid, round(_BEYOND * unit)))
     wider = grid.widened(_MARGIN_CELLS)
     return replace(
         rig,
@@ -72,15 +80,39 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
     )
 
 
-def _picture_beyond(picture: Image, grid: Grid, margin_px: int) -> tuple[Image, tuple[float, float]]:
+def _beyond(picture: Image, grid: Grid, margin_px: int) -> tuple[Image, tuple[float, float]]:
     """Return what ``grid`` covers and ``margin_px`` around it, mirrored beyond the picture, and its first pixel."""
-    height, width = picture.shape[:2]
+    part, beyond, first = _covered(picture.shape[:2], grid, margin_px)
+    return np.asarray(cv2.copyMakeBorder(picture[part], *beyond, borderType=cv2.BORDER_REFLECT_101), np.uint8), first
+
+
+def _cut_share(person: Float32Array, grid: Grid, margin_px: int) -> Float32Array:
+    """Return 1 in the picture and, beyond it, how much the border there cuts the person (H, W); as :func:`_beyond`."""
+    part, beyond, _ = _covered(person.shape, grid, margin_px)
+    certain = smooth_ramp(person[part], _CUT_FROM, _CUT_WHOLE).astype(np.float32)
+    share = np.asarray(cv2.copyMakeBorder(certain, *beyond, borderType=cv2.BORDER_REPLICATE), np.float32)
+    share[beyond[0] : beyond[0] + certain.shape[0], beyond[2] : beyond[2] + certain.shape[1]] = 1.0
+    return share
+
+
+def _without_copies(mirrored: Image, behind: Image, share: Float32Array) -> Image:
+    """Return ``mirrored`` (H, W, 3) with ``behind`` where ``share`` is 0: no copy of the person beyond the border."""
+    return np.asarray(cv2.blendLinear(mirrored, behind, share, 1.0 - share), np.uint8)
+
+
+def _covered(
+    size: tuple[int, ...], grid: Grid, margin_px: int
+) -> tuple[Window, tuple[int, int, int, int], tuple[float, float]]:
+    """Return the part of a picture (height, width) within ``margin_px`` of ``grid``, and what is missing around it.
+
+    Missing are rows above and below and columns on the left and right. The last value is the first pixel, x and y.
+    """
+    height, width = size
     left, top = grid.x0 - margin_px, grid.y0 - margin_px
     right, bottom = grid.x0 + grid.width + margin_px, grid.y0 + grid.height + margin_px
-    part = picture[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+    part = (slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width)))
     beyond = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
-    mirrored = cv2.copyMakeBorder(part, *beyond, borderType=cv2.BORDER_REFLECT_101)
-    return np.asarray(mirrored, np.uint8), (float(left), float(top))
+    return part, beyond, (float(left), float(top))
 
 
 def _soft_texture(picture: Image, origin: tuple[float, float], imaging: Imaging) -> Texture:

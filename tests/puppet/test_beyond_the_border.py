@@ -1,0 +1,47 @@
+"""What large rotations bring in from beyond the border of the picture."""
+
+import numpy as np
+import pytest
+from puppet_portraits import STILL, mesh_of, picture_of, shape
+
+from sadtalker_ext.puppet.renderer import PortraitRenderer
+
+GREEN = (40, 160, 60)
+REACH = 0.45
+"""Half width of the hair in face heights."""
+
+
+def portrait(room_px: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return picture, mesh and person: a head before green, whose hair ends ``room_px`` before the right border."""
+    mesh, picture = mesh_of("astronaut"), picture_of("astronaut").copy()
+    middle, height = mesh[:468, :2].mean(0), np.ptp(mesh[:468, 1])
+    rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    head = np.hypot((columns - middle[0]) / (REACH * height), (rows - middle[1]) / (0.75 * height)) < 1.0
+    body = (rows > middle[1] + 0.6 * height) & (np.abs(columns - middle[0]) < 0.4 * height)
+    person = (head | body).astype(np.float32)
+    picture[person == 0.0] = GREEN
+    end = int(middle[0] + REACH * height) + room_px
+    return np.ascontiguousarray(picture[:, :end]), mesh, np.ascontiguousarray(person[:, :end])
+
+
+def strip(renderer: PortraitRenderer, mesh: np.ndarray, yaw_deg: float) -> np.ndarray:
+    """Return the last columns (h, 8, 3) beside the face of a frame with this yaw."""
+    frame = renderer.render_frame(shape(), np.deg2rad(np.float32([0.0, yaw_deg, 0.0])), STILL)
+    top, bottom = int(mesh[10, 1]), int(mesh[152, 1])
+    return frame[top:bottom, -8:].astype(int)
+
+
+@pytest.mark.parametrize("yaw_deg", [-20.0, -30.0])
+def test_no_copy_of_the_head_appears_beside_it_when_it_turns_away(yaw_deg: float):
+    picture, mesh, person = portrait(room_px=4)
+    wide = PortraitRenderer(picture, mesh, person).free_view()
+    shown = strip(wide, mesh, yaw_deg)
+    assert (np.abs(shown - GREEN).max(axis=-1) > 60).mean() < 0.02
+
+
+def test_hair_that_the_border_cuts_goes_on():
+    picture, mesh, person = portrait(room_px=-12)
+    wide = PortraitRenderer(picture, mesh, person).free_view()
+    for yaw_deg in (-30.0, 30.0):
+        middle = strip(wide, mesh, yaw_deg)[20:-20]
+        assert (np.abs(middle - GREEN).max(axis=-1) < 20).mean() < 0.02
