@@ -130,12 +130,12 @@ def stage_seconds(renderer: Any, inputs: Inputs, rounds: int, device: torch.devi
     generator: Generator = getattr(renderer, "generator", renderer)
     encoded = renderer.encode_source(inputs.image)
     motion = generator.dense_motion_network(encoded.compressed, inputs.source, inputs.driving)
-    guide = generator.guide(encoded, motion)
+    guide = renderer.guide(encoded, motion)
     return fastest(
         {
             "source, once per portrait": partial(renderer.encode_source, inputs.image),
             "dense motion": partial(generator.dense_motion_network, encoded.compressed, inputs.source, inputs.driving),
-            "warp": partial(generator.guide, encoded, motion),
+            "warp": partial(renderer.guide, encoded, motion),
             "decoder": partial(renderer.decoder, guide),
         },
         rounds,

@@ -133,7 +133,7 @@ class DenseMotion(nn.Module):
         self.mask = nn.Conv3d(channels, self.config.keypoints + 1, kernel, padding=kernel // 2)
         self.compress = nn.Conv3d(self.config.feature_channels, self.config.compressed_channels, 1)
         self.norm = nn.BatchNorm3d(self.config.compressed_channels)
-        self.occlusion = nn.Conv2d(channels * self.config.depth, 1, kernel, padding=kernel // 2)
+        self.occlusion: nn.Module = nn.Conv2d(channels * self.config.depth, 1, kernel, padding=kernel // 2)
 
     def compress_features(self, features: Tensor) -> Tensor:
         """Source features (B, 32, 16, h, w) -> (B, 4, 16, h, w); the result depends on the portrait only."""

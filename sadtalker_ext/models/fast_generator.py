@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from sadtalker_ext.models.banded_conv import bias_of
 from sadtalker_ext.models.fast_spade import FastSpadeDecoder
 from sadtalker_ext.models.folding import has_spectral_norm
 from sadtalker_ext.models.generator import EncodedSource
+from sadtalker_ext.models.narrow_conv import NarrowConv
+from sadtalker_ext.models.winograd import WinogradConv
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from sadtalker_ext.models.dense_motion import DenseMotion, DenseMotionField
     from sadtalker_ext.models.generator import Generator
 
 
@@ -21,8 +28,13 @@ def convert_convolutions(generator: Generator, dtype: torch.dtype) -> None:
     The source is still encoded in float32, and keypoints, masks and sampling positions are computed in float32: they
     move pixels, and an error there is seen as a shift.
     """
-    motion = generator.dense_motion_network
-    for part in (motion.hourglass, motion.mask, motion.occlusion, generator.third, generator.fourth, generator.decoder):
+    _convert_motion(generator.dense_motion_network, dtype)
+    for part in (generator.third, generator.fourth, generator.decoder):
+        part.to(dtype)
+
+
+def _convert_motion(motion: DenseMotion, dtype: torch.dtype) -> None:
+    for part in (motion.hourglass, motion.mask, motion.occlusion):
         part.to(dtype)
 
 
@@ -38,7 +50,10 @@ class FastGenerator:
         dtype = dtype or generator.fourth.weight.dtype
         self.generator = generator
         self.decoder = FastSpadeDecoder(generator.decoder, dtype)
-        convert_convolutions(generator, dtype)
+        third, motion = generator.third.conv, generator.dense_motion_network
+        self._dtype, self._third = dtype, WinogradConv(third.weight, bias_of(third))
+        motion.occlusion = NarrowConv(cast("nn.Conv2d", motion.occlusion))
+        _convert_motion(motion, dtype)
         del generator.decoder  # its weights are held in the other arrangement
 
     def encode_source(self, image: Tensor) -> EncodedSource:
@@ -51,8 +66,18 @@ class FastGenerator:
         for index in range(len(driving)):
             lane = EncodedSource(*(_lane(part, index) for part in encoded))
             motion = self.generator.dense_motion_network(lane.compressed, _lane(source, index), _lane(driving, index))
-            frames.append(self.decoder(self.generator.guide(lane, motion)))
+            frames.append(self.decoder(self.guide(lane, motion)))
         return torch.stack(frames)
+
+    def guide(self, encoded: EncodedSource, motion: DenseMotionField) -> Tensor:
+        """Return the guide (1, 256, S / 4, S / 4) of one frame, as :meth:`Generator.guide` does.
+
+        It is computed in the dtype of the source: every block reads it, so that its errors count most.
+        """
+        hidden = self._third(self.generator.warp(encoded, motion)[0])
+        hidden = F.leaky_relu_(hidden, self.generator.third.negative_slope).unsqueeze(0)
+        guide: Tensor = self.generator.fourth(hidden) * motion.occlusion
+        return guide.to(self._dtype)
 
 
 def _lane(values: Tensor, index: int) -> Tensor:

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sadtalker_ext.models.banded_conv import banded_conv
+from sadtalker_ext.models.banded_conv import banded_conv, bias_of, whole_conv
+from sadtalker_ext.models.narrow_conv import NarrowConv, sum_dtype
 from sadtalker_ext.models.spade import LEAK, Spade, SpadeBlock, SpadeDecoder
 from sadtalker_ext.models.upsampled_conv import UpsampledConv
 
@@ -57,7 +58,7 @@ class FastSpade:
     """
 
     def __init__(self, spade: Spade, dtype: torch.dtype, *, keep: bool, shortcut: Tensor | None = None) -> None:
-        gamma, beta, beta_bias = spade.mlp_gamma, spade.mlp_beta, _bias(spade.mlp_beta)
+        gamma, beta, beta_bias = spade.mlp_gamma, spade.mlp_beta, bias_of(spade.mlp_beta)
         self.channels = gamma.out_channels
         self._shortcut, self._shift = None, None
         if shortcut is not None:
@@ -68,7 +69,7 @@ class FastSpade:
         self._parts = []
         for start in range(0, self.channels, CHUNK):
             part = slice(start, min(start + CHUNK, self.channels))
-            weight, bias = gamma.weight[part], 1 + _bias(gamma)[part]
+            weight, bias = gamma.weight[part], 1 + bias_of(gamma)[part]
             if self._shift is None:
                 weight, bias = torch.cat((weight, beta.weight[part])), torch.cat((bias, beta_bias[part]))
             self._parts.append((part, banded_conv(weight, bias, dtype, keep=keep)))
@@ -106,7 +107,7 @@ class FastSpadeBlock:
         self.factor = factor
         self.norm_0, self.norm_1 = (FastSpade(norm, dtype, keep=keep) for norm in (block.norm_0, block.norm_1))
         self.conv_0, self.conv_1 = (
-            banded_conv(conv.weight, _bias(conv), dtype, keep=keep) for conv in (block.conv_0, block.conv_1)
+            whole_conv(conv.weight, bias_of(conv), dtype, keep=keep) for conv in (block.conv_0, block.conv_1)
         )
         self.norm_s = None
         if block.learned_shortcut:
@@ -129,19 +130,20 @@ class FastSpadeDecoder:
     """Equivalent of a folded :class:`SpadeDecoder` that computes in ``dtype``, one picture at a time."""
 
     def __init__(self, decoder: SpadeDecoder, dtype: torch.dtype) -> None:
-        self.fc = banded_conv(decoder.fc.weight, _bias(decoder.fc), dtype)
+        self.fc = whole_conv(decoder.fc.weight, bias_of(decoder.fc), dtype)
         names = [f"G_middle_{index}" for index in range(decoder.config.middle_blocks)]
         middle = [FastSpadeBlock(_block(decoder, name), 1, dtype) for name in names]
         upsampling = [FastSpadeBlock(_block(decoder, f"up_{index}"), 2, dtype) for index in range(decoder.doublings)]
         self.blocks = middle + upsampling
-        self.last = decoder.conv_img.to(dtype)
+        self.last = NarrowConv(decoder.conv_img).to(dtype)
 
     def __call__(self, guide: Tensor) -> Tensor:
         """Warped features (1, 256, h, w) -> RGB image (3, 4h, 4w) in (0, 1)."""
         x = self.fc(guide[0])
         for block in self.blocks:
             x = block(x, guide)
-        return narrow_conv(F.leaky_relu_(x, LEAK), self.last).sigmoid_()
+        image: Tensor = self.last(F.leaky_relu_(x, LEAK).unsqueeze(0))[0]
+        return image.sigmoid_()
 
 
 def hidden_maps(spade: FastSpade, guide: Tensor) -> Tensor:
@@ -149,28 +151,5 @@ def hidden_maps(spade: FastSpade, guide: Tensor) -> Tensor:
     return F.relu_(spade.shared(guide)[0])
 
 
-def narrow_conv(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """Apply a 3x3 convolution with few outputs to (C, H, W): one product of matrices, then sums of shifted maps."""
-    count, (height, width) = conv.out_channels, x.shape[1:]
-    taps = conv.weight.permute(2, 3, 0, 1).reshape(-1, conv.in_channels) @ x.flatten(1)
-    taps = F.pad(taps.to(sum_dtype(x)).view(9, count, height, width), (1, 1, 1, 1))
-    out = _bias(conv).view(-1, 1, 1).expand(count, height, width).to(taps.dtype, copy=True)
-    for index, tap in enumerate(taps):
-        row, column = divmod(index, 3)
-        out += tap[:, row : row + height, column : column + width]
-    return out
-
-
-def sum_dtype(x: Tensor) -> torch.dtype:
-    """Return the dtype in which many values of ``x`` are summed: at least float32."""
-    return torch.promote_types(x.dtype, torch.float32)
-
-
 def _block(decoder: SpadeDecoder, name: str) -> SpadeBlock:
     return cast("SpadeBlock", decoder.get_submodule(name))
-
-
-def _bias(conv: nn.Conv2d) -> Tensor:
-    if conv.bias is None:
-        raise ValueError(f"{conv} has no bias")
-    return conv.bias

@@ -95,11 +95,15 @@ class Generator(nn.Module):
 
     def guide(self, encoded: EncodedSource, motion: DenseMotionField) -> Tensor:
         """Return the warped features (B, 256, S / 4, S / 4) that guide the decoder."""
-        aligned = self.config.motion.aligned
-        warped = F.grid_sample(encoded.features, motion.deformation, align_corners=aligned).flatten(1, 2)
         dtype = self.fourth.weight.dtype
-        out: Tensor = self.fourth(self.third(warped.to(dtype))) * motion.occlusion.to(dtype)
+        warped = self.warp(encoded, motion).to(dtype)
+        out: Tensor = self.fourth(self.third(warped)) * motion.occlusion.to(dtype)
         return out
+
+    def warp(self, encoded: EncodedSource, motion: DenseMotionField) -> Tensor:
+        """Return the features (B, 512, S / 4, S / 4) at the positions of the motion field."""
+        aligned = self.config.motion.aligned
+        return F.grid_sample(encoded.features, motion.deformation, align_corners=aligned).flatten(1, 2)
 
     def forward(self, image: Tensor, source: Tensor, driving: Tensor) -> Tensor:
         """Encode portraits and render them at the driving keypoints."""
