@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from sadtalker_ext.assets import demo_portrait, demo_voice
-from sadtalker_ext.cli.bench_latency import PERCENTILE, late_beside_animate, percentile
+from sadtalker_ext.cli.bench_latency import PERCENTILE, late_beside_animate
 from sadtalker_ext.cli.bench_renderer import DTYPES, MODES, SIZES, format_result, run_child
 from sadtalker_ext.cli.process_memory import ALL, ANONYMOUS, tree_memory_mb
 from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLE_RATE_HZ
@@ -168,10 +168,11 @@ def measure_first_frame(folder: Path) -> list[Measurement]:
 
 def measure_latency(folder: Path) -> list[Measurement]:
     """Measure how late a 1 ms timer of this process is while another process makes a video."""
+    import numpy as np
+
     files = write_portrait(folder, 512), write_voice(folder, SPEED_VOICE_S), folder / "bench.mp4"
-    late_s = percentile(late_beside_animate(*files), PERCENTILE)
-    value_ms = None if late_s is None else 1000.0 * late_s
-    return [Measurement("lateness of a 1 ms timer, 99th percentile", value_ms, "ms", 20.0, at_most=True)]
+    late_s = np.percentile(late_beside_animate(*files), PERCENTILE)
+    return [Measurement("lateness of a 1 ms timer, 99th percentile", 1000.0 * float(late_s), "ms", 20.0, at_most=True)]
 
 
 def measure_pipeline(folder: Path) -> list[Measurement]:
@@ -182,9 +183,9 @@ def measure_pipeline(folder: Path) -> list[Measurement]:
         1000 * seconds / done["frames"] for seconds in (wall_s, done["own_cpu_s"], done["ffmpeg_cpu_s"])
     )
     return [
-        Measurement("pipeline without networks at 1024x1024", wall, "ms/frame", 12.0, at_most=True),
-        Measurement("CPU time of the program", program, "ms/frame", 12.0, at_most=True),
-        Measurement("CPU time of ffmpeg", ffmpeg, "ms/frame", 24.0, at_most=True),
+        Measurement("pipeline without networks at 1024x1024", wall, "ms/frame", 8.0, at_most=True),
+        Measurement("CPU time of the program", program, "ms/frame", 8.0, at_most=True),
+        Measurement("CPU time of ffmpeg", ffmpeg, "ms/frame", 12.0, at_most=True),
     ]
 
 
@@ -200,8 +201,8 @@ def _difference(peaks: list[float | None]) -> float | None:
 
 MEASUREMENTS: Final[dict[str, Callable[[Path], list[Measurement]]]] = {
     "first-frame": measure_first_frame,
-    "speed-512": lambda folder: measure_speed(folder, 512, 50.0),
-    "speed-1024": lambda folder: measure_speed(folder, 1024, 20.0),
+    "speed-512": lambda folder: measure_speed(folder, 512, 60.0),
+    "speed-1024": lambda folder: measure_speed(folder, 1024, 35.0),
     "latency": measure_latency,
     "memory": measure_memory,
     "pipeline": measure_pipeline,

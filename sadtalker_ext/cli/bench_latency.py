@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -42,10 +41,3 @@ def lateness(
         sleep(TIMER_S)
         late_s.append(max(clock() - began_s - TIMER_S, 0.0))
     return late_s
-
-
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """Return the smallest of ``values`` that ``share`` per cent of them do not exceed; None without values."""
-    if not values:
-        return None
-    return sorted(values)[max(math.ceil(len(values) * share / 100.0), 1) - 1]

@@ -98,7 +98,7 @@ def test_all_measurements_are_printed(program, monkeypatch):
         "render and encode at 512x512": 93.75,
         "end to end at 1024x1024": 75.0,
         "render and encode at 1024x1024": 93.75,
-        "lateness of a 1 ms timer, 99th percentile": 2.0,
+        "lateness of a 1 ms timer, 99th percentile": pytest.approx(1.99),
         "peak memory of a 10-second clip": 405.0,
         "additional memory of a 10-minute clip": 1.0,
         "pipeline without networks at 1024x1024": 8.0,
@@ -108,7 +108,7 @@ def test_all_measurements_are_printed(program, monkeypatch):
     }
     assert voices == ["voice_10.wav", "voice_10.wav", "voice_30.wav", "voice_30.wav", "voice_10.wav", "voice_20.wav"]
     assert program("bench", "speed-512") == 0
-    assert program.out.splitlines()[0].split()[-4:] == ["frames/s", ">=", "50", "met"]
+    assert program.out.splitlines()[0].split()[-4:] == ["frames/s", ">=", "60", "met"]
 
 
 def test_stub_networks_make_a_complete_video_without_checkpoints(tmp_path):

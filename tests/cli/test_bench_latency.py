@@ -1,14 +1,13 @@
-"""The timer beside a video measures how late it is, and the percentile is that of numpy."""
+"""The timer beside a video measures how late it is."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from sadtalker_ext.cli import bench
-from sadtalker_ext.cli.bench_latency import late_beside_animate, lateness, percentile
+from sadtalker_ext.cli.bench_latency import late_beside_animate, lateness
 from sadtalker_ext.errors import EngineError
 
 
@@ -27,20 +26,12 @@ def test_a_real_timer_is_late_by_what_the_machine_takes() -> None:
     assert all(0.0 <= late < 10.0 for late in late_s)
 
 
-@pytest.mark.parametrize("count", [1, 2, 99, 100, 101, 1000])
-def test_percentile_is_that_of_numpy(count: int) -> None:
-    values = np.random.default_rng(count).random(count).tolist()
-    for share in (1.0, 50.0, 99.0, 100.0):
-        assert percentile(values, share) == np.percentile(values, share, method="inverted_cdf")
-    assert percentile([], 99.0) is None
-
-
 def test_the_99th_percentile_is_reported_in_milliseconds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bench, "write_portrait", lambda *_: tmp_path / "a.png")
     monkeypatch.setattr(bench, "write_voice", lambda *_: tmp_path / "a.wav")
     monkeypatch.setattr(bench, "late_beside_animate", lambda *_: [n / 1000.0 for n in range(1, 101)])
     (measured,) = bench.measure_latency(tmp_path)
-    assert (measured.value, measured.unit, measured.bar, measured.at_most) == (pytest.approx(99.0), "ms", 20.0, True)
+    assert (measured.value, measured.unit, measured.bar, measured.at_most) == (pytest.approx(99.01), "ms", 20.0, True)
 
 
 def test_a_failed_video_is_reported(tmp_path: Path) -> None:
