@@ -3,7 +3,8 @@
 For speakers that are not in the training data, a linear map of the features of a pretrained speech encoder predicts
 the lips better than a network trained on the same minutes of video. Which layers of the encoder are best was measured
 (see ``training/starter/lip_motion.py``). Features are taken relative to their running mean, which removes the
-influence of the speaker and of the microphone, as cepstral mean normalization does.
+influence of the speaker and of the microphone, as cepstral mean normalization does. An average over about half a
+second serves the width, which changes more slowly than the opening.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from torch.nn import functional
 
 POWER_FLOOR = 1e-9
 """Added to the mean power, so that silence does not divide by zero."""
+LARGEST_SLOW_FRAMES = 250
+"""Limit of ``slow_frames``: files are not trusted, and the average needs memory in proportion."""
+SLOW_REACH = 3
+"""Reach of the slow average in both directions, in its standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class LipMotionConfig:
     """Layers of the encoder, the length of the window, and how predictions relate to real mouths.
 
     layers: numbers of the encoder layers whose outputs are read, from 1. width: channels of each.
-    reach: frames (25 Hz) of the window before and after a frame. mean_frames: half width of the window of the running
+    reach: frames (25 Hz) of the window before and after a frame. slow_frames: standard deviation, in frames, of the
+    weights of an average that is read besides the window; 0: none. mean_frames: half width of the window of the running
     mean, in frames. gate: power relative to the mean at which a frame counts half in the running mean.
     opening_mean, opening_scale: mean and standard deviation over time of the distance between the inner lips of a
     typical speaker; width_mean, width_scale: of the mouth's width. Unit: distance of the outer eye corners.
@@ -32,6 +38,7 @@ class LipMotionConfig:
     layers: tuple[int, ...] = (2, 3, 4, 5)
     width: int = 288
     reach: int = 2
+    slow_frames: int = 0
     mean_frames: int = 200
     gate: float = 0.01
     opening_mean: float = 0.08
@@ -44,6 +51,16 @@ class LipMotionConfig:
         """Number of features of a frame."""
         return self.width * len(self.layers)
 
+    @property
+    def taps(self) -> int:
+        """Number of rows of weights for each output: of each frame of the window, and of the slow average."""
+        return 2 * self.reach + 1 + bool(self.slow_frames)
+
+    @property
+    def dependence(self) -> int:
+        """Number of frames before and after a frame whose features and power its outputs depend on."""
+        return max(self.reach, SLOW_REACH * self.slow_frames) + 2 * self.mean_frames
+
 
 class LipMotion(nn.Module):
     """Features (B, T, features) at 25 Hz and power (B, T) -> (B, T, 2): opening and width of the mouth.
@@ -55,8 +72,10 @@ class LipMotion(nn.Module):
 
     def __init__(self, config: LipMotionConfig) -> None:
         super().__init__()
+        if not 0 <= config.slow_frames <= LARGEST_SLOW_FRAMES:
+            raise ValueError(f"slow_frames is {config.slow_frames}; the largest is {LARGEST_SLOW_FRAMES}")
         self.config = config
-        self.taps = nn.Linear(config.features, len(self.OUTPUTS) * (2 * config.reach + 1), bias=False)
+        self.taps = nn.Linear(config.features, len(self.OUTPUTS) * config.taps, bias=False)
 
     def forward(self, features: Tensor, power: Tensor) -> Tensor:
         """Return the outputs for whole clips. power: mean square of the samples of each frame."""
@@ -66,13 +85,26 @@ class LipMotion(nn.Module):
         """Return the outputs from ``taps(features)`` (B, T, outputs * taps), which takes less memory than features."""
         config = self.config
         tapped = tapped - running_mean(tapped, power, config.mean_frames, config.gate)
-        parts = tapped.reshape(*tapped.shape[:2], len(self.OUTPUTS), 2 * config.reach + 1)
+        parts = tapped.reshape(*tapped.shape[:2], len(self.OUTPUTS), config.taps)
+        frames, window = tapped.shape[1], 2 * config.reach + 1
         padded = torch.cat(
             [parts[:, :1].expand(-1, config.reach, -1, -1), parts, parts[:, -1:].expand(-1, config.reach, -1, -1)], 1
         )
-        frames = tapped.shape[1]
-        taps = range(2 * config.reach + 1)
-        return torch.stack([padded[:, tap : tap + frames, :, tap] for tap in taps]).sum(0)
+        outputs = torch.stack([padded[:, tap : tap + frames, :, tap] for tap in range(window)]).sum(0)
+        return outputs + slow_average(parts[..., window], config.slow_frames) if config.slow_frames else outputs
+
+
+def slow_average(values: Tensor, sigma: int) -> Tensor:
+    """Return the average of ``values`` (B, T, D) around each frame with Gaussian weights; the end frames are repeated.
+
+    sigma: standard deviation of the weights in frames. They end after :data:`SLOW_REACH` standard deviations.
+    """
+    reach = SLOW_REACH * sigma
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=values.device, dtype=values.dtype) / sigma) ** 2)
+    columns = values.transpose(1, 2).reshape(-1, 1, values.shape[1])
+    padded = functional.pad(columns, (reach, reach), mode="replicate")
+    averages = functional.conv1d(padded, (weights / weights.sum())[None, None])
+    return averages.reshape(values.shape[0], values.shape[2], -1).transpose(1, 2)
 
 
 def running_mean(values: Tensor, power: Tensor, half: int, gate: float) -> Tensor:

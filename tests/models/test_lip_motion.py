@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter1d
 
-from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig, running_mean
+from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig, running_mean, slow_average
 
 CONFIG = LipMotionConfig(layers=(1, 2), width=5, reach=2, mean_frames=8)
 
@@ -50,3 +51,32 @@ def test_pauses_do_not_move_the_mean():
 
 def test_silence_has_a_finite_mean():
     assert torch.isfinite(running_mean(torch.ones(1, 5, 2), torch.zeros(1, 5), 3, 0.01)).all()
+
+
+def test_slow_average_is_that_of_scipy():
+    values = np.random.default_rng(0).normal(size=(60, 3))
+    expected = gaussian_filter1d(values, 4.0, axis=0, mode="nearest", truncate=3.0)
+    np.testing.assert_allclose(slow_average(torch.from_numpy(values)[None], 4)[0].numpy(), expected, atol=1e-12)
+
+
+def test_slow_weights_are_those_of_the_average(features):
+    """A network whose window is zero returns the average of its last tap."""
+    config = LipMotionConfig(layers=(1, 2), width=5, reach=2, slow_frames=3, mean_frames=8)
+    network, power = LipMotion(config).eval(), torch.ones(1, 40)
+    weights = torch.randn(2, 6, config.features, generator=torch.Generator().manual_seed(5))
+    weights[:, :5] = 0.0
+    with torch.inference_mode():
+        network.taps.weight.copy_(weights.reshape(12, -1))
+        centred = (features - running_mean(features, power, 8, config.gate)) @ weights[:, 5].T
+        torch.testing.assert_close(network(features, power), slow_average(centred, 3), atol=1e-5, rtol=0)
+
+
+def test_outputs_depend_on_the_stated_frames_only(features):
+    config = LipMotionConfig(layers=(1, 2), width=5, reach=2, slow_frames=2, mean_frames=3)
+    torch.manual_seed(0)
+    network, power = LipMotion(config).eval(), torch.ones(1, 40)
+    changed = features.clone()
+    changed[:, 20 + config.dependence + 1 :] += 5.0
+    with torch.inference_mode():
+        assert network(changed, power)[0, 20].tolist() == network(features, power)[0, 20].tolist()
+        assert network(changed, power)[0, 21 + config.reach].tolist() != network(features, power)[0, 21].tolist()

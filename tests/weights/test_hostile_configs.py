@@ -26,7 +26,8 @@ def lip_motion_file(path, config):
         ({"gate": float("nan")}, "a finite number"), ({"gate": 10**400}, "must be float"),
         ({"gate": float("inf")}, "finite"),
         ({"width": LARGEST_INTEGER, "reach": 4000}, "larger than its tensors"), ({"width": 300}, "size mismatch"),
-        ({"width": -1}, "negative"),
+        ({"width": -1}, "negative"), ({"slow_frames": -1}, "slow_frames is -1"),
+        ({"slow_frames": 60_000}, "slow_frames is 60000; the largest is 250"), ({"slow_frames": 5}, "size mismatch"),
     ],
 )  # fmt: skip
 def test_a_config_with_impossible_sizes_is_refused(tmp_path, config, reason):

@@ -98,7 +98,7 @@ class LipCurves:
         """Return the outputs (T, 2), computed in pieces that overlap by all frames on which an output depends."""
         import torch
 
-        reach = self.lip_motion.config.reach + 2 * self.lip_motion.config.mean_frames
+        reach = self.lip_motion.config.dependence
         pieces = []
         for start in range(0, len(tapped), PIECE_FRAMES):
             first, after = max(start - reach, 0), start + PIECE_FRAMES + reach

@@ -19,10 +19,12 @@ import torch
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.engines.starter.lip_curves import stream_features
 from sadtalker_ext.errors import SettingsError
-from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig, running_mean
+from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig, running_mean, slow_average
 from sadtalker_ext.training.core.json_files import write_json
 from sadtalker_ext.training.starter.lip_regression import (
     FOLDS,
+    SLOW_DIRECTIONS,
+    SLOW_SCALE,
     Example,
     align,
     cross_validate,
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from sadtalker_ext.training.starter.lip_recordings import LipRecording
     from sadtalker_ext.training.starter.lip_regression import Score
 
+SLOW_FRAMES: Final = 5
+"""Standard deviation in frames of the weights of the slow average; 3, 8 and 12 were worse or not better."""
 WEIGHTS_FILE: Final = "lip_motion.safetensors"
 REPORT_FILE: Final = "report.json"
 _LOG = logging.getLogger(__name__)
@@ -67,12 +71,12 @@ def train_lip_motion(
     SettingsError if there are fewer speakers than folds of the cross-validation.
     """
     require_speakers(recordings)
-    config = with_typical_lips(config or LipMotionConfig(), recordings)
+    config = with_typical_lips(config or LipMotionConfig(slow_frames=SLOW_FRAMES), recordings)
     features = measure_features(load_speech_encoder(), recordings, config)
     directions = features.directions()
     lips = {recording.name: recording for recording in recordings}
     examples = {
-        name: Example(lips[name].speaker, windows(_project(arrays, directions), config.reach), lips[name].lips)
+        name: Example(lips[name].speaker, regression_rows(arrays, directions, config), lips[name].lips)
         for name, arrays in features.layers.items()
     }
     align(examples)
@@ -130,14 +134,35 @@ def with_typical_lips(config: LipMotionConfig, recordings: Sequence[LipRecording
     )  # fmt: skip
 
 
+def regression_rows(
+    arrays: Sequence[Float64Array], directions: Sequence[Float64Array], config: LipMotionConfig
+) -> Float64Array:
+    """Return the rows (T, D) of a recording: projected features of the window, then those of the slow average.
+
+    arrays: features (T, width) of each layer.
+    """
+    rows = windows(_project(arrays, directions), config.reach)
+    if not config.slow_frames:
+        return rows
+    projected = torch.from_numpy(_project(arrays, slow_directions(directions)))
+    slow = slow_average(projected[None], config.slow_frames)[0].numpy()
+    return np.concatenate([rows, slow], axis=1)
+
+
+def slow_directions(directions: Sequence[Float64Array]) -> list[Float64Array]:
+    """Return the scaled directions (width, K) of each layer that are read in the slow average."""
+    return [SLOW_SCALE * part[:, :SLOW_DIRECTIONS] for part in directions]
+
+
 def tap_weights(weights: Float64Array, directions: Sequence[Float64Array], config: LipMotionConfig) -> torch.Tensor:
-    """Return the weights of ``LipMotion.taps`` (outputs * taps, features) of a regression on projected windows."""
-    taps = 2 * config.reach + 1
-    kept = [part.shape[1] for part in directions]
-    by_tap = weights.reshape(taps, sum(kept), weights.shape[1])
-    parts = np.split(by_tap, np.cumsum(kept)[:-1], axis=1)
-    full = np.concatenate([np.einsum("dk,tko->otd", *pair) for pair in zip(directions, parts, strict=True)], axis=2)
-    return torch.from_numpy(full.reshape(-1, full.shape[2])).float()
+    """Return the weights of ``LipMotion.taps`` (outputs * taps, features) from those of :func:`regression_rows`."""
+    window, columns = 2 * config.reach + 1, sum(part.shape[1] for part in directions)
+    by_tap = [weights[tap * columns :][:columns] for tap in range(window)]
+    full = [_unproject(part, directions) for part in by_tap]
+    if config.slow_frames:
+        full.append(_unproject(weights[window * columns :], slow_directions(directions)))
+    by_output = np.stack(full, axis=1)  # (outputs, taps, features)
+    return torch.from_numpy(by_output.reshape(-1, by_output.shape[2])).float()
 
 
 def make_report(recordings: Sequence[LipRecording], scores: Mapping[str, Score]) -> dict[str, Any]:
@@ -160,3 +185,9 @@ def make_report(recordings: Sequence[LipRecording], scores: Mapping[str, Score])
 
 def _project(arrays: Sequence[Float64Array], directions: Sequence[Float64Array]) -> Float64Array:
     return np.concatenate([array @ part for array, part in zip(arrays, directions, strict=True)], axis=1)
+
+
+def _unproject(weights: Float64Array, directions: Sequence[Float64Array]) -> Float64Array:
+    """Return the weights (outputs, features) of features whose projections have these weights (columns, outputs)."""
+    parts = np.split(weights, np.cumsum([part.shape[1] for part in directions])[:-1])
+    return np.concatenate([(part @ rows).T for part, rows in zip(directions, parts, strict=True)], axis=1)

@@ -3,7 +3,8 @@
 Sound and picture of videos from the internet are often apart by up to 0.12 s. Each recording is therefore moved by the
 lag at which the prediction of the other speakers' recordings fits it best; the median of all lags remains zero, so
 that the timing of real lips is kept. Recordings whose lips are predicted badly, because they are turned away, hardly
-move or were tracked badly, count less, and so do the recordings of a speaker who has many of them.
+move or were tracked badly, count less, and so do the recordings of a speaker who has many of them. Half of the slow
+drift of the lips is removed before the fit: it comes from the pose, from smiles and from the tracker.
 """
 
 from __future__ import annotations
@@ -24,14 +25,20 @@ if TYPE_CHECKING:
 
 DIRECTIONS: Final = 96
 """Principal components that are kept of the output of each layer."""
-RIDGE: Final = 150.0
+SLOW_DIRECTIONS: Final = 48
+SLOW_SCALE: Final = 2.0
+"""Principal components of each layer whose slow average is read, and its scale: larger ones are shrunk less."""
+RIDGE: Final = 250.0
 """Weight of the squared coefficients, for features of unit mean square per layer."""
 MAX_SHIFT_S: Final = 0.12
 ALIGNMENTS: Final = 4
 """Rounds of fitting and moving the recordings; later ones hardly move any."""
 FOLDS: Final = 5
 SIGNAL_TO_NOISE: Final = (0.2, 2.5)
-"""Limits of the ratio of predicted to other variance of the opening, with whose square root a recording counts."""
+"""Limits of the ratio of predicted to other variance, with whose square root a recording counts."""
+DRIFT_S: Final = 3.0
+DRIFT_SHARE: Final = 0.5
+"""Half width of the running mean that counts as the drift of the lips, and the share of it that is removed."""
 
 
 class Score(NamedTuple):
@@ -46,38 +53,38 @@ class Score(NamedTuple):
 
 
 class NormalEquations(NamedTuple):
-    """Sums of the products of the rows with each other (D, D) and with the targets (D, 2)."""
+    """Sums of the weighted products of the rows with each other (2, D, D) and with the targets (2, D), per target."""
 
     matrix: Float64Array
     right: Float64Array
 
     def solve(self) -> Float64Array:
         """Return the weights (D, 2) of the ridge regression."""
-        weights: Float64Array = np.linalg.solve(self.matrix + RIDGE * np.eye(len(self.matrix)), self.right)
-        return weights
+        ridge = RIDGE * np.eye(self.matrix.shape[1])
+        columns = [np.linalg.solve(*pair) for pair in zip(self.matrix + ridge, self.right, strict=True)]
+        return np.stack(columns, axis=1)
 
 
 @dataclass
 class Example:
     """A recording for the regression.
 
-    rows: (T, D) windows of features. lips: (T, 2) measured. shift_s: the lips are read this much later. weight: of each
-    frame in the regression.
+    rows: (T, D) windows of features. lips: (T, 2) measured. shift_s: the lips are read this much later. weights: of
+    each frame in the regressions of opening and width.
     """
 
     speaker: str
     rows: Float64Array
     lips: Float64Array
     shift_s: float = 0.0
-    weight: float = 1.0
+    weights: tuple[float, float] = (1.0, 1.0)
 
     def normal_equations(self) -> NormalEquations:
         """Return this recording's part of the normal equations."""
-        targets = standardize(shifted(self.lips, self.shift_s))
+        targets = standardize(without_drift(shifted(self.lips, self.shift_s)))
         valid = np.isfinite(targets).all(axis=1)
-        rows = self.rows[valid]
-        weighted = self.weight * rows.T
-        return NormalEquations(weighted @ rows, weighted @ targets[valid])
+        rows, weights = self.rows[valid], np.array(self.weights)
+        return NormalEquations(weights[:, None, None] * (rows.T @ rows), weights[:, None] * (targets[valid].T @ rows))
 
     def score(self, weights: Float64Array) -> Score:
         """Compare the prediction of ``weights`` (D, 2) with the lips."""
@@ -106,6 +113,21 @@ def principal_directions(features: Sequence[Float64Array]) -> Float64Array:
     _, vectors = np.linalg.eigh(covariance)
     directions: Float64Array = vectors[:, ::-1][:, :DIRECTIONS] / np.sqrt(np.trace(covariance))
     return directions
+
+
+def without_drift(lips: Float64Array) -> Float64Array:
+    """Return the lips (T, 2) without :data:`DRIFT_SHARE` of their mean over :data:`DRIFT_S` to both sides; nan stays.
+
+    In recordings that are shorter than both sides the mean is taken over a half of them.
+    """
+    frames = np.arange(len(lips))
+    half = max(min(round(DRIFT_S * FRAME_RATE_HZ), (len(lips) - 1) // 2 - 1), 1)
+    first, after = np.maximum(frames - half, 0), np.minimum(frames + half + 1, len(lips))
+    valid = np.isfinite(lips)
+    sums = [np.concatenate([np.zeros((1, 2)), np.cumsum(part, axis=0)]) for part in (np.where(valid, lips, 0.0), valid)]
+    total, count = (part[after] - part[first] for part in sums)
+    kept: Float64Array = lips - DRIFT_SHARE * total / np.maximum(count, 1.0)
+    return kept
 
 
 def standardize(lips: Float64Array) -> Float64Array:
@@ -157,7 +179,7 @@ def align(examples: Mapping[str, Example]) -> None:
 
 
 def weigh(examples: Mapping[str, Example]) -> None:
-    """Set the weights of the examples from how well their opening is predicted and how long their speakers speak.
+    """Set the weights of the examples from how well their lips are predicted and how long their speakers speak.
 
     Both factors are square roots: of the ratio of predicted to other variance, measured without the speaker, and of one
     over the speaker's frames. The mean weight of a frame is one.
@@ -166,10 +188,12 @@ def weigh(examples: Mapping[str, Example]) -> None:
     frames: dict[str, int] = {}
     for example in examples.values():
         frames[example.speaker] = frames.get(example.speaker, 0) + len(example.lips)
+    table = {}
     for name, example in examples.items():
-        explained = max(scores[name].opening, 0.0) ** 2
-        ratio = float(np.clip(explained / max(1.0 - explained, 1e-6), *SIGNAL_TO_NOISE))
-        example.weight = float(np.sqrt(ratio / frames[example.speaker]))
-    total = sum(example.weight * len(example.lips) for example in examples.values())
-    for example in examples.values():
-        example.weight *= sum(frames.values()) / total
+        explained = np.maximum(np.nan_to_num(scores[name][:2]), 0.0) ** 2
+        ratio = np.clip(explained / np.maximum(1.0 - explained, 1e-6), *SIGNAL_TO_NOISE)
+        table[name] = np.sqrt(ratio / frames[example.speaker])
+    total = np.sum([table[name] * len(example.lips) for name, example in examples.items()], axis=0)
+    for name, example in examples.items():
+        opening, width = table[name] * sum(frames.values()) / total
+        example.weights = (float(opening), float(width))

@@ -6,11 +6,13 @@ import re
 import numpy as np
 import pytest
 import soundfile
+import torch
 from synthetic_videos import astronaut, talking_frames, write
 
 from sadtalker_ext.cli.main import main
 from sadtalker_ext.errors import MediaError, SettingsError
-from sadtalker_ext.training.starter.lip_motion import train_lip_motion
+from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig
+from sadtalker_ext.training.starter.lip_motion import regression_rows, tap_weights, train_lip_motion
 from sadtalker_ext.training.starter.lip_recordings import measure_videos, read_recordings
 from sadtalker_ext.training.starter.lip_regression import (
     Example,
@@ -22,6 +24,7 @@ from sadtalker_ext.training.starter.lip_regression import (
     sum_equations,
     weigh,
     windows,
+    without_drift,
 )
 from sadtalker_ext.weights.safetensors_file import read_safetensors_file
 from sadtalker_ext.weights.starter import LIP_MOTION_KIND, load_lip_motion
@@ -63,17 +66,45 @@ def test_ridge_regression_is_that_of_the_normal_equations(monkeypatch):
     monkeypatch.setattr("sadtalker_ext.training.starter.lip_regression.RIDGE", 1e-9)
     made = list(examples(3).values())
     rows = np.concatenate([example.rows for example in made])
-    targets = np.concatenate([standardize(example.lips) for example in made])
+    targets = np.concatenate([standardize(without_drift(example.lips)) for example in made])
     np.testing.assert_allclose(sum_equations(made).solve(), np.linalg.lstsq(rows, targets, rcond=None)[0], rtol=1e-5)
 
 
 def test_weighted_regression_is_that_of_repeated_frames():
     once, twice = examples(2, frames=60).values()
-    twice.weight = 2.0
+    twice.weights = (2.0, 1.0)
     weighted = sum_equations([once, twice])
     repeated = sum_equations([once, *2 * [Example("b", twice.rows, twice.lips)]])
-    np.testing.assert_allclose(weighted.matrix, repeated.matrix)
-    np.testing.assert_allclose(weighted.right, repeated.right)
+    plain = sum_equations([once, Example("b", twice.rows, twice.lips)])
+    for column, expected in enumerate((repeated, plain)):
+        np.testing.assert_allclose(weighted.matrix[column], expected.matrix[column])
+        np.testing.assert_allclose(weighted.right[column], expected.right[column])
+
+
+def test_half_of_the_slow_drift_of_the_lips_is_removed():
+    times = np.arange(1000) / 25
+    slow, fast = np.sin(2 * np.pi * times / 60), np.sin(2 * np.pi * times * 2)
+    lips = np.stack([slow + fast, fast], 1)
+    lips[100] = np.nan
+    kept = without_drift(lips)
+    assert np.isnan(kept[100]).all()
+    assert np.isfinite(np.delete(kept, 100, axis=0)).all()
+    np.testing.assert_allclose(kept[200:800, 0], (0.5 * slow + fast)[200:800], atol=0.02)
+    np.testing.assert_allclose(kept[200:800, 1], fast[200:800], atol=0.02)
+
+
+def test_network_of_the_weights_gives_the_predictions_of_the_regression():
+    random, config = RNG(4), LipMotionConfig(layers=(2, 3), width=60, slow_frames=3, mean_frames=1000)
+    features = random.normal(size=(2, 80, 60))
+    features -= features.mean(1, keepdims=True)  # of constant power, for which the running mean is this one
+    directions = [principal_directions([part]) for part in features]
+    rows = regression_rows(list(features), directions, config)
+    weights = random.normal(size=(rows.shape[1], 2))
+    network = LipMotion(config)
+    network.taps.weight = torch.nn.Parameter(tap_weights(weights, directions, config))
+    joined = torch.from_numpy(np.concatenate(list(features), 1)[None]).float()
+    with torch.inference_mode():
+        np.testing.assert_allclose(network(joined, torch.ones(1, 80))[0].numpy(), rows @ weights, atol=2e-3)
 
 
 def test_badly_tracked_lips_and_frequent_speakers_count_less():
@@ -81,11 +112,13 @@ def test_badly_tracked_lips_and_frequent_speakers_count_less():
     made["clip0"].lips = RNG(3).normal(size=made["clip0"].lips.shape)
     for name in ("clip1", "clip2", "clip3", "clip4"):
         made[name].speaker = "the same"
+    made["clip6"].lips[:, 1] = RNG(4).normal(size=len(made["clip6"].lips))
     weigh(made)
-    weights = {name: example.weight for name, example in made.items()}
-    assert np.mean(list(weights.values())) == pytest.approx(1.0)
-    assert weights["clip0"] == pytest.approx(weights["clip5"] * np.sqrt(0.2 / 2.5))
-    assert weights["clip1"] == pytest.approx(weights["clip5"] / 2)
+    weights = {name: np.array(example.weights) for name, example in made.items()}
+    np.testing.assert_allclose(np.mean(list(weights.values()), axis=0), 1.0)
+    np.testing.assert_allclose(weights["clip0"], weights["clip5"] * np.sqrt(0.2 / 2.5))
+    np.testing.assert_allclose(weights["clip1"], weights["clip5"] / 2)
+    np.testing.assert_allclose(weights["clip6"], weights["clip5"] * [1.0, np.sqrt(0.2 / 2.5)])
 
 
 def test_missing_lips_do_not_count():
