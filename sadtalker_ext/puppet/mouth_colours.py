@@ -89,7 +89,7 @@ _FLESH_LIP_SHARE: Final = 0.5
 Lips alone mislead: they may be painted, or hidden by a beard."""
 _GUM_RGB: Final = (0.86, 0.72, 0.72)
 _TONGUE_RGB: Final = (0.84, 0.66, 0.66)
-_MUCOSA_RGB: Final = (0.58, 0.42, 0.42)
+_MUCOSA_RGB: Final = (0.68, 0.49, 0.49)
 _CAVITY_RGB: Final = (0.26, 0.155, 0.155)
 """Gain of the flesh's colour for gums, tongue, the inner side of lips and cheeks, and the throat."""
 _RIM_RGB: Final = (0.86, 0.80, 0.80)

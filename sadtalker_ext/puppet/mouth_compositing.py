@@ -20,7 +20,7 @@ _AJAR: Final = 0.03
 """Opening, in face heights, at which the rim of the lips has its full shade."""
 _AJAR_GAIN: Final = 2.0
 """Rise of the profile ``1 - u^2`` of that shade, clipped to 1: it fades only near the corners."""
-_RIM_SHADE: Final = 0.16
+_RIM_SHADE: Final = 0.08
 """Darkening of the upper lip's rim, where it curves inwards."""
 _LOWER_RIM_SHARE: Final = 0.6
 """Darkening of the lower lip's rim, which light reaches from above, as a share of the upper one's."""

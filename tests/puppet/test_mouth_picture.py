@@ -11,7 +11,7 @@ from puppet_portraits import NAMES, STILL, mesh_of, picture_of, shape
 from sadtalker_ext.puppet.expression_fields import LOWER, build_fields, field_weights
 from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.imaging import CpuImaging
-from sadtalker_ext.puppet.mouth import Mouth
+from sadtalker_ext.puppet.mouth import Mouth, build_mouth
 from sadtalker_ext.puppet.mouth_colours import estimate_palette
 from sadtalker_ext.puppet.mouth_seam import dark_bands
 from sadtalker_ext.puppet.renderer import PortraitRenderer
@@ -140,3 +140,30 @@ def test_lips_surround_a_wide_mouth(make_renderer):
         assert len(rows) > 15
         assert side[rows].sum(axis=1).max() < 8
     assert not rim[:, middle - 2 : middle + 3].any()
+
+
+FACE_HEIGHT_MM = 185.0
+"""Length of an average adult face from hairline to chin."""
+
+
+def test_parted_lips_show_as_much_of_the_teeth_as_real_ones(make_renderer):
+    """Vig and Brundo (1978): 1.9 mm of the upper incisors in men, 3.4 mm in women; a raised lip shows more of them."""
+    renderer = make_renderer("astronaut")
+    face = renderer.rig.face
+    lips = replace(face, mouth=replace(face.mouth, gap_px=0.0))
+    closed = build_mouth(np.full((512, 512, 3), 128, np.uint8), lips, CpuImaging())
+    black = Palette(**{field.name: np.zeros(3, np.float32) for field in fields(Palette)})
+    white = replace(black, enamel=np.full(3, 255.0, np.float32))
+    heights_mm = []
+    for raised in (0.0, 1.0):
+        frames = []
+        for palette in (black, white):
+            interior = replace(recoloured(closed, palette), lower_teeth=recoloured(closed, black).lower_teeth)
+            shown = PortraitRenderer.__new__(PortraitRenderer)
+            shown.__dict__.update(renderer.__dict__, rig=replace(renderer.rig, mouth=interior))
+            motion = shape(jaw_open=0.6, mouth_neutral=1.0, upper_lip_raise=raised)
+            frames.append(shown.render_frame(motion, STILL, STILL)[mouth_window()].astype(float).mean(axis=-1))
+        column = (frames[1] - frames[0])[:, frames[0].shape[1] // 2 - 2 : frames[0].shape[1] // 2 + 3].mean(axis=1)
+        heights_mm.append(column.sum() / column.max() / face.height_px * FACE_HEIGHT_MM)
+    assert 1.9 < heights_mm[0] < 3.4
+    assert heights_mm[1] > heights_mm[0] + 2.0
