@@ -87,6 +87,24 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
+RESTORERS = "sadtalker_ext.pipeline.restoration.registry"
+
+
+@pytest.fixture(autouse=True)
+def _registered_restorers():
+    """Forget the restorers that a test registers, so that tests can run in any order."""
+
+    def tables():
+        registry = sys.modules.get(RESTORERS)
+        return [] if registry is None else [registry._RESTORERS, registry._UPSCALERS]
+
+    before = [dict(table) for table in tables()] or [{}, {}]
+    yield
+    for table, known in zip(tables(), before, strict=False):
+        table.clear()
+        table.update(known)
+
+
 @pytest.fixture(scope="session")
 def private_folder(tmp_path_factory):
     """A folder with three seconds of audio as WAV and as segments of HLS and DASH."""

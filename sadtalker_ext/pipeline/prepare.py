@@ -13,7 +13,7 @@ from sadtalker_ext.constants import SILENT_PEAK
 from sadtalker_ext.engines.motion_editing import motion_style, video_timing
 from sadtalker_ext.engines.motion_joining import KEPT_ROWS, continue_motion, join, section_style
 from sadtalker_ext.engines.protocol import SpeechReadingEngine, VideoTiming
-from sadtalker_ext.errors import Cancelled, FileRef, MediaError
+from sadtalker_ext.errors import Cancelled, FileRef, MediaError, SadTalkerError
 from sadtalker_ext.pipeline.inputs import Inputs, check_reference
 from sadtalker_ext.pipeline.stages import TEXT_STAGE, ParallelStages, Stopwatch
 
@@ -99,7 +99,11 @@ def prepare_inputs(task: Task) -> PreparedInputs:
             opened = stages.result(opening)
             check_reference(opened.engine.spec, inputs)
             style = motion_style(opened.engine.spec, settings)
-            speech = stages.result(voice)
+            try:
+                speech = stages.result(voice)
+            except SadTalkerError:
+                stages.result(portrait)  # if neither can be used, the error is that of the portrait
+                raise
             reading = _begin_reading(stages, task, opened.engine, speech.with_check(abandoned.check))
             prepared = stages.result(portrait)
             reference = load_reference(task, opened.engine, speech.frames)

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from sadtalker_ext.engines.recent_values import OnceUsed
-from sadtalker_ext.errors import Cancelled, FaceError
+from sadtalker_ext.errors import Cancelled, FaceError, MediaError
 from sadtalker_ext.pipeline import portrait as portraits
 from sadtalker_ext.pipeline.animate import animate
 from sadtalker_ext.pipeline.progress import Watcher
@@ -73,6 +73,16 @@ def test_reading_stops_when_the_portrait_cannot_be_used(readings, files, monkeyp
         animate(*files)
     assert readings.ended.wait(LIMIT_S)
     assert isinstance(readings.error, Cancelled)
+
+
+def test_the_portrait_is_named_if_neither_can_be_used(engine, files, tmp_path):
+    portrait, _, output = files
+    for name in ("portrait.png", "voice.wav"):
+        (tmp_path / name).write_text("no media")
+    with pytest.raises(MediaError, match="portrait"):
+        animate(tmp_path / "portrait.png", tmp_path / "voice.wav", output)
+    with pytest.raises(MediaError, match="voice"):
+        animate(portrait, tmp_path / "voice.wav", output)
 
 
 def test_reading_stops_when_the_user_cancels(readings, files):

@@ -77,15 +77,16 @@ def test_nested_blocks_stay_limited() -> None:
 
 def test_the_starter_engine_predicts_motion_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, seen = StarterEngine(Runtime(device="cpu")), []
-    predict = engine._mouth_motion.predict
+    listen = engine._mouth_motion.listen
 
     def watched(*arguments: object) -> object:
         seen.append(torch.get_num_threads())
-        return predict(*arguments)  # type: ignore[arg-type]
+        return listen(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine._mouth_motion, "predict", watched)
+    monkeypatch.setattr(engine._mouth_motion, "listen", watched)
     engine.predict_motion(silence(0.4), engine.neutral_motion(), MotionStyle())
-    assert seen == [1]
+    engine.read_speech(silence(0.4))
+    assert seen == [1, 1]
 
 
 def test_the_face_networks_run_on_one_thread() -> None:
