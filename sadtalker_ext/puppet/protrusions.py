@@ -21,17 +21,6 @@ _WORKING_HEIGHT_PX: Final = 128.0
 """Height of the face at which parts are searched: thin rims are a pixel or two wide."""
 _REACH: Final = 0.22
 """How far parts may stand out of the mask, in face heights."""
-_FAR_REACHES: Final = (0.55, 0.42, 0.32)
-"""The same for compact parts such as the brim of a hat; the first that leaves enough of the background."""
-_LEAST_BACKGROUND: Final = 0.02
-"""Share of the picture that must lie beyond that reach."""
-_LARGEST_FAR_PART: Final = 0.09
-"""Largest area of such a part in squares of the face height: half of a wide brim has 0.05."""
-_END_MARGIN: Final = 0.15
-"""Distance in face heights from the end of the reach at which it must have ended. Next to it, what goes on beyond looks
-like the background, which is continued from there."""
-_FAR_COLOUR: Final = 30.0
-"""Smallest difference in levels from the colour of the background that belongs to such a part."""
 _DETAIL_BLUR: Final = 0.06
 """Radius in face heights of the box blur that separates details from colour."""
 _LEAST_COLOUR: Final = 20.0
@@ -51,8 +40,7 @@ def add_protrusions(picture: Image, mask: UInt8Array, height_px: float) -> UInt8
     """Return ``mask`` (H, W), 255 inside, with what adjoins it and differs from the background around it.
 
     picture: (H, W, 3) RGB. height_px: height of the face. Things that go on beyond the reach, such as the frame of a
-    window behind the person, belong to the background where they are nearer to it than to the person. Compact things
-    of another colour, such as the brim of a hat, may go on further if they end there.
+    window behind the person, belong to the background where they are nearer to it than to the person.
     """
     scale = min(1.0, _WORKING_HEIGHT_PX / height_px)
     unit = scale * height_px
@@ -65,7 +53,6 @@ def add_protrusions(picture: Image, mask: UInt8Array, height_px: float) -> UInt8
     different = _binary(_differs(small, person, reach, unit) & (reach > 0)) | person
     joined = close_gaps(different, _GAP * unit) & reach
     parts = _nearer_to(person, _joining(joined, person), reach)
-    parts |= _far_parts(small, parts, unit)
     whole = cv2.resize(grow_mask(parts, 1.0), mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.maximum(mask, _binary(whole > _INSIDE))
 
@@ -76,46 +63,13 @@ def _binary(inside: NDArray[np.bool_]) -> UInt8Array:
 
 def _differs(small: Image, person: UInt8Array, reach: UInt8Array, unit: float) -> NDArray[np.bool_]:
     """Return where colour or detail (h, w) are not those of the background outside ``reach``."""
-    colour, detail, usual = _against_background(small, person, reach, unit)
-    in_colour, in_detail = colour > _LEAST_COLOUR + _IN_DETAILS * usual, detail > _LEAST_DETAIL + _IN_DETAILS * usual
-    return np.asarray(in_colour | in_detail, bool)
-
-
-def _far_parts(small: Image, person: UInt8Array, unit: float) -> UInt8Array:
-    """Return compact parts (h, w) that touch ``person``, have another colour than the background, and end near it."""
-    reaches = (grow_mask(person, reach * unit) for reach in _FAR_REACHES)
-    reach = next((reach for reach in reaches if (reach == 0).mean() > _LEAST_BACKGROUND), None)
-    if reach is None:
-        return np.zeros_like(person)
-    colour, _, usual = _against_background(small, person, reach, unit)
-    different = _binary((colour > _FAR_COLOUR + _IN_DETAILS * usual) & (reach > 0)) | person
-    outside = close_gaps(different, _GAP * unit) & reach & ~person
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=8)
-    found = np.zeros(count, bool)
-    found[np.unique(labels[grow_mask(person, 1.0) > 0])] = True
-    found &= stats[:, cv2.CC_STAT_AREA] <= _LARGEST_FAR_PART * unit**2
-    found[np.unique(labels[grow_mask(_binary(_rim(reach)), _END_MARGIN * unit) > 0])] = False
-    return _binary(found[labels] & (outside > 0))
-
-
-def _against_background(
-    small: Image, person: UInt8Array, reach: UInt8Array, unit: float
-) -> tuple[Float32Array, Float32Array, Float32Array]:
-    """Return differences (h, w) in levels: in colour, in detail, and the detail that is usual in the background.
-
-    The colour is compared with that of the background outside ``reach``. The detail of what is not ``person`` is its
-    difference from its blurred surroundings; the usual one is that outside ``reach``, continued.
-    """
     side = 2 * max(1, round(_DETAIL_BLUR * unit)) + 1
     levels = fill_background(small, person).astype(np.float32)
     detail = np.asarray(np.abs(levels - cv2.blur(levels, (side, side))).max(axis=-1), np.float32)
+    usual = _continued(detail, reach)
     colour = np.abs(small.astype(np.float32) - fill_background(small, reach)).max(axis=-1)
-    return np.asarray(colour, np.float32), detail, _continued(detail, reach)
-
-
-def _rim(reach: UInt8Array) -> NDArray[np.bool_]:
-    """Return the outermost pixels (h, w) of ``reach``, without those at the border of the picture."""
-    return np.asarray((reach > 0) & (cv2.erode(reach, np.ones((3, 3), np.uint8)) == 0), bool)
+    in_colour, in_detail = colour > _LEAST_COLOUR + _IN_DETAILS * usual, detail > _LEAST_DETAIL + _IN_DETAILS * usual
+    return np.asarray(in_colour | in_detail, bool)
 
 
 def _continued(values: Float32Array, mask: UInt8Array) -> Float32Array:
@@ -134,7 +88,8 @@ def _joining(mask: UInt8Array, person: UInt8Array) -> UInt8Array:
 
 def _nearer_to(person: UInt8Array, parts: UInt8Array, reach: UInt8Array) -> UInt8Array:
     """Return ``parts`` (h, w) without what is nearer to where they leave ``reach`` than to ``person``."""
-    leaving = _rim(reach) & (parts > 0)
+    border = (reach > 0) & (cv2.erode(reach, np.ones((3, 3), np.uint8)) == 0)
+    leaving = border & (parts > 0)
     if not leaving.any():
         return parts
     inwards = cv2.distanceTransform(cv2.bitwise_not(person), cv2.DIST_L2, _DISTANCE_MASK_SIZE)
