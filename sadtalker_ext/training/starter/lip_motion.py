@@ -4,7 +4,8 @@ Measured with recordings of 27 speakers (6.2 minutes), five folds by speaker, me
 lag: log-mel spectrogram .42/.33, last layer of the encoder .62/.57, layer 3 .70/.58, layers 2, 3, 4 and 5 together
 .73/.61; windows of +-2 or 3 frames were best, and hidden layers of SpeechToExpression added nothing. A slow average
 beside the window, weights of recordings for opening and width separately, and lips without half of their drift raised
-the r of the width by .005 to .01 on 16 other recordings. A small convolutional network on the same features reached .73/.56.
+the r of the width by .005 to .01 on 16 other recordings. A small convolutional network on the same features reached
+.73/.56.
 """
 
 from __future__ import annotations
