@@ -9,6 +9,7 @@ import numpy as np
 
 from sadtalker_ext.puppet.eyelid_skin import lid_skin
 from sadtalker_ext.puppet.eyelids import UNLIMITED, LidGeometry
+from sadtalker_ext.puppet.glasses import lens_brightness
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float64Array, Image
@@ -69,13 +70,16 @@ class EyeState(NamedTuple):
 
 
 class Eye:
-    """One eye of a portrait, with its lid curves as tables of the imaging backend."""
+    """One eye of a portrait, with its lid curves as tables of the imaging backend.
+
+    lens_brightness: relative to the cheek; small where a dark lens of sunglasses is in front of the eye.
+    """
 
     def __init__(
         self, frame: EyeFrame, picture: Image, imaging: Imaging, flat_skin: Float64Array | None = None
     ) -> None:
         """Prepare an eye; ``flat_skin`` is the skin's colour (3,) in a drawing."""
-        self.frame = frame
+        self.frame, self.lens_brightness = frame, lens_brightness(picture, frame)
         self._lids = LidGeometry.measure(frame)
         self._upper = imaging.array(frame.upper.values.astype(np.float32))
         self._lower = imaging.array(frame.lower.values.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Rims of glasses around an eye, which stay where they are while the lids move beneath them."""
+"""Glasses: rims, which stay where they are while the lids move beneath them, and dark lenses, which hide the eye."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sadtalker_ext.arrays import Float32Array
+    from sadtalker_ext.arrays import Float32Array, Float64Array, Image
+    from sadtalker_ext.puppet.face_geometry import EyeFrame
 
 _RIM_WIDTH: Final = 0.6
 """Largest thickness of a rim, in half eye widths."""
@@ -30,6 +31,40 @@ _SOFT_PX: Final = 0.8
 """Standard deviation of the mask's soft edge, in pixels."""
 _GROW_SHARE: Final = 0.05
 """Growth of the mask beyond the dark pixels, in half eye widths: the rim's blurred edge and its shadow."""
+
+_LENS_REACH: Final = (1.1, 0.8)
+"""Half the width and half the height, in half eye widths, of the part around an eye that a dark lens covers."""
+_CHEEK_FROM, _CHEEK_TO = 3.0, 4.2
+"""Distances below an eye, in half eye widths, between which the cheek is free of glasses."""
+_DARK_LENS, _OTHER_LENS = 0.3, 0.7
+"""Brightness, relative to the cheek, below which nearly all of a dark lens is, and of the other one, which may reflect
+light; lids and the white of an eye are brighter."""
+_DARK_PERCENT: Final = 90.0
+_SAMPLES: Final = 15
+
+
+def lens_brightness(picture: Image, frame: EyeFrame) -> float:
+    """Return the brightness of nearly all around an eye of a picture (H, W, 3), relative to the cheek below it."""
+    (across, up), steps = _LENS_REACH, np.linspace(-1.0, 1.0, _SAMPLES)
+    lens = _brightness(picture, frame, across * steps, up * steps)
+    cheek = _brightness(picture, frame, 0.5 * steps, np.linspace(_CHEEK_FROM, _CHEEK_TO, _SAMPLES))
+    return float(np.percentile(lens, _DARK_PERCENT)) / max(float(np.median(cheek)), 1.0)
+
+
+def is_behind_dark_lens(brightness: float, other: float) -> bool:
+    """Return whether an eye is hidden by a lens so dark that no motion of it can be seen.
+
+    brightness, other: :func:`lens_brightness` of the eye and of the other one.
+    """
+    return min(brightness, other) < _DARK_LENS and brightness < _OTHER_LENS
+
+
+def _brightness(picture: Image, frame: EyeFrame, across: Float64Array, down: Float64Array) -> Float32Array:
+    """Return the largest channel (h, w) at places in half eye widths from the middle of an eye."""
+    t, v = np.meshgrid(across * frame.half_px, down * frame.half_px)
+    x, y = np.moveaxis(frame.axes.pixels(t, v).astype(np.float32), -1, 0)
+    levels = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(levels.max(axis=-1), np.float32)
 
 
 def find_rims(levels: Float32Array, eye: NDArray[np.bool_], half_px: float) -> Float32Array | None:

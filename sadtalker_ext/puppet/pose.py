@@ -18,6 +18,7 @@ from sadtalker_ext.puppet.expression_fields import (
     field_weights,
 )
 from sadtalker_ext.puppet.eyes import EyeState
+from sadtalker_ext.puppet.glasses import is_behind_dark_lens
 from sadtalker_ext.puppet.head import clamp_pose
 from sadtalker_ext.puppet.mouth_fields import UPPER_LIP_CLOSES
 from sadtalker_ext.puppet.mouth_maps import MouthMaps, MouthState
@@ -174,10 +175,13 @@ class Pose:
         return _CORNER_TRAVEL * sum(abs(self._value(shape)) for shape in ("smile", "spread", "pucker"))
 
     def eye_states(self) -> tuple[tuple[Eye, EyeState], ...]:
-        """Return both eyes of the rig with their states."""
-        gaze = (self._value("gaze_x"), self._value("gaze_y"))
-        left, right = (EyeState(self._value(shape), *gaze) for shape in ("blink_left", "blink_right"))
-        return (self.rig.left_eye, left), (self.rig.right_eye, right)
+        """Return both eyes of the rig with their states; those behind dark lenses stay as they are."""
+        gaze, states = (self._value("gaze_x"), self._value("gaze_y")), []
+        left, right = self.rig.left_eye, self.rig.right_eye
+        for eye, other, blink in ((left, right, "blink_left"), (right, left, "blink_right")):
+            hidden = is_behind_dark_lens(eye.lens_brightness, other.lens_brightness)
+            states.append((eye, EyeState(0.0, 0.0, 0.0) if hidden else EyeState(self._value(blink), *gaze)))
+        return tuple(states)
 
     def forward(self, points: Float32Array, layer: int) -> Float32Array:
         """Return where points (h, w, 2) of one skin layer move to."""

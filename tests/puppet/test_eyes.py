@@ -8,6 +8,7 @@ import pytest
 from puppet_portraits import STILL, mesh_of, picture_of, shape
 
 from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.glasses import is_behind_dark_lens
 from sadtalker_ext.puppet.renderer import PortraitRenderer
 
 SCALE = 3
@@ -89,3 +90,29 @@ def test_a_face_without_glasses_has_no_rims(mesh, photograph):
     renderer = PortraitRenderer(photograph, mesh)
     for eye in (renderer.rig.left_eye, renderer.rig.right_eye):
         assert eye.lid_skin.rims is None
+
+
+@pytest.mark.parametrize("level", [0, 25])
+def test_nothing_is_drawn_on_dark_lenses(photograph, mesh, level):
+    sunglasses = photograph.copy()
+    for chains in EYES:
+        middle, half = eye_box(mesh, chains)
+        cv2.ellipse(sunglasses, middle, (int(1.8 * half), int(1.5 * half)), 0, 0, 360, (level,) * 3, -1, cv2.LINE_AA)
+    renderer = PortraitRenderer(sunglasses, mesh)
+    for state in (BLINK, {"gaze_x": 0.8, "gaze_y": 0.5}):
+        np.testing.assert_array_equal(renderer.render_frame(shape(**state), STILL, STILL), sunglasses)
+
+
+def test_dark_skin_and_shadows_do_not_hide_eyes(photograph, mesh):
+    for picture in ((photograph * 0.15).astype(np.uint8), np.minimum(photograph, 90)):
+        rig = PortraitRenderer(picture, mesh).rig
+        brightness = rig.left_eye.lens_brightness, rig.right_eye.lens_brightness
+        assert not is_behind_dark_lens(*brightness)
+        assert not is_behind_dark_lens(*brightness[::-1])
+
+
+def test_a_lens_that_reflects_light_is_as_dark_as_the_other():
+    assert is_behind_dark_lens(0.5, 0.1)
+    assert is_behind_dark_lens(0.1, 0.5)
+    assert not is_behind_dark_lens(0.9, 0.1)  # an eye patch over the other eye
+    assert not is_behind_dark_lens(0.5, 0.5)
