@@ -1,4 +1,4 @@
-"""Which sound of a file is used: its audio track, a channel of it, and the parts of a joined WAV file.
+"""Which sound of a file is used: its audio track, a channel of it, and the parts of a joined WAV or Ogg file.
 
 The speech that moves the lips and the sound of the result are read with the same :class:`SoundSource`.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sadtalker_ext.system.input_files import file_input, wav_input
+from sadtalker_ext.system.input_files import file_input, part_input, wav_input
 
 _STREAM: Final = re.compile(
     r"^\s*Stream #\S*: Audio: (?P<codec>\w+).*?, (?P<rate>\d+) Hz, (?P<layout>[^,\n]+)(?P<rest>.*)$", re.MULTILINE
@@ -75,8 +75,8 @@ class SoundSource:
     track: index among its audio streams, from 0. channel: index of the only channel that is used; None for all.
     unnamed: number of channels that are averaged because the file does not name them, as multitrack recorders do; 0 if
     ffmpeg knows how to mix them.
-    parts: begin and end in bytes of each WAV file, if several are joined. whole_file: sound follows after the end that
-    the header of a WAV file states.
+    parts: begin and end in bytes of each file, if several are joined. form: ffmpeg's demuxer of the parts.
+    whole_file: sound follows after the end that the header of a WAV file states.
     """
 
     path: Path
@@ -84,12 +84,13 @@ class SoundSource:
     channel: int | None = None
     unnamed: int = 0
     parts: tuple[tuple[int, int], ...] = ()
+    form: str = "wav"
     whole_file: bool = False
 
     def inputs(self) -> list[str]:
         """Return ffmpeg's arguments for the input, or for several."""
         if len(self.parts) > 1:
-            return [word for part in self.parts for word in ("-vn", *wav_input(self.path, part))]
+            return [word for part in self.parts for word in ("-vn", *part_input(self.path, part, self.form))]
         if self.whole_file:
             return ["-vn", *wav_input(self.path)]
         return ["-vn", *file_input(self.path)]

@@ -12,6 +12,7 @@ from sadtalker_ext.constants import MAX_CLIP_S, MAX_SAMPLE, SAMPLE_RATE_HZ, SILE
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.ffmpeg import read_header
 from sadtalker_ext.sound_source import AudioStream, SoundSource, parse_audio_streams, stated_duration_s
+from sadtalker_ext.system.ogg_file import chained_parts
 from sadtalker_ext.system.wav_file import MAX_PARTS, WavFile, read_wav_file
 
 BLOCK: Final = 1 << 16
@@ -148,7 +149,7 @@ def _whole_source(file: FileRef) -> tuple[SoundSource, tuple[str, ...]]:
     source = SoundSource(file.path)
     wav = read_wav_file(file.path)
     if wav is None:
-        return source, ()
+        return _chained_source(file)
     if len(wav.parts) > MAX_PARTS:
         raise MediaError("The ", file, f" consists of more than {MAX_PARTS} joined WAV files: export it as one")
     if len(wav.parts) > 1:
@@ -157,6 +158,17 @@ def _whole_source(file: FileRef) -> tuple[SoundSource, tuple[str, ...]]:
         )
         return replace(source, parts=wav.parts), (note, *_end_note(file.role, wav))
     return replace(source, whole_file=wav.is_short), _end_note(file.role, wav)
+
+
+def _chained_source(file: FileRef) -> tuple[SoundSource, tuple[str, ...]]:
+    """Return the sound of an Ogg file whose format changes, with a sentence; that of any other file as it is."""
+    source, parts = SoundSource(file.path), chained_parts(file.path)
+    if not parts:
+        return source, ()
+    if len(parts) > MAX_PARTS:
+        raise MediaError("The ", file, f" consists of more than {MAX_PARTS} joined Ogg files: export it as one")
+    note = f"The {file.role} consists of {len(parts)} joined Ogg files of different formats; all of them are used."
+    return replace(source, parts=parts, form="ogg"), (note,)
 
 
 def _end_note(role: str, wav: WavFile) -> tuple[str, ...]:

@@ -128,8 +128,16 @@ def wav_input(path: Path, part: tuple[int, int] | None = None) -> list[str]:
     reader = ["-format_whitelist", "wav", "-f", "wav"]
     if part is None:
         return ["-protocol_whitelist", "file", *reader, "-ignore_length", "1", "-i", file_argument(path)]
+    return part_input(path, part, "wav")
+
+
+def part_input(path: Path, part: tuple[int, int], demuxer: str) -> list[str]:
+    """Return the arguments for one of several files that are joined in ``path``, read as a file of its own.
+
+    part: its begin and end in bytes. demuxer: one of :data:`FILE_DEMUXERS`.
+    """
     place = f"subfile,,start,{part[0]},end,{part[1]},,:{file_argument(path)}"
-    return ["-protocol_whitelist", "subfile,file", *reader, "-i", place]
+    return ["-protocol_whitelist", "subfile,file", "-format_whitelist", demuxer, "-f", demuxer, "-i", place]
 
 
 def require_media(path: str | Path, role: str) -> Path:
