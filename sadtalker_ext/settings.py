@@ -163,7 +163,9 @@ class Settings:
         """Return settings from a JSON object."""
         try:
             values = json.loads(text)
-        except (ValueError, RecursionError) as e:
+        except RecursionError as e:
+            raise SettingsError("The settings are not valid: their JSON is nested too deep") from e
+        except ValueError as e:
             raise SettingsError(f"The settings are not valid JSON: {e}") from e
         if not isinstance(values, dict):
             raise SettingsError(f"The settings must be a JSON object, got {text[:60]!r}")
