@@ -77,9 +77,14 @@ def scale_expression(motion: Motion, rest: Float32Array, columns: Sequence[int],
     return motion.replace(expression=expression)
 
 
+def head_motion_factor(settings: Settings) -> float:
+    """Return the factor of the head motion: 0 if the head keeps still."""
+    return 0.0 if settings.still else settings.head_motion_scale
+
+
 def scale_head_motion(motion: Motion, source: Motion, settings: Settings) -> Motion:
     """Multiply the distance of the head pose from the source pose by the setting; ``still`` is a factor of 0."""
-    scale = np.float32(0.0 if settings.still else settings.head_motion_scale)
+    scale = np.float32(head_motion_factor(settings))
     return motion.replace(
         rotation=source.rotation[:1] + scale * (motion.rotation - source.rotation[:1]),
         translation=source.translation[:1] + scale * (motion.translation - source.translation[:1]),
@@ -124,10 +129,13 @@ def keyframe_path(settings: Settings, timing: VideoTiming) -> Float64Array:
 
 def named_view(settings: Settings, timing: VideoTiming) -> CameraPath | None:
     """Return the camera path that the settings name, or None."""
-    name = settings.view
-    if name not in VIEWS:
-        return None
-    return named_path(name, frame_times_s(timing), timing.frames / timing.rate_hz)
+    name = view_name(settings)
+    return None if name is None else named_path(name, frame_times_s(timing), timing.frames / timing.rate_hz)
+
+
+def view_name(settings: Settings) -> str | None:
+    """Return the name of the camera path, or None."""
+    return settings.view if settings.view in VIEWS else None
 
 
 def frame_times_s(timing: VideoTiming) -> Float64Array:

@@ -152,7 +152,7 @@ def _begin_voice(stages: ParallelStages, task: Task) -> Future[Speech]:
 def timing_of(task: Task, prepared: PreparedInputs) -> VideoTiming:
     """Return the timing of the video; of a text that is still read aloud, the number of frames is an estimate."""
     if task.spoken is not None:
-        return VideoTiming(task.spoken.frames_expected(), task.settings.frame_rate)
+        return VideoTiming(task.spoken.frames_expected(), task.spoken.rate_hz)
     return video_timing(prepared.speech.duration_s, task.settings)
 
 
@@ -243,7 +243,7 @@ def section_motions(
     before, done = None, 0
     for section in task.spoken.sections(task.watcher.check):
         style = section_style(prepared.style, section.number)
-        timing = VideoTiming(section.frames, task.settings.frame_rate)
+        timing = VideoTiming(section.frames, task.spoken.rate_hz)
         speech = section.speech().with_check(task.watcher.check, partial(_report_after, report, done))
         one = prepared._replace(speech=speech, style=style)
         motion = continue_motion(_predict_one(task, one, source, timing), before, timing.rate_hz)

@@ -71,11 +71,11 @@ class SpokenText:
     """Reads a text in a thread of its own; a context manager that ends the thread.
 
     path: WAV file with all of the speech, complete when all sections have been read. Each section lasts a whole number
-    of video frames; what it lacks is silence.
+    of video frames; what it lacks is silence. rate_hz: video frames per second.
     """
 
     def __init__(self, text: str, reader: Reader, plan: ReadingPlan) -> None:
-        self.path = plan.folder / "speech.wav"
+        self.path, self.rate_hz = plan.folder / "speech.wav", plan.rate_hz
         self._reader, self._plan = reader, plan
         self._texts = sections_of(text)
         self._lengths = [sum(map(len, parts)) for parts in self._texts]

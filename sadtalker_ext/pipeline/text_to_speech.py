@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sadtalker_ext.engines.motion_editing import head_angle_keyframes
+from sadtalker_ext.engines.motion_editing import head_angle_keyframes, head_motion_factor, video_timing, view_name
 from sadtalker_ext.errors import MediaError, SettingsError
 from sadtalker_ext.pipeline.stages import TEXT_STAGE
-from sadtalker_ext.settings import VIEWS
 from sadtalker_ext.system.work_folder import WorkFolder
 from sadtalker_ext.weights.files import search_folders
 
@@ -48,7 +47,8 @@ def with_voice(task: Task, *, streamed: bool = False) -> Iterator[Task]:
         if not in_sections(task, text):
             yield _with_file(task, _read_whole(task, text, folder.root()))
             return
-        plan = ReadingPlan(folder.root(), task.settings.frame_rate, task.inputs.longest_s)
+        longest = video_timing(task.inputs.longest_s, task.settings)
+        plan = ReadingPlan(folder.root(), longest.rate_hz, task.inputs.longest_s)
         with SpokenText(text, _open_reader(task), plan) as spoken:
             task = replace(task, spoken=spoken)
             if streamed:
@@ -65,8 +65,8 @@ def in_sections(task: Task, text: str) -> bool:
     from sadtalker_ext.pipeline.spoken_text import sections_of
 
     settings = task.settings
-    moves = settings.view in VIEWS or head_angle_keyframes(settings)
-    if moves or settings.head_motion_scale > LARGEST_HEAD_MOTION or task.inputs.reference is not None:
+    moves = view_name(settings) is not None or head_angle_keyframes(settings)
+    if moves or head_motion_factor(settings) > LARGEST_HEAD_MOTION or task.inputs.reference is not None:
         return False
     return len(sections_of(text)) > 1
 
