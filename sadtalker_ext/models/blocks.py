@@ -129,7 +129,7 @@ def gaussian_kernel(channels: int, factor: int) -> Tensor:
 
     sigma = BLUR_SIGMA_PER_STEP * (factor - 1)
     size = 2 * round(sigma * 4) + 1
-    offsets = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
+    offsets = torch.arange(size, dtype=torch.float32, device="cpu") - (size - 1) / 2
     line = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel = line[:, None] * line[None, :]
     return (kernel / kernel.sum()).repeat(channels, 1, 1, 1)

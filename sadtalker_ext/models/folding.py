@@ -62,7 +62,7 @@ def folded_weights(conv: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
 
 def _merge(owner: nn.Module, conv_path: str, norm_path: str) -> None:
     conv, norm = owner.get_submodule(conv_path), owner.get_submodule(norm_path)
-    if isinstance(norm, nn.Identity):
+    if isinstance(norm, nn.Identity) or conv.weight.is_meta:  # a part whose weights are not loaded
         return
     weight, bias = folded_weights(conv, norm)
     conv.weight = nn.Parameter(weight, requires_grad=False)

@@ -126,13 +126,12 @@ def file_sha256(path: Path) -> str:
 def _check_network(
     prefix: str, tensors: Mapping[str, Tensor], path: Path, config: PackagedConfig | None = None
 ) -> None:
-    import torch
-
+    from sadtalker_ext.weights.network_shapes import shapes_only
     from sadtalker_ext.weights.official import NETWORKS
     from sadtalker_ext.weights.packaged import PackagedConfig
     from sadtalker_ext.weights.state_dict import NOT_FOR_INFERENCE, check_keys
 
-    with torch.device("meta"):
+    with shapes_only():
         expected = NETWORKS[prefix](config or PackagedConfig()).state_dict()
     optional = tuple(part.removeprefix(prefix) for part in NOT_FOR_INFERENCE if part.startswith(prefix))
     required = {key: value for key, value in expected.items() if key in tensors or not key.startswith(optional)}

@@ -18,6 +18,7 @@ from sadtalker_ext.models.s3fd import S3FD
 from sadtalker_ext.models.syncnet import SyncNet
 from sadtalker_ext.weights.errors import checkpoint_error
 from sadtalker_ext.weights.measure_files import CSIM, FID, LSE, LSE_FACES
+from sadtalker_ext.weights.network_shapes import shapes_only
 from sadtalker_ext.weights.state_dict import load_strict, read_pickle, read_safetensors
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _refuse_torch_script(path: Path) -> None:
 
 def _load(make: Callable[[], Network], state: dict[str, Tensor], path: Path) -> Network:
     """Load strictly, for inference; counters of batch norms may be missing, other values must be finite."""
-    with torch.device("meta"):
+    with shapes_only():
         counters = [key for key in make().state_dict() if key.endswith(COUNTER)]
     zero = torch.zeros((), dtype=torch.int64)
     network = load_strict(make, {**dict.fromkeys(counters, zero), **state}, path)

@@ -25,7 +25,6 @@ LIMIT_RATIO: Final = 16
 """Elements of tensors that are made with a network, per element of its file: initialization returns them repeatedly."""
 SPARE_ELEMENTS: Final = 1 << 24
 """Further elements, for windows, filters and other constants that are not in the file."""
-INIT_MODULE: Final = "torch.nn.init"
 """Module of the functions that give new parameters random values."""
 ConfigT = TypeVar("ConfigT")
 NetworkT = TypeVar("NetworkT", bound="nn.Module")
@@ -113,11 +112,13 @@ def allocation_limit(elements: int) -> AbstractContextManager[object]:
     from torch import Tensor
     from torch.overrides import TorchFunctionMode
 
+    from sadtalker_ext.weights.network_shapes import is_initializer
+
     class Limit(TorchFunctionMode):
         left = elements
 
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
-            if getattr(func, "__module__", "") == INIT_MODULE:
+            if is_initializer(func):
                 return args[0] if args else kwargs["tensor"]
             result = func(*args, **(kwargs or {}))
             if isinstance(result, Tensor):

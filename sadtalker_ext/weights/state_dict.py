@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.system.atomic_output import write_file
 from sadtalker_ext.weights.errors import checkpoint_error
+from sadtalker_ext.weights.network_shapes import shapes_only
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -172,7 +173,7 @@ def load_strict(
     skipped: prefixes of keys that are neither required nor loaded; their parameters stay on the meta device.
     WeightsError if other keys or shapes do not match.
     """
-    with torch.device("meta"):
+    with shapes_only():
         network = make()
     expected = {key: value for key, value in network.state_dict().items() if not key.startswith(tuple(skipped))}
     loaded = {key: value for key, value in tensors.items() if not key.startswith(tuple(skipped))}
