@@ -73,7 +73,7 @@ def test_the_scripts_load_in_any_order_and_twice(browser):
         for script in (*order, *order):
             page.evaluate(f"() => {{ {script} }}")
         names.add(page.evaluate("Object.keys(window.sadtalkerUi).sort().join()"))
-        assert page.evaluate("window.sadtalkerUi.updaters.length") == 7
+        assert page.evaluate("window.sadtalkerUi.updaters.length") == 8
         assert page.evaluate("typeof window.switch_to_sadtalker") == "function"
     page.close()
     assert errors == []
