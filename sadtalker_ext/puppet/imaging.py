@@ -130,7 +130,7 @@ class CpuImaging:
     def sample(self, texture: Texture, points: BackendArray) -> BackendArray:
         """Return the levels (h, w, C), of the texture's dtype, at pixel coordinates (h, w, 2)."""
         texels = (points - np.asarray(texture.origin, np.float32)) * np.float32(texture.scale)
-        return self.sample_texels(texture, texels)
+        return self.sample_texels(texture, np.asarray(texels, np.float32))  # numpy 2 keeps the type of float64 scalars
 
     def sample_texels(self, texture: Texture, texels: BackendArray) -> BackendArray:
         """Return the levels (h, w, C) at texel coordinates (h, w, 2)."""
