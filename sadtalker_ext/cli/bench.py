@@ -30,8 +30,10 @@ LONG_VOICE_S = 600.0
 STUB_VOICE_S: Final = 20.0
 STUB_FRAMES: Final = (100, 1500)
 """Lengths of the two videos whose memory is compared, with stub networks."""
-POLL_S: Final = 0.05
-"""Time between two memory readings; a fifth of it until the first frame, whose time is measured as well."""
+POLL_S: Final = 0.25
+"""Time between two memory readings, each of which stops the process for some milliseconds."""
+FIRST_POLL_S: Final = 0.01
+"""The same until the first frame, whose time is measured as well."""
 
 
 RENDERER: Final = "renderer"
@@ -236,7 +238,7 @@ def run_measured(module: list[str], folder: Path, *, memory: bool = True) -> Run
         first_s, peaks = 0.0, dict.fromkeys((ALL, ANONYMOUS))
         try:
             while child.poll() is None:
-                time.sleep(POLL_S if first_s else POLL_S / 5)
+                time.sleep(POLL_S if first_s else FIRST_POLL_S)
                 if not first_s and re.search(r" 1/\d+ ", log.read_text()):
                     first_s = time.perf_counter() - began_s
                 for kind, peak in peaks.items() if memory else ():
