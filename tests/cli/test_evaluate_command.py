@@ -11,8 +11,11 @@ import pytest
 from sadtalker_ext.assets import demo_voice
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.cli import evaluate
+from sadtalker_ext.engines.motion_editing import motion_style
+from sadtalker_ext.engines.session import open_engine
 from sadtalker_ext.errors import SadTalkerError
 from sadtalker_ext.pipeline.evaluate_video import track_video
+from sadtalker_ext.settings import Settings
 from sadtalker_ext.video.write import VideoSpec, write_video
 
 ROLL_DEG = 6.0
@@ -26,14 +29,16 @@ def evaluate_command(*arguments: str) -> int:
 
 
 def write_voice(path):
-    """Write four seconds of the demo voice; return the level (T,) of each frame at 25 Hz."""
+    """Write four seconds of the demo voice; return the opening and the width (T,) that the engine predicts at 25 Hz."""
     samples = np.concatenate(list(open_speech(demo_voice()).blocks()))[:64_000]
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(16000)
         file.writeframes((20000 * samples).astype("<i2").tobytes())
-    return np.sqrt(np.square(samples).reshape(-1, 640).mean(axis=1))
+    with open_engine("starter") as opened:
+        engine, style = opened.engine, motion_style(opened.engine.spec, Settings())
+        return engine.mouth_curves(engine.predict_motion(open_speech(path, "voice"), engine.neutral_motion(), style))
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +83,16 @@ def test_invalid_arguments_are_refused(arguments, message):
 
 
 def test_predicted_motion_is_compared_with_the_speaker(tmp_path, capsys):
-    opening = write_voice(tmp_path / "anna.wav")
-    frames = np.arange(len(opening)) / 25
-    lips = {"anna": {"fps": 25, "openness": opening.tolist(), "width": (0.6 + 0.01 * np.cos(frames)).tolist()}}
+    opening, width = write_voice(tmp_path / "anna.wav")
+    late, wider = np.concatenate([opening[:2], opening[:-2]]), 0.1 + 2.0 * width
+    lips = {"anna": {"fps": 25, "openness": late.tolist(), "width": wider.tolist()}}
     (tmp_path / "lips.json").write_text(json.dumps(lips))
     assert evaluate_command("--lips", str(tmp_path / "lips.json"), "--json") == 0
     content = json.loads(capsys.readouterr().out)
     assert set(content["clips"]) == {"anna", "silence", "noise", "music"}
-    assert content["clips"]["anna"]["opening_r"] > 0.3
+    assert content["clips"]["anna"]["opening_r"] > 0.99
+    assert content["clips"]["anna"]["opening_lag"] == pytest.approx(-80.0)
+    assert content["clips"]["anna"]["width_r"] > 0.99
     assert content["clips"]["anna"]["speed"] > 1
     assert content["clips"]["silence"]["opening_unvoiced"] < 10
     assert 0 <= content["clips"]["noise"]["opening_unvoiced"] < 100

@@ -54,11 +54,11 @@ def test_frames_without_a_face_are_left_out():
 
 
 def test_still_video_is_less_lively_than_people(tmp_path):
-    write_video([shifted(0)] * 4, tmp_path / "still.mp4", VideoSpec())
+    write_video([shifted(0)] * 16, tmp_path / "still.mp4", VideoSpec())
     values = {metric.name: metric.value for metric in liveliness_metrics(tmp_path / "still.mp4")}
     assert values["head_motion"] < 0.1 * REAL_PEOPLE.head_motion
     assert values["head_motion_closeness"] == pytest.approx(values["head_motion"] / REAL_PEOPLE.head_motion)
-    assert values["eyebrows"] < REAL_PEOPLE.eyebrows
+    assert values["eyebrows"] < 0.5 * REAL_PEOPLE.eyebrows  # the tracker settles within the first frames
     assert values["silent_lips"] is None
     write_video([np.zeros((64, 64, 3), np.uint8)] * 3, tmp_path / "dark.mp4", VideoSpec())
     assert all(metric.value is None for metric in liveliness_metrics(tmp_path / "dark.mp4"))
