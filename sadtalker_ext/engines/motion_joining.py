@@ -29,7 +29,7 @@ KEPT_ROWS: Final = 2
 
 
 def section_style(style: MotionStyle, number: int) -> MotionStyle:
-    """Return the style of a section, counted from 0: with a seed of its own, so that blinks and nods do not repeat."""
+    """Return the style of a section, counted from 0; each has another seed, so that blinks and nods do not repeat."""
     if number == 0:
         return style
     return replace(style, seed=int(np.random.SeedSequence([style.seed, number]).generate_state(1)[0]))

@@ -68,7 +68,7 @@ def sections_of(text: str) -> list[list[str]]:
 
 
 class SpokenText:
-    """Reads a text in a thread of its own; a context manager that ends the thread.
+    """Reads a text in a separate thread; a context manager that ends the thread.
 
     path: WAV file with all of the speech, complete when all sections have been read. Each section lasts a whole number
     of video frames; what it lacks is silence. rate_hz: video frames per second.
@@ -157,7 +157,7 @@ class SpokenText:
                 self._change.notify_all()
 
     def _read(self, number: int, parts: list[str], file: SpeechFile) -> None:
-        """Read one section into a file of its own and into the file of the whole text."""
+        """Read one section into a separate file and into the file of the whole text."""
         rate_hz, begin = self._reader.rate_hz, file.count
         path = self.path.with_name(f"section_{number}.wav")
         with SpeechFile(path, rate_hz) as alone:

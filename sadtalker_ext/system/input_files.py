@@ -132,7 +132,7 @@ def wav_input(path: Path, part: tuple[int, int] | None = None) -> list[str]:
 
 
 def part_input(path: Path, part: tuple[int, int], demuxer: str) -> list[str]:
-    """Return the arguments for one of several files that are joined in ``path``, read as a file of its own.
+    """Return the arguments for one of several files that are joined in ``path``, read as a separate file.
 
     part: its begin and end in bytes. demuxer: one of :data:`FILE_DEMUXERS`.
     """

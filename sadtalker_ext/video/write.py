@@ -107,7 +107,7 @@ def _encode(feed: _FrameFeed, frames: Iterable[Frame], output: AtomicOutput, spe
 def _encode_then_join(
     feed: _FrameFeed, frames: Iterable[Frame], output: AtomicOutput, spec: VideoSpec, silent_track: AudioTrack
 ) -> int:
-    """Encode frames without sound into a file of its own, then join them with the sound, which is complete then."""
+    """Encode frames without sound into a separate file, then join them with the sound, which is complete by then."""
     assert spec.late_audio is not None  # noqa: S101 - called with it only
     ref, tags = FileRef("output", output.target), metadata_arguments(spec.metadata)
     silent = AtomicOutput(output.target)
@@ -154,10 +154,8 @@ def _audio_track(sound: SoundSource | None, spec: VideoSpec) -> AudioTrack:
 
 def _frame_input(feed: _FrameFeed, spec: VideoSpec) -> list[str]:
     rate = Fraction(spec.rate_hz).limit_denominator(1001)
-    size, colours = (
-        f"{feed.width}x{feed.height}",
-        [part for key, value in COLOURS.items() for part in (f"-{key}", value)],
-    )
+    size = f"{feed.width}x{feed.height}"
+    colours = [part for key, value in COLOURS.items() for part in (f"-{key}", value)]
     source = ["-protocol_whitelist", "pipe", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", size, "-r", str(rate)]
     return ["-v", "error", "-y", *source, *colours, "-i", "pipe:0"]
 
