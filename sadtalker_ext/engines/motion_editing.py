@@ -6,6 +6,7 @@ read in exactly one of them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -93,9 +94,31 @@ def scale_head_motion(motion: Motion, source: Motion, settings: Settings) -> Mot
 
 def head_angle_keyframes(settings: Settings) -> dict[int, AngleKeyframes]:
     """Return the keyframes of each rotation column that the settings name."""
-    texts = {PITCH: settings.pitch, YAW: settings.yaw, ROLL: settings.roll}
-    keyframes = {column: angle_keyframes(text) for column, text in texts.items()}
+    keyframes = {column: angle_keyframes(text) for column, text in enumerate(_angle_texts(settings))}
     return {column: angles for column, angles in keyframes.items() if angles is not None}
+
+
+def _angle_texts(settings: Settings) -> tuple[str, str, str]:
+    """Return the settings of the columns PITCH, YAW and ROLL."""
+    return settings.pitch, settings.yaw, settings.roll
+
+
+def depends_on_length(settings: Settings) -> bool:
+    """Whether the motion at a moment depends on the length of the video: named views, keyframes without times."""
+    spaced = [keys for keys in head_angle_keyframes(settings).values() if keys.times_s is None]
+    return view_name(settings) is not None or any(len(keys.angles_deg) > 1 for keys in spaced)
+
+
+def without_timed_keyframes(settings: Settings) -> Settings:
+    """Return the settings without keyframes that have times, which are added to the head motion."""
+    timed = {axis for axis, keyframes in head_angle_keyframes(settings).items() if keyframes.times_s is not None}
+    pitch, yaw, roll = ("" if axis in timed else text for axis, text in enumerate(_angle_texts(settings)))
+    return replace(settings, pitch=pitch, yaw=yaw, roll=roll)
+
+
+def turns_far(settings: Settings) -> bool:
+    """Whether the settings may turn the head further than speech does."""
+    return head_motion_factor(settings) > 1.0 or bool(head_angle_keyframes(settings) or view_name(settings))
 
 
 def set_head_angles(motion: Motion, settings: Settings) -> Motion:
@@ -139,8 +162,8 @@ def view_name(settings: Settings) -> str | None:
 
 
 def frame_times_s(timing: VideoTiming) -> Float64Array:
-    """Return the time (T,) of each frame in seconds, the first at 0."""
-    return np.arange(timing.frames) / timing.rate_hz
+    """Return the time (T,) of each frame in seconds, counted from the start of the video."""
+    return (timing.first + np.arange(timing.frames)) / timing.rate_hz
 
 
 def resample(motion: Motion, timing: VideoTiming) -> Motion:

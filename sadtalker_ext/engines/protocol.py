@@ -36,10 +36,11 @@ class MotionStyle:
 
 
 class VideoTiming(NamedTuple):
-    """Number of frames and frames per second of a video."""
+    """Number of frames and frames per second of a video, or of a part of it that begins at frame ``first``."""
 
     frames: int
     rate_hz: float
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,20 @@ class SpeechReadingEngine(Protocol):
         """Compute this part and keep it for the next call of :meth:`Engine.predict_motion` with the same speech.
 
         Called from another thread than :meth:`Engine.read_face`, perhaps at the same time.
+        """
+        ...
+
+
+@runtime_checkable
+class SectionRenderingEngine(Protocol):
+    """An engine that keeps what its renderer decides at the start of a video while motion follows in sections."""
+
+    def render_sections(
+        self, portrait: Portrait, source: Motion, motions: Iterator[Motion], *, turns_far: bool
+    ) -> Iterator[Frame]:
+        """Yield the frames of one video, as :meth:`Engine.render` does, for the motion of all sections in order.
+
+        turns_far: whether a later section may turn the head further than speech does.
         """
         ...
 

@@ -23,7 +23,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,6 @@ from sadtalker_ext.pipeline.prepare import (
     SourceAndMotion,
     Task,
     predict,
-    predict_sections,
     prepare_inputs,
     timing_of,
 )
@@ -49,6 +47,7 @@ from sadtalker_ext.pipeline.progress import Watcher
 from sadtalker_ext.pipeline.restoration.files import open_restorer_file
 from sadtalker_ext.pipeline.restoration.registry import open_restorers
 from sadtalker_ext.pipeline.result_metadata import Record
+from sadtalker_ext.pipeline.section_frames import section_frames
 from sadtalker_ext.pipeline.stages import Stopwatch
 from sadtalker_ext.pipeline.text_to_speech import with_voice
 from sadtalker_ext.runtime import Runtime
@@ -154,7 +153,7 @@ def make_video(
         if model is not None:
             model.check((*task.inputs.files, path), sound=task.inputs.idle_s is None)
         with (
-            with_voice(task, streamed=model is None) as task, output_folder(path), MeshWriter(model) as mesh,
+            with_voice(task, streamed=True) as task, output_folder(path), MeshWriter(model) as mesh,
             closing(_open_stream(task, mesh)) as stream,
         ):  # fmt: skip
             report = _write(stream, path, task)
@@ -206,24 +205,24 @@ def prepare_task(
 def _open_stream(task: Task, mesh: MeshWriter | None = None) -> FrameStream:
     """Prepare everything up to the first frame; the engine is released when the stream ends or is closed.
 
-    mesh: writes the 3D model before the first frame.
+    mesh: writes the 3D model: before the first frame, or after the last one if the motion is predicted in sections.
     """
     restorers = open_restorers(task.settings, task.runtime, open_restorer_file)
     prepared = prepare_inputs(task)
     release = partial(task.source.release, prepared.opened)
     try:
         if task.inputs.text is not None:
-            source, motions = predict_sections(task, prepared)
-            notes, timing = prepared.notes, timing_of(task, prepared)
+            notes, timing = list(prepared.notes), timing_of(task, prepared)
+            frames = section_frames(task, prepared, mesh, notes)
         else:
             timing = timing_of(task, prepared)
             source, whole = predict(task, prepared, timing)
             model_notes = () if mesh is None else mesh.write(task, prepared, SourceAndMotion(source, whole), timing)
-            notes, motions = (*prepared.notes, *view_notes(whole, prepared.engine.spec), *model_notes), iter([whole])
+            notes = [*prepared.notes, *view_notes(whole, prepared.engine.spec), *model_notes]
+            frames = prepared.engine.render(prepared.portrait, source, whole)
     except BaseException:
         release()
         raise
-    frames = chain.from_iterable(prepared.engine.render(prepared.portrait, source, motion) for motion in motions)
     finished = _finish(task, prepared, frames, restorers, timing)
     return FrameStream(finished, timing, notes, release, prepared.speech.source)
 

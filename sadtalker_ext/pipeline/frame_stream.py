@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -15,19 +15,26 @@ if TYPE_CHECKING:
 class FrameStream:
     """Iterator over the frames (H, W, 3) uint8 RGB of one video, in order.
 
-    frame_count: number of frames. rate_hz: frames per second. notes: sentences for the user. sound: of the video, or
-    None. Close it if not all frames are read; the engine is released at the end in any case.
+    frame_count: number of frames. rate_hz: frames per second. sound: of the video, or None. Close it if not all frames
+    are read; the engine is released at the end in any case.
     """
 
     def __init__(
-        self, frames: Iterator[Frame], timing: VideoTiming, notes: tuple[str, ...], release: Callable[[], None],
+        self, frames: Iterator[Frame], timing: VideoTiming, notes: Sequence[str], release: Callable[[], None],
         sound: SoundSource | None = None,
     ) -> None:  # fmt: skip
-        self.frame_count, self.rate_hz = timing
-        self.notes, self.sound = notes, sound
+        """Keep what the frames need. notes: sentences, to which ``frames`` may add some."""
+        self.frame_count, self.rate_hz = timing.frames, timing.rate_hz
+        self.sound = sound
+        self._notes = notes
         self._frames = frames
         self._release: Callable[[], None] | None = release
         self._cleanup: Callable[[], None] | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user; those about motion that is predicted between frames are added at the end."""
+        return tuple(self._notes)
 
     def when_closed(self, cleanup: Callable[[], None]) -> None:
         """Call ``cleanup`` after the engine has been released."""

@@ -10,7 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sadtalker_ext.constants import SILENT_PEAK
-from sadtalker_ext.engines.motion_editing import motion_style, video_timing
+from sadtalker_ext.engines.motion_editing import motion_style, video_timing, without_timed_keyframes
 from sadtalker_ext.engines.motion_joining import KEPT_ROWS, continue_motion, join, section_style
 from sadtalker_ext.engines.protocol import SpeechReadingEngine, VideoTiming
 from sadtalker_ext.errors import Cancelled, FileRef, MediaError, SadTalkerError
@@ -208,7 +208,8 @@ def predict(task: Task, prepared: PreparedInputs, timing: VideoTiming) -> Source
         if task.spoken is not None:
             return SourceAndMotion(source, join(list(section_motions(task, prepared, source, counted))))
         speech = prepared.speech.with_check(task.watcher.check, counted)
-        return SourceAndMotion(source, _predict_one(task, prepared._replace(speech=speech), source, timing))
+        predicted = _predicted(prepared._replace(speech=speech), source)
+        return SourceAndMotion(source, prepared.engine.editor.edit(predicted, source, task.settings, timing))
 
     with ParallelStages(task.watcher, task.stopwatch) as stages:
         return stages.result(stages.begin(MOTION_STAGE, compute))
@@ -240,25 +241,37 @@ def section_motions(
     source: motion of the portrait itself. report: called with the number of frames that are done at 25 Hz.
     """
     assert task.spoken is not None  # noqa: S101 - called for such texts only
-    before, done = None, 0
+    before, done, first = None, 0, 0
     for section in task.spoken.sections(task.watcher.check):
         style = section_style(prepared.style, section.number)
-        timing = VideoTiming(section.frames, task.spoken.rate_hz)
+        timing = VideoTiming(section.frames, task.spoken.rate_hz, first)
         speech = section.speech().with_check(task.watcher.check, partial(_report_after, report, done))
         one = prepared._replace(speech=speech, style=style)
-        motion = continue_motion(_predict_one(task, one, source, timing), before, timing.rate_hz)
+        predicted = _predicted(one, source)
         section.path.unlink()
-        yield motion
-        before, done = motion[-KEPT_ROWS:], done + speech.frames
+        edit = partial(one.engine.editor.edit, predicted, source, timing=timing)
+        head = edit(without_timed_keyframes(task.settings))
+        continued = continue_motion(head, before, timing.rate_hz)
+        yield _turned(edit(task.settings), head, continued)
+        before, done, first = continued[-KEPT_ROWS:], done + speech.frames, first + len(head)
 
 
 def _report_after(report: Callable[[int], None], earlier: int, done: int) -> None:
     report(earlier + done)
 
 
-def _predict_one(task: Task, prepared: PreparedInputs, source: Motion, timing: VideoTiming) -> Motion:
-    """Predict and edit the motion of ``prepared.speech``."""
+def _turned(moved: Motion, head: Motion, continued: Motion) -> Motion:
+    """Return the ``continued`` motion of a ``head`` with the keyframes that ``moved`` has in addition to the head.
+
+    Keyframes depend on the time only; they go on by themselves.
+    """
+    keyframes = moved.rotation - head.rotation
+    return moved.replace(
+        expression=continued.expression, rotation=continued.rotation + keyframes, translation=continued.translation
+    )
+
+
+def _predicted(prepared: PreparedInputs, source: Motion) -> Motion:
+    """Return the predicted motion of ``prepared.speech`` at 25 Hz."""
     motion = prepared.engine.predict_motion(prepared.speech, source, prepared.style)
-    if prepared.reference is not None:
-        motion = prepared.reference.apply(motion, source)
-    return prepared.engine.editor.edit(motion, source, task.settings, timing)
+    return motion if prepared.reference is None else prepared.reference.apply(motion, source)

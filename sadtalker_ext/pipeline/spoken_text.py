@@ -108,9 +108,13 @@ class SpokenText:
         return self._wait(0, audible=True)
 
     def sections(self, check: Callable[[], None]) -> Iterator[SpokenSection]:
-        """Yield every section as soon as it has been read; ``check`` is called while waiting."""
+        """Yield every section as soon as it has been read; then the file of all of them is complete.
+
+        check: called while waiting.
+        """
         for number in range(len(self._texts)):
             yield self._wait(number, check)
+        self.wait(lambda _done, _total: check())
 
     def wait(self, report: Callable[[int, int], None]) -> None:
         """Wait for all of the text; report: called with the number of finished parts and of all parts."""

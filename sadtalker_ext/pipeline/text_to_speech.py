@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from sadtalker_ext.engines.motion_editing import head_angle_keyframes, head_motion_factor, video_timing, view_name
+from sadtalker_ext.engines.motion_editing import depends_on_length, video_timing
 from sadtalker_ext.errors import MediaError, SettingsError
 from sadtalker_ext.pipeline.stages import TEXT_STAGE
 from sadtalker_ext.system.work_folder import WorkFolder
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.pipeline.prepare import Task
     from sadtalker_ext.tts.provider import Reader
-
-LARGEST_HEAD_MOTION: Final = 1.0
-"""Head motion scale up to which one renderer serves all sections; larger motion may need that of large rotations."""
 
 
 @contextmanager
@@ -64,9 +61,7 @@ def in_sections(task: Task, text: str) -> bool:
     """Whether a text is read and animated in sections: it is long, and nothing depends on the length of the video."""
     from sadtalker_ext.pipeline.spoken_text import sections_of
 
-    settings = task.settings
-    moves = view_name(settings) is not None or head_angle_keyframes(settings)
-    if moves or head_motion_factor(settings) > LARGEST_HEAD_MOTION or task.inputs.reference is not None:
+    if depends_on_length(task.settings) or task.inputs.reference is not None:
         return False
     return len(sections_of(text)) > 1
 

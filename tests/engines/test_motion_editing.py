@@ -191,7 +191,7 @@ def test_resampling_keeps_time(rate):
 )
 def test_video_is_as_long_as_the_voice_within_one_frame(duration_s, rate, frames):
     timing = video_timing(duration_s, Settings(frame_rate=rate))
-    assert timing == (frames, rate)
+    assert timing == VideoTiming(frames, rate)
     assert 0 <= timing.frames / timing.rate_hz - duration_s + 1e-6 < 1 / rate + 1e-6
 
 

@@ -1,8 +1,10 @@
 """A long text is read in sections: its video starts before all of it is read, and is always the same."""
 
+import json
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import soundfile
 from sadtalker_ext import Inputs, Settings, Watcher, make_video, open_engine
 from sadtalker_ext.assets import demo_portrait
 from sadtalker_ext.errors import Cancelled, MediaError, SettingsError
+from sadtalker_ext.geometry.camera_path import path_through
 from sadtalker_ext.pipeline import text_to_speech
 from sadtalker_ext.pipeline.animate import prepare_task
 from sadtalker_ext.pipeline.mesh_files import MeshFiles, VideoOutputs
@@ -60,9 +63,9 @@ def engine():
 def speak(monkeypatch, engine):
     """A function that makes the video of the text with a reader."""
 
-    def make(reader, path, watcher=None, **inputs):
+    def make(reader, path, watcher=None, settings=SETTINGS, **inputs):
         monkeypatch.setattr(text_to_speech, "_open_reader", lambda _task: reader)
-        return make_video(Inputs(demo_portrait(), text=TEXT, **inputs), path, SETTINGS, None, watcher, engine=engine)
+        return make_video(Inputs(demo_portrait(), text=TEXT, **inputs), path, settings, None, watcher, engine=engine)
 
     return make
 
@@ -86,11 +89,26 @@ def test_the_video_starts_before_the_text_is_read(folder, speak):
         if progress.stage == "frames" and progress.done:
             started.set()
 
-    result = speak(Tone(wait_for_the_first_frame), folder / "a.mp4", Watcher(report))
+    turning = replace(SETTINGS, yaw="0:0,0.5:20,1.6:50", pitch="-4", roll="0:0,1.5:8", still=True)
+    files = VideoOutputs(folder / "a.mp4", MeshFiles(folder / "a.glb", folder / "a.json"))
+    result = speak(Tone(wait_for_the_first_frame), files, Watcher(report), turning)
     assert seen == {1: True, 2: True}
+    check_keyframes(folder / "a.json")
+    assert "yaw of 50 degrees" in result.notes[-1]
     info = probe(folder / "a.mp4")
     assert info.has_audio
     assert result.duration_s == pytest.approx(0.2 + 3 * 0.1 + 0.003 * len(TEXT), abs=0.25)
+
+
+def check_keyframes(path):
+    """The head is at the keyframes' angles in all sections; the model was written when all of them were known."""
+    written = json.loads(path.read_text())
+    times_s = np.arange(written["numFrames"]) / 10
+    assert times_s[-1] > 2.0
+    yaw = path_through(np.array([0.0, 0.5, 1.6]), np.array([0.0, 20.0, 50.0]), times_s)
+    roll = path_through(np.array([0.0, 1.5]), np.array([0.0, 8.0]), times_s)
+    rotations = np.rad2deg(np.array(written["headRotations"]))
+    np.testing.assert_allclose(rotations, np.stack([np.full_like(yaw, -4.0), yaw, roll], axis=-1), atol=0.01)
 
 
 def test_the_video_depends_on_nothing_else(folder, speak):
@@ -147,10 +165,11 @@ def test_texts_that_are_too_long_or_silent_are_refused(folder, speak):
     assert [path.name for path in folder.iterdir()] == ["temporary"]
 
 
-@pytest.mark.parametrize("changes", [{"view": "sway"}, {"yaw": "0:0, 2:10"}, {"head_motion_scale": 1.5}])
-def test_motion_that_depends_on_the_length_is_made_whole(changes):
-    for settings, divided in ((Settings(), True), (Settings(**changes), False)):
-        task = prepare_task(Inputs(demo_portrait(), text=TEXT), (settings, None, None), None)
-        assert text_to_speech.in_sections(task, TEXT) is divided
+def test_motion_that_depends_on_the_length_is_made_whole():
+    whole = ({"view": "sway"}, {"view": "dolly"}, {"yaw": "0,10"}, {"yaw": "0:0,2:10", "roll": "3,-3"})
+    sections = ({}, {"yaw": "0:0,2:10"}, {"pitch": "10"}, {"head_motion_scale": 1.5})
+    for changes in (*whole, *sections):
+        task = prepare_task(Inputs(demo_portrait(), text=TEXT), (Settings(**changes), None, None), None)
+        assert text_to_speech.in_sections(task, TEXT) is (changes in sections)
     reference = prepare_task(Inputs(demo_portrait(), text=TEXT, reference=Path(__file__)), (None, None, None), None)
     assert not text_to_speech.in_sections(reference, TEXT)

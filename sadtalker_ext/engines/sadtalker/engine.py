@@ -30,7 +30,13 @@ from sadtalker_ext.engines.sadtalker.framing import (
     mode_named,
     official_finish,
 )
-from sadtalker_ext.engines.sadtalker.inference import predict_expression, predict_pose, source_tensor, to_pixels
+from sadtalker_ext.engines.sadtalker.inference import (
+    predict_expression,
+    predict_pose,
+    source_tensor,
+    to_pixels,
+    view_angles,
+)
 from sadtalker_ext.engines.sadtalker.options import SadTalkerOptions
 from sadtalker_ext.engines.sadtalker.parity import OfficialMotionEditor, view_of
 from sadtalker_ext.engines.sadtalker.puppet_coefficients import SHAPE_COLUMNS, portrait_coefficients
@@ -39,7 +45,7 @@ from sadtalker_ext.engines.sadtalker.scene import PreparedFace, RenderSource, st
 from sadtalker_ext.engines.sadtalker.state import REFERENCES
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.geometry.landmarks import FACE_OVAL
-from sadtalker_ext.models.keypoints import HeadAngles, transform_keypoints
+from sadtalker_ext.models.keypoints import transform_keypoints
 from sadtalker_ext.puppet.basis import SCALED_COLUMNS
 from sadtalker_ext.weights.files import search_folders
 from sadtalker_ext.weights.official import open_mapping, open_official
@@ -154,7 +160,22 @@ class SadTalkerEngine:
 
     def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
         """Yield the frames of the video in order, computed in batches."""
+        return self.render_sections(portrait, source, iter([motion]), turns_far=False)
+
+    def render_sections(
+        self, portrait: Portrait, source: Motion, motions: Iterator[Motion], *, turns_far: bool
+    ) -> Iterator[Frame]:
+        """Yield the frames of one video for its motion in sections, all with the colours that suit its start."""
         prepared = self._scene(portrait)
+        finish: Finish | None = None
+        for motion in motions:
+            with closing(self._squares(prepared, motion)) as squares:
+                for square in squares:
+                    finish = finish or self._finish(prepared, square, motion)
+                    yield finish(square)
+
+    def _squares(self, prepared: RenderSource, motion: Motion) -> Generator[UInt8Array, None, None]:
+        """Yield the rendered squares (S, S, 3) of a motion in order."""
         driving = rows.drive_coefficients(from_motion(motion), prepared.face.coefficients)
         batch, fixed_view = self.runtime.frames_per_batch(), view_of(motion)
 
@@ -165,11 +186,8 @@ class SadTalkerEngine:
         def render_parts() -> Generator[UInt8Array, None, None]:
             return in_batches(len(motion), batch, render_part, first=1)
 
-        finish: Finish | None = None
         with closing(read_ahead(render_parts, self._ahead) if self._ahead else render_parts()) as parts:
-            for square in chain.from_iterable(parts):
-                finish = finish or self._finish(prepared, square, motion)
-                yield finish(square)
+            yield from chain.from_iterable(parts)
 
     def close(self) -> None:
         """Free the networks."""
@@ -273,17 +291,6 @@ def engine_spec(config: PackagedConfig, name: str) -> EngineSpec:
         weights=(name,),
         references=REFERENCES[: -1 if puppet else None],
     )
-
-
-def view_angles(view_deg: Float32Array | None, device: torch.device) -> HeadAngles:
-    """Convert pitch, yaw and roll (B, 3) in degrees for the renderer; a column of NaN keeps the predicted angle."""
-    if view_deg is None:
-        return HeadAngles()
-    pitch, yaw, roll = (
-        None if np.isnan(column).any() else torch.from_numpy(np.ascontiguousarray(column)).to(device)
-        for column in view_deg.T
-    )
-    return HeadAngles(yaw, pitch, roll)
 
 
 def lid_closure(style: MotionStyle, frames: int) -> Float32Array:

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sadtalker_ext.models.keypoints import HeadAngles
+
 if TYPE_CHECKING:
-    from sadtalker_ext.arrays import UInt8Array
+    from sadtalker_ext.arrays import Float32Array, UInt8Array
     from sadtalker_ext.models.exp_net import ExpNet
     from sadtalker_ext.models.pose_vae import PoseVAE
 
@@ -88,3 +90,14 @@ def to_pixels(frames: Tensor) -> UInt8Array:
         pinned = torch.empty(levels.shape, dtype=levels.dtype, pin_memory=True)  # copied without a detour
         levels = pinned.copy_(levels)
     return levels.cpu().numpy()
+
+
+def view_angles(view_deg: Float32Array | None, device: torch.device) -> HeadAngles:
+    """Convert pitch, yaw and roll (B, 3) in degrees for the renderer; a column of NaN keeps the predicted angle."""
+    if view_deg is None:
+        return HeadAngles()
+    pitch, yaw, roll = (
+        None if np.isnan(column).any() else torch.from_numpy(np.ascontiguousarray(column)).to(device)
+        for column in view_deg.T
+    )
+    return HeadAngles(yaw, pitch, roll)

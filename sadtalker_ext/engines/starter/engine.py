@@ -156,9 +156,23 @@ class StarterEngine:
 
     def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
         """Yield frames at the size of the portrait; several threads compute a few frames ahead."""
+        return self._frames(self._view(portrait, turns_far=_needs_free_view(motion)), source, motion)
+
+    def render_sections(
+        self, portrait: Portrait, source: Motion, motions: Iterator[Motion], *, turns_far: bool
+    ) -> Iterator[Frame]:
+        """Yield the frames of one video for its motion in sections; see
+        :class:`~sadtalker_ext.engines.protocol.SectionRenderingEngine`.
+        """
+        renderer = self._view(portrait, turns_far=turns_far)
+        for motion in motions:
+            yield from self._frames(renderer, source, motion)
+
+    def _view(self, portrait: Portrait, *, turns_far: bool) -> PortraitRenderer:
         renderer = self._renderer(portrait)
-        if _needs_free_view(motion):
-            renderer = renderer.free_view()
+        return renderer.free_view() if turns_far else renderer
+
+    def _frames(self, renderer: PortraitRenderer, source: Motion, motion: Motion) -> Iterator[Frame]:
         expression = _keep_eye_contact(motion, source)
         threads = self.runtime.cpu_threads()
         pending: deque[Future[Frame]] = deque()

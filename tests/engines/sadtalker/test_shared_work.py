@@ -169,3 +169,24 @@ def test_where_a_motion_starts():
     assert starts_at_rest(at(own, rotation=0.09, translation=0.02, expression=1.0), coefficients)
     assert not starts_at_rest(at(own, rotation=-0.11), coefficients)
     assert not starts_at_rest(at(own, translation=(0, 0, 0.04)), coefficients)
+
+
+def test_colours_do_not_change_at_a_section(engine):
+    """All sections have the colours that suit the first square of the video, also where they begin in another pose."""
+    face = portrait()
+    source = engine.read_face(face)
+    motion = source.map_parts(lambda part: np.repeat(part, 3, axis=0))
+    turned = motion.replace(rotation=motion.rotation + np.float32(0.3))
+    first = next(iter(engine.render(face, source, motion)))
+    frames = list(engine.render_sections(face, source, iter([motion, turned]), turns_far=False))
+    alone = list(engine.render(face, source, turned))
+    assert len(frames) == 6
+    np.testing.assert_array_equal(frames[0], first)
+    colours = engine._scene(face).finish.matched_to(squares(engine, face, motion)[0])
+    expected = [colours(square) for square in squares(engine, face, turned)]
+    np.testing.assert_array_equal(frames[3:], expected)
+    assert (np.stack(alone) != np.stack(expected)).any()
+
+
+def squares(engine, face, motion):
+    return list(engine._squares(engine._scene(face), motion))

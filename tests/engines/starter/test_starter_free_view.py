@@ -89,3 +89,11 @@ def test_the_range_is_declared(engine):
     from sadtalker_ext.puppet.solid_head import FREE_VIEW_LIMITS_RAD
 
     np.testing.assert_allclose(np.deg2rad(engine.spec.view_limits_deg), FREE_VIEW_LIMITS_RAD)
+
+
+def test_sections_of_one_video_are_rendered_as_the_whole(engine, portrait):
+    """A section that hardly turns looks as it does in a video that turns further later."""
+    source, whole = edited(engine, portrait, 4, yaw="0,8,16,24")
+    parts = iter([whole[:2], whole[2:]])
+    frames = list(engine.render_sections(portrait, source, parts, turns_far=True))
+    np.testing.assert_array_equal(frames, list(engine.render(portrait, source, whole)))
