@@ -130,7 +130,7 @@ class StarterEngine:
         """Predict mouth, eyebrows, eyelids, gaze and head pose for the whole of ``speech``, added to ``source``."""
         from sadtalker_ext.engines.starter.eyes_and_brows import blink_tracks, brow_track, gaze_tracks
         from sadtalker_ext.engines.starter.head_motion import head_motion
-        from sadtalker_ext.engines.starter.lively_motion import add_breaths, brow_flow, enliven, liveliness
+        from sadtalker_ext.engines.starter.lively_motion import add_breaths, brow_motion, enliven, liveliness
 
         frames = speech.frames
         prosody, sounds = self._heard.take(speech) or self._hear(speech)
@@ -143,8 +143,9 @@ class StarterEngine:
         tracks: dict[tuple[str, ...], Float32Array] = {
             MOUTH_SHAPES: mouth,
             ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),
-            ("brows_up",): brow_track(prosody.emphasis, brow_rng)[:, None],
-            ("brows_up", "brows_down"): amount * brow_flow(frames, flow_rng),
+            ("brows_up", "brows_down"): brow_motion(
+                brow_track(prosody.emphasis, brow_rng), prosody.pitch_st, flow_rng, amount
+            ),
             ("gaze_x", "gaze_y"): gaze_tracks(np.zeros_like(rotation), gaze_rng, prosody.phrase_starts),
         }
         if self._mouth_is_open():

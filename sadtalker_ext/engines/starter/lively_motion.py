@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from sadtalker_ext.audio.prosody import smooth
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.starter.eyes_and_brows import minimum_jerk
 from sadtalker_ext.engines.starter.head_motion import soft_limit
@@ -38,11 +39,16 @@ LEAN_ROLL: Final = 0.7
 LEAN_INTERVAL_S: Final = (1.6, 4.5)
 LEAN_MOVE_S: Final = (1.0, 1.8)
 """Ranges of the time between two changes of the lean and of the duration of a change, seconds."""
-BROW_LEVEL: Final = 0.5
+BROW_LEVEL: Final = 0.6
 """Standard deviation of the level of the brows between accents; positive raises, negative lowers them."""
-BROW_LIMIT: Final = 0.8
-"""Largest level."""
-BROW_INTERVAL_S: Final = (0.22, 0.7)
+BROW_OF_PITCH: Final = 0.1
+"""Rise of this level per semitone of the pitch: most raises go with a rise of the pitch (Cave et al. 1996, "About the
+relationship between eyebrow movements and F0 variations")."""
+BROW_PITCH_S: Final = 0.12
+"""Standard deviation of the window in which the pitch is averaged, seconds."""
+BROW_RANGE: Final = (-0.6, 0.9)
+"""Lowest and highest level; a low one, held, looks stern."""
+BROW_INTERVAL_S: Final = (0.2, 0.6)
 BROW_MOVE_S: Final = (0.12, 0.22)
 BROW_SLOWNESS_S: Final = 0.2
 """Ranges of the time between two changes of this level and of the duration of a small change, and what a change by 1
@@ -102,35 +108,49 @@ def enliven(
 def lean_track(frames: int, rng: Generator) -> Float64Array:
     """Return the place (frames, 2), x and y in face heights, that a speaker leans to; zero in the first frame."""
 
-    def draw(_: Float64Array) -> _Move:
+    def draw(_: Float64Array, __: float) -> _Move:
         target = rng.normal(0.0, LEAN)
         return _Move(target, rng.uniform(*LEAN_MOVE_S), rng.uniform(*LEAN_INTERVAL_S))
 
     return _join_moves(np.zeros((frames, 2)), draw)
 
 
-def brow_flow(frames: int, rng: Generator) -> Float32Array:
-    """Return small movements of the coefficients brows_up and brows_down, (frames, 2) in [0, 1], that never rest long.
+def brow_motion(raises: Float32Array, pitch_st: Float32Array, rng: Generator, amount: float = 1.0) -> Float32Array:
+    """Return the coefficients brows_up and brows_down, (T, 2) in [0, 1], of which one is zero in each frame.
+
+    raises: (T,) brows_up at accents. pitch_st: (T,) semitones from the speaker's median. amount: factor of the
+    movements between accents. A raise starts from where these have brought the brows.
+    """
+    level = np.clip(raises + amount * brow_flow(pitch_st, rng), -1.0, 1.0)
+    return np.stack([np.maximum(level, 0.0), np.maximum(-level, 0.0)], axis=1).astype(np.float32)
+
+
+def brow_flow(pitch_st: Float32Array, rng: Generator) -> Float64Array:
+    """Return small movements of the brows' level (T,) that never rest long and follow the pitch (T,) in part.
 
     The brows of a speaker move all the time, not only at accents; the first frame is zero.
     """
+    frames = len(pitch_st)
+    lift = BROW_OF_PITCH * smooth(pitch_st.astype(np.float64), BROW_PITCH_S) if frames else np.zeros(0)
 
-    def draw(level: Float64Array) -> _Move:
-        target = np.clip(rng.normal(0.0, BROW_LEVEL, 1), -BROW_LIMIT, BROW_LIMIT)
-        move_s = rng.uniform(*BROW_MOVE_S) + BROW_SLOWNESS_S * abs(float(target[0] - level[0]))
-        return _Move(target, move_s, rng.uniform(*BROW_INTERVAL_S))
+    def draw(level: Float64Array, start_s: float) -> _Move:
+        pace_s, interval_s = rng.uniform(*BROW_MOVE_S), rng.uniform(*BROW_INTERVAL_S)
+        reached = min(round((start_s + pace_s) * FRAME_RATE_HZ), frames - 1)
+        target = np.clip(rng.normal(0.0, BROW_LEVEL, 1) + lift[reached], *BROW_RANGE)
+        return _Move(target, pace_s + BROW_SLOWNESS_S * abs(float(target[0] - level[0])), interval_s)
 
-    track = _join_moves(np.zeros((frames, 1)), draw)
-    flow: Float32Array = np.concatenate([np.maximum(track, 0.0), np.maximum(-track, 0.0)], axis=1).astype(np.float32)
-    return flow
+    return _join_moves(np.zeros((frames, 1)), draw)[:, 0]
 
 
-def _join_moves(track: Float64Array, draw: Callable[[Float64Array], _Move]) -> Float64Array:
-    """Fill ``track`` (T, D) with minimum-jerk movements from zero on; ``draw`` returns the next for a place (D,)."""
+def _join_moves(track: Float64Array, draw: Callable[[Float64Array, float], _Move]) -> Float64Array:
+    """Fill ``track`` (T, D) with minimum-jerk movements from zero on.
+
+    draw: returns the next movement for a place (D,) and the time at which it begins, seconds.
+    """
     place, start_s = np.zeros(track.shape[1]), 0.0
     times_s = np.arange(len(track)) / FRAME_RATE_HZ
     while start_s < len(track) / FRAME_RATE_HZ:
-        move = draw(place)
+        move = draw(place, start_s)
         end_s = start_s + max(move.interval_s, move.move_s)
         near = slice(int(start_s * FRAME_RATE_HZ), int(end_s * FRAME_RATE_HZ) + 1)
         progress = minimum_jerk(np.clip((times_s[near] - start_s) / move.move_s, 0.0, 1.0))

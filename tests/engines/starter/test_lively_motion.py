@@ -9,7 +9,7 @@ from sadtalker_ext.engines.starter.head_motion import head_motion
 from sadtalker_ext.engines.starter.lively_motion import (
     add_breaths,
     breath_track,
-    brow_flow,
+    brow_motion,
     enliven,
     lean_track,
     liveliness,
@@ -84,7 +84,11 @@ def test_no_amount_changes_only_the_limits(clips):
     np.testing.assert_allclose(placed, translation, atol=0.015)
 
 
-@pytest.mark.parametrize(("track", "spread"), [(lean_track, 0.028), (brow_flow, 0.15)])
+def brows_at_rest(frames, random):
+    return brow_motion(np.zeros(frames, np.float32), np.zeros(frames, np.float32), random)
+
+
+@pytest.mark.parametrize(("track", "spread"), [(lean_track, 0.028), (brows_at_rest, 0.15)])
 def test_tracks_have_any_length_and_do_not_drift(track, spread):
     for frames in (0, 1, 2, 30):
         assert track(frames, rng()).shape == (frames, 2)
@@ -97,11 +101,21 @@ def test_tracks_have_any_length_and_do_not_drift(track, spread):
 
 
 def test_brows_rise_or_fall_but_not_both():
-    flow = brow_flow(MINUTE, rng())
-    assert flow.min() == 0
-    assert flow.max() <= 1
-    assert np.all(flow.min(axis=1) == 0)
-    assert np.all((flow > 0.2).mean(axis=0) > 0.1)
+    raises = np.clip(np.sin(np.arange(MINUTE) / 9.0), 0.0, 1.0).astype(np.float32)
+    brows = brow_motion(raises, np.zeros(MINUTE, np.float32), rng())
+    assert brows.min() == 0
+    assert brows.max() <= 1
+    assert np.all(brows.min(axis=1) == 0)
+    assert np.all((brows > 0.2).mean(axis=0) > 0.05)
+    still = brow_motion(raises, np.zeros(MINUTE, np.float32), rng(), amount=0.0)
+    np.testing.assert_array_equal(still[:, 0], raises)
+
+
+def test_brows_follow_the_pitch_in_part():
+    pitch_st = (4.0 * np.sin(np.arange(5 * MINUTE) / 25.0)).astype(np.float32)
+    brows = brow_motion(np.zeros(len(pitch_st), np.float32), pitch_st, rng())
+    r = np.corrcoef(brows[:, 0] - brows[:, 1], pitch_st)[0, 1]
+    assert 0.15 < r < 0.7
 
 
 def test_breaths_come_in_pauses_only():
