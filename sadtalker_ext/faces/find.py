@@ -14,6 +14,7 @@ from sadtalker_ext.errors import FaceError
 from sadtalker_ext.faces import face_alignment_provider, mesh_provider
 from sadtalker_ext.faces.mouth_state import examine_mouth
 from sadtalker_ext.faces.networks import face_networks
+from sadtalker_ext.faces.picture_limit import sufficient_limit_px
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, common_area, outside_share, overlap
 from sadtalker_ext.geometry.mean_face import place_in_box
 from sadtalker_ext.geometry.measures import head_pose
@@ -176,9 +177,11 @@ def face_in_box(picture: Image, box: FaceBox, scale: PictureScale = SAME_SIZE) -
         )
     if min(box.width, box.height) * scale.working < MIN_BOX_PX:
         needed = MIN_BOX_PX * scale.original / scale.working
+        limit_px = sufficient_limit_px(picture, min(box.width, box.height) / MIN_BOX_PX, scale.original)
+        remedy = f"set resolution_limit to {limit_px} or more" if limit_px else "choose a larger picture"
         raise FaceError(
             f"The face box {_format_box(box, scale)} is too small, at least {needed:.0f} pixels on each side are "
-            f"needed: choose a larger box or a larger picture (this one has {_size(picture, scale)})"
+            f"needed: choose a larger box, or {remedy} (this one has {_size(picture, scale)})"
         )
     face = mesh_provider.find_in_box(picture, box)
     return face or _aligned_in_box(picture, box) or Landmarks.from_mesh(place_in_box(box), "box")
@@ -216,9 +219,11 @@ def _problem(picture: Image, face: Landmarks, scale: PictureScale) -> str | None
     height_px = eyes_to_chin_px(face)
     if height_px * scale.working < MIN_FACE_PX:
         needed = MIN_FACE_PX * scale.original / scale.working
+        limit_px = sufficient_limit_px(picture, height_px / MIN_FACE_PX, scale.original)
+        remedy = f"set resolution_limit to {limit_px} or more" if limit_px else "choose a larger picture of it"
         return (
             f"The face at {_format_box(face.box, scale)} is too small, {height_px * scale.original:.0f} pixels from "
-            f"eyes to chin where {needed:.0f} are needed: choose a larger picture of it"
+            f"eyes to chin where {needed:.0f} are needed: {remedy}"
         )
     outside = outside_share(face, picture.shape[1], picture.shape[0])
     if outside > MAX_OUTSIDE:

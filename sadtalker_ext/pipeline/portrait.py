@@ -163,11 +163,12 @@ def inspect_faces(path: str | Path, at: str = AUTO_MOMENT) -> PictureFaces:
     at: moment of a video, as in the setting.
     """
     from sadtalker_ext.errors import FaceError
-    from sadtalker_ext.faces.find import choose_face, find_faces
+    from sadtalker_ext.faces.find import LARGEST, PictureScale, choose_face, find_faces
 
     picture = read_portrait_picture(path, SEARCH_PX, at)
+    size = picture.original_size_px
     try:
-        choice = choose_face(picture.pixels)
+        choice = choose_face(picture.pixels, LARGEST, PictureScale(size[0] / picture.pixels.shape[1], 1.0, size))
     except FaceError as e:
         return PictureFaces(picture, find_faces(picture.pixels), problem=str(e))
     chosen = next(number for number, face in enumerate(choice.faces, 1) if face is choice.landmarks)

@@ -31,6 +31,10 @@ RULES: Final[Sequence[Rule]] = (
         "The box is outside the picture. Draw it on the picture, around the face.",
     ),
     (
+        r"The face box \S+ is too small.*, or (set resolution_limit to \d+ or more) .*",
+        r"The box is too small. Draw a larger one around the face, or \1.",
+    ),
+    (
         r"The face box \S+ is too small.*",
         "The box is too small. Draw a larger one around the face, or choose a larger picture.",
     ),

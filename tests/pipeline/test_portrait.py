@@ -1,5 +1,6 @@
 """Portraits from picture files."""
 
+import re
 from dataclasses import dataclass
 
 import cv2
@@ -10,7 +11,7 @@ from PIL import Image
 from sadtalker_ext.errors import FaceError, MediaError
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks
 from sadtalker_ext.geometry.mean_face import place_in_box
-from sadtalker_ext.pipeline.portrait import draw_faces, list_faces, read_portrait
+from sadtalker_ext.pipeline.portrait import draw_faces, inspect_faces, list_faces, read_portrait
 
 
 @dataclass
@@ -55,6 +56,35 @@ def test_messages_state_the_size_of_the_file(tmp_path):
     Image.new("L", (4000, 3001), 128).save(tmp_path / "grey.png")
     with pytest.raises(FaceError, match="4000 x 3001 px"):
         read_portrait(tmp_path / "grey.png", FaceSettings(face="5000,0,100,100", resolution_limit=512))
+
+
+@pytest.mark.parametrize("face", ["largest", "100,40,38,45"])
+def test_the_limit_that_a_message_recommends_is_the_lowest_sufficient_one(photograph, tmp_path, face):
+    far = Image.new("RGB", (900, 600), (120, 130, 140))
+    far.paste(Image.open(photograph).resize((208, 208), Image.Resampling.LANCZOS), (28, 11))
+    far.save(tmp_path / "far.png")
+    with pytest.raises(FaceError, match="set resolution_limit to") as refused:
+        read_portrait(tmp_path / "far.png", FaceSettings(face, resolution_limit=256))
+    recommended = int(re.search(r"resolution_limit to (\d+) or more", str(refused.value))[1])
+    assert read_portrait(tmp_path / "far.png", FaceSettings(face, resolution_limit=recommended)).scale < 1
+    with pytest.raises(FaceError, match="too small"):
+        read_portrait(tmp_path / "far.png", FaceSettings(face, resolution_limit=recommended - 64))
+
+
+def test_a_face_that_is_small_in_the_file_needs_another_picture(photograph, tmp_path):
+    Image.open(photograph).resize((90, 90)).save(tmp_path / "tiny.png")
+    for face in ("largest", "30,10,16,20"):
+        with pytest.raises(FaceError, match="choose a larger picture"):
+            read_portrait(tmp_path / "tiny.png", FaceSettings(face))
+
+
+def test_a_page_and_other_front_ends_state_the_same_place_of_a_face(photograph, tmp_path):
+    """The page finds faces in a picture of 2048 pixels, and messages are in pixels of the file."""
+    half = Image.open(photograph).crop((0, 0, 512, 138)).resize((2560, 690), Image.Resampling.BICUBIC)
+    half.save(tmp_path / "half.png")
+    with pytest.raises(FaceError, match="cut by the picture's border") as refused:
+        read_portrait(tmp_path / "half.png", FaceSettings())
+    assert inspect_faces(tmp_path / "half.png").problem == str(refused.value)
 
 
 def test_text_file_is_a_media_error(tmp_path):

@@ -72,6 +72,12 @@ def test_no_message_names_flags_commands_or_settings():
         ("50 jobs are waiting already; try again later", "50 videos are waiting already. Try again later."),
         ("The setting restore_strength is 3, but it accepts a number from 0 to 1",
          "The setting Face restorer strength is 3, but it accepts a number from 0 to 1."),
+        ("The face box 1,2,8,9 is too small, at least 30 pixels on each side are needed: choose a larger box, or set "
+         "resolution_limit to 320 or more (this one has 400 x 300 px)",
+         "The box is too small. Draw a larger one around the face, or set Largest picture to 320 or more."),
+        ("The face box 1,2,8,9 is too small, at least 30 pixels on each side are needed: choose a larger box, or "
+         "choose a larger picture (this one has 400 x 300 px)",
+         "The box is too small. Draw a larger one around the face, or choose a larger picture."),
         ("There is no voice named 'x'; the command sadtalker voices lists all",
          "There is no voice named 'x'; the field Reading voice lists all."),
         ("The voice v.wav cannot be read (ffmpeg: Invalid data (7) found): export it again, for example as WAV",
@@ -91,9 +97,7 @@ def test_messages_are_reworded(text, shown):
     assert page_text(text) == shown
 
 
-@pytest.mark.parametrize(
-    "remark", ["", "It cannot be used (no weights (404)): connect to the Internet"]
-)
+@pytest.mark.parametrize("remark", ["", "It cannot be used (no weights (404)): connect to the Internet"])
 def test_a_picture_without_a_face_asks_for_a_box(monkeypatch, remark):
     import numpy as np
 
