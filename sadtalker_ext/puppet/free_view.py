@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -59,14 +59,14 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
     matte, backdrop = np.ones(grid.nodes(HEAD_MARGIN_CELLS).shape[:2], np.float32), rig.backdrop
     if person is not None:
         mask = close_gaps(person_mask(person, mesh, unit, _FOREGROUND_FROM), _GAPS * unit)
-        mask = attached_mask(grid, rig.picture, mask, unit)
+        mask = attached_mask(grid, rig.picture, mask, rig.face)
         matte = matte_on(grid, soft_matte(mask, unit))
         filled = grow_mask(mask, _FILL_GROWTH * unit)
         backdrop = fill_around(grid, rig.picture, filled, partial(fill_textured, height_px=unit))
-    beyond, origin = _beyond(rig.picture, grid, round(_BEYOND * unit))
+    covered = _covered((height, width), grid, round(_BEYOND * unit))
+    beyond, origin = _beyond(rig.picture, covered), covered.first
     if person is not None:
-        behind, _ = _beyond(backdrop, grid, round(_BEYOND * unit))
-        beyond = _without_copies(beyond, behind, _cut_share(person, grid, round(_BEYOND * unit)))
+        beyond = _without_copies(beyond, _beyond(backdrop, covered), _cut_share(person, covered))
     wider = grid.widened(_MARGIN_CELLS)
     return replace(
         rig,
@@ -80,18 +80,29 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
     )
 
 
-def _beyond(picture: Image, grid: Grid, margin_px: int) -> tuple[Image, tuple[float, float]]:
-    """Return what ``grid`` covers and ``margin_px`` around it, mirrored beyond the picture, and its first pixel."""
-    part, beyond, first = _covered(picture.shape[:2], grid, margin_px)
-    return np.asarray(cv2.copyMakeBorder(picture[part], *beyond, borderType=cv2.BORDER_REFLECT_101), np.uint8), first
+class _Covered(NamedTuple):
+    """What a grid covers of a picture, and the rows above and below and columns on both sides that the picture lacks.
+
+    first: the first pixel of both together, x and y.
+    """
+
+    part: Window
+    missing: tuple[int, int, int, int]
+    first: tuple[float, float]
 
 
-def _cut_share(person: Float32Array, grid: Grid, margin_px: int) -> Float32Array:
+def _beyond(picture: Image, covered: _Covered) -> Image:
+    """Return what is covered of a picture, mirrored beyond its border."""
+    part = picture[covered.part]
+    return np.asarray(cv2.copyMakeBorder(part, *covered.missing, borderType=cv2.BORDER_REFLECT_101), np.uint8)
+
+
+def _cut_share(person: Float32Array, covered: _Covered) -> Float32Array:
     """Return 1 in the picture and, beyond it, how much the border there cuts the person (H, W); as :func:`_beyond`."""
-    part, beyond, _ = _covered(person.shape, grid, margin_px)
-    certain = smooth_ramp(person[part], _CUT_FROM, _CUT_WHOLE).astype(np.float32)
-    share = np.asarray(cv2.copyMakeBorder(certain, *beyond, borderType=cv2.BORDER_REPLICATE), np.float32)
-    share[beyond[0] : beyond[0] + certain.shape[0], beyond[2] : beyond[2] + certain.shape[1]] = 1.0
+    certain = smooth_ramp(person[covered.part], _CUT_FROM, _CUT_WHOLE).astype(np.float32)
+    share = np.asarray(cv2.copyMakeBorder(certain, *covered.missing, borderType=cv2.BORDER_REPLICATE), np.float32)
+    above, _, left, _ = covered.missing
+    share[above : above + certain.shape[0], left : left + certain.shape[1]] = 1.0
     return share
 
 
@@ -100,19 +111,14 @@ def _without_copies(mirrored: Image, behind: Image, share: Float32Array) -> Imag
     return np.asarray(cv2.blendLinear(mirrored, behind, share, 1.0 - share), np.uint8)
 
 
-def _covered(
-    size: tuple[int, ...], grid: Grid, margin_px: int
-) -> tuple[Window, tuple[int, int, int, int], tuple[float, float]]:
-    """Return the part of a picture (height, width) within ``margin_px`` of ``grid``, and what is missing around it.
-
-    Missing are rows above and below and columns on the left and right. The last value is the first pixel, x and y.
-    """
+def _covered(size: tuple[int, int], grid: Grid, margin_px: int) -> _Covered:
+    """Return what ``grid`` and ``margin_px`` around it cover of a picture (height, width)."""
     height, width = size
     left, top = grid.x0 - margin_px, grid.y0 - margin_px
     right, bottom = grid.x0 + grid.width + margin_px, grid.y0 + grid.height + margin_px
     part = (slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width)))
-    beyond = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
-    return part, beyond, (float(left), float(top))
+    missing = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
+    return _Covered(part, missing, (float(left), float(top)))
 
 
 def _soft_texture(picture: Image, origin: tuple[float, float], imaging: Imaging) -> Texture:

@@ -9,6 +9,7 @@ import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.backdrop import fill_background, person_mask, soft_matte
+from sadtalker_ext.puppet.continued_parts import FacePlace, add_continued_parts
 from sadtalker_ext.puppet.drawing import is_drawing
 from sadtalker_ext.puppet.drawn_eyes import cheek_colour, refine_drawn_eyes
 from sadtalker_ext.puppet.drawn_mouth import refine_drawn_mouth
@@ -112,7 +113,7 @@ def build_rig(
         matte = np.ones(head_grid.nodes(HEAD_MARGIN_CELLS).shape[:2], np.float32)
         backdrop = picture
     else:
-        mask = attached_mask(head_grid, picture, person_mask(person, mesh, face.height_px), face.height_px)
+        mask = attached_mask(head_grid, picture, person_mask(person, mesh, face.height_px), face)
         matte = matte_on(head_grid, soft_matte(mask, face.height_px))
         backdrop = fill_around(head_grid, picture, mask)
     return Rig(
@@ -160,11 +161,16 @@ def fill_around(
     return backdrop
 
 
-def attached_mask(grid: Grid, picture: Image, mask: UInt8Array, height_px: float) -> UInt8Array:
-    """Return ``mask`` with what stands out of it, on ``grid`` and a margin around it; see :func:`add_protrusions`."""
+def attached_mask(grid: Grid, picture: Image, mask: UInt8Array, face: FaceGeometry) -> UInt8Array:
+    """Return ``mask`` with what stands out of it, on ``grid`` and a margin around it; see :func:`add_protrusions` and
+    :func:`~sadtalker_ext.puppet.continued_parts.add_continued_parts`.
+    """
     window = _fill_window(grid)
-    attached = mask.copy()
-    attached[window] = add_protrusions(picture[window], mask[window], height_px)
+    attached, part = mask.copy(), picture[window]
+    with_rims = add_protrusions(part, mask[window], face.height_px)
+    origin = np.array([window[1].start, window[0].start])
+    place = FacePlace(np.asarray(face.chin, np.float64) - origin, face.axes.down, face.height_px)
+    attached[window] = add_continued_parts(part, with_rims, mask[window], place)
     return attached
 
 
