@@ -122,7 +122,8 @@ def brow_motion(raises: Float32Array, pitch_st: Float32Array, rng: Generator, am
     movements between accents. A raise starts from where these have brought the brows.
     """
     level = np.clip(raises + amount * brow_flow(pitch_st, rng), -1.0, 1.0)
-    return np.stack([np.maximum(level, 0.0), np.maximum(-level, 0.0)], axis=1).astype(np.float32)
+    brows: Float32Array = np.stack([np.maximum(level, 0.0), np.maximum(-level, 0.0)], axis=1).astype(np.float32)
+    return brows
 
 
 def brow_flow(pitch_st: Float32Array, rng: Generator) -> Float64Array:
@@ -139,7 +140,8 @@ def brow_flow(pitch_st: Float32Array, rng: Generator) -> Float64Array:
         target = np.clip(rng.normal(0.0, BROW_LEVEL, 1) + lift[reached], *BROW_RANGE)
         return _Move(target, pace_s + BROW_SLOWNESS_S * abs(float(target[0] - level[0])), interval_s)
 
-    return _join_moves(np.zeros((frames, 1)), draw)[:, 0]
+    flow: Float64Array = _join_moves(np.zeros((frames, 1)), draw)[:, 0]
+    return flow
 
 
 def _join_moves(track: Float64Array, draw: Callable[[Float64Array, float], _Move]) -> Float64Array:

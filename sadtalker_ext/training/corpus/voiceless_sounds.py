@@ -1,4 +1,4 @@
-"""Synthetic sounds without a voice, of many kinds: instruments, knocks and clicks, machines, weather.
+"""Synthetic sounds without a voice, of many kinds: instruments, knocks and clicks, machines, animals, weather.
 
 A detector of voices needs them as counterexamples. Each kind is a function of a random generator and a number of
 samples at 16 kHz, and returns sound of any level.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.constants import SAMPLE_RATE_HZ
+from sadtalker_ext.training.corpus import calls_and_glides
 from sadtalker_ext.training.corpus.background_sounds import make_music, make_noise
 
 if TYPE_CHECKING:
@@ -228,24 +229,6 @@ def _alarm(random: Random, count: int) -> Float64Array:
     return made
 
 
-def _siren(random: Random, count: int) -> Float64Array:
-    """Return a tone with harmonics that wails, yelps or jumps, with an echo; of one horn or two."""
-    times_s = np.arange(count) / SAMPLE_RATE_HZ
-    total = np.zeros(count)
-    for _ in range(int(random.integers(1, 3))):
-        lowest_hz, octaves = np.exp(random.uniform(np.log(250), np.log(1600))), random.uniform(0.1, 1.3)
-        turns = np.exp(random.uniform(np.log(0.1), np.log(8.0))) * times_s + random.random()
-        rise = random.uniform(0.1, 0.9)
-        ramp = np.where(turns % 1.0 < rise, turns % 1.0 / rise, (1.0 - turns % 1.0) / (1.0 - rise))
-        sweep = [0.5 - 0.5 * np.cos(2 * np.pi * turns), ramp, (turns % 1.0 < 0.5) * 1.0][int(random.integers(3))]
-        phase = 2 * np.pi * np.cumsum(lowest_hz * 2 ** (octaves * sweep)) / SAMPLE_RATE_HZ
-        slope, harmonics = random.uniform(0.5, 3.0), int(random.integers(1, 4))
-        total += np.sum([number**-slope * np.sin(number * phase) for number in range(1, harmonics + 1)], axis=0)
-    echo = int(random.uniform(0.02, 0.3) * SAMPLE_RATE_HZ)
-    total[echo:] += random.choice([0.0, random.uniform(0.1, 0.5)]) * total[:-echo]
-    return total
-
-
 def _mix(random: Random, count: int) -> Float64Array:
     names = random.choice(sorted(set(SOUNDS) - {"mixture"}), int(random.integers(2, 4)), replace=False)
     parts = [SOUNDS[str(name)](random, count) for name in names]
@@ -256,6 +239,7 @@ def _mix(random: Random, count: int) -> Float64Array:
 TONES: Final[dict[str, Tone]] = {
     "organ": _organ, "keyed chords": _keyed, "square waves": _square, "plucked strings": _pluck, "bells": _bell,
     "bowed strings": _strings, "frequency modulation": _fm, "whistles and birds": _whistle,
+    "brass": calls_and_glides.brass,
 }  # fmt: skip
 HITS: Final[dict[str, Hit]] = {
     "clicks": _click, "door knocks": _knock, "typing": _key, "glass": _glass, "drums": _drum, "footsteps": _footstep,
@@ -269,7 +253,14 @@ SOUNDS: Final[dict[str, Callable[[Random, int], Float64Array]]] = {
     "rain": _rain,
     "engine": _engine,
     "alarm": _alarm,
-    "sirens": _siren,
+    "sirens": calls_and_glides.siren,
+    "horn sirens": calls_and_glides.horn_siren,
+    "theremin": calls_and_glides.theremin,
+    "whistled tunes": calls_and_glides.whistled_tune,
+    "barks": calls_and_glides.calls(calls_and_glides.bark),
+    "long calls": calls_and_glides.calls(calls_and_glides.long_call),
+    "grunts": calls_and_glides.calls(calls_and_glides.grunt),
+    "insects": calls_and_glides.insects,
     "mixture": _mix,
 }
 """Kinds of sounds by name."""

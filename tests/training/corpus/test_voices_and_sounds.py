@@ -85,3 +85,31 @@ def test_a_shout_is_brighter():
 def test_silence_and_short_recordings_give_finite_samples(variant):
     for samples in (np.zeros(3000, np.float32), voice(seconds=0.05)):
         assert np.isfinite(VARIANTS[variant](np.random.default_rng(0), samples)).all()
+
+
+def strongest_hz(samples):
+    """Return the strongest frequency of each 64 ms with sound."""
+    frames = samples[: len(samples) // 1024 * 1024].reshape(-1, 1024)
+    loud = frames[np.abs(frames).max(axis=1) > 0.05]
+    return np.abs(np.fft.rfft(loud * np.hanning(1024), axis=1)).argmax(axis=1) * RATE_HZ / 1024
+
+
+def test_theremins_glide_and_whistled_tunes_keep_notes():
+    def medians(kind):
+        octaves = [
+            np.abs(np.diff(np.log2(strongest_hz(make_sound(kind, np.random.default_rng(seed), 3 * RATE_HZ)))))
+            for seed in range(6)
+        ]
+        return np.median(np.concatenate(octaves)), np.percentile(np.concatenate(octaves), 98)
+
+    glide, _ = medians("theremin")
+    held, jump = medians("whistled tunes")
+    assert glide > held
+    assert jump > 1.5 / 12
+
+
+def test_calls_of_animals_have_pauses():
+    for kind in ("barks", "long calls", "grunts"):
+        sound = make_sound(kind, np.random.default_rng(2), 8 * RATE_HZ).reshape(-1, RATE_HZ // 50)
+        level = np.abs(sound).max(axis=1)
+        assert 0.05 < (level < 0.05).mean() < 0.98, kind
