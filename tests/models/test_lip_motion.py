@@ -1,11 +1,12 @@
-"""LipMotion: a linear map over a window, relative to a running mean that pauses do not move."""
+"""LipMotion: a linear map over a window and its correction, relative to a running mean that pauses do not move."""
 
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter1d
+from torch.nn import functional
 
-from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig, running_mean, slow_average
+from sadtalker_ext.models.lip_motion import LipCorrection, LipMotion, LipMotionConfig, running_mean, slow_average
 
 CONFIG = LipMotionConfig(layers=(1, 2), width=5, reach=2, mean_frames=8)
 
@@ -71,8 +72,42 @@ def test_slow_weights_are_those_of_the_average(features):
         torch.testing.assert_close(network(features, power), slow_average(centred, 3), atol=1e-5, rtol=0)
 
 
-def test_outputs_depend_on_the_stated_frames_only(features):
-    config = LipMotionConfig(layers=(1, 2), width=5, reach=2, slow_frames=2, mean_frames=3)
+def test_members_of_the_correction_are_separate_networks():
+    """Each member is the network of its own channels, written with plain convolutions."""
+    torch.manual_seed(1)
+    together, hidden = LipCorrection(3, 4).eval(), torch.randn(1, 30, 12)
+    with torch.inference_mode():
+        together.bias.normal_()
+        for member in range(3):
+            own, outputs = slice(4 * member, 4 * member + 4), slice(2 * member, 2 * member + 2)
+            values = (hidden + together.bias).transpose(1, 2)[:, own]
+            for layer in together.convolutions:
+                padded = functional.pad(functional.gelu(values), (2, 2), mode="replicate")
+                values = values + functional.conv1d(padded, layer.weight[own], layer.bias[own])
+            head = together.head
+            expected = functional.conv1d(functional.gelu(values), head.weight[outputs], head.bias[outputs])
+            torch.testing.assert_close(together.each(hidden)[:, :, member], expected.transpose(1, 2))
+        torch.testing.assert_close(together(hidden), together.each(hidden).mean(2))
+
+
+def test_the_correction_reads_the_frame_and_the_slow_average(features):
+    config = LipMotionConfig(layers=(1, 2), width=5, slow_frames=3, members=2, units=3, mean_frames=8)
+    torch.manual_seed(0)
+    network, power = LipMotion(config).eval(), torch.ones(1, 40)
+    with torch.inference_mode():
+        near, slow = network.inner.weight.chunk(2)
+        relative = features - running_mean(features, power, 8, config.gate)
+        corrected = network.correction(relative @ near.T + slow_average(relative @ slow.T, 3))
+        alone = LipMotion(LipMotionConfig(layers=(1, 2), width=5, slow_frames=3, mean_frames=8)).eval()
+        alone.taps.load_state_dict(network.taps.state_dict())
+        expected = alone(features, power) + corrected
+        torch.testing.assert_close(network(features, power), expected, atol=1e-5, rtol=0)
+        assert network.project(features).shape[-1] == config.columns
+
+
+@pytest.mark.parametrize("members", [0, 2])
+def test_outputs_depend_on_the_stated_frames_only(features, members):
+    config = LipMotionConfig(layers=(1, 2), width=5, reach=2, slow_frames=2, members=members, units=3, mean_frames=3)
     torch.manual_seed(0)
     network, power = LipMotion(config).eval(), torch.ones(1, 40)
     changed = features.clone()

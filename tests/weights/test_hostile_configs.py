@@ -28,6 +28,8 @@ def lip_motion_file(path, config):
         ({"width": LARGEST_INTEGER, "reach": 4000}, "larger than its tensors"), ({"width": 300}, "size mismatch"),
         ({"width": -1}, "negative"), ({"slow_frames": -1}, "slow_frames is -1"),
         ({"slow_frames": 60_000}, "slow_frames is 60000; the largest is 250"), ({"slow_frames": 5}, "size mismatch"),
+        ({"members": -1}, "members and units are -1"), ({"members": 4000}, "largest product is 1024"),
+        ({"members": 2}, "larger than its tensors|[Mm]issing"),
     ],
 )  # fmt: skip
 def test_a_config_with_impossible_sizes_is_refused(tmp_path, config, reason):

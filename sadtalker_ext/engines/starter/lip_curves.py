@@ -80,33 +80,63 @@ class LipCurves:
 
         if frames <= 0:
             return LipTrack(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
-        # Allocated once: small tensors kept from each window would fragment the heap (120 MB in an hour).
-        tapped = np.empty((frames, self.lip_motion.taps.out_features), np.float32)
-        power, voice = np.empty(frames, np.float32), np.empty(frames, np.float32)
+        lips, power, voice = (
+            np.empty((frames, 2), np.float32),
+            np.empty(frames, np.float32),
+            np.empty(frames, np.float32),
+        )
+        pieces = _Pieces(self, lips, power)
         done = 0
         with torch.inference_mode():
             for window in stream_features(self.encoder, self.lip_motion.config.layers, blocks, frames):
                 rows = slice(done, done + len(window.power))
                 features = torch.from_numpy(window.features).to(self.device)
-                tapped[rows] = self.lip_motion.taps(features).float().cpu().numpy()
                 voice[rows] = self.voice_detector(features).float().cpu().numpy()
                 power[rows] = window.power
+                pieces.add(self.lip_motion.project(features).float().cpu().numpy())
                 done = rows.stop
-            return LipTrack(self._combine(tapped, power), power, voice)
+        return LipTrack(lips, power, voice)
 
-    def _combine(self, tapped: Float32Array, power: Float32Array) -> Float32Array:
-        """Return the outputs (T, 2), computed in pieces that overlap by all frames on which an output depends."""
+    def combine(self, projected: Float32Array, power: Float32Array) -> Float32Array:
+        """Return opening and width (T, 2) of ``LipMotion.project`` (T, columns) and power (T,)."""
         import torch
 
-        reach = self.lip_motion.config.dependence
-        pieces = []
-        for start in range(0, len(tapped), PIECE_FRAMES):
-            first, after = max(start - reach, 0), start + PIECE_FRAMES + reach
-            inputs = (torch.from_numpy(part[first:after])[None].to(self.device) for part in (tapped, power))
-            piece = self.lip_motion.combine(*inputs)[0]
-            pieces.append(piece[start - first :][:PIECE_FRAMES].float().cpu().numpy())
-        curves: Float32Array = np.concatenate(pieces)
+        piece = self.lip_motion.combine(*(torch.from_numpy(part)[None].to(self.device) for part in (projected, power)))
+        curves: Float32Array = piece[0].float().cpu().numpy()
         return curves
+
+
+class _Pieces:
+    """Computes ``lips`` (T, 2) in pieces that overlap by all frames on which an output depends.
+
+    Projected features are kept as long as a piece needs them, in memory that is allocated once: small arrays of each
+    window would fragment the heap (120 MB in an hour). power: (T,) filled up to the frames that are added.
+    """
+
+    def __init__(self, curves: LipCurves, lips: Float32Array, power: Float32Array) -> None:
+        config = curves.lip_motion.config
+        self.curves, self.lips, self.power, self.reach = curves, lips, power, config.dependence
+        rows = min(len(lips), PIECE_FRAMES + 2 * self.reach) + WINDOW_FRAMES
+        self.kept = np.empty((rows, config.columns), np.float32)
+        self.first = self.after = self.done = 0
+
+    def add(self, projected: Float32Array) -> None:
+        """Add the next frames and compute the pieces that are complete."""
+        self.kept[self.after - self.first :][: len(projected)] = projected
+        self.after += len(projected)
+        while self.done < len(self.lips) and self.after >= min(self.done + PIECE_FRAMES + self.reach, len(self.lips)):
+            self._compute()
+
+    def _compute(self) -> None:
+        start = max(self.done - self.reach, 0)
+        stop = min(self.done + PIECE_FRAMES + self.reach, len(self.lips))
+        piece = self.curves.combine(self.kept[start - self.first : stop - self.first], self.power[start:stop])
+        rows = self.lips[self.done : self.done + PIECE_FRAMES]
+        rows[:] = piece[self.done - start :][: len(rows)]
+        self.done += len(rows)
+        needed = max(self.done - self.reach, self.first)
+        self.kept[: self.after - needed] = self.kept[needed - self.first : self.after - self.first].copy()
+        self.first = needed
 
 
 def stream_features(

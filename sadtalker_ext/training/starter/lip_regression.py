@@ -9,7 +9,7 @@ drift of the lips is removed before the fit: it comes from the pose, from smiles
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -70,7 +70,7 @@ class Example:
     """A recording for the regression.
 
     rows: (T, D) windows of features. lips: (T, 2) measured. shift_s: the lips are read this much later. weights: of
-    each frame in the regressions of opening and width.
+    each frame in the regressions of opening and width. inputs: (T, E) of LipCorrection, the rows without windows.
     """
 
     speaker: str
@@ -78,17 +78,26 @@ class Example:
     lips: Float64Array
     shift_s: float = 0.0
     weights: tuple[float, float] = (1.0, 1.0)
+    inputs: Float64Array = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def targets(self) -> Float64Array:
+        """Return the lips (T, 2) as they are fitted; nan where they were not measured."""
+        return standardize(without_drift(shifted(self.lips, self.shift_s)))
 
     def normal_equations(self) -> NormalEquations:
         """Return this recording's part of the normal equations."""
-        targets = standardize(without_drift(shifted(self.lips, self.shift_s)))
+        targets = self.targets()
         valid = np.isfinite(targets).all(axis=1)
         rows, weights = self.rows[valid], np.array(self.weights)
         return NormalEquations(weights[:, None, None] * (rows.T @ rows), weights[:, None] * (targets[valid].T @ rows))
 
     def score(self, weights: Float64Array) -> Score:
         """Compare the prediction of ``weights`` (D, 2) with the lips."""
-        predicted, aligned = self.rows @ weights, shifted(self.lips, self.shift_s)
+        return self.compare(self.rows @ weights)
+
+    def compare(self, predicted: Float64Array) -> Score:
+        """Compare ``predicted`` (T, 2) with the lips."""
+        aligned = shifted(self.lips, self.shift_s)
         opening, width = (_agreement(predicted[:, column], aligned[:, column])[0] for column in (0, 1))
         return Score(opening, width, _agreement(predicted[:, 0], self.lips[:, 0])[1])
 
@@ -151,21 +160,26 @@ def sum_equations(examples: Iterable[Example]) -> NormalEquations:
     return reduce(lambda total, part: NormalEquations(*map(np.add, total, part)), parts)
 
 
-def cross_validate(examples: Mapping[str, Example], seed: int = 0) -> dict[str, Score]:
-    """Return the score of each example under weights fitted without its speaker, in :data:`FOLDS` folds of speakers."""
+def speaker_folds(examples: Mapping[str, Example], seed: int = 0) -> list[list[str]]:
+    """Return the names of the examples in :data:`FOLDS` random folds; those of a speaker are in one fold."""
     speakers = sorted({example.speaker for example in examples.values()})
     order = np.random.default_rng(seed).permutation(len(speakers))
     fold_of = {speakers[index]: place % FOLDS for place, index in enumerate(order)}
-    folds = [
-        {name: example for name, example in examples.items() if fold_of[example.speaker] == fold}
+    return [
+        [name for name, example in examples.items() if fold_of[example.speaker] == fold]
         for fold in sorted(set(fold_of.values()))
     ]
-    parts = [sum_equations(fold.values()) for fold in folds]
+
+
+def cross_validate(examples: Mapping[str, Example], seed: int = 0) -> dict[str, Score]:
+    """Return the score of each example under weights fitted without its speaker, in folds of speakers."""
+    folds = speaker_folds(examples, seed)
+    parts = [sum_equations(examples[name] for name in fold) for fold in folds]
     scores: dict[str, Score] = {}
     for number, fold in enumerate(folds):
         others = parts[:number] + parts[number + 1 :]
         weights = NormalEquations(*(reduce(np.add, sums) for sums in zip(*others, strict=True))).solve()
-        scores |= {name: example.score(weights) for name, example in fold.items()}
+        scores |= {name: examples[name].score(weights) for name in fold}
     return scores
 
 

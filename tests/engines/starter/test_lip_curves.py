@@ -51,6 +51,23 @@ def test_pieces_of_long_clips_have_no_seam(shipped, monkeypatch):
     np.testing.assert_allclose(shipped.predict(iter([samples]), 750).lips, whole, atol=1e-4)
 
 
+@pytest.mark.parametrize("piece", [30, 70, 200, 1000])
+@pytest.mark.parametrize("members", [0, 2])
+def test_pieces_of_any_length_give_the_outputs_of_the_whole_clip(monkeypatch, piece, members):
+    config = LipMotionConfig(layers=(1,), width=2, slow_frames=1, members=members, units=3, mean_frames=20)
+    torch.manual_seed(0)
+    encoder = Times(SpeechEncoderConfig(width=2, hidden=4, layers=1, heads=1))
+    curves = LipCurves(encoder, LipMotion(config), VoiceDetector(VoiceDetectorConfig(layers=(1,), width=2)))
+    samples = np.random.default_rng(0).normal(size=600 * FRAME_SAMPLES).astype(np.float32)
+    parts = list(stream_features(encoder, (1,), iter([samples]), 600))
+    features, power = (torch.from_numpy(np.concatenate(column))[None] for column in zip(*parts, strict=True))
+    monkeypatch.setattr("sadtalker_ext.engines.starter.lip_curves.PIECE_FRAMES", piece)
+    with torch.inference_mode():
+        whole = curves.lip_motion(features, power)[0].numpy()
+    lips = curves.predict(iter([samples]), 600).lips
+    np.testing.assert_allclose(lips, whole, atol=1e-4 * np.abs(whole).max())
+
+
 @pytest.mark.parametrize("frames", [0, 1, WINDOW_FRAMES, WINDOW_FRAMES + 1])
 def test_number_of_frames(shipped, frames):
     assert shipped.predict(iter([wave(0.3)]), frames).lips.shape == (frames, 2)

@@ -164,7 +164,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_command_writes_weights_with_their_source_and_figures(folder, tmp_path, capsys):
+def test_command_writes_weights_with_their_source_and_figures(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sadtalker_ext.training.starter.lip_correction.STEPS", 5)
+    monkeypatch.setattr("sadtalker_ext.training.starter.lip_regression.DIRECTIONS", 16)
     assert main(["train", "lip_motion", "--data", str(folder), "--out", str(tmp_path / "run")]) == 0
     path = tmp_path / "run" / "lip_motion.safetensors"
     assert json.loads(capsys.readouterr().out)["weights"] == str(path)
