@@ -58,7 +58,7 @@ _ROLLED: Final = (0.0, 0.0, 0.4, 1.0)
 """Share of the rolled-in part that each row of the lower lip goes down again, from the outer contour to the edge."""
 _ROLLED_BACK: Final = (0.0, 0.0, 0.004, 0.018)
 """Travel of the rows backwards, in face heights."""
-_SLIDING: Final = ("pucker", "spread", "smile")
+_SLIDING: Final = ("pucker", "spread", "narrow", "smile", "frown")
 """Targets whose skin slides along the surface of the face."""
 _MAX_SLIDE: Final = 1.5
 """Largest motion in depth per motion in the picture."""

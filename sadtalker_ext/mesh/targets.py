@@ -2,9 +2,12 @@
 
 The targets have the names of the shapes of the expression basis. Displacements are linear in the weights of
 :func:`target_weights`; these are not linear in the coefficients, because ``lips_closed`` closes the mouth whatever else
-opens it. Programs such as Blender and Unity limit weights to 0 to 1, so that the gaze has a target for each direction,
-and ``lip_tuck`` contains the rise of both lips. Within the ranges of the basis, weights are from 0 to 1. Only those of
-``spread`` and ``smile`` may be negative: targets for the opposite directions would be more than WebGL moves.
+opens it. Programs such as Blender and Unity limit weights to 0 to 1, so that the gaze and the corners of the mouth have
+a target for each direction, and ``lip_tuck`` contains the rise of both lips. Within the ranges of the basis, weights
+are from 0 to 1.
+
+Of two targets for opposite directions, one has the weight 0. Old versions of Babylon.js, whose shaders have room for 13
+targets of a mesh, leave such targets out.
 """
 
 from __future__ import annotations
@@ -36,7 +39,10 @@ if TYPE_CHECKING:
 
 
 class FieldTarget(NamedTuple):
-    """A morph target that is a displacement field of the skin: its name, the field, and the field's weight at 1."""
+    """A morph target that is a displacement field of the skin: its name, the field, and the field's weight at 1.
+
+    Of a field with two targets, the other has a negative scale.
+    """
 
     name: str
     field: str
@@ -47,6 +53,10 @@ WIDEST_OPENING: Final = JAW_DROP + LIP_DROP + LIP_RAISE + TUCK_RAISE + OVERLAP
 """Opening of the lips by all shapes at once, in face heights, with the overlap that closes them tightly."""
 BROWS_LIMIT: Final = 1.0 + EXPRESSION_SOFTNESS
 """Largest coefficient of the brows: accents on top of slow movements go beyond 1."""
+NARROWEST: Final = 2.0
+LOWEST: Final = 1.1
+"""Largest travel of the corners inwards and down, in units of spread = 1 and smile = 1: of a broad smile in the
+portrait that closes with the jaw wide open."""
 FIELD_TARGETS: Final = (
     FieldTarget("jaw_open", "jaw", JAW_DROP),
     FieldTarget("lower_lip_drop", "part_lower", LIP_DROP),
@@ -55,10 +65,14 @@ FIELD_TARGETS: Final = (
     FieldTarget("mouth_neutral", "close_source", 1.0),
     FieldTarget("pucker", "pucker", 1.0),
     FieldTarget("spread", "spread", 1.0),
+    FieldTarget("narrow", "spread", -NARROWEST),
     FieldTarget("smile", "smile", 1.0),
+    FieldTarget("frown", "smile", -LOWEST),
     FieldTarget("brows_up", "brows_up", BROWS_LIMIT),
     FieldTarget("brows_down", "brows_down", BROWS_LIMIT),
 )
+PAIRED: Final = ("spread", "narrow", "smile", "frown")
+"""Targets of fields whose weights have both signs."""
 LOWER_LIP, UPPER_LIP, TUCK = "lower_lip_drop", "upper_lip_raise", "lip_tuck"
 """Targets that move the lower lip down and the upper lip up, and the one that raises both and rolls the lower in."""
 GAZE_TARGETS: Final = {
@@ -82,6 +96,7 @@ def target_weights(rig: Rig, expression: Float32Array) -> Float32Array:
     lower_lip = mouth.lower_thickness_px / rig.face.height_px
     fields = field_weights(limited, rig.mouth.gap, lower_lip, mouth.excess_width)
     columns = {target.name: fields[:, FIELD_NAMES.index(target.field)] / target.scale for target in FIELD_TARGETS}
+    columns |= {name: np.maximum(columns[name], 0.0) for name in PAIRED}
     columns |= {name: limited[:, SHAPE_INDEX[name]] for name in (TUCK, "blink_left", "blink_right")}
     for lip in (LOWER_LIP, UPPER_LIP):
         columns[lip] = columns[lip] - in_tuck(rig)[lip] * columns[TUCK]

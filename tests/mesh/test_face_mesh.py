@@ -1,5 +1,7 @@
 """The mesh against the renderer's own landmarks; what must be closed is closed; nothing shows through the skin."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ EXPRESSIONS = {
     "tucked": {"lip_tuck": 1.0, "jaw_open": 0.2},
     "neutral": {"mouth_neutral": 1.0, "brows_up": 1.0},
     "frown": {"smile": -0.5, "brows_down": 1.0},
+    "narrow": {"jaw_open": 0.5, "spread": -0.5},
 }
 VIEWS = ((0, 0), (0, 30), (0, -30), (20, 0), (-20, 0))
 
@@ -118,18 +121,24 @@ def test_opposite_gazes_have_targets_of_their_own_and_weights_that_are_not_negat
     assert named["lower_lip_drop"] == pytest.approx(0.2)
 
 
-def test_weights_of_the_mouth_stay_within_the_limits_of_other_programs(renderer):
-    """Of all shapes within their ranges; only the corners of the mouth have negative weights."""
+def test_weights_of_the_mouth_stay_within_the_limits_of_other_programs(renderer, face_mesh):
+    """Of all shapes within their ranges; at most 13 targets of a mesh move at once, as many as old Babylon.js moves."""
     draws = np.random.default_rng(0).random((2000, len(SHAPES)))
     low, high = (np.array([getattr(shape, name) for shape in SHAPES]) for name in ("low", "high"))
     corners = np.where(draws < 0.4, low, np.where(draws > 0.6, high, low + (high - low) * draws))
     weights = target_weights(renderer.rig, corners.astype(np.float32))
     named = dict(zip(TARGET_NAMES, weights.T, strict=True))
-    assert max(column.max() for column in named.values()) <= 1.001
+    face = renderer.rig.face
+    smiling = replace(renderer.rig, face=replace(face, mouth=replace(face.mouth, excess_width=0.4)))
+    assert max(weights.max(), target_weights(smiling, corners.astype(np.float32)).max()) <= 1.001
     assert named["lips_closed"].max() > 0.9
     beyond = dict.fromkeys(("brows_up", "brows_down"), 9.0)
     assert max(weights_for(renderer, **beyond)) <= 1.001
-    assert {name for name, column in named.items() if column.min() < -1e-6} == {"spread", "smile"}
+    assert weights.min() >= -1e-6
+    for there, back in (("spread", "narrow"), ("smile", "frown")):
+        assert not (named[there] * named[back]).any()
+        assert min(named[there].max(), named[back].max()) > 0.3, (there, back)
+    assert max((weights[:, list(group.targets)] != 0.0).sum(axis=1).max() for group in face_mesh.groups) <= 13
 
 
 def test_normals_have_length_one_and_face_the_viewer(face_mesh):
