@@ -30,6 +30,12 @@ Detectors give a wrong direction for faces that are upside down. In all of 52 tu
 the highest presence, 13 to 37; upright faces score 23 to 34.
 """
 MIN_PRESENCE_TURNED = 12.0
+MIN_FIRST_PRESENCE = -12.0
+"""Presence in a first measurement below which the place of a face is not corrected.
+
+Of 201 faces in 147 pictures, in all directions, none had less than -9 in its own direction; 4 of 10 other detections
+have less than -12.
+"""
 MIN_PRESENCE_IN_BOX = 0.0
 """The same in a box given by the user."""
 IN_BOX_OVERLAP = 0.3
@@ -136,7 +142,7 @@ def estimate_meshes(
     networks: FaceNetworks, pyramid: ImagePyramid, crops: list[FaceCrop], min_presence: float
 ) -> list[Float32Array]:
     """Return a mesh (478, 3) for each crop with a face, in any direction."""
-    meshes, presence = measure_twice(networks, [(pyramid, crop) for crop in crops])
+    meshes, presence = measure_twice(networks, [(pyramid, crop) for crop in crops], UPRIGHT_PRESENCE)
     found = {index: mesh for index, mesh in enumerate(meshes) if presence[index] >= min_presence}
     doubtful = [index for index, score in enumerate(presence) if score < UPRIGHT_PRESENCE]
     turned = [crops[index].jittered((0.0, 0.0), 1.0, turn, flip=False) for index in doubtful for turn in QUARTER_TURNS]
@@ -148,10 +154,19 @@ def estimate_meshes(
     return [found[index] for index in sorted(found)]
 
 
-def measure_twice(networks: FaceNetworks, views: Sequence[View]) -> tuple[list[Float32Array], Float32Array]:
-    """Return meshes and presence as :func:`measure`, from crops that are centred on a first measurement."""
-    meshes, _ = measure(networks, views)
-    return measure(networks, [(view[0], crop_around_mesh(mesh)) for view, mesh in zip(views, meshes, strict=True)])
+def measure_twice(
+    networks: FaceNetworks, views: Sequence[View], enough: float = math.inf
+) -> tuple[list[Float32Array], Float32Array]:
+    """Return meshes and presence as :func:`measure`, from crops that are centred on a first measurement.
+
+    The first measurement is returned if its presence is ``enough``, or too small for a face.
+    """
+    meshes, presence = measure(networks, views)
+    again = [index for index, score in enumerate(presence) if MIN_FIRST_PRESENCE <= score < enough]
+    second, scores = measure(networks, [(views[index][0], crop_around_mesh(meshes[index])) for index in again])
+    for place, index in enumerate(again):
+        meshes[index], presence[index] = second[place], scores[place]
+    return meshes, presence
 
 
 def measure(networks: FaceNetworks, views: Sequence[View]) -> tuple[list[Float32Array], Float32Array]:

@@ -7,8 +7,8 @@ called from any thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
@@ -16,8 +16,10 @@ import torch
 
 from sadtalker_ext.arrays import Float32Array, Image
 from sadtalker_ext.models.blaze_face import FaceAnchors
+from sadtalker_ext.models.blaze_face_inference import FullRangeInference, ShortRangeInference
 from sadtalker_ext.models.face_mesh_inference import FaceMeshInference
 from sadtalker_ext.models.mouth_cover import mouth_features
+from sadtalker_ext.system.reused_memory import reuse_freed_memory
 from sadtalker_ext.system.torch_threads import one_torch_thread
 from sadtalker_ext.weights.face_networks import (
     FACE_MESH,
@@ -26,14 +28,13 @@ from sadtalker_ext.weights.face_networks import (
     SHORT_RANGE,
     FaceNetwork,
     load_face_network,
+    read_face_weights,
 )
 from sadtalker_ext.weights.mouth_cover import load_mouth_cover
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sadtalker_ext.models.blaze_face import BlazeFaceFullRange, BlazeFaceShortRange
-    from sadtalker_ext.models.face_mesh import FaceMesh
     from sadtalker_ext.models.mouth_cover import MouthCoverNet
 
 MAX_BATCH: Final = 8
@@ -48,6 +49,12 @@ The mesh decides what is a face, so a low limit costs only time. Measured with l
 SAME_DETECTION_OVERLAP: Final = 0.3
 """Intersection over union from which two boxes show the same face."""
 DETECTORS: Final = {"short": SHORT_RANGE, "full": FULL_RANGE}
+CPU_FUNCTIONS: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
+    SHORT_RANGE.name: ShortRangeInference,
+    FULL_RANGE.name: FullRangeInference,
+    FACE_MESH.name: FaceMeshInference,
+}
+"""What is used on a CPU instead of the modules: the same functions, made and computed faster."""
 _OPENED: dict[str, FaceNetworks] = {}
 _OPENING: Final = threading.Lock()
 
@@ -56,11 +63,11 @@ class FaceNetworks:
     """Detection, landmarks and person segmentation on one device."""
 
     def __init__(self, device: str = "cpu") -> None:
+        reuse_freed_memory()
         self._device = torch.device(device)
         self._lock = threading.Lock()
-        self._loaded: dict[str, Callable[[Tensor], Any]] = {}
+        self._loaded: dict[str, Any] = {}
         self._anchors: dict[str, FaceAnchors] = {}
-        self._mesh: FaceMesh | None = None
         self._covers: MouthCoverNet | None = None
 
     @one_torch_thread()
@@ -77,7 +84,7 @@ class FaceNetworks:
         then left, top, width and height of the box and x, y of six key points (right eye, left eye, nose, mouth, right
         ear, left ear), as fractions of the picture's width and height.
         """
-        network = cast("BlazeFaceShortRange | BlazeFaceFullRange", self._network(DETECTORS[reach]))
+        network = self._network(DETECTORS[reach])
         side = network.side_px
         if reach not in self._anchors:
             self._anchors[reach] = FaceAnchors(side, network.grids).to(self._device)
@@ -109,8 +116,8 @@ class FaceNetworks:
     @one_torch_thread()
     def mouth_cover(self, crops: Sequence[Image]) -> Float32Array:
         """Return log odds (N,) that something covers a part of the mouth, of crops as for :meth:`landmarks`."""
+        mesh = self._network(FACE_MESH)
         with self._lock:
-            mesh = self._mesh_module()
             if self._covers is None:
                 self._covers = load_mouth_cover().to(self._device)
             covers = self._covers
@@ -128,17 +135,11 @@ class FaceNetworks:
                 masks.append(network(self._to_tensor(np.stack(group))).cpu().numpy())
         return np.concatenate(masks)
 
-    def _mesh_module(self) -> FaceMesh:
-        """Return the module of the face mesh, loaded once; the caller holds the lock."""
-        if self._mesh is None:
-            self._mesh = cast("FaceMesh", load_face_network(FACE_MESH)).to(self._device)
-        return self._mesh
-
-    def _network(self, network: FaceNetwork) -> Callable[[Tensor], Any]:
+    def _network(self, network: FaceNetwork) -> Any:  # noqa: ANN401 - a module, or its function for inference
         with self._lock:
             if network.name not in self._loaded:
-                if network is FACE_MESH and self._device.type == "cpu":
-                    self._loaded[network.name] = FaceMeshInference(self._mesh_module())
+                if self._device.type == "cpu" and network.name in CPU_FUNCTIONS:
+                    self._loaded[network.name] = CPU_FUNCTIONS[network.name](read_face_weights(network))
                 else:
                     module = load_face_network(network).to(self._device)
                     module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -8,7 +8,7 @@ add the irises. These networks are computed side by side as groups of one.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from sadtalker_ext.models.face_mesh_regions import HEAD_POINTS, HEAD_REGIONS, IR
 
 SIDE_PX: Final = 192
 MESH_POINTS: Final = 468
+TRUNK_MOUTH_BLOCKS: Final = (4, 7)
+LIP_BLOCK: Final = 4
+"""Blocks of the trunk and of the network of the regions whose outputs are in :class:`MouthMaps`."""
 _IRIS_POINTS: Final = 5
 _FEATURE_SIDE: Final = 48
 _CROP_SIDE: Final = 16
@@ -27,6 +30,21 @@ _CROP_SCALE: Final = 1.5
 """Side of a crop relative to the extent of its points."""
 _OUTSIDE: Final = -9.0
 """Normalized coordinate of a position outside the features, where grid_sample gives 0."""
+
+
+class MouthMaps(NamedTuple):
+    """Outputs of layers of FaceMesh that see the mouth.
+
+    lips_fine (N, 64, 8, 8), lips_coarse (N, 128, 4, 4): of the network of the lips, in their crop. trunk_fine
+    (N, 64, 24, 24), trunk_coarse (N, 128, 12, 12): of the trunk. transforms (N, 2, 3): affine, from pixels of the crop
+    of the lips to pixels of the features.
+    """
+
+    lips_fine: Tensor
+    lips_coarse: Tensor
+    trunk_fine: Tensor
+    trunk_coarse: Tensor
+    transforms: Tensor
 
 
 class FaceMesh(nn.Module):
@@ -54,12 +72,34 @@ class FaceMesh(nn.Module):
 
         crops: (N, 3, 192, 192) in [0, 1]. Depth has the unit of x and y; smaller is closer to the camera.
         """
-        features = self.shallow(self.stem_activation(self.stem(F.pad(crops, (0, 1, 0, 1)))))
-        head = self.head(self.reduce_activation(self.reduce(self.deep(features))))
+        features = self._features(crops)
+        head = self._head(self.deep(features))
         mesh = self.mesh(head).reshape(-1, MESH_POINTS, 3)
         transforms = self.attention.transforms(mesh)
         refined = self.regions(self.attention.crop(features, transforms))
         return self.attention.merge(mesh, refined, transforms), self.presence(head).flatten()
+
+    def mouth_maps(self, crops: Tensor) -> MouthMaps:
+        """Return outputs of layers that see the mouth in crops (N, 3, 192, 192) in [0, 1]."""
+        features = self._features(crops)
+        first, second = TRUNK_MOUTH_BLOCKS
+        fine = self.deep[: first + 1](features)
+        coarse = self.deep[first + 1 : second + 1](fine)
+        mesh = self.mesh(self._head(self.deep[second + 1 :](coarse))).reshape(-1, MESH_POINTS, 3)
+        transforms = self.attention.transforms(mesh)
+        lips_fine = self.regions.shared[: LIP_BLOCK + 1](self.attention.crop(features, transforms))
+        lips_coarse = self.regions.shared[LIP_BLOCK + 1 :](lips_fine)
+        # The lips are the first of the regions.
+        lips_fine, lips_coarse = (maps.chunk(len(REGIONS), 1)[0] for maps in (lips_fine, lips_coarse))
+        return MouthMaps(lips_fine, lips_coarse, fine, coarse, transforms[:, 0])
+
+    def _features(self, crops: Tensor) -> Tensor:
+        features: Tensor = self.shallow(self.stem_activation(self.stem(F.pad(crops, (0, 1, 0, 1)))))
+        return features
+
+    def _head(self, deep: Tensor) -> Tensor:
+        head: Tensor = self.head(self.reduce_activation(self.reduce(deep)))
+        return head
 
 
 class RegionNetworks(nn.Module):

@@ -6,14 +6,14 @@ FaceMesh places lips behind a hand or a microphone too, but its features differ 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from sadtalker_ext.models.face_mesh import FaceMesh
+    from sadtalker_ext.models.face_mesh import MouthMaps
 
 SIDE: Final = 8
 """Side of the maps around the lips."""
@@ -24,10 +24,6 @@ CHANNELS: Final = 512
 _CROP_SIDE: Final = 16
 _FEATURE_SIDE: Final = 48
 """Sides of the crop of the lips and of the trunk's features, as in FaceMesh."""
-_MIDDLE_BLOCK, _LATE_BLOCK = 4, 7
-_LIP_MIDDLE, _LIP_MIDDLE_CHANNELS = 4, 64
-_LIP_CHANNELS: Final = 128
-"""Blocks of the trunk and of the network of the lips whose outputs are read, and the channels of the lips in them."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,14 @@ class MouthCoverConfig:
 
     hidden: int = 64
     dropout: float = 0.4
+
+
+class MouthMapsNetwork(Protocol):
+    """A network that returns what it sees of a mouth."""
+
+    def mouth_maps(self, crops: Tensor) -> MouthMaps:
+        """Return outputs of layers for crops (N, 3, 192, 192) in [0, 1]."""
+        ...
 
 
 class MouthCoverNet(nn.Module):
@@ -61,28 +65,18 @@ class MouthCoverNet(nn.Module):
         return maps, logit[:, 0]
 
 
-def mouth_features(network: FaceMesh, crops: Tensor) -> tuple[Tensor, Tensor]:
+def mouth_features(network: MouthMapsNetwork, crops: Tensor) -> tuple[Tensor, Tensor]:
     """Return features (N, 512, 8, 8) around the lips of crops (N, 3, 192, 192) in [0, 1], and where they are.
 
-    The second tensor (N, 2, 8, 8, 2) has the positions of the narrow and the wide map, -1 to 1 across the crop.
+    network: FaceMesh, or its function for inference. The second tensor (N, 2, 8, 8, 2) has the positions of the narrow
+    and the wide map, -1 to 1 across the crop.
     """
-    features = network.shallow(network.stem_activation(network.stem(F.pad(crops, (0, 1, 0, 1)))))
-    deep, taps = features, {}
-    for number, block in enumerate(network.deep):
-        deep = block(deep)
-        taps[number] = deep
-    mesh = network.mesh(network.head(network.reduce_activation(network.reduce(deep)))).flatten(1)
-    transforms = network.attention.transforms(torch.unflatten(mesh, 1, (-1, 3)))
-    lips = network.attention.crop(features, transforms)
-    for number, block in enumerate(network.regions.shared):
-        lips = block(lips)
-        if number == _LIP_MIDDLE:
-            middle = lips[:, :_LIP_MIDDLE_CHANNELS]
-    narrow, wide = (_positions(transforms[:, 0], scale) for scale in (1.0, WIDE))
-    small = F.interpolate(lips[:, :_LIP_CHANNELS].contiguous(), size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-    late = taps[_LATE_BLOCK]
-    sampled = [_sample(taps[_MIDDLE_BLOCK], narrow), _sample(late, narrow), _sample(late, wide)]
-    return torch.cat([middle, small, *sampled], 1), torch.stack([narrow, wide], 1)
+    maps = network.mouth_maps(crops)
+    narrow, wide = (_positions(maps.transforms, scale) for scale in (1.0, WIDE))
+    coarse = maps.lips_coarse.contiguous()
+    small = F.interpolate(coarse, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+    sampled = [_sample(maps.trunk_fine, narrow), _sample(maps.trunk_coarse, narrow), _sample(maps.trunk_coarse, wide)]
+    return torch.cat([maps.lips_fine, small, *sampled], 1), torch.stack([narrow, wide], 1)
 
 
 def _positions(transforms: Tensor, scale: float) -> Tensor:

@@ -90,14 +90,20 @@ def test_detections_are_fractions_of_pictures_of_any_shape(astronaut):
         np.testing.assert_allclose(places, square[0, 1:] * 512, atol=6)
 
 
+def count_loads(monkeypatch, loads):
+    """Add the names of networks to ``loads`` when they are read."""
+
+    def counted(read):
+        return lambda network: loads.append(network.name) or read(network)
+
+    for name in ("load_face_network", "read_face_weights"):
+        monkeypatch.setattr(networks, name, counted(getattr(networks, name)))
+
+
 def test_first_use_from_several_threads_loads_each_network_once(crops, pictures, alone, monkeypatch):
     loads = []
 
-    def load(network):
-        loads.append(network.name)
-        return load_face_network(network)
-
-    monkeypatch.setattr(networks, "load_face_network", load)
+    count_loads(monkeypatch, loads)
     shared, start = FaceNetworks(), threading.Barrier(THREADS)
 
     def work(index):
@@ -131,7 +137,7 @@ def test_one_object_per_device():
 
 def test_networks_are_loaded_when_they_are_used(monkeypatch):
     loads = []
-    monkeypatch.setattr(networks, "load_face_network", lambda n: loads.append(n.name) or load_face_network(n))
+    count_loads(monkeypatch, loads)
     lazy = FaceNetworks()
     assert loads == []
     lazy.load(SHORT_RANGE)
@@ -146,7 +152,7 @@ def test_a_failed_load_is_reported_and_tried_again(monkeypatch, crops):
         raise WeightsError(f"{network.name} is missing")
 
     with monkeypatch.context() as patch:
-        patch.setattr(networks, "load_face_network", fail)
+        patch.setattr(networks, "read_face_weights", fail)
         with pytest.raises(WeightsError, match="face_mesh is missing"):
             broken.landmarks(crops[:1])
     assert broken.landmarks(crops[:1])[0].shape == (1, 478, 3)
@@ -223,7 +229,7 @@ def test_anchors_are_made_once(monkeypatch):
 
 def test_landmarks_and_mouth_covers_share_one_face_mesh(monkeypatch):
     loaded = []
-    monkeypatch.setattr(networks, "load_face_network", lambda n: loaded.append(n.name) or load_face_network(n))
+    count_loads(monkeypatch, loaded)
     opened, crop = FaceNetworks(), np.zeros((192, 192, 3), np.uint8)
     opened.landmarks([crop])
     opened.mouth_cover([crop])

@@ -9,10 +9,10 @@ from torch import nn
 
 from sadtalker_ext.models import blaze_inference
 from sadtalker_ext.models.blaze_blocks import BlazeBlock
-from sadtalker_ext.models.blaze_inference import InferenceBlock, MatrixLayer, packed_convolution
+from sadtalker_ext.models.blaze_inference import InferenceBlock, LayerWeights, MatrixLayer, MatrixSum, convolution
 from sadtalker_ext.models.face_mesh import FaceMesh, RegionCrops
 from sadtalker_ext.models.face_mesh_inference import FaceMeshInference
-from sadtalker_ext.weights.face_networks import FACE_MESH, load_face_network
+from sadtalker_ext.weights.face_networks import FACE_MESH, load_face_network, read_face_weights
 
 BLOCKS = {
     "plain": (8, 8, 1, 1, True),
@@ -37,6 +37,10 @@ def maps(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(7))
 
 
+def weights_of(module):
+    return LayerWeights(module.state_dict())
+
+
 def old_kernels(monkeypatch):
     monkeypatch.setattr(torch.ops, "mkldnn", types.SimpleNamespace())
 
@@ -54,6 +58,9 @@ def refusing_kernels(monkeypatch):
 def kernels(request, monkeypatch):
     """The kernels of this PyTorch, those of a version without oneDNN's functions, and those of a build without it."""
     {"these": lambda _: None, "old": old_kernels, "refusing": refusing_kernels}[request.param](monkeypatch)
+    blaze_inference.has_packed_convolutions.cache_clear()
+    yield
+    blaze_inference.has_packed_convolutions.cache_clear()
 
 
 @pytest.mark.usefixtures("kernels")
@@ -65,11 +72,11 @@ def test_a_block_agrees_with_its_module_and_keeps_its_input(name, count):
     x = maps(count, 6, 10, groups * inputs)
     expected = block(x.permute(0, 3, 1, 2).clone(memory_format=torch.preserve_format)).permute(0, 2, 3, 1)
     before = x.clone()
-    found = InferenceBlock(block)(x)
+    found = InferenceBlock(weights_of(block))(x)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert found.is_contiguous()
     assert torch.equal(x, before)
-    torch.testing.assert_close(InferenceBlock(block, overwrite=True)(x), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(InferenceBlock(weights_of(block), overwrite=True)(x), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("side_px", [1, 2, 3, 4])
@@ -78,15 +85,15 @@ def test_a_block_for_one_size_agrees_with_its_module(side_px, groups):
     block = randomize(BlazeBlock(4, 4, 1, groups, prelu=True))
     x = maps(3, side_px, side_px, groups * 4)
     expected = block(x.permute(0, 3, 1, 2).clone(memory_format=torch.preserve_format)).permute(0, 2, 3, 1)
-    torch.testing.assert_close(InferenceBlock(block, side_px=side_px)(x), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(InferenceBlock(weights_of(block), side_px=side_px)(x), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("kernels")
 def test_a_packed_convolution_agrees_with_its_module():
-    layer = randomize(nn.Conv2d(3, 5, (3, 4), (2, 1), (1, 2)))
+    layer = randomize(nn.Conv2d(3, 5, (3, 4), 2, 1))
     x = maps(2, 9, 11, 3)
     torch.testing.assert_close(
-        packed_convolution(layer)(x), layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), atol=1e-5, rtol=1e-5
+        convolution(weights_of(layer), 2, 1)(x), layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), atol=1e-5, rtol=1e-5
     )
 
 
@@ -94,11 +101,13 @@ def test_a_packed_convolution_agrees_with_its_module():
 def test_a_matrix_layer_agrees_with_its_module(groups):
     layer = randomize(nn.Conv2d(groups * 4, groups * 6, 1, groups=groups))
     x = maps(10, groups * 4)
-    torch.testing.assert_close(MatrixLayer(layer)(x), layer(x[:, :, None, None])[:, :, 0, 0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        MatrixSum(weights_of(layer), groups)(x), layer(x[:, :, None, None])[:, :, 0, 0], atol=1e-5, rtol=1e-5
+    )
     whole = randomize(nn.Conv2d(4, 7, (2, 3)))
     x = maps(5, 2, 3, 4)
     expected = whole(x.permute(0, 3, 1, 2))[:, :, 0, 0]
-    torch.testing.assert_close(MatrixLayer(whole)(x.flatten(1)), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(MatrixLayer(weights_of(whole))(x.flatten(1)), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("kernels")
@@ -108,14 +117,34 @@ def test_landmarks_agree_with_the_module(astronaut, count):
     face = np.ascontiguousarray(astronaut[20:212, 130:322])
     crops = torch.from_numpy(np.stack([face, face[::-1, ::-1]][:count])).permute(0, 3, 1, 2) / 255
     mesh, presence = network(crops)
-    quick_mesh, quick_presence = FaceMeshInference(network)(crops)
+    quick_mesh, quick_presence = FaceMeshInference(network.state_dict())(crops)
     torch.testing.assert_close(quick_mesh, mesh, atol=5e-4, rtol=0)
     assert float((quick_mesh - mesh).abs().mean()) < 2e-5, "px in a crop of 192 px"
     torch.testing.assert_close(quick_presence, presence, atol=1e-4, rtol=0)
 
 
+@pytest.mark.usefixtures("kernels")
+def test_maps_of_the_mouth_agree_with_the_module(astronaut):
+    network = load_face_network(FACE_MESH)
+    face = np.ascontiguousarray(astronaut[20:212, 130:322])
+    crops = torch.from_numpy(np.stack([face, face[:, ::-1]])).permute(0, 3, 1, 2) / 255
+    for found, expected in zip(
+        FaceMeshInference(network.state_dict()).mouth_maps(crops), network.mouth_maps(crops), strict=True
+    ):
+        torch.testing.assert_close(found, expected, atol=5e-4, rtol=1e-4)
+
+
+def test_half_precision_weights_are_used_as_float32():
+    weights = read_face_weights(FACE_MESH)
+    assert {value.dtype for value in weights.values()} == {torch.float16}
+    crops = maps(1, 3, 192, 192).sigmoid()
+    expected = FaceMeshInference({name: value.float() for name, value in weights.items()})(crops)
+    for found, other in zip(FaceMeshInference(weights)(crops), expected, strict=True):
+        assert torch.equal(found, other)
+
+
 def test_the_result_does_not_depend_on_earlier_calls(astronaut):
-    network = FaceMeshInference(load_face_network(FACE_MESH))
+    network = FaceMeshInference(read_face_weights(FACE_MESH))
     crops = torch.from_numpy(np.ascontiguousarray(astronaut[20:212, 130:322])).permute(2, 0, 1)[None] / 255
     first = network(crops)[0].clone()
     network(1 - crops)
@@ -126,7 +155,7 @@ def test_onednn_is_used_where_it_is_built_in():
     if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         pytest.skip("this PyTorch has no oneDNN")
     layer = randomize(nn.Conv2d(8, 8, 3, 1, 1, groups=8))
-    assert blaze_inference.packed_convolution(layer).__name__ == "quick"
+    assert convolution(weights_of(layer), 1, 1, 8).__name__ == "quick"
 
 
 def crop_by_loops(features, transform, size=16):
@@ -183,7 +212,7 @@ def test_transforms_fit_the_regions_of_a_turned_face():
 
 def test_weights_are_copied():
     network = randomize(FaceMesh())
-    quick = FaceMeshInference(network)
+    quick = FaceMeshInference(network.state_dict())
     crops = maps(1, 3, 192, 192).sigmoid()
     expected = quick(crops)[1].clone()
     randomize(network, seed=1)

@@ -18,7 +18,14 @@ from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.blaze_blocks import BlazeBlock
 from sadtalker_ext.weights import convert_mediapipe
 from sadtalker_ext.weights.convert_mediapipe import convert_model, convert_wheel
-from sadtalker_ext.weights.face_networks import FACE_NETWORKS, FULL_RANGE, build_face_network, load_face_network
+from sadtalker_ext.weights.face_networks import (
+    FACE_NETWORKS,
+    FULL_RANGE,
+    build_face_network,
+    layout_of,
+    load_face_network,
+    read_face_weights,
+)
 from sadtalker_ext.weights.safetensors_file import tensors_sha256
 from sadtalker_ext.weights.state_dict import read_header, save_safetensors
 
@@ -156,6 +163,11 @@ def test_shipped_weights_are_those_of_an_installed_mediapipe(network):
     assert all(torch.equal(converted[name], value) for name, value in shipped.items())
 
 
+@pytest.mark.parametrize("network", FACE_NETWORKS, ids=lambda network: network.name)
+def test_the_layout_of_a_file_is_that_of_its_module(network):
+    assert layout_of(build_face_network(network).state_dict()) == network.layout
+
+
 @pytest.mark.parametrize("change", ["missing", "damaged", "other network", "other layers"])
 def test_files_that_do_not_fit_are_refused(tmp_path, change):
     network, other = FACE_NETWORKS[:2]
@@ -169,6 +181,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path, change):
     elif change == "other layers":
         tensors = load_file(other.file)
         save_safetensors(tensors, path, {"kind": network.name, "config": "{}", "sha256": tensors_sha256(tensors)})
-    with pytest.raises(WeightsError, match=r"weights\.safetensors") as caught:
-        load_face_network(network, path)
-    assert "\n" not in str(caught.value)
+    for read in (load_face_network, read_face_weights):
+        with pytest.raises(WeightsError, match=r"weights\.safetensors") as caught:
+            read(network, path)
+        assert "\n" not in str(caught.value)
