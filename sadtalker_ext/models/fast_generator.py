@@ -51,7 +51,7 @@ class FastGenerator:
         self.generator = generator
         self.decoder = FastSpadeDecoder(generator.decoder, dtype)
         third, motion = generator.third.conv, generator.dense_motion_network
-        self._dtype, self._third = dtype, WinogradConv(third.weight, bias_of(third))
+        self._third = WinogradConv(third.weight, bias_of(third))
         motion.occlusion = NarrowConv(cast("nn.Conv2d", motion.occlusion))
         _convert_motion(motion, dtype)
         del generator.decoder  # its weights are held in the other arrangement
@@ -74,10 +74,10 @@ class FastGenerator:
 
         It is computed in the dtype of the source: every block reads it, so that its errors count most.
         """
-        hidden = self._third(self.generator.warp(encoded, motion)[0])
-        hidden = F.leaky_relu_(hidden, self.generator.third.negative_slope).unsqueeze(0)
+        hidden = self._third(self.generator.warp(encoded, motion))
+        hidden = F.leaky_relu_(hidden, self.generator.third.negative_slope)
         guide: Tensor = self.generator.fourth(hidden) * motion.occlusion
-        return guide.to(self._dtype)
+        return guide
 
 
 def _lane(values: Tensor, index: int) -> Tensor:

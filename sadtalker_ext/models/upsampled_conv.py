@@ -28,8 +28,7 @@ class UpsampledConv(nn.Module):
         super().__init__()
         if set(conv.kernel_size) != {KERNEL} or set(conv.stride) != {1} or conv.bias is None or factor < 2:
             raise ValueError(f"cannot split {conv} into phases of factor {factor}")
-        self.factor = factor
-        self.kinds = (0, *[1] * (factor - 2), 2)
+        self.factor, self.kinds = factor, (0, *[1] * (factor - 2), 2)
         weight = conv.weight.detach()
         for row in sorted(set(self.kinds)):
             for column in sorted(set(self.kinds)):
@@ -43,17 +42,23 @@ class UpsampledConv(nn.Module):
         """(B, C, ..., h, w) -> (B, C', ..., factor h, factor w)."""
         height, width = x.shape[-2:]
         padded = F.pad(x, (1, 1, 1, 1))
-        cells: Tensor | None = None
+        out: Tensor | None = None
         for row in sorted(set(self.kinds)):
             for column in sorted(set(self.kinds)):
                 phase = self._compute_phase(padded, row, column, (height, width))
-                if cells is None:
-                    cells = phase.new_empty(*phase.shape[:-1], self.factor, width, self.factor)
+                if out is None:
+                    out = self._empty_like(phase)
                 for position in range(self.factor**2):
                     down, across = divmod(position, self.factor)
                     if (self.kinds[down], self.kinds[across]) == (row, column):
-                        cells[..., down, :, across] = phase
-        return torch.as_tensor(cells).flatten(-4, -3).flatten(-2, -1)
+                        out[..., down :: self.factor, across :: self.factor] = phase
+        return torch.as_tensor(out)
+
+    def _empty_like(self, phase: Tensor) -> Tensor:
+        shape = (*phase.shape[:-2], self.factor * phase.shape[-2], self.factor * phase.shape[-1])
+        last = phase.ndim == 4 and phase.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.contiguous_format
+        return torch.empty(shape, dtype=phase.dtype, device=phase.device, memory_format=layout)
 
     def _compute_phase(self, padded: Tensor, row: int, column: int, size: Sequence[int]) -> Tensor:
         """Return the output pixels of one kind per axis: 0 first, 1 inner, 2 last in their cell."""

@@ -7,12 +7,14 @@ intermediate values in the cache of the processor.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from sadtalker_ext.models.bands import Band
 
 STEP: Final = 4
 """Side of an output tile, pixels."""
@@ -36,26 +38,6 @@ _KERNEL: Final = (
 _OUTPUT: Final = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
 
-class Band(NamedTuple):
-    """Rows ``start`` to ``stop`` of an output of ``width`` pixels, and the transformed input tiles (36, C, tiles)."""
-
-    start: int
-    stop: int
-    width: int
-    tiles: Tensor
-
-
-def pad_rows(x: Tensor, start: int, stop: int, multiple: int = 1) -> Tensor:
-    """Return what rows ``start`` to ``stop`` of a 3x3 convolution of (C, H, W) read, with zeros beyond the borders.
-
-    multiple: the number of output pixels is rounded up to it in both directions.
-    """
-    height, width = x.shape[1:]
-    above, below = min(start, 1), min(height - stop, 1)
-    side = (1, 1 + -width % multiple, 1 - above, 1 - below + (start - stop) % multiple)
-    return F.pad(x[:, start - above : stop + below], side)
-
-
 class WinogradConv:
     """Equivalent of a 3x3 convolution with stride 1 and zero padding 1, up to rounding; for inference on a CPU.
 
@@ -74,34 +56,40 @@ class WinogradConv:
             del self._taps
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(C, H, W) -> (C', H, W)."""
-        out = x.new_empty(self.outputs, *x.shape[1:])
-        for band in self.bands(x):
+        """(1, C, H, W) -> (1, C', H, W)."""
+        return self.join(self.bands(x), x.shape[2:])
+
+    def join(self, bands: Iterable[Band], size: Sequence[int]) -> Tensor:
+        """Return the output (1, C', *size) for the bands of an input."""
+        out = self.bias.new_empty(1, self.outputs, *size)
+        for band in bands:
             for first in range(0, self.outputs, CHUNK):
                 part = slice(first, min(first + CHUNK, self.outputs))
-                out[part, band.start : band.stop] = self.pixels(band, part)
+                out[:, part][band.grids[0]] = self.pixels(band, part)[0]
         return out
 
     def bands(self, x: Tensor) -> Iterator[Band]:
-        """Yield the bands of an input (C, H, W) from top to bottom; a band is valid until the next one is made."""
-        height, width = x.shape[1:]
+        """Yield the bands of an input (1, C, H, W) from top to bottom, with transformed input tiles (36, C, tiles)."""
+        height, width = x.shape[2:]
         rows = STEP * max(1, BAND_TILES // -(-width // STEP))
         for start in range(0, height, rows):
             stop = min(start + rows, height)
-            padded = pad_rows(x, start, stop, STEP).unsqueeze(1)
+            above, below = min(start, 1), min(height - stop, 1)
+            sides = (1, 1 + -width % STEP, 1 - above, 1 - below + (start - stop) % STEP)
+            padded = F.pad(x[0, :, start - above : stop + below], sides).unsqueeze(1)
             tiles = F.conv2d(padded, self._input, stride=STEP).flatten(2).permute(1, 0, 2)
-            yield Band(start, stop, width, tiles)
+            yield Band(((..., slice(start, stop, 1), slice(0, width, 1)),), (tiles,))
 
-    def pixels(self, band: Band, part: slice = slice(None)) -> Tensor:
-        """Return the output channels ``part`` of a band, (C'', rows, width)."""
+    def pixels(self, band: Band, part: slice = slice(None)) -> tuple[Tensor]:
+        """Return the output channels ``part`` of a band, (1, C'', rows, width)."""
         kernels = self._transform_kernels(part) if self._kernels is None else self._kernels[:, part]
-        products = torch.bmm(kernels, band.tiles)
+        products = torch.bmm(kernels, band.tiles[0])
         products[UNIT_TERM] += self.bias[part].unsqueeze(1)
-        across = -(-band.width // STEP)
+        _, rows, columns = band.grids[0]
+        across = -(-columns.stop // STEP)
         cells = (self._output @ products.flatten(1)).view(STEP, STEP, products.shape[1], -1, across)
-        out = cells.permute(2, 3, 0, 4, 1).reshape(products.shape[1], -1, across * STEP)
-        shown: Tensor = out[:, : band.stop - band.start, : band.width]
-        return shown
+        out = cells.permute(2, 3, 0, 4, 1).reshape(1, products.shape[1], -1, across * STEP)
+        return (out[:, :, : rows.stop - rows.start, : columns.stop],)
 
     def _transform_kernels(self, part: slice) -> Tensor:
         taps = self._taps[:, part]

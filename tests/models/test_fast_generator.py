@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_folding import SMALL_GENERATOR, SMALL_MOTION
 
-from sadtalker_ext.models import banded_conv, dense_motion, winograd
+from sadtalker_ext.models import banded_conv, dense_motion, half_winograd, winograd
 from sadtalker_ext.models.fast_generator import FastGenerator
 from sadtalker_ext.models.folding import fold
 from sadtalker_ext.models.generator import BEFORE_MASKS, Generator, GeneratorConfig
@@ -38,8 +38,7 @@ def given(dtype=torch.float64):
 @torch.no_grad()
 def test_it_is_the_same_function_in_float64(config, halves, monkeypatch):
     monkeypatch.setattr(winograd, "BAND_TILES", 8)
-    monkeypatch.setattr(banded_conv, "BAND_PIXELS", 128)
-    monkeypatch.setattr(banded_conv, "ROW_CHANNELS", 8)
+    monkeypatch.setattr(half_winograd, "BAND_PIXELS", 128)
     monkeypatch.setattr(banded_conv, "HALVES", halves)
     network = seeded(config).double()
     image, source, driving = given()

@@ -1,4 +1,4 @@
-"""NarrowConv and RowWinogradConv against direct convolutions, in float64, where only the formulas count."""
+"""NarrowConv against direct convolutions, in float64, where only the formulas count."""
 
 import pytest
 import torch
@@ -6,11 +6,7 @@ import torch.nn.functional as F
 from test_winograd import numbers
 from torch import nn
 
-from sadtalker_ext.models import banded_conv
-from sadtalker_ext.models.banded_conv import DirectConv, whole_conv
 from sadtalker_ext.models.narrow_conv import NarrowConv
-from sadtalker_ext.models.row_winograd import RowWinogradConv
-from sadtalker_ext.models.winograd import WinogradConv
 
 
 @pytest.mark.parametrize(("side", "outputs"), [(1, 2), (3, 3), (7, 1)])
@@ -36,28 +32,3 @@ def test_other_convolutions_are_refused():
     for conv in (nn.Conv2d(4, 1, 3), nn.Conv2d(4, 1, 4, padding=2), nn.Conv2d(4, 1, 3, padding=1, bias=False)):
         with pytest.raises(ValueError, match="cannot split"):
             NarrowConv(conv)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 9), (64, 16)])
-def test_pairs_of_rows_equal_a_direct_convolution(size):
-    x, weight, bias = numbers(5, *size), numbers(6, 5, 3, 3), numbers(6)
-    wanted = F.conv2d(x[None], weight, bias, padding=1)[0]
-    assert torch.allclose(RowWinogradConv(weight, bias, x)(x), wanted, atol=1e-12)
-
-
-def test_pairs_of_rows_lose_few_digits_of_bfloat16():
-    x, weight, bias = numbers(64, 16, 16).to(torch.bfloat16), numbers(8, 64, 3, 3), numbers(8)
-    exact = F.conv2d(x[None].double(), weight, bias, padding=1)[0]
-    error = (RowWinogradConv(weight, bias, x)(x) - exact).square().mean().sqrt() / exact.std()
-    direct = (DirectConv(weight.to(x), bias.to(x))(x) - exact).square().mean().sqrt() / exact.std()
-    assert direct < error < 3 * direct < 0.01
-
-
-def test_the_algorithm_depends_on_dtype_and_channels(monkeypatch):
-    monkeypatch.setattr(banded_conv, "ROW_CHANNELS", 8)
-    bias = torch.zeros(8)
-    kinds = [
-        type(whole_conv(torch.zeros(8, channels, 3, 3), bias, dtype))
-        for channels, dtype in ((8, torch.float32), (8, torch.bfloat16), (7, torch.bfloat16))
-    ]
-    assert kinds == [WinogradConv, RowWinogradConv, DirectConv]

@@ -48,7 +48,8 @@ def test_auto_computes_in_float32_on_a_cpu():
 
 def test_bfloat16_convolves_in_bfloat16_and_agrees_with_float32(with_bfloat16):
     opened = open_renderer(load, Runtime(dtype="bfloat16"), CPU)
-    assert opened.decoder.fc.weight.dtype == torch.bfloat16
+    assert opened.decoder.fc.bias.dtype == torch.float32
+    assert opened.decoder.blocks[0].conv_0.bias.dtype == torch.bfloat16
     assert opened.generator.dense_motion_network.mask.weight.dtype == torch.bfloat16
     assert opened.generator.first.conv.weight.dtype == torch.float32
     assert 35 < psnr_db(frames(load()), frames(opened)) < 90
