@@ -29,6 +29,12 @@ UPRIGHT_PRESENCE = 26.0
 Detectors give a wrong direction for faces that are upside down. In all of 52 turned portraits, the right direction had
 the highest presence, 13 to 37; upright faces score 23 to 34.
 """
+CLEAR_PRESENCE = 28.0
+"""A face with this presence in the crop of its detection is refined from there, without a second measurement.
+
+The refined points of 64 faces differ by 0.13 px of a crop (192 px) on average, at most by 0.37, with either start; the
+points of a single measurement by 0.5.
+"""
 MIN_PRESENCE_TURNED = 12.0
 MIN_FIRST_PRESENCE = -12.0
 """Presence in a first measurement below which the place of a face is not corrected.
@@ -142,7 +148,7 @@ def estimate_meshes(
     networks: FaceNetworks, pyramid: ImagePyramid, crops: list[FaceCrop], min_presence: float
 ) -> list[Float32Array]:
     """Return a mesh (478, 3) for each crop with a face, in any direction."""
-    meshes, presence = measure_twice(networks, [(pyramid, crop) for crop in crops], UPRIGHT_PRESENCE)
+    meshes, presence = measure_twice(networks, [(pyramid, crop) for crop in crops], CLEAR_PRESENCE)
     found = {index: mesh for index, mesh in enumerate(meshes) if presence[index] >= min_presence}
     doubtful = [index for index, score in enumerate(presence) if score < UPRIGHT_PRESENCE]
     turned = [crops[index].jittered((0.0, 0.0), 1.0, turn, flip=False) for index in doubtful for turn in QUARTER_TURNS]

@@ -122,6 +122,28 @@ def test_refining_averages_views_and_measures_their_spread(kinds, alone):
     assert not nothing.is_face
 
 
+def test_only_faces_in_doubt_are_measured_twice(kinds, alone, monkeypatch):
+    """A first measurement stands if it is clear or hopeless; the refined mesh of a clear face stays the same."""
+    networks, pyramid = face_networks(), ImagePyramid(kinds[0])
+    crop = crop_around_mesh(alone[0].mesh).jittered((0.04, -0.03), 1.1, 0.05, flip=False)
+    beside, nothing = crop.jittered((0.06, 0.02), 1.0, 0.0, flip=False), FaceCrop(20, 20, 30)
+    views = [(pyramid, place) for place in (crop, nothing, beside)]
+    first, presence = mesh_provider.measure(networks, views)
+    monkeypatch.setattr(mesh_provider, "MIN_FIRST_PRESENCE", float(presence[1]) + 0.1)
+    twice, scores = mesh_provider.measure_twice(networks, views)
+    assert presence[2] > mesh_provider.MIN_FIRST_PRESENCE
+    assert [np.array_equal(mesh, other) for mesh, other in zip(first, twice, strict=True)] == [False, True, False]
+    assert scores[1] == presence[1]
+    enough = float(presence[0]) - 1
+    clear, _ = mesh_provider.measure_twice(networks, views, enough)
+    np.testing.assert_allclose(clear[0], first[0], atol=1e-3)
+    monkeypatch.setattr(mesh_provider, "CLEAR_PRESENCE", enough)
+    (start,) = mesh_provider.estimate_meshes(networks, pyramid, [crop], mesh_provider.MIN_PRESENCE)
+    np.testing.assert_allclose(start, first[0], atol=1e-3)
+    refined, expected = (mesh_provider.refine(networks, pyramid, mesh).mesh for mesh in (start, twice[0]))
+    assert np.linalg.norm((refined - expected)[:, :2], axis=1).mean() < 0.004 * alone[0].box.height
+
+
 @pytest.mark.parametrize("turn_rad", [0.0, np.pi / 2, np.pi, -np.pi / 2])
 def test_a_region_in_a_wrong_direction_gives_the_upright_mesh(kinds, alone, turn_rad):
     crop = crop_around_mesh(alone[0].mesh).jittered((0.0, 0.0), 1.0, turn_rad, flip=False)
