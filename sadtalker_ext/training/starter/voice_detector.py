@@ -57,6 +57,10 @@ FRAME_STEP: Final = 3
 """Every third frame is learned; neighbours are nearly equal."""
 PENALTY: Final = 0.03
 """Weight of the squared coefficients; with 0.001, the errors on left-out kinds of sounds were five times as many."""
+HARD_SOUNDS: Final = ("alarm", "sirens", "horn sirens", "theremin", "whistled tunes", "barks", "long calls", "grunts")
+HARD_FACTOR: Final = 3
+"""Kinds of sounds that are most like a voice and differ most from example to example, and how many times as many
+examples they have."""
 LEFT_OUT: Final = 5
 SOUND_ENDINGS: Final = (".flac", ".wav", ".mp3", ".ogg", ".opus", ".m4a")
 _LOG = logging.getLogger(__name__)
@@ -66,7 +70,7 @@ _LOG = logging.getLogger(__name__)
 class VoiceDetectorPlan:
     """Amounts of data. variants: of each recording, alone. over_sounds: of each, over a sound with pauses.
 
-    examples: of each kind of sound. kinds: of sounds.
+    examples: of each kind of sound, more of :data:`HARD_SOUNDS`. kinds: of sounds.
     """
 
     variants: int = 2
@@ -132,7 +136,7 @@ class ExampleMaker:
                 yield self.voice_over(varied, str(self.random.choice(kinds)))
             _LOG.info("voice %d of %d", number + 1, len(voices))
         for kind in kinds:
-            for _ in range(plan.examples):
+            for _ in range(plan.examples * (HARD_FACTOR if kind in HARD_SOUNDS else 1)):
                 features, _power = self._encode(make_sound(kind, self.random, round(SOUND_S * SAMPLE_RATE_HZ)))
                 yield Example(features, np.zeros(len(features), np.int8))
 

@@ -8,7 +8,7 @@ import pytest
 
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.engines.starter.lip_curves import LipTrack
-from sadtalker_ext.engines.starter.lip_response import TRACKED_WIDTH_SHARE, LipResponse, tracked_opening
+from sadtalker_ext.engines.starter.lip_response import TRACKED_WIDTH_SHARE, LipResponse
 from sadtalker_ext.engines.starter.mouth_motion import (
     LEAD_S,
     OPENING_GAIN,
@@ -50,7 +50,7 @@ def test_lips_open_as_predicted_whatever_shape_does_it(opening, shape):
     response = LipResponse(jaw_opening=0.33)
     mouth = combine(curves(40, **shape), lips(40, opening), TYPICAL, response)
     expected = max(0.0, 0.08 + OPENING_GAIN * 0.05 * opening)
-    seen = tracked_opening(mouth_opening(mouth) * response.jaw_opening)
+    seen = mouth_opening(mouth) * response.jaw_opening
     np.testing.assert_allclose(seen[10:30], expected, atol=1e-4)
     assert mouth.min() >= 0.0
     assert mouth.max() <= 1.0
@@ -63,14 +63,14 @@ def seen_width(mouth, response):
 
 @pytest.mark.parametrize("response", [LipResponse(), LipResponse(0.3, 0.25)])
 @pytest.mark.parametrize("width", [-1.2, 0.0, 0.5])
-@pytest.mark.parametrize("opening", [-1.0, 0.0, 2.0])
+@pytest.mark.parametrize("opening", [-1.0, 0.0, 1.5])
 def test_mouth_is_seen_as_wide_as_predicted_however_far_it_opens(opening, width, response):
     closed = {"spread": 0.2, "pucker": 0.4}
     mouth = combine(curves(60, **closed), lips(60, opening, width), TYPICAL, response)
     usual = combine(curves(60, **closed), lips(60, 0.0, 0.0), TYPICAL, response)
     change = seen_width(mouth, response)[30] - seen_width(usual, response)[30]
     predicted = WIDTH_GAIN * 0.04 / 0.57 * width
-    if (opening, width, response.excess_width) == (2.0, 0.5, 0.25):  # A dropped jaw pulls the corners of a smile in.
+    if (opening, width, response.excess_width) == (1.5, 0.5, 0.25):  # A dropped jaw pulls the corners of a smile in.
         assert mouth[30, MOUTH_SHAPES.index("spread")] == 1.0
         assert 0.7 * predicted < change < predicted
     else:
@@ -165,11 +165,15 @@ def test_shipped_networks_open_the_mouth_in_speech_only(shipped, demo, spoken):
 
 
 @pytest.mark.parametrize(
-    "kind", ["keyed chords", "clicks", "door knocks", "typing", "plucked strings", "drums", "noise", "alarm", "sirens"]
-)
+    "kind",
+    [
+        "keyed chords", "door knocks", "typing", "plucked strings", "drums", "noise", "alarm", "sirens", "theremin",
+        "whistled tunes", "brass", "barks", "long calls",
+    ],
+)  # fmt: skip
 def test_sounds_without_a_voice_leave_the_mouth_closed(shipped, spoken, kind):
     """The first numbers of this generator; the recipe draws others."""
-    sound = make_sound(kind, np.random.default_rng(4242), 64_000)
+    sound = make_sound(kind, np.random.default_rng(4242), 48_000)
     assert mouth_opening(shipped.predict(speech_from_samples(sound))).mean() < 0.001 * spoken
 
 
