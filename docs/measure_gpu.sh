@@ -10,7 +10,9 @@ limit=60
 run nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
 limit=150
 run python -m sadtalker_ext bench renderer --device cuda --size 256 --size 512 ${1:+--against "$1"}
-limit=150
+limit=90
+run python -m sadtalker_ext bench renderer --device cuda --dtype float16 --mode graphs
+limit=120
 run python -m sadtalker_ext bench renderer --device cuda --size 256 --dtype float16 --mode compiled
 limit=60
 run python -m sadtalker_ext weights make-random "$weights"

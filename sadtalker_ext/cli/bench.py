@@ -93,8 +93,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     renderer.add_argument("--size", type=int, action="append", choices=SIZES, help="side in pixels (default: both)")
     renderer.add_argument("--dtype", action="append", choices=DTYPES, help="data type (default: all)")
     renderer.add_argument(
-        "--mode", action="append", choices=MODES, help="eager, or compiled with torch.compile, which takes minutes to "
-        "start (default: eager)",
+        "--mode", action="append", choices=MODES, help="eager, compiled with torch.compile, which takes minutes to "
+        "start, or graphs: recorded as a CUDA graph (default: eager)",
     )  # fmt: skip
     renderer.add_argument("--device", default="auto", help="device to compute on (default: auto)")
     renderer.add_argument(

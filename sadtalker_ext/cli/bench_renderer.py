@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SIZES: Final = (256, 512)
 DTYPES: Final = ("float32", "bfloat16", "float16")
-MODES: Final = ("eager", "compiled")
+MODES: Final = ("eager", "compiled", "graphs")
 ROUNDS: Final = 3
 """Timed frames of each kind; the fastest counts, because other programs can only slow a frame down."""
 LIMIT_S: Final = 20.0
@@ -83,10 +83,12 @@ def measure(size_px: int, mode: str, options: tuple[str, str, int], against: Pat
     device = runtime.torch_device()
     inputs = make_inputs(size_px, device)
     renderer = open_renderer(lambda keep: fold(seeded_generator(), keep), runtime, device)
-    render: Callable[..., Tensor] = renderer.render if mode == "eager" else torch.compile(renderer.render)
+    render: Callable[..., Tensor] = torch.compile(renderer.render) if mode == "compiled" else renderer.render
     with torch.inference_mode():
         encoded = renderer.encode_source(inputs.image)
         calls = {"ours": lambda: render(encoded, inputs.source, inputs.driving)}
+        if mode == "graphs":
+            calls["ours"] = recorded(calls["ours"], device)
         if against is not None:
             calls["official"] = official_call(against, inputs)
         reset_peak_memory(device.type)
@@ -104,6 +106,28 @@ def measure(size_px: int, mode: str, options: tuple[str, str, int], against: Pat
                 "max_difference": (frame - exact).abs().max().item(), "psnr_db": psnr_db(exact, frame),
             }  # fmt: skip
     return result
+
+
+def recorded(call: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
+    """Return a function that replays the kernels of ``call`` as one CUDA graph; EngineError without CUDA."""
+    import torch
+
+    if device.type != "cuda":
+        raise EngineError(f"CUDA graphs cannot be measured on the device {device.type!r}; choose another mode.")
+    beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    beside.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(beside):
+        call()  # libraries choose their algorithms, which cannot be recorded
+    torch.cuda.current_stream(device).wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        frame = call()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return frame
+
+    return replay
 
 
 def fastest(calls: dict[str, Callable[[], Any]], rounds: int, device: torch.device) -> dict[str, float]:

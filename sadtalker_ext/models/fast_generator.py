@@ -33,6 +33,16 @@ def convert_convolutions(generator: Generator, dtype: torch.dtype) -> None:
         part.to(dtype)
 
 
+def use_channels_last(generator: Generator) -> None:
+    """Store the 2D kernels that run for every frame with channels last, in place.
+
+    The results of such convolutions have this layout too. Tensor cores of GPUs read it as it is; other layouts are
+    converted before and after each convolution.
+    """
+    for part in (generator.third, generator.fourth, generator.decoder):
+        part.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # an overload that torch does not declare
+
+
 def _convert_motion(motion: DenseMotion, dtype: torch.dtype) -> None:
     for part in (motion.hourglass, motion.mask, motion.occlusion):
         part.to(dtype)

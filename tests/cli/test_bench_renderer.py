@@ -103,6 +103,11 @@ def test_a_child_process_reports_why_it_cannot_measure():
     assert "not measured: The device" in format_result(result)[0]
 
 
+def test_graphs_are_refused_without_cuda():
+    with pytest.raises(EngineError, match="CUDA graphs cannot be measured on the device 'cpu'"):
+        bench_renderer.recorded(lambda: torch.zeros(1), CPU)
+
+
 def test_command_runs_the_chosen_combinations(program, monkeypatch):
     asked = []
 

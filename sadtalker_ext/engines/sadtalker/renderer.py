@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from sadtalker_ext.errors import EngineError
-from sadtalker_ext.models.fast_generator import FastGenerator, convert_convolutions
+from sadtalker_ext.models.fast_generator import FastGenerator, convert_convolutions, use_channels_last
 from sadtalker_ext.models.generator import BEFORE_MASKS, Generator
 from sadtalker_ext.runtime import AUTO
 
@@ -79,6 +79,8 @@ def _arranged(generator: Generator, dtype: torch.dtype, device: torch.device) ->
     if device.type == "cpu":
         return FastGenerator(generator, dtype)
     convert_convolutions(generator, dtype)
+    if device.type == "cuda":
+        use_channels_last(generator)
     return generator
 
 

@@ -78,6 +78,13 @@ def test_ratio_against_the_formula():
     assert psnr_db(exact, exact + torch.tensor(float("nan"))) == float("-inf")
 
 
+def test_kernels_for_tensor_cores_have_channels_last_and_yield_the_same_frames():
+    arranged = renderer._arranged(load(), torch.float32, torch.device("cuda"))
+    kernels = [arranged.fourth.weight, arranged.decoder.fc.weight, arranged.decoder.up_0.norm_0.mlp_gamma.weight]
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
+    assert psnr_db(frames(load()), frames(arranged)) > 100
+
+
 def test_other_renderers_are_used_as_they_are():
     stub = nn.Identity()
     assert open_renderer(lambda keep: stub, Runtime(), CPU) is stub
