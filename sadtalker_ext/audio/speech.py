@@ -24,6 +24,8 @@ from sadtalker_ext.sound_source import SoundSource
 DEFAULT_BLOCK_S = 20.0
 CHECKED_BLOCK_S = 1.0
 """Block length if a check runs between blocks, so that cancelling takes effect quickly."""
+FRAMES_PER_REPORT = 25
+"""Video frames after which progress is reported."""
 
 
 def _no_check() -> None: ...
@@ -44,7 +46,8 @@ class Speech:
     source: which sound of the file is used; None for all channels of the first track, or silence.
     notes: sentences for the user about the choice of the sound, or a header that is wrong.
     check: called before each block is yielded; its exceptions are passed on to the reader of the blocks.
-    progress: called by :meth:`reported_blocks` with the number of video frames whose sound has been read.
+    progress: called by :meth:`reported_blocks` with the number of video frames whose sound has been read, or of as much
+        work.
     """
 
     path: Path | None
@@ -86,17 +89,23 @@ class Speech:
             return _silent_blocks(self.sample_count, size)
         return decode(self.source or SoundSource(self.path), "audio file", size, repair=self.repaired)
 
-    def reported_blocks(self) -> Generator[Samples, None, None]:
+    def reported_blocks(self, share: tuple[float, float] = (0.0, 1.0)) -> Generator[Samples, None, None]:
         """Yield blocks as :meth:`blocks` does, and report how far they have been read.
 
-        An engine reads the sound several times; the slowest reader of them uses this method.
+        share: where the work of this reader begins and ends, as shares of the work of all; an engine reads the sound
+        several times. A reader that is quick reports less often, after as much work.
         """
         read = 0
+        start, end = (self.frames * part for part in share)
+        reported = round(start)
         with closing(self.blocks()) as blocks:
             for block in blocks:
                 yield block
-                read += len(block)
-                self.progress(min(self.frames, -(-read // SAMPLES_PER_FRAME)))
+                read = min(read + len(block), self.sample_count)
+                done = min(round(start + (end - start) * -(-read // SAMPLES_PER_FRAME) / self.frames), self.frames)
+                if done - reported >= FRAMES_PER_REPORT or read == self.sample_count:
+                    self.progress(done)
+                    reported = done
 
     def with_check(self, check: Callable[[], None], progress: Callable[[int], None] = _no_progress) -> Speech:
         """Return the same speech with ``check``, whose exceptions stop readers within a block, and ``progress``."""

@@ -155,6 +155,17 @@ def error_of(path):
     return message
 
 
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [((0.0, 1.0), [25, 50, 75, 100, 125, 150]), ((0.0, 0.5), [25, 50, 75]), ((0.5, 1.0), [100, 125, 150])],
+)
+def test_readers_report_each_second_of_their_share_of_the_work(share, expected):
+    seen = []
+    speech = silence(6.0).with_check(lambda: None, seen.append)
+    assert sum(map(len, speech.reported_blocks(share))) == speech.sample_count
+    np.testing.assert_allclose(seen, expected, atol=1)
+
+
 def test_files_without_audio_are_rejected(tmp_path):
     assert "does not exist" in error_of(tmp_path / "none.wav")
     assert "is a folder" in error_of(tmp_path)

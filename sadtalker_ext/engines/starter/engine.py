@@ -122,8 +122,10 @@ class StarterEngine:
 
     def _hear(self, speech: Speech) -> tuple[Prosody, MouthSounds]:
         from sadtalker_ext.audio.prosody import measure_prosody
+        from sadtalker_ext.engines.starter.mouth_motion import PROSODY_SHARE
 
-        return measure_prosody(speech.blocks(), speech.frames), self._mouth_motion.listen(speech)
+        prosody = measure_prosody(speech.reported_blocks(PROSODY_SHARE), speech.frames)
+        return prosody, self._mouth_motion.listen(speech)
 
     @one_torch_thread()
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:

@@ -35,6 +35,8 @@ LEAD_S: Final = 0.02
 out of sync by up to 0.12 s in both directions; viewers tolerate lips that lead better than lips that lag (ITU-R
 BT.1359). Closures keep their time, which is exact; a longer lead would part them from the movement around them, and
 openings would agree less with those of real speakers (r lower by 0.01 with 0.04 s)."""
+PROSODY_SHARE, SHAPES_SHARE, LIPS_SHARE = (0.0, 0.06), (0.06, 0.17), (0.17, 1.0)
+"""Where each of the three readers of a voice begins and ends, as measured shares of their work."""
 OPENING_REACH, WIDTH_REACH = 8, 25
 """Frames (25 Hz) around a recognized voice in which the lips may open and change their width; in longer pauses the
 mouth closes and rests."""
@@ -87,8 +89,8 @@ class MouthMotion:
 
     def listen(self, speech: Speech) -> MouthSounds:
         """Return what both networks predict, which does not depend on the portrait."""
-        curves = self.shapes.predict_curves(speech.blocks(), speech.frames)
-        return MouthSounds(curves, self.lips.predict(speech.reported_blocks(), speech.frames))
+        curves = self.shapes.predict_curves(speech.reported_blocks(SHAPES_SHARE), speech.frames)
+        return MouthSounds(curves, self.lips.predict(speech.reported_blocks(LIPS_SHARE), speech.frames))
 
     def combine(self, sounds: MouthSounds, response: LipResponse | None = None) -> Float32Array:
         """Return mouth coefficients (T, 8) as :meth:`predict` does."""
