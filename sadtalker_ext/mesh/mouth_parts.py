@@ -154,7 +154,7 @@ def row_parts(rig: Rig, skin: Float64Array, relief: Relief) -> list[tuple[Part, 
     if not drawn:
         upper, lower = upper_teeth(palette), lower_teeth(palette)
         rows["teeth_upper"] = _Row(upper, -0.085, 0.001, mouth.upper_edge, 0.020, 0.075, 0.010, 0.0)
-        rows["teeth_lower"] = _Row(lower, 0.0, 0.055, mouth.dark_bands[1] - 0.005, 0.030, 0.075, 0.0, _TEETH_FOLLOW)
+        rows["teeth_lower"] = _Row(lower, 0.0, 0.055, -0.005, 0.030, 0.075, 0.0, _TEETH_FOLLOW)
     return [_row_part(rig, name, row, skin, relief) for name, row in rows.items()]
 
 

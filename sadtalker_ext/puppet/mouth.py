@@ -47,8 +47,9 @@ class Mouth:
     edge: half width of the lips' soft edges, face heights. teeth_scale: half widths of a relaxed mouth per half width
     of this one: teeth have the size of the face, whatever the lips do. upper_edge: distance of the upper teeth's edge
     below the upper lip of the portrait, face heights. dark_bands: heights of the seam's shadow on the upper and the
-    lower lip, face heights; a drawing keeps its outlines. shading: strength of the shadows, 0 in drawings. line: width
-    of the line that closed lips of a drawing leave at both edges, face heights; 0 in photographs.
+    lower lip, face heights, which parted lips do not show; 0 in a drawing, which keeps its outlines. shading: strength
+    of the shadows, 0 in drawings. line: width of the line that closed lips of a drawing leave at both edges, face
+    heights; 0 in photographs.
     """
 
     upper_teeth: Texture

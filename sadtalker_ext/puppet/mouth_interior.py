@@ -44,6 +44,10 @@ _UPPER_LIP_SHADOW: Final = 0.30
 _LOWER_LIP_SHADOW: Final = 0.22
 _SHADOW_LENGTH: Final = 0.010
 """Depth of the shadows of both lips on the interior, and the distance at which they have fallen to 1/e."""
+_NARROW_SHADOW: Final = 0.6
+_NARROW_GAP: Final = 0.04
+"""Light that the interior loses where the lips nearly touch, and the distance between them, face heights, at which the
+loss has fallen to 1/e: little light falls through a narrow gap."""
 _SIDE_SHADOW: Final = 0.50
 _SIDE_SHADOW_U: Final = 0.90
 _SIDE_SHADOW_HALF_WIDTH: Final = 0.30
@@ -92,7 +96,7 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     tongue_v = lower + _TONGUE_RISE + _TONGUE_JAW_SHARE * max(state.jaw, 0.0)
     colour = _draw_strip(mouth.tongue, (u, tongue_v), colour, _TONGUE_LIGHT, imaging)
     shade = 1.0 - _PUCKER_SHADE * state.pucker
-    lower_v = lower + _LOWER_TEETH_RISE - mouth.dark_bands[1]
+    lower_v = lower + _LOWER_TEETH_RISE
     colour = _draw_strip(mouth.lower_teeth, (u, lower_v), colour, _LOWER_TEETH_LIGHT * shade, imaging)
     upper_v = upper - mouth.upper_edge + _ARCH_BOW * u * u
     colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, _UPPER_TEETH_LIGHT * shade, imaging)
@@ -130,7 +134,8 @@ def _shadows(maps: MouthMaps, from_lips: tuple[BackendArray, BackendArray], imag
     upper = _UPPER_LIP_SHADOW * xp.exp(-from_lips[0] / _SHADOW_LENGTH)
     lower = _LOWER_LIP_SHADOW * xp.exp(-from_lips[1] / _SHADOW_LENGTH)
     side = imaging.smooth_edge(xp.abs(maps.skull_u) - _SIDE_SHADOW_U, _SIDE_SHADOW_HALF_WIDTH)
-    return (1.0 - upper - lower) * (1.0 - _SIDE_SHADOW * side)
+    narrow = _NARROW_SHADOW * xp.exp(-(from_lips[0] + from_lips[1]) / _NARROW_GAP)
+    return (1.0 - upper - lower) * (1.0 - _SIDE_SHADOW * side) * (1.0 - narrow)
 
 
 def _rim_share(

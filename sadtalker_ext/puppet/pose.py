@@ -22,7 +22,7 @@ from sadtalker_ext.puppet.glasses import is_behind_dark_lens
 from sadtalker_ext.puppet.head import clamp_pose
 from sadtalker_ext.puppet.mouth_fields import UPPER_LIP_CLOSES
 from sadtalker_ext.puppet.mouth_maps import MouthMaps, MouthState
-from sadtalker_ext.puppet.profiles import smooth_ramp
+from sadtalker_ext.puppet.profiles import Falloff, smooth_ramp
 from sadtalker_ext.puppet.warp import Box, Displacement
 
 if TYPE_CHECKING:
@@ -40,8 +40,12 @@ _PRESS_ROLL: Final = 0.10
 """Value of lips_closed from which the lips press together, and the share of their thickness that rolls in at 1."""
 _STEEPEST: Final = 4.0
 """Largest ratio of vertical distance and distance from a lip's edge; beyond, the grid does not resolve the edge."""
-_APART: Final = 0.05
+_APART: Final = 0.04
 """Opening, in face heights, at which parted lips have lost the shadow of the seam between closed ones."""
+_LIT_REACH: Final = 0.7
+"""Distance from a lip's edge, in lip thicknesses, at which the shift of its texture past that shadow falls to 1/e."""
+_LIT_GAIN: Final = 1.15
+"""Rise of the profile ``1 - u^2`` of that shift along the mouth, clipped to 1: it fades only near the corners."""
 _SEALS_FROM: Final = 0.85
 """Value of lips_closed from which soft lip edges no longer show the interior between them; at 1 they show nothing."""
 _CORNER_TRAVEL: Final = 0.03
@@ -133,8 +137,8 @@ class Pose:
         skull_t, skull_v = mouth.axes.local(skull.astype(np.float64))
         cell_px = float(np.hypot(*(points[0, 1] - points[0, 0])))
         return MouthMaps(
-            upper_points=upper,
-            lower_points=lower,
+            upper_points=self._without_shadow(upper, upper_v - mouth.upper(upper_t), upper_t, UPPER),
+            lower_points=self._without_shadow(lower, lower_v - mouth.lower(lower_t), lower_t, LOWER),
             skull_points=skull,
             from_upper_lip=_from_edge(upper_v - mouth.upper(upper_t), cell_px) / unit,
             from_lower_lip=_from_edge(lower_v - mouth.lower(lower_t), cell_px) / unit,
@@ -144,17 +148,48 @@ class Pose:
             lip_u=mouth.normalised(upper_t),
         )
 
+    def _without_shadow(
+        self, points: Float32Array, from_edge_px: Float64Array, t: Float64Array, layer: int
+    ) -> Float32Array:
+        """Return source points (h, w, 2) of one lip moved away from its edge, past the shadow of the seam.
+
+        Closed lips shade each other where they touch. When they part, the lip that was in the shadow is lit: texture
+        from beyond the shadow is stretched up to the edge, which stays where the skin has moved it.
+
+        from_edge_px: (h, w) distance below the edge of the lip. t: (h, w) position along the mouth, pixels.
+        """
+        mouth = self.rig.face.mouth
+        outwards = 1.0 if layer == LOWER else -1.0
+        thickness = mouth.lower_thickness_px if layer == LOWER else mouth.upper_thickness_px
+        band = self._apart() * self.rig.mouth.dark_bands[layer] * self.rig.face.height_px
+        if band <= 0.0:
+            return points
+        reach = Falloff(max(_LIT_REACH * thickness, band))
+        lens = np.clip(_LIT_GAIN * (1.0 - mouth.normalised(t) ** 2), 0.0, 1.0)
+        shift = outwards * band * lens * reach(np.maximum(outwards * from_edge_px, 0.0))
+        return np.asarray(points + shift[..., None] * mouth.axes.down, np.float32)
+
+    def _opened(self) -> float:
+        """Return how far the lips have parted by shapes that move them, face heights."""
+        weight = dict(zip(FIELD_NAMES, self.weights.tolist(), strict=True))
+        parted = weight["jaw"] + weight["part_lower"] + weight["part_upper"] + self._tucked()
+        return max(parted - weight["close_opened"], 0.0)
+
+    def _tucked(self) -> float:
+        """Return how much of the lower lip is rolled in under the upper teeth, face heights."""
+        return TUCK_ROLL * self._value("lip_tuck") * self.rig.face.mouth.lower_thickness_px / self.rig.face.height_px
+
+    def _apart(self) -> float:
+        """Return the share of the seam's shadow that the parted lips have lost."""
+        return min(self._opened() / _APART, 1.0)
+
     def mouth_state(self) -> MouthState:
         """Return the numbers that the mouth interior needs."""
         weight = dict(zip(FIELD_NAMES, self.weights.tolist(), strict=True))
         unit, mouth = self.rig.face.height_px, self.rig.face.mouth
-        rolled = TUCK_ROLL * self._value("lip_tuck") * mouth.lower_thickness_px / unit
-        parted = weight["jaw"] + weight["part_lower"] + weight["part_upper"] + rolled
-        opened = max(parted - weight["close_opened"], 0.0)
+        opened = self._opened()
         closing = weight["close_source"] * self.rig.mouth.gap
         press = max(self._value("lips_closed") - _PRESS_FROM, 0.0) / (1.0 - _PRESS_FROM) * _PRESS_ROLL
-        apart = min(opened / _APART, 1.0)
-        upper_band, lower_band = self.rig.mouth.dark_bands
         pitch, yaw = float(self.rotation[0]), float(self.rotation[1])
         return MouthState(
             jaw=weight["jaw"] * _TEETH_FOLLOW - (1.0 - UPPER_LIP_CLOSES) * closing,
@@ -162,8 +197,8 @@ class Pose:
             raised=weight["part_upper"],
             sealed=float(smooth_ramp(self.expression[SHAPE_INDEX["lips_closed"]], _SEALS_FROM, 1.0)),
             pucker=float(np.clip(self._value("pucker"), 0.0, 1.0)),
-            roll_upper=press * mouth.upper_thickness_px / unit + apart * upper_band,
-            roll_lower=rolled + press * mouth.lower_thickness_px / unit + apart * lower_band,
+            roll_upper=press * mouth.upper_thickness_px / unit,
+            roll_lower=self._tucked() + press * mouth.lower_thickness_px / unit,
             parallax_u=_PARALLAX_YAW * float(np.sin(yaw)) * 2.0 * unit / mouth.width_px,
             parallax_down=_PARALLAX_PITCH * float(np.sin(pitch)),
         )
