@@ -20,6 +20,10 @@ TILE_STEP = 0.8
 DETECTION_CROP_SCALE = 1.5
 """Crop side relative to the side of a detection."""
 SAME_CROP_OVERLAP = 0.5
+CLOSER_SCALE = 1.3
+"""Side of the part of a picture in which a face is looked for again, relative to the crop that shows none."""
+CLOSER_MIN_SCORE = 0.5
+"""Smallest score of a detection there, in [0, 1]."""
 
 
 def detect(
@@ -42,13 +46,30 @@ def detect(
 
 def detect_in_tiles(networks: FaceNetworks, picture: Image, side: int) -> list[FaceCrop]:
     """Return the regions of the faces that full range finds in overlapping tiles of ``side`` pixels."""
-    tiles = make_tiles(picture.shape[1], picture.shape[0], side)
-    cut = [picture[int(t.y) : math.ceil(t.y + t.height), int(t.x) : math.ceil(t.x + t.width)] for t in tiles]
-    found = networks.detect(cut, "full")
+    return _detect_in_parts(networks, picture, make_tiles(picture.shape[1], picture.shape[0], side), "full")
+
+
+def detect_closer(networks: FaceNetworks, picture: Image, crops: Sequence[FaceCrop]) -> list[FaceCrop]:
+    """Return the regions of the faces that short range finds around crops, in which they may be small."""
+    height, width = picture.shape[:2]
+    parts = []
+    for crop in crops:
+        half = crop.side * CLOSER_SCALE / 2
+        left, top = max(0.0, crop.x - half), max(0.0, crop.y - half)
+        parts.append(FaceBox(left, top, min(width, crop.x + half) - left, min(height, crop.y + half) - top))
+    inside = [part for part in parts if min(part.width, part.height) >= 1]
+    return _detect_in_parts(networks, picture, inside, "short", CLOSER_MIN_SCORE)
+
+
+def _detect_in_parts(
+    networks: FaceNetworks, picture: Image, parts: Sequence[FaceBox], reach: str, min_score: float = 0.0
+) -> list[FaceCrop]:
+    cut = [picture[int(t.y) : math.ceil(t.y + t.height), int(t.x) : math.ceil(t.x + t.width)] for t in parts]
+    found = networks.detect(cut, reach)
     crops = []
-    for tile, part, rows in zip(tiles, cut, found, strict=True):
-        place = FaceBox(int(tile.x), int(tile.y), part.shape[1], part.shape[0])
-        crops += [_crop_of_detection(row, place) for row in rows]
+    for part, pixels, rows in zip(parts, cut, found, strict=True):
+        place = FaceBox(int(part.x), int(part.y), pixels.shape[1], pixels.shape[0])
+        crops += [_crop_of_detection(row, place) for row in rows if row[0] >= min_score]
     return crops
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from sadtalker_ext.arrays import Float32Array, Image
-from sadtalker_ext.faces.detection import detect, detect_in_tiles, merge_crops
+from sadtalker_ext.faces.detection import detect, detect_closer, detect_in_tiles, merge_crops
 from sadtalker_ext.faces.face_crop import FaceCrop, ImagePyramid, crop_around_mesh, crop_to_picture
 from sadtalker_ext.faces.networks import FaceNetworks, face_networks
 from sadtalker_ext.geometry.landmarks import LIPS, FaceBox, Landmarks, oval_box, overlap
@@ -105,6 +105,8 @@ def _find(picture: Image, networks: FaceNetworks, levels: int, turns: int = 0) -
     pyramid = ImagePyramid(picture)
     crops = merge_crops(detect(networks, [picture], "short")[0] + detect(networks, [picture], "full")[0])
     meshes = _keep_new([], estimate_meshes(networks, pyramid, crops, MIN_PRESENCE))
+    if meshes:
+        meshes = _keep_new(meshes, _find_closer(networks, pyramid, crops, meshes))
     side = max(picture.shape[:2])
     for _ in range(levels):
         side //= 2
@@ -115,6 +117,25 @@ def _find(picture: Image, networks: FaceNetworks, levels: int, turns: int = 0) -
     refined = [refine(networks, pyramid, mesh) for mesh in meshes]
     faces = [view.landmarks for view in refined if view.is_face and not _is_turned_by_chance(view, turns)]
     return sorted(faces, key=lambda face: -face.box.width * face.box.height)
+
+
+def _find_closer(
+    networks: FaceNetworks, pyramid: ImagePyramid, crops: list[FaceCrop], meshes: list[Float32Array]
+) -> list[Float32Array]:
+    """Return the meshes of faces in crops that show none of ``meshes``.
+
+    Beside a large face, short range finds a small one with a box that is two times too large, in which the mesh does
+    not recognize it.
+    """
+    boxes = [oval_box(mesh) for mesh in meshes]
+    empty = [crop for crop in crops if not any(_contains(box, crop) for box in boxes)]
+    closer = merge_crops(detect_closer(networks, pyramid.picture, empty))
+    found, presence = measure_twice(networks, [(pyramid, crop) for crop in closer])
+    return [mesh for mesh, score in zip(found, presence, strict=True) if score >= MIN_PRESENCE_IN_TILE]
+
+
+def _contains(box: FaceBox, crop: FaceCrop) -> bool:
+    return box.x <= crop.x <= box.x + box.width and box.y <= crop.y <= box.y + box.height
 
 
 def _is_turned_by_chance(view: RefinedMesh, turns: int) -> bool:

@@ -2,16 +2,19 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
 from portrait_variants import sample
 
+from sadtalker_ext.faces import mesh_provider
 from sadtalker_ext.faces.detection import (
     DETECTION_CROP_SCALE,
     SAME_CROP_OVERLAP,
     TILE_STEP,
     detect,
+    detect_closer,
     detect_in_tiles,
     make_tiles,
     merge_crops,
@@ -134,6 +137,25 @@ def test_a_small_face_is_found_in_a_tile_where_it_is_in_the_picture(astronaut):
     face = min(crops, key=lambda crop: math.dist((crop.x, crop.y), (856, 531)))
     assert math.dist((face.x, face.y), (856, 531)) < 8
     assert 25 < face.side < 60
+
+
+def test_a_closer_look_at_crops_gives_regions_in_pixels_of_the_picture():
+    networks, picture = OneFace(), marked(400, 300, (90, 80), (390, 290), (200, 150))
+    crops = [FaceCrop(100, 90, 60), FaceCrop(395, 295, 80), FaceCrop(460, 150, 50), FaceCrop(300, 60, 40)]
+    found = detect_closer(networks, picture, crops)
+    assert networks.reaches == ["short"]
+    assert [(round(crop.x), round(crop.y)) for crop in found] == [(90, 80), (390, 290)]
+    assert detect_closer(OneFace(score=0.4), picture, crops) == []
+
+
+def test_a_small_face_beside_a_large_one_is_found_in_a_closer_look(astronaut, monkeypatch):
+    part, canvas = astronaut[:256, 96:352], np.full((800, 800, 3), 120, np.uint8)
+    canvas[:] = cv2.resize(part, None, fx=3.5, fy=3.5)[:800, :800]
+    canvas[20:170, 640:790] = cv2.resize(part[:, ::-1], (150, 150), interpolation=cv2.INTER_AREA)
+    small = FaceBox(686, 59, 54, 64)
+    assert any(overlap(face.box, small) > 0.7 for face in find(canvas))
+    monkeypatch.setattr(mesh_provider, "detect_closer", lambda *_: [])
+    assert len(find(canvas)) == 1, "only the large one"
 
 
 @pytest.mark.parametrize("centre", [(150, 123), (300, 123)])
