@@ -1,9 +1,11 @@
 """Fit of LipCorrection: small convolutional networks that correct the linear map of LipMotion.
 
-Networks alone are worse on new speakers than the linear map (r of opening and width lower by .02), because they learn
-the few speakers by heart. Their errors differ from those of the linear map, so that the sum of both, in shares that are
-fitted to predictions of speakers that were left out, raises both r by .005. Networks that learn what the linear map
-leaves over, more pitches or vocal tracts of each recording, and features with unit variance per recording do not help.
+Networks alone are slightly worse on new speakers than the linear map. Their errors differ from its errors, so that the
+sum of both, in shares that are fitted to predictions of speakers that were left out, raises r of opening and width by
+.007 and .009 (standard errors .002 and .004 over 62 speakers). Strong dropout and few steps are what matters: with 400
+steps and dropouts of .3 and .2 the networks alone were worse by .02. Networks that learn what the linear map leaves
+over made r smaller; other pitches and vocal tracts of each recording, unit variance of the features of each recording,
+and the outputs of SpeechToExpression changed it by less than the standard error.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.training.starter.lip_regression import Example
 
 STEPS: Final = 150
+"""Few: later the networks learn the speakers instead of speech."""
 BATCH, SEGMENT_FRAMES = 20, 100
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 0.1
 DROPOUT, INPUT_DROPOUT = 0.5, 0.4
