@@ -37,7 +37,7 @@ class HalfWinogradConv:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
-        taps = weight.detach().double().permute(2, 3, 1, 0)
+        taps = weight.detach().permute(2, 3, 1, 0).contiguous()
         self._kernels = _kernel_terms(_kernel_terms(taps, 0), 1).flatten(0, 1).to(dtype).contiguous()
         self.bias = bias.detach().to(dtype)
 
