@@ -35,6 +35,11 @@ _LOWER_TEETH_LIGHT: Final = 0.82
 _ARCH_BOW: Final = 0.010
 """Rise of the upper teeth's edge at the mouth corners: the dental arch recedes in perspective."""
 _UPPER_TEETH_LIGHT: Final = 1.0
+_WIDE_SHOWS: Final = 0.020
+_WIDE_FROM: Final = 0.08
+_WIDE_WHOLE: Final = 0.16
+"""What wide openings add to the visible height of the upper teeth, from which opening and where in full, face heights:
+the upper lip rises when the jaw pulls the corners down. Own teeth of the portrait have their height already."""
 
 _PUCKER_SHADE: Final = 0.35
 """Light that the teeth lose when rounded lips stand out in front of them."""
@@ -54,7 +59,7 @@ _SIDE_SHADOW_HALF_WIDTH: Final = 0.30
 """Depth of the shadow in the mouth corners, the position where it is half as deep, and half the width of its edge."""
 
 # The lips' inner side.
-_RIM_REACH: Final = 0.007
+_RIM_REACH: Final = 0.0028
 """Distance from the edge of a lip, face heights, at which its visible inner side has faded to 1/e."""
 _RIM_SLOPE: Final = 5.0
 """Growth of that distance, which is vertical, where the edge is steep, per opening (face heights) and lip_u."""
@@ -98,7 +103,9 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     shade = 1.0 - _PUCKER_SHADE * state.pucker
     lower_v = lower + _LOWER_TEETH_RISE
     colour = _draw_strip(mouth.lower_teeth, (u, lower_v), colour, _LOWER_TEETH_LIGHT * shade, imaging)
-    upper_v = upper - mouth.upper_edge + _ARCH_BOW * u * u
+    wide = min(max((state.opened - _WIDE_FROM) / (_WIDE_WHOLE - _WIDE_FROM), 0.0), 1.0)
+    edge = mouth.upper_edge + _WIDE_SHOWS * wide * (1.0 - mouth.own_teeth)
+    upper_v = upper - edge + _ARCH_BOW * u * u
     colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, _UPPER_TEETH_LIGHT * shade, imaging)
     if mouth.shading:
         colour = colour * _shadows(maps, (below_upper, above_lower), imaging)[..., None]

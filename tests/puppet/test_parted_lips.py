@@ -13,7 +13,7 @@ from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.imaging import CpuImaging
 from sadtalker_ext.puppet.renderer import PortraitRenderer
-from sadtalker_ext.puppet.strips import Palette
+from sadtalker_ext.puppet.strips import Palette, Strip
 from sadtalker_ext.puppet.teeth import lower_teeth, upper_teeth
 from sadtalker_ext.puppet.tongue import tongue
 
@@ -43,12 +43,17 @@ def portrait_with_shadow() -> np.ndarray:
     return picture
 
 
+def strip_of(strip: Strip) -> tuple[np.ndarray, tuple[float, float], float]:
+    """Return the arguments of a texture for ``strip``."""
+    return strip.image, (0.0, strip.top), 1.0
+
+
 def with_interior(renderer: PortraitRenderer, colour: tuple[int, int, int]) -> PortraitRenderer:
     """Return the renderer with an interior of one colour and without shadows in it."""
     palette = Palette(**{field.name: np.float32(colour) for field in fields(Palette)})
     painted = {"upper_teeth": upper_teeth, "lower_teeth": lower_teeth, "tongue": tongue}
     strips = {name: paint(palette) for name, paint in painted.items()}
-    textures = {n: CpuImaging().texture(s.image, origin=(0.0, s.top), scale=1.0) for n, s in strips.items()}
+    textures = {n: CpuImaging().texture(*strip_of(s)) for n, s in strips.items()}
     mouth = replace(renderer.rig.mouth, palette=palette, own_teeth=0.0, **textures)
     shown = PortraitRenderer.__new__(PortraitRenderer)
     shown.__dict__.update(renderer.__dict__, rig=replace(renderer.rig, mouth=mouth))
@@ -93,3 +98,20 @@ def test_a_narrow_gap_is_darker_than_a_wide_one(renderer):
         inside = np.abs(column[:, 0] - column[:, 1]) < 12
         levels.append(np.median(column[inside]))
     assert levels[0] < 0.85 * levels[1] < 0.85 * levels[2]
+
+
+def test_wide_mouths_show_more_of_the_upper_teeth(renderer):
+    """The teeth of a mouth that opens as far as it can are no thin strip: 5 mm and more in a face of 185 mm."""
+    black = Palette(**{field.name: np.zeros(3, np.float32) for field in fields(Palette)})
+    teeth = CpuImaging().texture(*strip_of(upper_teeth(replace(black, enamel=np.full(3, 255.0, np.float32)))))
+    empty = CpuImaging().texture(*strip_of(tongue(black)))
+    mouth = replace(renderer.rig.mouth, upper_teeth=teeth, lower_teeth=empty, tongue=empty, palette=black)
+    shown = PortraitRenderer.__new__(PortraitRenderer)
+    shown.__dict__.update(renderer.__dict__, rig=replace(renderer.rig, mouth=mouth))
+    heights_mm = []
+    for jaw in (0.4, 1.0):
+        column = column_of(shown.render_frame(shape(jaw_open=jaw), STILL, STILL), renderer)
+        white = (column.min(axis=1) > 120) & (np.ptp(column, axis=1) < 20)
+        heights_mm.append(white.sum() / renderer.rig.face.height_px * 185.0)
+    assert heights_mm[0] < 3.4
+    assert heights_mm[1] > max(heights_mm[0] + 2.0, 4.5)
