@@ -45,6 +45,11 @@ MIN_RATE_HZ: Final = 23.9
 MAX_LENGTH_GAP_S: Final = 0.5
 """Difference of the lengths of sound and picture of a file; encoders add up to 0.1 s."""
 MIN_DETECTED_SHARE: Final = 0.5
+LARGE_FACE_PX: Final = 110.0
+LARGE_FACE_ROUGHNESS: Final = 1.4
+LARGE_FACE_OPENING: Final = 0.05
+"""Height of a face whose lips are tracked so well that less than :data:`~.check_motion.ROUGHNESS` and
+:data:`~.check_motion.OPENING_LIMITS` counts: frames in a wrong order have 1.4 to 2, tracked lips of speakers 1.0."""
 
 
 def check_videos(folder: Path, sample: int) -> CheckReport:
@@ -98,12 +103,21 @@ def _check_video(name: str, video: Video, curves: LipCurves) -> tuple[list[Findi
     active = active_share(samples)
     if active < MIN_ACTIVE_SHARE:
         return [*found, silent(name, f"sound in {100 * active:.0f} % of the frames")], None
-    rough, size = roughness(lips[:, :1])
     if lips[:, 0].std() < DEAD_OPENING:
         return [*found, dead(name, f"the lip gap varies by {lips[:, 0].std():.4f} eye distances")], None
-    if size > OPENING_LIMITS[1] or (rough > ROUGHNESS and size > OPENING_LIMITS[0]):
-        found.append(flicker(name, f"lip gap: roughness {rough:.1f}, {size:.2f} from frame to frame"))
-    return found, _pair(name, lips, samples, curves)
+    rough = flickering_lips(lips)
+    if rough:
+        return [*found, flicker(name, f"lip gap: {rough}")], None
+    return found, _pair(name, lips[:, :2], samples, curves)
+
+
+def flickering_lips(lips: Float64Array) -> str:
+    """Return how the lips (T, 3) of :func:`_lips` flicker; empty if they do not."""
+    rough, size = roughness(lips[:, :1])
+    large = float(np.median(lips[:, 2])) >= LARGE_FACE_PX
+    limit, least = (LARGE_FACE_ROUGHNESS, LARGE_FACE_OPENING) if large else (ROUGHNESS, OPENING_LIMITS[0])
+    flickers = size > OPENING_LIMITS[1] or (rough > limit and size > least)
+    return f"roughness {rough:.1f}, {size:.2f} from frame to frame" if flickers else ""
 
 
 def slow(place: str, rate_hz: float) -> Finding:
@@ -126,15 +140,21 @@ def damaged_length(place: str, picture_s: float, sound_s: float) -> Finding:
 
 
 def _lips(path: Path) -> tuple[Float64Array, float]:
-    """Return opening and width (T, 2) at 25 Hz of the first seconds, gaps interpolated, and the share with a face."""
+    """Return opening and width of the mouth and height of the face in pixels (T, 3) at 25 Hz of the first seconds.
+
+    Frames without a face are interpolated; the second value is the share with one.
+    """
     from sadtalker_ext.faces.find import track_faces
     from sadtalker_ext.geometry.measures import mouth_opening, mouth_width
 
     frames = islice(read_frames(path, FRAME_RATE_HZ), round(SECONDS * FRAME_RATE_HZ))
-    rows = [None if face is None else (mouth_opening(face), mouth_width(face)) for face in track_faces(frames)]
+    rows = [
+        None if face is None else (mouth_opening(face), mouth_width(face), face.box.height)
+        for face in track_faces(frames)
+    ]
     at = [index for index, row in enumerate(rows) if row is not None]
     if not at:
-        return np.zeros((0, 2)), 0.0
+        return np.zeros((0, 3)), 0.0
     known = np.array([row for row in rows if row is not None], np.float64)
     columns = [np.interp(np.arange(len(rows)), at, column) for column in known.T]
     return np.stack(columns, axis=1), len(at) / len(rows)

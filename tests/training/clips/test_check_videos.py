@@ -12,6 +12,7 @@ from synthetic_videos import astronaut, empty_scene, talking_frames, write
 
 from sadtalker_ext.cli.main import main
 from sadtalker_ext.ffmpeg import ffmpeg_program
+from sadtalker_ext.training.clips.check_videos import flickering_lips
 
 FRAMES, SHORT = 100, 25
 
@@ -65,6 +66,18 @@ def test_what_was_measured_is_given(checked):
     assert places["frame_rate"]["slow.mp4"] == "12.5 per second"
     assert places["silent"]["mute.mp4"] == "no sound"
     assert "face is seen in 0 %" in places["damaged"]["meadow.mp4"]
+
+
+def test_frames_in_a_wrong_order_flicker_if_the_face_is_large():
+    times_s = np.arange(250) / 25.0
+    gap = 0.05 * (np.sin(2.0 * np.pi * 1.4 * times_s) + 0.5 * np.sin(2.0 * np.pi * 2.3 * times_s)) + 0.1
+    order = np.arange(250).reshape(-1, 5)[:, [3, 0, 2, 1, 4]].ravel()
+    for face_px, flickers in ((200.0, True), (55.0, False)):
+        lips = np.stack([gap, np.ones(250), np.full(250, face_px)], axis=1)
+        assert not flickering_lips(lips)
+        assert bool(flickering_lips(lips[order])) is flickers
+    shaken = lips + np.random.default_rng(0).normal(0.0, 0.1, (250, 1)) * [1.0, 0.0, 0.0]
+    assert "roughness" in flickering_lips(shaken)
 
 
 def test_a_run_is_not_checked_with_videos(tmp_path, capsys):
