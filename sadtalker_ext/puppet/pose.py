@@ -173,7 +173,7 @@ class Pose:
         """Return how far the lips have parted by shapes that move them, face heights."""
         weight = dict(zip(FIELD_NAMES, self.weights.tolist(), strict=True))
         parted = weight["jaw"] + weight["part_lower"] + weight["part_upper"] + self._tucked()
-        return max(parted - weight["close_opened"], 0.0)
+        return max(float(parted - weight["close_opened"]), 0.0)
 
     def _tucked(self) -> float:
         """Return how much of the lower lip is rolled in under the upper teeth, face heights."""
