@@ -130,15 +130,25 @@ def check_sync(pairs: Sequence[LipPair]) -> Iterator[Finding]:
 
 
 def find_rate(pairs: Sequence[LipPair]) -> float | None:
-    """Return the frame rate at which the lips follow the sound much better than at 25; None if there is none."""
+    """Return the frame rate at which the lips follow the sound much better than at 25; None if there is none.
+
+    They must also do so if each clip has its own lag: clips with different lags have none in common at the right rate.
+    """
     if len(pairs) < MIN_CLIPS_OF_RATE:
         return None
     scores = {FRAME_RATE_HZ: float(pooled(pairs).max())}
     for rate_hz in RATES_HZ:
         scores[rate_hz] = float(pooled([stretched(pair, rate_hz) for pair in pairs]).max())
     best = max(scores, key=lambda rate_hz: scores[rate_hz])
-    clear = scores[best] >= RATE_R and scores[best] - scores[FRAME_RATE_HZ] >= RATE_GAIN
-    return best if clear else None
+    if scores[best] < RATE_R or scores[best] - scores[FRAME_RATE_HZ] < RATE_GAIN:
+        return None
+    return best if _at_own_lags(pairs, best) > _at_own_lags(pairs, FRAME_RATE_HZ) else None
+
+
+def _at_own_lags(pairs: Sequence[LipPair], rate_hz: float) -> float:
+    """Return the mean correlation over clips at a frame rate, each at the lag that suits it, weighted by length."""
+    highest = [correlations(stretched(pair, rate_hz)).max() for pair in pairs]
+    return float(np.average(highest, weights=[len(pair.measured) for pair in pairs]))
 
 
 def stretched(pair: LipPair, rate_hz: float) -> LipPair:
