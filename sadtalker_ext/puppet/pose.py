@@ -135,13 +135,14 @@ class Pose:
         upper_t, upper_v = mouth.axes.local(upper.astype(np.float64))
         lower_t, lower_v = mouth.axes.local(lower.astype(np.float64))
         skull_t, skull_v = mouth.axes.local(skull.astype(np.float64))
+        from_upper_px, from_lower_px = upper_v - mouth.upper(upper_t), lower_v - mouth.lower(lower_t)
         cell_px = float(np.hypot(*(points[0, 1] - points[0, 0])))
         return MouthMaps(
-            upper_points=self._without_shadow(upper, upper_v - mouth.upper(upper_t), upper_t, UPPER),
-            lower_points=self._without_shadow(lower, lower_v - mouth.lower(lower_t), lower_t, LOWER),
+            upper_points=self._without_shadow(upper, from_upper_px, upper_t, UPPER),
+            lower_points=self._without_shadow(lower, from_lower_px, lower_t, LOWER),
             skull_points=skull,
-            from_upper_lip=_from_edge(upper_v - mouth.upper(upper_t), cell_px) / unit,
-            from_lower_lip=_from_edge(lower_v - mouth.lower(lower_t), cell_px) / unit,
+            from_upper_lip=_from_edge(from_upper_px, cell_px) / unit,
+            from_lower_lip=_from_edge(from_lower_px, cell_px) / unit,
             skull_u=mouth.normalised(skull_t),
             skull_from_upper=(skull_v - mouth.upper(skull_t)) / unit,
             skull_from_lower=(skull_v - mouth.lower(skull_t)) / unit,

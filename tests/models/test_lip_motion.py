@@ -73,7 +73,7 @@ def test_slow_weights_are_those_of_the_average(features):
 
 
 def test_members_of_the_correction_are_separate_networks():
-    """Each member is the network of its own channels, written with plain convolutions."""
+    """Each member equals a separate network of plain convolutions on its channels."""
     torch.manual_seed(1)
     together, hidden = LipCorrection(3, 4).eval(), torch.randn(1, 30, 12)
     with torch.inference_mode():
