@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -208,23 +207,19 @@ def _open_stream(task: Task, mesh: MeshWriter | None = None) -> FrameStream:
     mesh: writes the 3D model: before the first frame, or after the last one if the motion is predicted in sections.
     """
     restorers = open_restorers(task.settings, task.runtime, open_restorer_file)
-    prepared = prepare_inputs(task)
-    release = partial(task.source.release, prepared.opened)
-    try:
+    with ExitStack() as stack:
+        prepared = stack.enter_context(prepare_inputs(task))
+        timing = timing_of(task, prepared)
         if task.inputs.text is not None:
-            notes, timing = list(prepared.notes), timing_of(task, prepared)
+            notes = list(prepared.notes)
             frames = section_frames(task, prepared, mesh, notes)
         else:
-            timing = timing_of(task, prepared)
             source, whole = predict(task, prepared, timing)
             model_notes = () if mesh is None else mesh.write(task, prepared, SourceAndMotion(source, whole), timing)
             notes = [*prepared.notes, *view_notes(whole, prepared.engine.spec), *model_notes]
             frames = prepared.engine.render(prepared.portrait, source, whole)
-    except BaseException:
-        release()
-        raise
-    finished = _finish(task, prepared, frames, restorers, timing)
-    return FrameStream(finished, timing, notes, release, prepared.speech.source)
+        finished = _finish(task, prepared, frames, restorers, timing)
+        return FrameStream(finished, timing, notes, stack.pop_all().close, prepared.speech.source)
 
 
 def _finish(

@@ -79,14 +79,10 @@ def make_mesh(
     task = prepare_task(inputs, (settings, runtime, watcher), engine)
     with interruptible(task.watcher.check):
         files.check(task.inputs.files, sound=task.inputs.idle_s is None)
-        with with_voice(task) as spoken, MeshWriter(files) as writer:
-            prepared = prepare_inputs(spoken)
-            try:
-                timing = timing_of(spoken, prepared)
-                motion = predict(spoken, prepared, timing)
-                notes = writer.write(spoken, prepared, motion, timing)
-            finally:
-                spoken.source.release(prepared.opened)
+        with with_voice(task) as spoken, MeshWriter(files) as writer, prepare_inputs(spoken) as prepared:
+            timing = timing_of(spoken, prepared)
+            motion = predict(spoken, prepared, timing)
+            notes = writer.write(spoken, prepared, motion, timing)
     watch = task.stopwatch
     return MeshResult(
         files,

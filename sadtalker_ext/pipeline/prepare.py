@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -86,11 +87,21 @@ class SourceAndMotion(NamedTuple):
     motion: Motion
 
 
-def prepare_inputs(task: Task) -> PreparedInputs:
-    """Open the engine and read portrait and voice in parallel; if that fails, the engine is released."""
+@contextmanager
+def prepare_inputs(task: Task) -> Iterator[PreparedInputs]:
+    """Open the engine and read portrait and voice in parallel; the engine is released at the end of the block."""
+    prepared = _read_inputs(task)
+    try:
+        yield prepared
+    finally:
+        task.source.release(prepared.opened)
+
+
+def _read_inputs(task: Task) -> PreparedInputs:
+    """Return the inputs and the engine; if that fails, the engine is released."""
     from sadtalker_ext.pipeline.portrait import read_portrait
 
-    settings, inputs, abandoned = task.settings, task.inputs, _Abandoned(task.watcher)
+    settings, inputs, stop = task.settings, task.inputs, _StopSignal(task.watcher)
     with ParallelStages(task.watcher, task.stopwatch) as stages:
         opening = stages.begin("engine", task.source.acquire, settings, task.runtime)
         try:
@@ -104,11 +115,11 @@ def prepare_inputs(task: Task) -> PreparedInputs:
             except SadTalkerError:
                 stages.result(portrait)  # if neither can be used, the error is that of the portrait
                 raise
-            reading = _begin_reading(stages, task, opened.engine, speech.with_check(abandoned.check))
+            reading = _begin_reading(stages, task, opened.engine, speech.with_check(stop.check))
             prepared = stages.result(portrait)
             reference = load_reference(task, opened.engine, speech.frames)
         except BaseException:
-            abandoned.set()
+            stop.set()
             stages.when_done(opening, task.source.release)
             raise
     if reference is not None:
@@ -119,8 +130,8 @@ def prepare_inputs(task: Task) -> PreparedInputs:
     )  # fmt: skip
 
 
-class _Abandoned:
-    """Stops what runs beside the stages when the user cancels, or when one of the stages failed."""
+class _StopSignal:
+    """Ends the work that runs in parallel to the stages if the user cancels, or if a stage fails."""
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher, self._event = watcher, Event()
