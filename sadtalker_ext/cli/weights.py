@@ -27,7 +27,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Manage the checkpoints of the engine sadtalker. Only the action fetch downloads files.",
     )  # fmt: skip
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = _add_action(actions, "list", "list the checkpoints with size, license and location", run_list)
+    listing = _add_action(actions, "list", "list the checkpoints with size, licence and location", run_list)
     listing.add_argument("--json", action="store_true", help="print the result as JSON")
     fetching = _add_action(actions, "fetch", "download checkpoints; interrupted downloads are resumed", run_fetch)
     fetching.add_argument("names", nargs="*", metavar="NAME", help="file names (default: those that every mode needs)")
@@ -37,22 +37,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     checking.add_argument("--quick", action="store_true", help="skip the comparison of hashes")
     checking.add_argument("--json", action="store_true", help="print the result as JSON")
     _add_action(actions, "convert", "convert mapping pickles to safetensors files in the same folder", run_convert)
-    faces = actions.add_parser(
-        "convert-mediapipe", allow_abbrev=False, help="convert the face networks in a wheel of MediaPipe",
-        description="Convert the face and person networks in a wheel of MediaPipe 0.10.9 to 0.10.21 (pip download "
-        "--no-deps mediapipe==0.10.9) to the files that ship with this package.",
-    )  # fmt: skip
-    faces.add_argument("wheel", type=Path, metavar="WHEEL", help="the wheel of MediaPipe, a .whl file")
-    faces.add_argument("target", type=Path, metavar="DIR", help="folder for the converted files")
-    faces.set_defaults(run=run_convert_mediapipe)
-    speech = actions.add_parser(
-        "convert-moonshine", allow_abbrev=False, help="convert the speech encoder in a wheel of moonshine_voice",
-        description="Convert the encoder of Moonshine Tiny in a wheel of moonshine_voice 0.0.49 (pip download "
-        "--no-deps moonshine_voice==0.0.49) to the file that ships with this package.",
-    )  # fmt: skip
-    speech.add_argument("wheel", type=Path, metavar="WHEEL", help="the wheel of moonshine_voice, a .whl file")
-    speech.add_argument("target", type=Path, metavar="DIR", help="folder for the converted file")
-    speech.set_defaults(run=run_convert_moonshine)
+    _add_conversion(actions, "mediapipe", "0.10.9 to 0.10.21", "face and person networks", run_convert_mediapipe)
+    _add_conversion(actions, "moonshine_voice", "0.0.49", "speech encoder", run_convert_moonshine)
     making = actions.add_parser(
         "make-random", aliases=["make-seeded"], allow_abbrev=False,
         help="write checkpoints with reproducible random weights, for tests and benchmarks",
@@ -74,6 +60,25 @@ def _add_action(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def _add_conversion(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    package: str,
+    versions: str,
+    networks: str,
+    run: Callable[[argparse.Namespace], int],
+) -> None:
+    """Add the action that converts ``networks`` in the wheel of a package."""
+    name = f"convert-{package.partition('_')[0]}"
+    parser = actions.add_parser(
+        name, allow_abbrev=False, help=f"convert the {networks} in a wheel of {package}",
+        description=f"Convert the {networks} in a wheel of {package} {versions} (pip download --no-deps "
+        f"{package}=={versions.partition(' ')[0]}) to the files that ship with this package.",
+    )  # fmt: skip
+    parser.add_argument("wheel", type=Path, metavar="WHEEL", help=f"the wheel of {package}, a .whl file")
+    parser.add_argument("target", type=Path, metavar="DIR", help="folder for the converted files")
+    parser.set_defaults(run=run)
 
 
 def list_folders(options: argparse.Namespace) -> tuple[Path, ...]:
