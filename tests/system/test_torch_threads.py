@@ -77,13 +77,13 @@ def test_nested_blocks_stay_limited() -> None:
 
 def test_the_starter_engine_predicts_motion_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, seen = StarterEngine(Runtime(device="cpu")), []
-    listen = engine._mouth_motion.listen
+    analyse = engine._mouth_motion.analyse
 
     def watched(*arguments: object) -> object:
         seen.append(torch.get_num_threads())
-        return listen(*arguments)  # type: ignore[arg-type]
+        return analyse(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine._mouth_motion, "listen", watched)
+    monkeypatch.setattr(engine._mouth_motion, "analyse", watched)
     engine.predict_motion(silence(0.4), engine.neutral_motion(), MotionStyle())
     engine.read_speech(silence(0.4))
     assert seen == [1, 1]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.protocol import MotionEditor
     from sadtalker_ext.engines.starter.lip_response import LipResponse
     from sadtalker_ext.engines.starter.mesh_motion import MeshFitter
-    from sadtalker_ext.engines.starter.mouth_motion import MouthSounds
+    from sadtalker_ext.engines.starter.mouth_motion import MouthPredictions
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.puppet.imaging import Imaging
     from sadtalker_ext.puppet.renderer import PortraitRenderer
@@ -63,7 +63,7 @@ class StarterEngine:
         self._pose_cvae = load_pose_cvae()
         self._renderers: RecentValues[tuple[Portrait, PortraitRenderer]] = RecentValues(KEPT_RENDERERS)
         self._fitters: RecentValues[tuple[Portrait, MeshFitter]] = RecentValues(KEPT_RENDERERS)
-        self._heard: OnceUsed[Speech, tuple[Prosody, MouthSounds]] = OnceUsed()
+        self._analysed: OnceUsed[Speech, tuple[Prosody, MouthPredictions]] = OnceUsed()
         self._current: PortraitRenderer | None = None
         self._response: LipResponse | None = None
         self.editor: MotionEditor = StandardMotionEditor(SCALED_COLUMNS)
@@ -118,14 +118,14 @@ class StarterEngine:
         """Compute what :meth:`predict_motion` needs of the speech alone; see
         :class:`~sadtalker_ext.engines.protocol.SpeechReadingEngine`.
         """
-        self._heard.keep(speech, self._hear(speech))
+        self._analysed.keep(speech, self._analyse(speech))
 
-    def _hear(self, speech: Speech) -> tuple[Prosody, MouthSounds]:
+    def _analyse(self, speech: Speech) -> tuple[Prosody, MouthPredictions]:
         from sadtalker_ext.audio.prosody import measure_prosody
         from sadtalker_ext.engines.starter.mouth_motion import PROSODY_SHARE
 
         prosody = measure_prosody(speech.reported_blocks(PROSODY_SHARE), speech.frames)
-        return prosody, self._mouth_motion.listen(speech)
+        return prosody, self._mouth_motion.analyse(speech)
 
     @one_torch_thread()
     def predict_motion(self, speech: Speech, source: Motion, style: MotionStyle) -> Motion:
@@ -135,13 +135,13 @@ class StarterEngine:
         from sadtalker_ext.engines.starter.lively_motion import add_breaths, brow_motion, enliven, liveliness
 
         frames = speech.frames
-        prosody, sounds = self._heard.take(speech) or self._hear(speech)
+        prosody, predictions = self._analysed.take(speech) or self._analyse(speech)
         seeds = np.random.SeedSequence(style.seed).spawn(6)
         pose_rng, blink_rng, brow_rng, gaze_rng, lean_rng, flow_rng = map(np.random.default_rng, seeds)
         pose = head_motion(self._pose_cvae, prosody, style.pose_style, pose_rng)
         amount = liveliness(prosody)
         rotation, translation = enliven(*pose, lean_rng, amount)
-        mouth = add_breaths(self._mouth_motion.combine(sounds, self._response), prosody)
+        mouth = add_breaths(self._mouth_motion.combine(predictions, self._response), prosody)
         tracks: dict[tuple[str, ...], Float32Array] = {
             MOUTH_SHAPES: mouth,
             ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),
@@ -159,21 +159,20 @@ class StarterEngine:
 
     def render(self, portrait: Portrait, source: Motion, motion: Motion) -> Iterator[Frame]:
         """Yield frames at the size of the portrait; several threads compute a few frames ahead."""
-        return self._frames(self._view(portrait, turns_far=_needs_free_view(motion)), source, motion)
+        return self.render_sections(portrait, source, iter([motion]), turns_far=_needs_free_view(motion))
 
     def render_sections(
         self, portrait: Portrait, source: Motion, motions: Iterator[Motion], *, turns_far: bool
     ) -> Iterator[Frame]:
-        """Yield the frames of one video for its motion in sections; see
-        :class:`~sadtalker_ext.engines.protocol.SectionRenderingEngine`.
+        """Yield the frames of one video for its motion in sections; the renderer is prepared for the first frame.
+
+        See :class:`~sadtalker_ext.engines.protocol.SectionRenderingEngine`.
         """
-        renderer = self._view(portrait, turns_far=turns_far)
+        renderer = self._renderer(portrait)
+        if turns_far:
+            renderer = renderer.free_view()
         for motion in motions:
             yield from self._frames(renderer, source, motion)
-
-    def _view(self, portrait: Portrait, *, turns_far: bool) -> PortraitRenderer:
-        renderer = self._renderer(portrait)
-        return renderer.free_view() if turns_far else renderer
 
     def _frames(self, renderer: PortraitRenderer, source: Motion, motion: Motion) -> Iterator[Frame]:
         expression = _keep_eye_contact(motion, source)
@@ -195,7 +194,7 @@ class StarterEngine:
     def close(self) -> None:
         """Forget the prepared portraits."""
         self._current = self._response = None
-        self._heard.clear()
+        self._analysed.clear()
         self._renderers.clear()
         self._fitters.clear()
 

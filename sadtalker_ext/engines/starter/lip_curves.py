@@ -47,7 +47,7 @@ class FrameFeatures(NamedTuple):
 
 
 class LipTrack(NamedTuple):
-    """What the encoder hears, one row per frame.
+    """Outputs of the networks that read the features of the encoder, one row per frame.
 
     lips: (T, 2) opening and width of the mouth, in standard deviations from the speaker's mean. power: (T,) mean square
     of the samples. voice: (T,) logit of a voice, see :class:`~sadtalker_ext.models.voice_detector.VoiceDetector`.

@@ -66,7 +66,7 @@ SMALL_OPENING, LARGE_OPENING = -0.75, 0.25
 """Predicted openings, in standard deviations from the mean, that count as small and as large in this."""
 
 
-class MouthSounds(NamedTuple):
+class MouthPredictions(NamedTuple):
     """What both networks predict: ``curves`` (T, 7) of SpeechToExpression and ``track`` of LipMotion."""
 
     curves: Float32Array
@@ -85,16 +85,16 @@ class MouthMotion:
 
         response: how the lips of the portrait move, by default those of an average portrait.
         """
-        return self.combine(self.listen(speech), response)
+        return self.combine(self.analyse(speech), response)
 
-    def listen(self, speech: Speech) -> MouthSounds:
+    def analyse(self, speech: Speech) -> MouthPredictions:
         """Return what both networks predict, which does not depend on the portrait."""
         curves = self.shapes.predict_curves(speech.reported_blocks(SHAPES_SHARE), speech.frames)
-        return MouthSounds(curves, self.lips.predict(speech.reported_blocks(LIPS_SHARE), speech.frames))
+        return MouthPredictions(curves, self.lips.predict(speech.reported_blocks(LIPS_SHARE), speech.frames))
 
-    def combine(self, sounds: MouthSounds, response: LipResponse | None = None) -> Float32Array:
+    def combine(self, predictions: MouthPredictions, response: LipResponse | None = None) -> Float32Array:
         """Return mouth coefficients (T, 8) as :meth:`predict` does."""
-        return combine(*sounds, self.lips.lip_motion.config, response or LipResponse())
+        return combine(*predictions, self.lips.lip_motion.config, response or LipResponse())
 
 
 def open_mouth_motion(device: str = "cpu") -> MouthMotion:

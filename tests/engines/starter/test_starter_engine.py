@@ -45,7 +45,7 @@ def motion(engine, portrait, speech):
 
 def test_speech_that_was_read_before_gives_the_same_motion(engine, portrait, speech, motion, monkeypatch):
     engine.read_speech(speech)
-    monkeypatch.setattr(engine, "_hear", lambda _: pytest.fail("the speech was read again"))
+    monkeypatch.setattr(engine, "_analyse", lambda _: pytest.fail("the speech was read again"))
     again = engine.predict_motion(speech.with_check(lambda: None), engine.read_face(portrait), MotionStyle(seed=3))
     for part in ("expression", "rotation", "translation"):
         np.testing.assert_array_equal(getattr(again, part), getattr(motion, part))
