@@ -58,9 +58,13 @@ def _add_lip_motion(recipes: Any) -> None:  # noqa: ANN401 - argparse has no pub
     lips = recipes.add_parser(
         "lip_motion", help="starter: speech to opening and width of the mouth, from videos of talking people",
         description="Fit the map from speech to opening and width of the mouth to videos of at least five people, and "
-        "measure it on speakers that are left out. Sound and picture may be up to 0.12 s apart.",
+        "measure it on speakers that are left out. Sound and picture may be up to 0.12 s apart. Check the videos with "
+        "sadtalker train check first. The same command resumes an interrupted run.",
     )  # fmt: skip
     _add_folders(lips, "folders of videos, or folders with lips.json and sound files (see the training guide)")
+    lips.add_argument(
+        "--seconds", type=float, default=60.0, help="length from the start of each video that is used (default 60)"
+    )
     lips.set_defaults(run=_lip_motion)
 
 
@@ -123,14 +127,11 @@ def _speech_to_expression(options: argparse.Namespace) -> int:
 
 def _lip_motion(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.starter.lip_motion import train_lip_motion
-    from sadtalker_ext.training.starter.lip_recordings import LIPS_FILE, measure_videos, read_recordings
+    from sadtalker_ext.training.starter.lip_tracking import collect_recordings
 
     show_progress()
-    measured = [folder for folder in options.data if (folder / LIPS_FILE).is_file()]
-    videos = [folder for folder in options.data if folder not in measured]
-    recordings = [recording for folder in measured for recording in read_recordings(folder)]
-    if videos:
-        recordings += measure_videos(videos, options.out)
+    require_positive("--seconds", options.seconds)
+    recordings = collect_recordings(options.data, options.out, options.seconds)
     print(json.dumps({"weights": str(train_lip_motion(recordings, options.out, commit=code_version()))}))
     return 0
 

@@ -23,7 +23,8 @@ def check_speakers(amounts: Mapping[str, int], unit: str) -> list[Finding]:
     share = amounts[largest] / sum(amounts.values())
     remedy = (
         f"add {unit} of other people until there are {MIN_SPEAKERS} or more with similar shares, or use the network "
-        "for these people only"
+        "for these people only; if there are more people than are named here, put the videos of each into a folder of "
+        "its own"
     )
     if len(amounts) < MIN_SPEAKERS:
         problem = f"there are too few speakers to learn what people have in common: {len(amounts)} of {MIN_SPEAKERS}"

@@ -16,7 +16,9 @@ VIDEO_EXTENSIONS: Final = frozenset(
 _VOXCELEB_PERSON: Final = re.compile(r"id\d{5}")
 """VoxCeleb folder layout: id10270/VIDEO/00001.mp4."""
 _NUMBERED: Final = re.compile(r"(.+?)[_-]\d{3,}")
-"""HDTF file names: WDA_BarackObama_000.mp4, WDA_BarackObama_001.mp4, RD_Radio31_000.mp4."""
+"""Numbered parts of a recording: anna_001.mp4, anna_002.mp4."""
+_HDTF: Final = re.compile(r"((?:RD|WDA|WRA)_.+?)_\d{3,}")
+"""HDTF file names, which name the person in any folder: WDA_BarackObama_000.mp4, RD_Radio31_000.mp4."""
 TEST_EVERY: Final = 8
 """One of this many clips of a long video, or of this many short videos of a person, is held out."""
 MIN_VIDEOS_TO_HOLD_OUT: Final = 3
@@ -66,14 +68,14 @@ def has_videos(folder: Path) -> bool:
 
 
 def identity_of(path: Path, source: Path) -> str:
-    """Return the identity of a video: a folder such as id10270, the name before _000, the folder below ``source``, or
-    the file name, whichever is found first.
+    """Return the identity of a video, the first that is found: a folder such as id10270, the name before _000 of HDTF,
+    the first folder below ``source``, the name before a number of three digits, the file name.
     """
     for part in path.parts[:-1]:
         if _VOXCELEB_PERSON.fullmatch(part):
             return part
     inside = path.relative_to(source).parts[:-1] if source.is_dir() else ()
-    numbered = _NUMBERED.fullmatch(path.stem)
+    numbered = _HDTF.fullmatch(path.stem) or (None if inside else _NUMBERED.fullmatch(path.stem))
     if numbered:
         return _plain_name(numbered[1])
     return _plain_name(inside[0] if inside else path.stem)

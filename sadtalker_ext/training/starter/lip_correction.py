@@ -10,6 +10,7 @@ and the outputs of SpeechToExpression changed it by less than the standard error
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -39,6 +40,7 @@ WHITENING: Final = 0.5
 ERROR_WEIGHT: Final = 0.5
 """Weight of the error of the values beside the loss 1 - r; without it the outputs would have no scale."""
 _SMALLEST: Final = 1e-6
+_LOG = logging.getLogger(__name__)
 
 
 class LeftOut(NamedTuple):
@@ -136,7 +138,9 @@ def _stack(segments: Sequence[Batch]) -> Batch:
 def predict_left_out(examples: Mapping[str, Example], config: LipMotionConfig, seed: int = 0) -> dict[str, LeftOut]:
     """Return predictions for each example from fits without its speaker, in folds of speakers."""
     predictions = {}
-    for number, fold in enumerate(speaker_folds(examples, seed)):
+    folds = speaker_folds(examples, seed)
+    for number, fold in enumerate(folds):
+        _LOG.info("cross-validation: part %d of %d, %d recordings left out", number + 1, len(folds), len(fold))
         others = [example for name, example in examples.items() if name not in fold]
         weights, network = sum_equations(others).solve(), fit_correction(others, config, number)
         for name in fold:

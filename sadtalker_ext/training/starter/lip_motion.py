@@ -40,7 +40,7 @@ from sadtalker_ext.weights.speech_encoder import load_speech_encoder
 from sadtalker_ext.weights.starter import save_lip_motion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
 
     from sadtalker_ext.arrays import Float64Array
     from sadtalker_ext.models.speech_encoder import SpeechEncoder
@@ -76,7 +76,7 @@ def train_lip_motion(
 
     SettingsError if there are fewer speakers than folds of the cross-validation.
     """
-    require_speakers(recordings)
+    require_speakers({recording.speaker for recording in recordings})
     config = with_typical_lips(config or LipMotionConfig(slow_frames=SLOW_FRAMES, members=MEMBERS), recordings)
     features = measure_features(load_speech_encoder(), recordings, config)
     directions = features.directions()
@@ -87,6 +87,7 @@ def train_lip_motion(
     shares = fit_shares(examples, left_out)
     scores = {name: example.compare(mix(left_out[name], shares)) for name, example in examples.items()}
     report = make_report(recordings, scores)
+    _LOG.info("r on speakers that were left out: opening %(opening).3f, width %(width).3f", report)
     network = LipMotion(config)
     weights = shares[0] * sum_equations(examples.values()).solve()
     network.taps.weight = torch.nn.Parameter(tap_weights(weights, directions, config))
@@ -134,13 +135,13 @@ def correct(
         network.correction.head.bias.mul_(factors)  # type: ignore[union-attr]
 
 
-def require_speakers(recordings: Sequence[LipRecording]) -> None:
+def require_speakers(speakers: Set[str]) -> None:
     """Raise SettingsError if there are too few speakers for the cross-validation."""
-    speakers = len({recording.speaker for recording in recordings})
-    if speakers < FOLDS:
+    if len(speakers) < FOLDS:
         raise SettingsError(
-            f"The recordings have {speakers} speakers; use those of {FOLDS} or more, for the result on new speakers "
-            "is measured by leaving speakers out"
+            f"The recordings have {len(speakers)} speakers ({', '.join(sorted(speakers))}); use those of {FOLDS} or "
+            "more, because the result is measured on speakers that are left out. If there are more people, put the "
+            "videos of each into a folder of its own"
         )
 
 
@@ -149,14 +150,14 @@ def measure_features(
 ) -> LipFeatures:
     """Return the encoder features of all recordings, as the engine computes them."""
     layers = {}
-    for recording in recordings:
+    for number, recording in enumerate(recordings, 1):
         blocks = open_speech(recording.sound, "recording").blocks()
         parts = list(stream_features(encoder, config.layers, blocks, len(recording.lips)))
         features = torch.from_numpy(np.concatenate([part.features for part in parts]))[None]
         power = torch.from_numpy(np.concatenate([part.power for part in parts]))[None]
         relative = (features - running_mean(features, power, config.mean_frames, config.gate))[0]
         layers[recording.name] = [part.double().numpy() for part in relative.tensor_split(len(config.layers), dim=1)]
-        _LOG.info("%s: %d frames", recording.name, len(recording.lips))
+        _LOG.info("features %d of %d: %s", number, len(recordings), recording.name)
     return LipFeatures(layers)
 
 

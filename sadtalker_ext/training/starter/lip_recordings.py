@@ -3,13 +3,13 @@
 A folder has a file ``lips.json`` and a sound file for each of its entries, ``NAME.flac`` or ``NAME.wav``. An entry has
 the keys ``speaker``, ``fps``, and one value per frame (null: no face) in ``openness``, the gap between the inner
 lips, and ``width``, the distance of the mouth corners, both divided by the distance of the outer eye corners.
-``repository``, ``licence`` and ``file`` say where it comes from. :func:`measure_videos` makes such a folder.
+``repository``, ``licence`` and ``file`` say where it comes from; ``sound_delay_s`` is how much later the sound starts
+than the picture. :func:`~sadtalker_ext.training.starter.lip_tracking.measure_videos` makes such a folder.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sadtalker_ext.constants import FRAME_RATE_HZ
-from sadtalker_ext.errors import FaceError, FileRef, MediaError
-from sadtalker_ext.training.clips.prepare_sources import find_videos
-from sadtalker_ext.training.core.json_files import write_json
+from sadtalker_ext.errors import FileRef, MediaError
+from sadtalker_ext.training.starter.lip_regression import shifted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from sadtalker_ext.arrays import Float64Array
 
@@ -30,8 +29,6 @@ LIPS_FILE: Final = "lips.json"
 SOUND_ENDINGS: Final = (".flac", ".wav", ".mp3", ".m4a", ".ogg")
 MIN_FRAMES: Final = 50
 """Shorter recordings do not give a reliable mean and range of the lips."""
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,73 +63,24 @@ def read_recordings(folder: Path) -> list[LipRecording]:
     return recordings
 
 
-def measure_videos(sources: Sequence[Path], folder: Path) -> list[LipRecording]:
-    """Track the lips in all videos of ``sources`` and write ``lips.json`` to ``folder``; return the recordings.
-
-    The speaker is the identity of :func:`~sadtalker_ext.training.clips.prepare_sources.identity_of`. A video without a
-    visible face or without sound is left out with a message. MediaError if no video remains.
-    """
-    from sadtalker_ext.audio.speech import open_speech
-
-    entries: dict[str, dict[str, object]] = {}
-    for video in find_videos(sources):
-        try:
-            open_speech(video.path, "video")
-            rate_hz, lips = track_lips(video.path)
-        except (MediaError, FaceError) as error:
-            _LOG.warning("%s is left out: %s", video.path.name, error)
-            continue
-        entries[f"{video.number:04d}_{video.path.stem}"] = {
-            "speaker": video.identity, "file": str(video.path), "fps": rate_hz,
-            "openness": _rounded(lips[:, 0]), "width": _rounded(lips[:, 1]),
-        }  # fmt: skip
-        _LOG.info("%s: %d frames", video.path.name, len(lips))
-    if not entries:
-        raise MediaError("No video shows a face and has sound; choose other videos")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / LIPS_FILE, entries)
-    return read_recordings(folder)
-
-
-def track_lips(path: Path) -> tuple[float, Float64Array]:
-    """Return the frame rate of a video and the lips (T, 2) of its largest face, nan where no face is found.
-
-    FaceError if that is in more than half of the frames.
-    """
-    from sadtalker_ext.faces.find import track_faces
-    from sadtalker_ext.geometry.measures import mouth_opening, mouth_width
-    from sadtalker_ext.video.read import probe, read_frames
-
-    lips = [
-        (np.nan, np.nan) if face is None else (mouth_opening(face), mouth_width(face))
-        for face in track_faces(read_frames(path))
-    ]
-    missing = sum(np.isnan(row[0]) for row in lips)
-    if 2 * missing > len(lips):
-        raise FaceError(f"A face was found in only {len(lips) - missing} of {len(lips)} frames")
-    return probe(path).rate_hz, np.array(lips, np.float64).reshape(-1, 2)
-
-
-def _rounded(values: Float64Array) -> list[float | None]:
-    return [None if np.isnan(value) else round(float(value), 5) for value in values]
-
-
 def _recording(folder: Path, name: str, entry: Mapping[str, Any]) -> LipRecording:
     path = folder / LIPS_FILE
     try:
         rate_hz = float(entry["fps"])
         columns = [np.asarray(entry[key], np.float64) for key in ("openness", "width")]
         measured = np.stack(columns, axis=1)
-        speaker = str(entry["speaker"])
+        speaker, delay_s = str(entry["speaker"]), float(entry.get("sound_delay_s", 0.0))
     except (KeyError, TypeError, ValueError) as error:
         raise MediaError(
             f"The entry {name!r} of the ", FileRef("lips file", path), f" is not usable ({error!r}); it needs speaker, "
             "fps, openness and width",
         ) from error  # fmt: skip
     lips = _at_frame_rate(measured, rate_hz)
-    if len(lips) < MIN_FRAMES:
-        raise MediaError(f"The recording {name!r} has {len(lips)} frames; use recordings of {MIN_FRAMES} or more")
-    source = str(entry.get("repository") or entry.get("file") or "own recording")
+    lips = shifted(lips, delay_s) if delay_s else lips
+    frames = int(np.isfinite(lips).all(axis=1).sum())
+    if frames < MIN_FRAMES:
+        raise MediaError(f"The recording {name!r} has {frames} frames with a face; use those with {MIN_FRAMES} or more")
+    source = str(entry.get("repository") or Path(str(entry.get("file", ""))).name or "own recording")
     return LipRecording(name, speaker, source, str(entry.get("licence") or ""), _sound(folder, name, entry), lips)
 
 

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from synthetic_videos import astronaut, talking_frames, write
 
 from sadtalker_ext.cli.main import main
-from sadtalker_ext.errors import MediaError, SettingsError
+from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig
 from sadtalker_ext.training.starter.lip_motion import regression_rows, tap_weights, train_lip_motion
-from sadtalker_ext.training.starter.lip_recordings import measure_videos, read_recordings
+from sadtalker_ext.training.starter.lip_recordings import read_recordings
 from sadtalker_ext.training.starter.lip_regression import (
     Example,
     align,
@@ -198,7 +197,8 @@ def test_lips_at_another_frame_rate_are_resampled(folder):
         (lambda entries: entries["clip2"].pop("speaker"), "'clip2' .* is not usable"),
         (lambda entries: entries["clip2"].update(openness=[0.1]), "'clip2' .* is not usable"),
         (lambda entries: entries.update(lost=entries["clip2"]), "'lost' has no sound file"),
-        (lambda entries: entries["clip2"].update(openness=[0.1] * 9, width=[0.5] * 9), "has 9 frames"),
+        (lambda entries: entries["clip2"].update(openness=[0.1] * 9, width=[0.5] * 9), "has 9 frames with a face"),
+        (lambda entries: entries["clip2"].update(openness=[None] * 75), "'clip2' has 0 frames with a face"),
         (lambda entries: [entries.pop(f"clip{number}") for number in (0, 1)], "have 4 speakers"),
     ],
 )
@@ -211,32 +211,6 @@ def test_folders_that_cannot_be_used_are_refused_with_a_sentence(folder, tmp_pat
     printed = capsys.readouterr().err.strip().splitlines()[-1]
     assert re.search(message, printed)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.fixture(scope="module")
-def talking(tmp_path_factory):
-    """Frames of a talking person, of which tests write videos."""
-    return talking_frames(astronaut(tmp_path_factory.mktemp("actor")), 60)
-
-
-def test_videos_are_measured(talking, tmp_path):
-    write(tmp_path / "videos" / "anna_001.mp4", talking)
-    recording = measure_videos([tmp_path / "videos"], tmp_path / "run")[0]
-    assert recording.speaker == "anna"
-    assert recording.sound.name == "anna_001.mp4"
-    assert np.isfinite(recording.lips).all()
-    assert np.ptp(recording.lips[:, 0]) > 0.02
-    again = read_recordings(tmp_path / "run")[0]
-    np.testing.assert_array_equal(again.lips, recording.lips)
-
-
-def test_videos_without_sound_are_left_out(talking, tmp_path):
-    write(tmp_path / "videos" / "anna_001.mp4", talking[:30], sound=False)
-    with pytest.raises(MediaError, match="No video shows a face and has sound"):
-        measure_videos([tmp_path / "videos"], tmp_path / "run")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(MediaError, match="There are no videos"):
-        measure_videos([tmp_path / "empty"], tmp_path / "run")
 
 
 def test_fit_needs_several_speakers(folder):
