@@ -15,6 +15,7 @@ from typing import Final
 
 from sadtalker_ext.errors import FileRef, MediaError
 from sadtalker_ext.system.atomic_output import check_target, write_failure
+from sadtalker_ext.system.path_problems import make_folder, write_problem
 from sadtalker_ext.system.portable_names import path_problem, portable_stem
 from sadtalker_ext.video.write import SUFFIX, check_output_path
 
@@ -31,7 +32,9 @@ def check_output(path: Path, inputs: tuple[Path, ...], suffixes: tuple[str, ...]
         _check(path, inputs, suffixes)
     except OSError as e:
         raise MediaError(
-            "The ", FileRef("output", path), f" cannot be written ({e.strerror}); choose another folder or name"
+            "The ",
+            FileRef("output", path),
+            f" cannot be written ({write_problem(path, e)}); choose another folder or name",
         ) from e
 
 
@@ -59,12 +62,7 @@ def _check(path: Path, inputs: tuple[Path, ...], suffixes: tuple[str, ...]) -> N
 def output_folder(path: Path) -> Iterator[None]:
     """Create the folders that ``path`` needs; if the block fails, remove those that were created."""
     missing = list(takewhile(lambda folder: not folder.exists(), (path.parent, *path.parent.parents)))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise MediaError(
-            "The ", FileRef("folder", path.parent), f" cannot be created ({e.strerror}); choose another folder"
-        ) from e
+    make_folder(path.parent)
     try:
         yield
     except BaseException:

@@ -37,6 +37,7 @@ from types import TracebackType
 from typing import Final
 
 from sadtalker_ext.errors import FileRef, MediaError, SadTalkerError
+from sadtalker_ext.system.path_problems import write_problem
 
 try:
     import fcntl
@@ -152,7 +153,7 @@ def write_text(target: Path, text: str, error: type[SadTalkerError] = MediaError
 def write_failure(target: Path, cause: Exception, error: type[SadTalkerError] = MediaError) -> SadTalkerError:
     """Return the error for a target that cannot be written."""
     ref = FileRef("output", target)
-    message = " ".join((getattr(cause, "strerror", None) or str(cause)).split())
+    message = write_problem(target, cause)
     if getattr(cause, "errno", None) in _DISK_FULL or "No space left" in message or "Disk quota" in message:
         return error("The disk of the ", ref, " is full: free some space or choose another folder")
     return error("The ", ref, f" cannot be written ({message}): choose another folder or name")

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.weights.face_networks import COPYRIGHT, FACE_NETWORKS, FULL_RANGE, LICENCE, build_face_network
 from sadtalker_ext.weights.safetensors_file import tensors_sha256
 from sadtalker_ext.weights.state_dict import save_safetensors
@@ -46,10 +47,7 @@ def convert_wheel(wheel: Path, folder: Path) -> list[Path]:
             models = {network: _read_model(archive, wheel, network) for network in FACE_NETWORKS}
     except ZIP_ERRORS as error:
         raise WeightsError(f"{wheel} cannot be read as a wheel ({error}); download mediapipe 0.10.9 again") from error
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WeightsError(f"The folder {folder} cannot be created ({error}); choose another one") from error
+    make_folder(folder, WeightsError)
     return [_convert(network, data, wheel.name, folder) for network, data in models.items()]
 
 

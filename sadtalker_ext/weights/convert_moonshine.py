@@ -17,6 +17,7 @@ import torch
 
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.weights.convert_mediapipe import ZIP_ERRORS
 from sadtalker_ext.weights.ort_file import OrtGraph, read_ort_graph
 from sadtalker_ext.weights.safetensors_file import tensors_sha256
@@ -76,10 +77,7 @@ def convert_moonshine_wheel(wheel: Path, folder: Path) -> Path:
         "changes": "converted from ONNX Runtime to PyTorch's layout by sadtalker weights convert-moonshine; "
         "convolutions in half precision",
     }  # fmt: skip
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WeightsError(f"The folder {folder} cannot be created ({error}); choose another one") from error
+    make_folder(folder, WeightsError)
     path = folder / SPEECH_ENCODER_FILE.name
     save_safetensors(tensors, path, header)
     return path

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.system.path_problems import write_problem
 from sadtalker_ext.weights.catalog import DEFAULT_MIRROR, Checkpoint, download_url
 from sadtalker_ext.weights.check import file_sha256
 
@@ -60,7 +61,7 @@ def fetch(entry: Checkpoint, folder: Path, options: FetchOptions = FetchOptions(
             _verify(part, entry, url)
             part.replace(target)
     except OSError as e:
-        reason = e.strerror or e
+        reason = write_problem(folder, e)
         raise WeightsError(f"{target} cannot be written ({reason}); choose another folder") from e
     return target
 

@@ -116,14 +116,12 @@ def make_random_weights(folder: Path) -> list[Path]:
     from sadtalker_ext.errors import WeightsError
     from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
     from sadtalker_ext.system.atomic_output import write_file
+    from sadtalker_ext.system.path_problems import make_folder
     from sadtalker_ext.weights import official
     from sadtalker_ext.weights.packaged import PACKAGED, PackagedConfig
     from sadtalker_ext.weights.state_dict import save_safetensors
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise WeightsError(f"The folder {folder} cannot be created ({e.strerror or e}); choose another one") from e
+    make_folder(folder, WeightsError)
     first, second = (folder / entry.name for entry in PACKAGED.values())
     mappings = {count: folder / entry.name for count, entry in official.MAPPINGS.items()}
     for path in (first, second, *mappings.values()):

@@ -15,6 +15,7 @@ import numpy as np
 
 from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLES_PER_FRAME
 from sadtalker_ext.errors import SettingsError
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.clips.dataset import (
     EXPRESSION_COUNT,
     Clip,
@@ -111,7 +112,7 @@ class Piece:
 def make_practice(folder: Path, plan: PracticePlan, processes: int = 1) -> ClipInfo:
     """Render practice clips to ``folder``; a repeated call resumes after an interruption."""
     plan.validate()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     check_options(folder / OPTIONS_FILE, asdict(plan))
     work = folder / WORK_FOLDER
     names, skipped = prepare_portraits(find_portraits(plan.portraits), work, plan.size_px)

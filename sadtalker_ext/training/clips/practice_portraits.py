@@ -15,6 +15,7 @@ from sadtalker_ext.assets import demo_portrait
 from sadtalker_ext.engines.sadtalker.framing import MODES, frame_portrait
 from sadtalker_ext.errors import FaceError, MediaError
 from sadtalker_ext.geometry.landmarks import subset_68
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.core.array_records import load_arrays, save_arrays
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def prepare_portraits(paths: Sequence[Path], folder: Path, size_px: int) -> tupl
 
     Returns the names, and the reason for each skipped file by path. Raises FaceError if no picture is usable.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     kept, skipped = [], {}
     for path, name in zip(paths, identity_names(paths), strict=True):
         target = folder / f"{name}.npz"

@@ -15,6 +15,7 @@ from typing import Any, Final
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.errors import MediaError, WeightsError
 from sadtalker_ext.system.atomic_output import write_text
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.clips.dataset import ClipInfo, ClipWriter, count_clips
 from sadtalker_ext.training.clips.prepare_clips import convert_video
 from sadtalker_ext.training.clips.prepare_motion import FACE_RECON_SIZE_PX
@@ -67,7 +68,7 @@ def prepare(sources: Sequence[Path], folder: Path, plan: PreparePlan, processes:
     plan.validate()
     videos = find_videos(sources)
     pieces = split_work(folder, plan, videos)
-    (folder / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
+    make_folder(folder / WORK_FOLDER)
     check_options(folder / OPTIONS_FILE, _options(plan, videos))
     run_jobs(_convert_piece, [piece for piece in pieces if not piece.done.exists()], processes)
     reports = [VideoReport(**row) for piece in pieces for row in json.loads(piece.done.read_text(encoding="utf-8"))]

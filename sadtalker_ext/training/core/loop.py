@@ -21,6 +21,7 @@ import numpy as np
 
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.runtime import is_out_of_memory
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.core.checkpoint import ExponentialMovingAverage, TrainingState
 from sadtalker_ext.training.core.plan import Plan
 from sadtalker_ext.training.core.processes import open_accelerator
@@ -103,7 +104,7 @@ class _Trainer:
         """Take the steps from ``self.first_step`` to ``last`` - 1."""
         import torch
 
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with RunLog(self.folder, self.first_step, enabled=self.accelerator.is_main_process) as run_log:
             started = time.monotonic()
             for step, batches in zip(range(self.first_step, last), self._batches(last), strict=False):
@@ -196,7 +197,7 @@ class _Trainer:
             metrics = self.recipe.validate(networks)
             run_log.write(done - 1, {f"{VALIDATION_PREFIX}{name}": value for name, value in metrics.items()})
             samples = self.folder / "samples" / f"{done:07d}"
-            samples.mkdir(parents=True, exist_ok=True)
+            make_folder(samples)
             self.recipe.sample(networks, samples)
         if done % self.plan.save_every == 0 or done == last:
             self.state.save(self.folder / CHECKPOINT_NAME, done)

@@ -17,6 +17,7 @@ import numpy as np
 
 from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.core.array_records import load_arrays, save_arrays
 from sadtalker_ext.training.core.worker_pool import run_jobs
 from sadtalker_ext.training.corpus.phonemes import SILENCE, SYMBOL_INDEX, SYMBOLS
@@ -101,7 +102,7 @@ def build_corpus(folder: Path, hours: float, processes: int = 1, seed: int = 0) 
     """Write shards to ``folder``: two thirds of ``hours`` from recorded voices, one third from espeak-ng."""
     voices = natural_voices()
     require_voices((*voices, Voice("espeak", "en-us", "en", "ipa", "espeak-ng")))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     per_voice = max(1, round(hours * 2 / 3 * 3600 / SHARD_S / len(voices)))
     parts: list[tuple[str, Voice | None]] = [(f"{v.name}-{part:03d}", v) for part in range(per_voice) for v in voices]
     parts += [(f"espeak-{part:03d}", None) for part in range(max(1, round(hours / 3 * 3600 / SHARD_S)))]

@@ -25,6 +25,7 @@ import numpy as np
 from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.errors import MediaError, MissingPackageError
 from sadtalker_ext.ffmpeg import Ffmpeg, container_error, file_input, require_media
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.core.worker_pool import run_jobs
 from sadtalker_ext.training.corpus.build import RECORDED_PREFIX, SHARD_S, pack_shard
 from sadtalker_ext.training.corpus.phonemes import SILENCE, to_symbols
@@ -168,7 +169,7 @@ def build_recordings(source: Path, folder: Path, processes: int = 1) -> None:
     recordings = find_recordings(source)
     sentence_file = source / "sentences.txt"
     sentences = sentence_file.read_text("utf-8").splitlines() if sentence_file.is_file() else []
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     jobs: list[_Job] = []
     for number, part in enumerate(_split_into_shards(recordings)):
         path = folder / f"{RECORDED_PREFIX}-{number:03d}.npz"

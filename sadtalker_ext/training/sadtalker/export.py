@@ -18,6 +18,7 @@ from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAEConfig
 from sadtalker_ext.system.atomic_output import write_file
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.sadtalker.exp_net import FILE_NAME as EXP_NET_FILE
 from sadtalker_ext.training.sadtalker.exp_net import load_exp_net
 from sadtalker_ext.training.sadtalker.pose_vae import FILE_NAME as POSE_VAE_FILE
@@ -76,7 +77,7 @@ def export(run: Path, folder: Path, checkpoints: Sequence[Path] = ()) -> list[Pa
     tensors = {prefix + key: value for prefix, net in runs.networks.items() for key, value in net.state_dict().items()}
     if config.coefficients == BFM:
         tensors |= {f"face_3drecon.{key}": value for key, value in read_face_recon(checkpoints).items()}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     _refuse_others(folder, config)
     packaged = folder / config.file_name
     save_safetensors(tensors, packaged, {**config.header(), **_origin(runs), "styles": _styles(runs)})

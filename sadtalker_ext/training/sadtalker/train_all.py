@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sadtalker_ext.errors import SettingsError
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.clips.practice import PracticePlan, make_practice
 from sadtalker_ext.training.core.json_files import write_json
 from sadtalker_ext.training.sadtalker import exp_net as exp_net_recipe
@@ -88,7 +89,7 @@ class Stage:
 
 def train_all(options: TrainAllOptions, folder: Path, commit: str = "unknown") -> list[Path]:
     """Train or resume all stages in ``folder``, export to ``folder / "export"``, and return the exported files."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     _check_options(options, folder)
     data = options.data or _make_practice_clips(options, folder / DATA)
     started = time.monotonic()

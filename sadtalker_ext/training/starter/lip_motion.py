@@ -23,6 +23,7 @@ from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.engines.starter.lip_curves import stream_features
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.models.lip_motion import LipMotion, LipMotionConfig, running_mean, slow_average
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.core.json_files import write_json
 from sadtalker_ext.training.starter.lip_correction import fit_correction, fit_shares, mix, predict_left_out
 from sadtalker_ext.training.starter.lip_regression import (
@@ -77,6 +78,7 @@ def train_lip_motion(
     SettingsError if there are fewer speakers than folds of the cross-validation.
     """
     require_speakers({recording.speaker for recording in recordings})
+    make_folder(folder)
     config = with_typical_lips(config or LipMotionConfig(slow_frames=SLOW_FRAMES, members=MEMBERS), recordings)
     features = measure_features(load_speech_encoder(), recordings, config)
     directions = features.directions()
@@ -92,7 +94,6 @@ def train_lip_motion(
     weights = shares[0] * sum_equations(examples.values()).solve()
     network.taps.weight = torch.nn.Parameter(tap_weights(weights, directions, config))
     correct(network, fit_correction(list(examples.values()), config), shares[1], directions)
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / REPORT_FILE, report)
     origin = {"recipe": "lip_motion", "commit": commit, "data": json.dumps(report["sources"])}
     figures = {name: report[name] for name in ("speakers", "minutes", "opening", "width", "median_lag_s")}

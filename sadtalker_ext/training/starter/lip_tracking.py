@@ -16,6 +16,7 @@ import numpy as np
 
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.errors import FaceError, MediaError, SettingsError
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.clips.check_motion import DEAD_OPENING, MIN_ACTIVE_SHARE, active_share
 from sadtalker_ext.training.clips.prepare_sources import find_videos, has_videos
 from sadtalker_ext.training.core.json_files import write_json
@@ -68,7 +69,7 @@ def measure_videos(sources: Sequence[Path], folder: Path, seconds: float = SECON
     """
     videos = find_videos(sources)
     entries = _known_entries(folder, videos, seconds)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for video in videos:
         place = f"{video.number + 1} of {len(videos)}: {video.path.name}"
         if _name(video) in entries:

@@ -22,6 +22,7 @@ from sadtalker_ext.faces.find import find_faces
 from sadtalker_ext.faces.mesh_provider import measure
 from sadtalker_ext.faces.networks import face_networks
 from sadtalker_ext.models.mouth_cover import MouthCoverConfig, MouthCoverNet, mouth_features
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.core.json_files import write_json
 from sadtalker_ext.training.starter.cover_examples import (
     Example,
@@ -103,13 +104,13 @@ def train_mouth_cover(
         raise SettingsError(
             f"There are {len(faces)} pictures with a face among {len(pictures)}; use {LEFT_OUT} or more"
         )
+    make_folder(folder)
     maker = ExampleMaker(load_face_network(FACE_MESH), random)  # type: ignore[arg-type]
     spare = faces[::LEFT_OUT]
     learned = [face for number, face in enumerate(faces) if number % LEFT_OUT]
     train, test = maker.make(learned, plan), maker.make(spare, plan)
     report = {"portraits": len(faces), **_measure(fit(train, plan), test)}
     network = fit(train.join(test), plan)
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / REPORT_FILE, report)
     origin = {"recipe": "mouth_cover", "commit": commit, "figures": json.dumps(report)}
     data = f"{len(faces)} portraits with drawn covers"

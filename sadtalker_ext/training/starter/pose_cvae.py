@@ -21,6 +21,7 @@ from sadtalker_ext.audio.prosody import Prosody, prosody_features
 from sadtalker_ext.engines.starter.head_motion import head_motion
 from sadtalker_ext.metrics.motion import jitter_deg_per_s3
 from sadtalker_ext.models.pose_cvae import POSE_SIZE, MotionDiscriminator, PoseCvae, PoseCvaeConfig
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.core.curve_plot import write_track_plot
 from sadtalker_ext.training.core.loop import train
 from sadtalker_ext.training.core.phases import Phase
@@ -166,6 +167,7 @@ def train_pose_cvae(folder: Path, plan: Plan = PLAN, commit: str = "unknown") ->
 
     commit: commit of the training code, written to the header of the file.
     """
+    make_folder(folder)
     recipe = PoseCvaeRecipe()
     networks = train(recipe, plan, folder)
     origin = {

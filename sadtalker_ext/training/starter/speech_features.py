@@ -17,6 +17,7 @@ import numpy as np
 
 from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.core.array_records import load_arrays, save_arrays
 from sadtalker_ext.training.core.worker_pool import run_jobs
 from sadtalker_ext.training.corpus.articulation import Phones, articulation_curves
@@ -76,7 +77,7 @@ def build_features(corpus: Path, folder: Path, rounds: int, processes: int = 1) 
     shards = sorted(corpus.glob("*.npz"))
     if not shards:
         raise WeightsError(f"{corpus} has no shards; make them with: sadtalker train corpus --out {corpus.parent}")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     parts = ["test", "clean", "plain", *(f"round{number}" for number in range(rounds))]
     jobs = [(path, folder / f"{path.stem}-{part}.npz", corpus) for part in parts for path in shards]
     pending = [job for job in jobs if not job[1].exists()]

@@ -20,6 +20,7 @@ from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.engines.starter.lip_curves import FRAME_SAMPLES, stream_features
 from sadtalker_ext.errors import MediaError, SettingsError
 from sadtalker_ext.models.voice_detector import VoiceDetector, VoiceDetectorConfig
+from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.core.json_files import write_json
 from sadtalker_ext.training.corpus.voice_variants import VARIANTS
 from sadtalker_ext.training.corpus.voiceless_sounds import SOUNDS, make_sound
@@ -95,6 +96,7 @@ def train_voice_detector(
     """
     if len(recordings) < LEFT_OUT:
         raise SettingsError(f"There are {len(recordings)} recordings of voices; use {LEFT_OUT} or more")
+    make_folder(folder)
     plan, config, random = plan or VoiceDetectorPlan(), VoiceDetectorConfig(), np.random.default_rng(0)
     maker = ExampleMaker(load_speech_encoder(), config, random)
     voices = {path: _read(path) for path in recordings}
@@ -107,7 +109,6 @@ def train_voice_detector(
     )
     report = {"left_out": spare_kinds, **_measure(fit(train, config), test), "recordings": len(recordings)}
     network = fit([*train, *test], config)
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / REPORT_FILE, report)
     origin = {"recipe": "voice_detector", "commit": commit, "figures": json.dumps(report)}
     save_voice_detector(
