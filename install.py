@@ -24,7 +24,7 @@ class Requirement(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A cause of a failed installation: texts by which it is recognized, and the message about it."""
+    """A cause of a failed installation: texts by which it is recognised, and the message about it."""
 
     marks: tuple[str, ...]
     message: str

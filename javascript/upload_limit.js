@@ -36,8 +36,9 @@
 
     function refuse(field, file, largestMb) {
         const sizeMb = Math.round(file.size / 1e6);
-        const limit = `this page takes up to ${largestMb} MB. Cut the file, or save it smaller.`;
-        showLine(field, `${file.name} has ${sizeMb} MB, but ${limit}`, "st-error");
+        const remedy = field.matches(VOICE) ? "Choose a shorter or compressed file." :
+            "Choose a smaller picture, or a shorter video.";
+        showLine(field, `${file.name} has ${sizeMb} MB, but this field takes up to ${largestMb} MB. ${remedy}`, "st-error");
     }
 
     function uploadVoice(field, file) {

@@ -41,7 +41,7 @@ NO_VOICE: Final[dict[str, str]] = {
 }
 """What is missing, by the tab of the voice."""
 GONE_JOB: Final = "The server was restarted, and this video was lost. Press Generate again."
-NO_NETWORKS: Final = "The SadTalker networks are not here yet. Download them under Engine, or choose Starter."
+NO_NETWORKS: Final = "The SadTalker networks are not installed yet. Download them under Engine, or choose Starter."
 UNNAMED_RECORDING: Final = "talking"
 """Stem of the video of a voice whose file name was generated."""
 CANCEL_WAIT_S: Final = 1.0

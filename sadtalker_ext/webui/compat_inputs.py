@@ -35,7 +35,7 @@ def picture_input(elem_id: str) -> gr.Image:
 
 
 def audio_input(elem_id: str, microphone: bool = True) -> Any:  # noqa: ANN401 - a Gradio component
-    """Make an input for audio (upload, and microphone if wanted); its value is the path of a file."""
+    """Make an input for audio (upload, and the microphone if ``microphone``); its value is the path of a file."""
     options: dict[str, Any] = {"label": "Voice", "type": "filepath", "elem_id": elem_id, "show_label": microphone}
     if not is_gradio_3():
         sources = ["upload", "microphone"] if microphone else ["upload"]

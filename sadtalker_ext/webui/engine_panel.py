@@ -119,4 +119,4 @@ def _checkpoint_table(state: EngineState) -> str:
 def _status(file: CheckpointState) -> str:
     if not file.problem:
         return "here"
-    return "not here yet" if file.problem == MISSING else "cannot be used"
+    return "not downloaded yet" if file.problem == MISSING else "cannot be used"

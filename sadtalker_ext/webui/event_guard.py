@@ -50,7 +50,7 @@ def _guard(functions: list[Any], allowed: Callable[[], AllowedHosts]) -> None:
 
 
 def _checked(handler: Callable[..., Any], allowed: Callable[[], AllowedHosts]) -> Callable[..., Any]:
-    # The first argument is recognized by its type; the others are those of the handler.
+    # The first argument is recognised by its type; the others are those of the handler.
     def checked(request: gr.Request, *values: Any) -> Any:  # noqa: ANN401 - values of components
         if reason := sender_problem(request, allowed()):
             raise gr.Error(reason)

@@ -16,9 +16,9 @@ there."""
 
 
 @contextmanager
-def image_model_unloaded(wanted: bool) -> Iterator[None]:
+def image_model_unloaded(requested: bool) -> Iterator[None]:
     """Keep the image model off the GPU for the block, if requested and if a model is loaded."""
-    reload = unload_image_model() if wanted else None
+    reload = unload_image_model() if requested else None
     try:
         yield
     finally:

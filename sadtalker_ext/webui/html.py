@@ -20,15 +20,15 @@ PREVIEW_PX: Final = 640
 JPEG_QUALITY: Final = 80
 STOPPING: Final = "Stopping ..."
 START_S: Final = 3.0
-"""A job that has waited longer, although none is ahead, waits for the host: it makes a picture, for example."""
+"""A job that has waited longer, although none is ahead, waits for the host, which may be generating a picture."""
 GREETING: Final = "Choose a portrait and a voice, then press Generate. The video appears here."
 STAGE_TEXTS: Final = {
     "": "Starting",
     "text": "Reading the text aloud",
     "engine": "Loading the engine",
     "portrait": "Reading the portrait",
-    "voice": "Analyzing the voice",
-    "reference": "Analyzing the reference video",
+    "voice": "Analysing the voice",
+    "reference": "Analysing the reference video",
     "motion": "Predicting motion",
     "mesh": "Building the 3D model",
     "frames": "Rendering frames",

@@ -88,7 +88,7 @@ def test_a_misnamed_checkpoint_is_named_in_the_panel(tmp_path):
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_missing_checkpoint_is_reported_once(tmp_path, deep):
     rows = re.findall("<tr>.*?</tr>", view(tmp_path, deep=deep))
-    assert [row.count("not here yet") for row in rows] == [1, 1, 1]
+    assert [row.count("not downloaded yet") for row in rows] == [1, 1, 1]
     assert "MappingNet for the modes full and extfull" in rows[1]
 
 

@@ -234,7 +234,7 @@ def test_missing_checkpoints_are_named(standalone, visit):
     visitor.portrait()
     visitor.voice()
     visitor.press("generate")
-    visitor.progress_says("networks are not here yet")
+    visitor.progress_says("networks are not installed yet")
     page.click("#sadtalker_engine label:has-text('Starter')")
     page.wait_for_selector("#sadtalker_download", state="hidden")
 

@@ -85,7 +85,7 @@ def test_a_running_job_shows_progress_time_and_preview():
     assert 'aria-valuenow="25"' in shown
     assert "Rendering frames, 25%, 0:06 left" in shown
     assert "data:image/jpeg;base64" in shown
-    assert stage_text(Progress("voice")) == "Analyzing the voice ..."
+    assert stage_text(Progress("voice")) == "Analysing the voice ..."
     assert "Starting ..." in job_view(Job(REQUEST))
     waiting = [job_view(Job(REQUEST, created_s=time.time() - 60.0), ahead) for ahead in range(3)]
     assert ["until the server is free" in waiting[0], "1 video is ahead" in waiting[1]] == [True, True]
