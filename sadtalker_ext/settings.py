@@ -28,6 +28,7 @@ from sadtalker_ext.setting_spec import (
 )
 
 NO_RESTORER: Final = "none"
+NO_VIEW: Final = "none"
 VIEWS: Final = ("orbit", "sway", "nod", "dolly")
 """Camera paths by name; see sadtalker_ext.geometry.camera_path."""
 _SADTALKER: Final = ("sadtalker",)
@@ -74,8 +75,8 @@ class Settings:
     blink: float = setting(1.0, "Blinks", "Strength of blinks; 0 disables them.", low=0.0, high=2.0, step=0.05)
     pose_style: str = setting("0", "Head motion style", "How the head moves while it speaks, by name or number.")
     view: str = setting(
-        "none", "View", "Moves the camera around the speaking head. orbit: on an ellipse around it; sway: from side to "
-        "side; nod: up and down; dolly: closer and closer.", choices=("none", *VIEWS),
+        NO_VIEW, "View", "Moves the camera around the speaking head. orbit: on an ellipse around it; sway: from side "
+        "to side; nod: up and down; dolly: closer and closer.", choices=(NO_VIEW, *VIEWS),
     )  # fmt: skip
     yaw: str = _angle_setting("Turn (yaw)", "to the viewer's right")
     pitch: str = _angle_setting("Nod (pitch)", "downwards")

@@ -16,9 +16,9 @@ from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.protocol import MotionStyle, VideoTiming
 from sadtalker_ext.engines.reference_motion import CopiedReference
 from sadtalker_ext.errors import SettingsError
-from sadtalker_ext.geometry.camera_path import CameraPath, named_path, path_through
+from sadtalker_ext.geometry.camera_path import CameraPath, Leg, course, named_path, path_through, whole_course
 from sadtalker_ext.setting_spec import AngleKeyframes, angle_keyframes
-from sadtalker_ext.settings import VIEWS
+from sadtalker_ext.settings import NO_VIEW, VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,11 @@ class StandardMotionEditor:
         """Return the predicted motion (T, 25 Hz) as the settings ask, one row per frame of the video."""
         scaled = scale_expression(motion, source.expression[:1, self._columns], self._columns, settings)
         resampled = resample(scale_head_motion(scaled, source, settings), timing)
-        return move_camera(set_head_angles(resampled, settings), settings, timing)
+        return self.turn(resampled, settings, timing)
+
+    def turn(self, motion: Motion, settings: Settings, timing: VideoTiming) -> Motion:
+        """Return edited motion (T, one row per video frame) with head angles and camera path of the settings."""
+        return move_camera(set_head_angles(motion, settings, timing), settings, timing)
 
     def reads_frames(self, use: str) -> bool:
         """Whether the engine must read each frame of the reference: only to copy the whole face."""
@@ -94,26 +98,14 @@ def scale_head_motion(motion: Motion, source: Motion, settings: Settings) -> Mot
 
 def head_angle_keyframes(settings: Settings) -> dict[int, AngleKeyframes]:
     """Return the keyframes of each rotation column that the settings name."""
-    keyframes = {column: angle_keyframes(text) for column, text in enumerate(_angle_texts(settings))}
+    texts = (settings.pitch, settings.yaw, settings.roll)
+    keyframes = {column: angle_keyframes(text) for column, text in enumerate(texts)}
     return {column: angles for column, angles in keyframes.items() if angles is not None}
 
 
-def _angle_texts(settings: Settings) -> tuple[str, str, str]:
-    """Return the settings of the columns PITCH, YAW and ROLL."""
-    return settings.pitch, settings.yaw, settings.roll
-
-
-def depends_on_length(settings: Settings) -> bool:
-    """Whether the motion at a moment depends on the length of the video: named views, keyframes without times."""
-    spaced = [keys for keys in head_angle_keyframes(settings).values() if keys.times_s is None]
-    return view_name(settings) is not None or any(len(keys.angles_deg) > 1 for keys in spaced)
-
-
-def without_timed_keyframes(settings: Settings) -> Settings:
-    """Return the settings without keyframes that have times, which are added to the head motion."""
-    timed = {axis for axis, keyframes in head_angle_keyframes(settings).items() if keyframes.times_s is not None}
-    pitch, yaw, roll = ("" if axis in timed else text for axis, text in enumerate(_angle_texts(settings)))
-    return replace(settings, pitch=pitch, yaw=yaw, roll=roll)
+def without_turns(settings: Settings) -> Settings:
+    """Return the settings without head angles and camera path."""
+    return replace(settings, pitch="", yaw="", roll="", view=NO_VIEW)
 
 
 def turns_far(settings: Settings) -> bool:
@@ -121,14 +113,21 @@ def turns_far(settings: Settings) -> bool:
     return head_motion_factor(settings) > 1.0 or bool(head_angle_keyframes(settings) or view_name(settings))
 
 
-def set_head_angles(motion: Motion, settings: Settings) -> Motion:
-    """Replace the rotation about each axis whose keyframes have no times; they are spaced evenly over the frames."""
+def set_head_angles(motion: Motion, settings: Settings, timing: VideoTiming) -> Motion:
+    """Replace the rotation about each axis whose keyframes have no times; they are spaced evenly over the video."""
     rotation = motion.rotation.copy()
+    progress = course_of_frames(timing)
     for column, keyframes in head_angle_keyframes(settings).items():
         if keyframes.times_s is None:
             angles = np.deg2rad(np.asarray(keyframes.angles_deg, np.float32))[:, None]
-            rotation[:, column] = interpolate(angles, np.linspace(0.0, len(angles) - 1.0, len(motion)))[:, 0]
+            rotation[:, column] = interpolate(angles, (len(angles) - 1.0) * progress)[:, 0]
     return motion.replace(rotation=rotation)
+
+
+def course_of_frames(timing: VideoTiming) -> Float64Array:
+    """Return the share (T,) of the video at each frame, from 0 in its first frame to 1 in its last one."""
+    legs = [leg._replace(end=leg.end - 1.0) for leg in timing.legs()]
+    return course(legs, timing.first + np.arange(timing.frames, dtype=np.float64), whole_course)
 
 
 def move_camera(motion: Motion, settings: Settings, timing: VideoTiming) -> Motion:
@@ -153,7 +152,10 @@ def keyframe_path(settings: Settings, timing: VideoTiming) -> Float64Array:
 def named_view(settings: Settings, timing: VideoTiming) -> CameraPath | None:
     """Return the camera path that the settings name, or None."""
     name = view_name(settings)
-    return None if name is None else named_path(name, frame_times_s(timing), timing.frames / timing.rate_hz)
+    if name is None:
+        return None
+    legs = [Leg(leg.begin / timing.rate_hz, leg.end / timing.rate_hz, leg.final) for leg in timing.legs()]
+    return named_path(name, frame_times_s(timing), legs)
 
 
 def view_name(settings: Settings) -> str | None:

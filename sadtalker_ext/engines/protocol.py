@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
+from sadtalker_ext.geometry.camera_path import Leg
+
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Frame
     from sadtalker_ext.audio.speech import Speech
@@ -36,11 +38,21 @@ class MotionStyle:
 
 
 class VideoTiming(NamedTuple):
-    """Number of frames and frames per second of a video, or of a part of it that begins at frame ``first``."""
+    """Number of frames and frames per second of a video, or of a part of it that begins at frame ``first``.
+
+    expected: for each part up to this one, its first frame and the number of frames that the whole video was expected
+        to have when the part was read; empty if there is one part only.
+    """
 
     frames: int
     rate_hz: float
     first: int = 0
+    expected: tuple[tuple[int, int], ...] = ()
+
+    def legs(self) -> list[Leg]:
+        """Return the parts up to this one as legs of a camera path, in frames."""
+        end = self.first + self.frames
+        return [Leg(begin, total, total == end) for begin, total in self.expected or ((self.first, end),)]
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,13 @@ class MotionEditor(Protocol):
         """Return ``motion`` (T, 25 Hz) after scaling, head angles and resampling, one row per video frame.
 
         source: motion of the portrait itself (T = 1).
+        """
+        ...
+
+    def turn(self, motion: Motion, settings: Settings, timing: VideoTiming) -> Motion:
+        """Return edited motion (T, one row per video frame) with the head angles and the camera path of the settings.
+
+        :meth:`edit` ends with it. Parts of a video are joined before, and then turned.
         """
         ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -9,7 +11,20 @@ import numpy as np
 from sadtalker_ext.arrays import smoothstep
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sadtalker_ext.arrays import Float64Array
+
+
+class Leg(NamedTuple):
+    """A part of a video: it begins at ``begin``, when the video is expected to end at ``end``; both in one unit.
+
+    final: whether it is the last part, so that ``end`` is exact.
+    """
+
+    begin: float
+    end: float
+    final: bool = True
 
 
 class CameraPath(NamedTuple):
@@ -25,7 +40,8 @@ class CameraPath(NamedTuple):
 class _Swing(NamedTuple):
     """A periodic path in degrees: a sine of pitch, yaw and roll, and a cosine of the pitch.
 
-    period_s: of one swing; it is changed so that whole swings fit the video.
+    period_s: of one swing; it is changed so that whole swings fit the video, or half swings if its length becomes known
+        only while it is made.
     """
 
     period_s: float
@@ -47,18 +63,58 @@ _DOLLY_ZOOM: Final = 1.3
 _FADE_S: Final = 0.75
 _FADE_SHARE: Final = 1 / 6
 """Time in which a swing begins and ends, and its limit as a share of the video."""
+_FASTEST_START: Final = 4.0
+"""Largest speed at the beginning of a leg, as a multiple of the mean speed on it: faster ones would turn back."""
 
 
-def named_path(name: str, times_s: Float64Array, duration_s: float) -> CameraPath:
-    """Return the path ``name`` of a video of ``duration_s`` at ``times_s`` (T,); it begins and ends at rest."""
+def course(legs: Sequence[Leg], at: Float64Array, goal: Callable[[float, float], float]) -> Float64Array:
+    """Return a value (T,) that rises from 0 to its goal at the end of the video.
+
+    at: (T,) moments of the last leg. goal: called with the value at the beginning of a leg and with what the video is
+    still expected to last; returns the value at its end. On each leg the speed begins as on the leg before, and changes
+    smoothly so that the goal is reached. On a single leg it is constant.
+    """
+    value, speed = 0.0, None
+    for leg, following in zip_longest(legs, legs[1:]):
+        left = leg.end - leg.begin
+        rise = goal(value, left) - value
+        bend = 0.0 if speed is None else min(speed * left, _FASTEST_START * rise) - rise
+        moments = at if following is None else np.array([following.begin])
+        t = np.clip((moments - leg.begin) / max(left, np.finfo(float).tiny), 0.0, 1.0)
+        values: Float64Array = value + rise * t + bend * t * (1.0 - t) ** 2
+        if following is not None:
+            value = float(values[0])
+            speed = float(rise + bend * (1.0 - t[0]) * (1.0 - 3.0 * t[0])) / left
+    return values
+
+
+def whole_course(_value: float, _left: float) -> float:
+    """Return the goal of a course that ends with 1 whenever the video ends."""
+    return 1.0
+
+
+def _swings_to(period_s: float) -> Callable[[float, float], float]:
+    """Return the goal of a course in swings: whole swings as planned first, later the half swing that fits best."""
+
+    def goal(swings: float, left_s: float) -> float:
+        if swings == 0.0:
+            return max(1, round(left_s / period_s))
+        return max(round(2.0 * (swings + left_s / period_s)), ceil(2.0 * swings)) / 2.0
+
+    return goal
+
+
+def named_path(name: str, times_s: Float64Array, legs: Sequence[Leg]) -> CameraPath:
+    """Return the path ``name`` at ``times_s`` (T,) of the last of ``legs``, in seconds; it begins and ends at rest."""
     still = CameraPath(np.zeros((len(times_s), 3)), np.ones(len(times_s)))
     if name == _DOLLY:
-        return still._replace(zoom=1.0 + (_DOLLY_ZOOM - 1.0) * smoothstep(times_s / duration_s))
-    swing = _SWINGS[name]
-    swings = max(1, round(duration_s / swing.period_s))
-    phase = 2.0 * np.pi * swings * times_s / duration_s
-    fade_s = min(_FADE_S, _FADE_SHARE * duration_s)
-    amount = smoothstep(times_s / fade_s) * smoothstep((duration_s - times_s) / fade_s)
+        return still._replace(zoom=1.0 + (_DOLLY_ZOOM - 1.0) * smoothstep(course(legs, times_s, whole_course)))
+    swing, last = _SWINGS[name], legs[-1]
+    phase = 2.0 * np.pi * course(legs, times_s, _swings_to(swing.period_s))
+    fade_s = min(_FADE_S, _FADE_SHARE * last.end)
+    amount = smoothstep(times_s / fade_s)
+    if last.final:
+        amount = amount * smoothstep((last.end - times_s) / min(fade_s, last.end - last.begin))
     sines = np.sin(phase)[:, None] * np.array([swing.pitch, swing.yaw, swing.roll])
     sines[:, 0] += swing.pitch_cosine * np.cos(phase)
     return still._replace(rotation_deg=amount[:, None] * sines)

@@ -34,19 +34,13 @@ from sadtalker_ext.pipeline.camera import view_notes, zoom_frames
 from sadtalker_ext.pipeline.frame_stream import FrameStream
 from sadtalker_ext.pipeline.mesh_files import MeshWriter, VideoOutputs, chosen_outputs
 from sadtalker_ext.pipeline.output import check_output, output_folder
-from sadtalker_ext.pipeline.prepare import (
-    PreparedInputs,
-    SourceAndMotion,
-    Task,
-    predict,
-    prepare_inputs,
-    timing_of,
-)
+from sadtalker_ext.pipeline.prediction import SourceAndMotion, predict
+from sadtalker_ext.pipeline.prepare import PreparedInputs, Task, prepare_inputs, timing_of
 from sadtalker_ext.pipeline.progress import Watcher
 from sadtalker_ext.pipeline.restoration.files import open_restorer_file
 from sadtalker_ext.pipeline.restoration.registry import open_restorers
 from sadtalker_ext.pipeline.result_metadata import Record
-from sadtalker_ext.pipeline.section_frames import section_frames
+from sadtalker_ext.pipeline.section_frames import RenderedFrames, section_frames
 from sadtalker_ext.pipeline.stages import Stopwatch
 from sadtalker_ext.pipeline.text_to_speech import with_voice
 from sadtalker_ext.runtime import Runtime
@@ -152,7 +146,7 @@ def make_video(
         if model is not None:
             model.check((*task.inputs.files, path), sound=task.inputs.idle_s is None)
         with (
-            with_voice(task, streamed=True) as task, output_folder(path), MeshWriter(model) as mesh,
+            with_voice(task) as task, output_folder(path), MeshWriter(model) as mesh,
             closing(_open_stream(task, mesh)) as stream,
         ):  # fmt: skip
             report = _write(stream, path, task)
@@ -173,6 +167,9 @@ def render_frames(
     engine: EngineSource | None = None,
 ) -> FrameStream:
     """Return the frames of a video, computed while they are read; nothing is written.
+
+    A long text is read aloud meanwhile; :class:`~sadtalker_ext.pipeline.frame_stream.FrameStream` says what waits for
+    its end.
 
     Example::
 
@@ -210,27 +207,33 @@ def _open_stream(task: Task, mesh: MeshWriter | None = None) -> FrameStream:
     with ExitStack() as stack:
         prepared = stack.enter_context(prepare_inputs(task))
         timing = timing_of(task, prepared)
-        if task.inputs.text is not None:
+        if task.spoken is not None:
             notes = list(prepared.notes)
-            frames = section_frames(task, prepared, mesh, notes)
+            rendered = section_frames(task, prepared, mesh, notes)
         else:
-            source, whole = predict(task, prepared, timing)
+            source, whole = predict(task, prepared)
             model_notes = () if mesh is None else mesh.write(task, prepared, SourceAndMotion(source, whole), timing)
             notes = [*prepared.notes, *view_notes(whole, prepared.engine.spec), *model_notes]
-            frames = prepared.engine.render(prepared.portrait, source, whole)
-        finished = _finish(task, prepared, frames, restorers, timing)
-        return FrameStream(finished, timing, notes, stack.pop_all().close, prepared.speech.source)
+            rendered = RenderedFrames(prepared.engine.render(prepared.portrait, source, whole), _zoom(task, timing))
+        finished = _finish(task, prepared, rendered, restorers, timing)
+        sound = prepared.speech.source if task.spoken is None else task.spoken
+        return FrameStream(finished, timing, notes, stack.pop_all().close, sound)
+
+
+def _zoom(task: Task, timing: VideoTiming) -> Iterator[float] | None:
+    view = named_view(task.settings, timing)
+    return None if view is None else iter(view.zoom)
 
 
 def _finish(
-    task: Task, prepared: PreparedInputs, frames: Iterator[Frame], restorers: Sequence[Restorer], timing: VideoTiming
+    task: Task, prepared: PreparedInputs, rendered: RenderedFrames, restorers: Sequence[Restorer], timing: VideoTiming
 ) -> Iterator[Frame]:
     """Yield every frame of the video, made of those that the engine has rendered."""
+    frames = rendered.frames
     for restorer in restorers:
         frames = restorer.restore(frames, prepared.portrait)
-    view = named_view(task.settings, timing)
-    if view is not None and view.zoom.max() > 1.0:
-        frames = zoom_frames(frames, view.zoom, prepared.portrait)
+    if rendered.zoom is not None:
+        frames = zoom_frames(frames, rendered.zoom, prepared.portrait)
     if prepared.quarter_turns:
         frames = (turn_picture(frame, -prepared.quarter_turns) for frame in frames)
     total = timing.frames if task.spoken is None else task.spoken.frames_expected
@@ -241,11 +244,10 @@ def _write(stream: FrameStream, path: Path, task: Task) -> WriteReport:
     """Write the video with the sound of the voice and the record of its settings."""
     from sadtalker_ext.video.write import VideoSpec, write_video
 
-    spec = VideoSpec(
-        rate_hz=stream.rate_hz, frame_count=stream.frame_count, audio=stream.sound,
-        quality=task.settings.quality, metadata=Record(task.settings).tags(),
-    )  # fmt: skip
-    if task.inputs.text is not None and task.spoken is not None:  # how long the sound is becomes known while it is read
-        spec = replace(spec, frame_count=None, audio=None, late_audio=task.spoken.path)
+    spec = VideoSpec(stream.rate_hz, quality=task.settings.quality, metadata=Record(task.settings).tags())
+    if task.spoken is None:
+        spec = replace(spec, frame_count=stream.frame_count, audio=stream.sound)
+    else:  # how long the sound is becomes known while it is read
+        spec = replace(spec, late_audio=task.spoken.path)
     with task.stopwatch.stage("frames"):
         return write_video(stream, path, spec)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from sadtalker_ext.ffmpeg import interruptible
 from sadtalker_ext.pipeline.animate import prepare_task
 from sadtalker_ext.pipeline.mesh_files import MeshFiles, MeshWriter
-from sadtalker_ext.pipeline.prepare import predict, prepare_inputs, timing_of
+from sadtalker_ext.pipeline.prediction import predict
+from sadtalker_ext.pipeline.prepare import prepare_inputs, timing_of, whole_text
 from sadtalker_ext.pipeline.text_to_speech import with_voice
 
 if TYPE_CHECKING:
@@ -80,13 +81,14 @@ def make_mesh(
     with interruptible(task.watcher.check):
         files.check(task.inputs.files, sound=task.inputs.idle_s is None)
         with with_voice(task) as spoken, MeshWriter(files) as writer, prepare_inputs(spoken) as prepared:
-            timing = timing_of(spoken, prepared)
-            motion = predict(spoken, prepared, timing)
-            notes = writer.write(spoken, prepared, motion, timing)
+            motion = predict(spoken, prepared)
+            whole = whole_text(spoken, prepared)
+            timing = timing_of(spoken, whole)
+            notes = writer.write(spoken, whole, motion, timing)
     watch = task.stopwatch
     return MeshResult(
         files,
-        spoken.inputs.voice is not None,
+        task.inputs.idle_s is None,
         timing.frames,
         timing.frames / timing.rate_hz,
         watch.stage_s,

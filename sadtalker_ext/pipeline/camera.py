@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sadtalker_ext.arrays import Float64Array, Frame
     from sadtalker_ext.engines.protocol import EngineSpec
@@ -40,8 +40,11 @@ def view_notes(motion: Motion, spec: EngineSpec) -> tuple[str, ...]:
     )
 
 
-def zoom_frames(frames: Iterator[Frame], zoom: Float64Array, portrait: Portrait) -> Iterator[Frame]:
-    """Yield frames (H, W, 3) magnified by ``zoom`` (T,), at least 1, about the face; frames at 1 are not changed."""
+def zoom_frames(frames: Iterator[Frame], zoom: Iterable[float], portrait: Portrait) -> Iterator[Frame]:
+    """Yield frames (H, W, 3) magnified by ``zoom``, at least 1, about the face; frames at 1 are not changed.
+
+    zoom: one value per frame, which is taken after the frame.
+    """
     for frame, factor in zip(frames, zoom, strict=True):
         yield frame if factor <= 1.0 else _magnified(frame, float(factor), portrait)
 

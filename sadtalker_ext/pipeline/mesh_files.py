@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.mesh.animation import MeshAnimation
     from sadtalker_ext.mesh.face_mesh import FaceMesh
-    from sadtalker_ext.pipeline.prepare import PreparedInputs, SourceAndMotion, Task
+    from sadtalker_ext.pipeline.prediction import SourceAndMotion
+    from sadtalker_ext.pipeline.prepare import PreparedInputs, Task
     from sadtalker_ext.settings import Settings
     from sadtalker_ext.sound_source import SoundSource
 

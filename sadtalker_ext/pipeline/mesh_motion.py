@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.mesh.bfm import FaceModel, ModelMotion
     from sadtalker_ext.mesh.face_mesh import FaceMesh
-    from sadtalker_ext.pipeline.prepare import PreparedInputs, SourceAndMotion, Task
+    from sadtalker_ext.pipeline.prediction import SourceAndMotion
+    from sadtalker_ext.pipeline.prepare import PreparedInputs, Task
     from sadtalker_ext.puppet.rig import Rig
 
 PIXEL_CENTRE: Final = np.array([0.5, 0.5, 0.0], np.float32)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from threading import Event
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sadtalker_ext.constants import SILENT_PEAK
-from sadtalker_ext.engines.motion_editing import motion_style, video_timing, without_timed_keyframes
-from sadtalker_ext.engines.motion_joining import KEPT_ROWS, continue_motion, join, section_style
+from sadtalker_ext.engines.motion_editing import motion_style, video_timing
 from sadtalker_ext.engines.protocol import SpeechReadingEngine, VideoTiming
 from sadtalker_ext.errors import Cancelled, FileRef, MediaError, SadTalkerError
 from sadtalker_ext.pipeline.inputs import Inputs, check_reference
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from sadtalker_ext.audio.speech import Speech
     from sadtalker_ext.engines.protocol import Engine, MotionReference, MotionStyle
     from sadtalker_ext.engines.session import EngineSource, OpenEngine
-    from sadtalker_ext.geometry.motion import Motion
     from sadtalker_ext.geometry.portrait import Portrait
     from sadtalker_ext.pipeline.progress import Watcher
     from sadtalker_ext.pipeline.spoken_text import SpokenText
@@ -78,13 +75,6 @@ class PreparedInputs(NamedTuple):
     def engine(self) -> Engine:
         """The engine that makes the video."""
         return self.opened.engine
-
-
-class SourceAndMotion(NamedTuple):
-    """Motion of the portrait itself (T = 1), and of the video, one row per frame."""
-
-    source: Motion
-    motion: Motion
 
 
 @contextmanager
@@ -154,14 +144,14 @@ def _begin_reading(stages: ParallelStages, task: Task, engine: Engine, speech: S
 
 
 def _begin_voice(stages: ParallelStages, task: Task) -> Future[Speech]:
-    if task.spoken is not None and task.inputs.text is not None:
-        spoken = task.spoken
+    spoken = task.spoken
+    if spoken is not None:
         return stages.begin(TEXT_STAGE, lambda: spoken.first().speech())
     return stages.begin("voice", load_speech, task.inputs, task.settings)
 
 
 def timing_of(task: Task, prepared: PreparedInputs) -> VideoTiming:
-    """Return the timing of the video; of a text that is still read aloud, the number of frames is an estimate."""
+    """Return the timing of the video; while a text is read aloud, the number of frames is an estimate."""
     if task.spoken is not None:
         return VideoTiming(task.spoken.frames_expected(), task.spoken.rate_hz)
     return video_timing(prepared.speech.duration_s, task.settings)
@@ -208,81 +198,10 @@ def load_reference(task: Task, engine: Engine, frames: int) -> MotionReference |
         return read_reference(inputs.reference, inputs.use, engine, watch)
 
 
-def predict(task: Task, prepared: PreparedInputs, timing: VideoTiming) -> SourceAndMotion:
-    """Predict and edit the motion; after each second of audio progress is reported and cancellation is checked."""
+def whole_text(task: Task, prepared: PreparedInputs) -> PreparedInputs:
+    """Return the inputs with the speech of the whole text, which has been read by now, or as they are without one."""
+    from sadtalker_ext.audio.speech import open_speech
 
-    def compute() -> SourceAndMotion:
-        source = prepared.engine.read_face(prepared.portrait)
-        if prepared.reading is not None:
-            prepared.reading.result()  # ends by itself if the user cancels
-        counted = task.watcher.counter(MOTION_STAGE, prepared.speech.frames)
-        if task.spoken is not None:
-            return SourceAndMotion(source, join(list(section_motions(task, prepared, source, counted))))
-        speech = prepared.speech.with_check(task.watcher.check, counted)
-        predicted = _predicted(prepared._replace(speech=speech), source)
-        return SourceAndMotion(source, prepared.engine.editor.edit(predicted, source, task.settings, timing))
-
-    with ParallelStages(task.watcher, task.stopwatch) as stages:
-        return stages.result(stages.begin(MOTION_STAGE, compute))
-
-
-def predict_sections(task: Task, prepared: PreparedInputs) -> tuple[Motion, Iterator[Motion]]:
-    """Return the motion of the portrait, and that of each section of a text that is read meanwhile."""
-
-    def compute() -> tuple[Motion, Iterator[Motion]]:
-        source = prepared.engine.read_face(prepared.portrait)
-        counted, frames = task.watcher.counter(MOTION_STAGE, prepared.speech.frames), prepared.speech.frames
-
-        def report(done: int) -> None:
-            if done <= frames:  # the others are predicted between frames, which are reported themselves
-                counted(done)
-
-        motions = section_motions(task, prepared, source, report)
-        return source, chain([next(motions)], motions)
-
-    with ParallelStages(task.watcher, task.stopwatch) as stages:
-        return stages.result(stages.begin(MOTION_STAGE, compute))
-
-
-def section_motions(
-    task: Task, prepared: PreparedInputs, source: Motion, report: Callable[[int], None]
-) -> Iterator[Motion]:
-    """Yield the motion of each section of a text, one row per frame, as soon as the section has been read.
-
-    source: motion of the portrait itself. report: called with the number of frames that are done at 25 Hz.
-    """
-    assert task.spoken is not None  # noqa: S101 - called for such texts only
-    before, done, first = None, 0, 0
-    for section in task.spoken.sections(task.watcher.check):
-        style = section_style(prepared.style, section.number)
-        timing = VideoTiming(section.frames, task.spoken.rate_hz, first)
-        speech = section.speech().with_check(task.watcher.check, partial(_report_after, report, done))
-        one = prepared._replace(speech=speech, style=style)
-        predicted = _predicted(one, source)
-        section.path.unlink()
-        edit = partial(one.engine.editor.edit, predicted, source, timing=timing)
-        head = edit(without_timed_keyframes(task.settings))
-        continued = continue_motion(head, before, timing.rate_hz)
-        yield _turned(edit(task.settings), head, continued)
-        before, done, first = continued[-KEPT_ROWS:], done + speech.frames, first + len(head)
-
-
-def _report_after(report: Callable[[int], None], earlier: int, done: int) -> None:
-    report(earlier + done)
-
-
-def _turned(moved: Motion, head: Motion, continued: Motion) -> Motion:
-    """Return the ``continued`` motion of a ``head`` with the keyframes that ``moved`` has in addition to the head.
-
-    Keyframes depend on the time only; they go on by themselves.
-    """
-    keyframes = moved.rotation - head.rotation
-    return moved.replace(
-        expression=continued.expression, rotation=continued.rotation + keyframes, translation=continued.translation
-    )
-
-
-def _predicted(prepared: PreparedInputs, source: Motion) -> Motion:
-    """Return the predicted motion of ``prepared.speech`` at 25 Hz."""
-    motion = prepared.engine.predict_motion(prepared.speech, source, prepared.style)
-    return motion if prepared.reference is None else prepared.reference.apply(motion, source)
+    if task.spoken is None:
+        return prepared
+    return prepared._replace(speech=open_speech(task.spoken.path, "speech of the text"))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from sadtalker_ext.engines.motion_editing import turns_far
+import numpy as np
+
+from sadtalker_ext.engines.motion_editing import named_view, turns_far
 from sadtalker_ext.engines.motion_joining import join
-from sadtalker_ext.engines.protocol import SectionRenderingEngine, VideoTiming
+from sadtalker_ext.engines.protocol import SectionRenderingEngine
 from sadtalker_ext.pipeline.camera import view_notes
-from sadtalker_ext.pipeline.prepare import SourceAndMotion, predict_sections
+from sadtalker_ext.pipeline.prediction import SourceAndMotion, predict_sections
+from sadtalker_ext.pipeline.prepare import timing_of, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,17 +24,27 @@ if TYPE_CHECKING:
     from sadtalker_ext.pipeline.prepare import PreparedInputs, Task
 
 
-def section_frames(task: Task, prepared: PreparedInputs, mesh: MeshWriter | None, notes: list[str]) -> Iterator[Frame]:
+class RenderedFrames(NamedTuple):
+    """Frames of an engine, and the magnification of each by the camera, or None if no camera path is named."""
+
+    frames: Iterator[Frame]
+    zoom: Iterator[float] | None
+
+
+def section_frames(task: Task, prepared: PreparedInputs, mesh: MeshWriter | None, notes: list[str]) -> RenderedFrames:
     """Predict the first section, and return the frames of all; each is rendered as soon as it has been read.
 
     mesh: writes the 3D model after the last frame. notes: gets sentences about the whole motion then.
     """
-    source, motions = predict_sections(task, prepared)
+    source, sections = predict_sections(task, prepared)
     predicted: list[Motion] = []
+    zoom: deque[float] = deque()
 
     def kept() -> Iterator[Motion]:
-        for motion in motions:
+        for motion, timing in sections:
             predicted.append(motion)
+            view = named_view(task.settings, timing)
+            zoom.extend(np.ones(timing.frames) if view is None else view.zoom)
             yield motion
 
     def frames() -> Iterator[Frame]:
@@ -40,7 +54,12 @@ def section_frames(task: Task, prepared: PreparedInputs, mesh: MeshWriter | None
         if mesh is not None:
             notes.extend(_write_model(task, prepared, mesh, SourceAndMotion(source, whole)))
 
-    return frames()
+    return RenderedFrames(frames(), _taken(zoom))
+
+
+def _taken(values: deque[float]) -> Iterator[float]:
+    while values:
+        yield values.popleft()
 
 
 def _render(task: Task, prepared: PreparedInputs, source: Motion, motions: Iterator[Motion]) -> Iterator[Frame]:
@@ -52,9 +71,5 @@ def _render(task: Task, prepared: PreparedInputs, source: Motion, motions: Itera
 
 def _write_model(task: Task, prepared: PreparedInputs, mesh: MeshWriter, motion: SourceAndMotion) -> tuple[str, ...]:
     """Write the 3D model with the sound of the whole text, which has been read by now; return sentences."""
-    from sadtalker_ext.audio.speech import open_speech
-
-    assert task.spoken is not None  # noqa: S101 - called for such texts only
-    timing = VideoTiming(len(motion.motion), task.spoken.rate_hz)
-    whole = prepared._replace(speech=open_speech(task.spoken.path, "speech of the text"))
-    return mesh.write(task, whole, motion, timing)
+    whole = whole_text(task, prepared)
+    return mesh.write(task, whole, motion, timing_of(task, whole))

@@ -23,6 +23,9 @@ SECTION_PARTS: Final = (1, 2, 4, 8)
 starts soon; longer sections have fewer joins."""
 LEAST_PARTS: Final = 3
 """Texts with fewer parts are read as a whole: they take a few seconds."""
+LAST_CHARACTERS: Final = 120
+"""Characters of the last section; a shorter one is read with the section before. In the last section the length of the
+video becomes known, and camera paths need some seconds to end."""
 SECTION_MIN_S: Final = 0.4
 """Shorter sections are padded with silence, so that motion can be predicted for them."""
 _ROUNDING: Final = 0.01
@@ -31,11 +34,16 @@ _ROUNDING: Final = 0.01
 
 @dataclass(frozen=True)
 class SpokenSection:
-    """Some sentences of a text. number: from 0. path: WAV file of their speech. frames: number of video frames."""
+    """Some sentences of a text.
+
+    number: from 0. path: WAV file of their speech. frames: number of video frames. expected: frames of the whole text,
+    estimated from the number of characters read so far; exact, and reached, in the last section only.
+    """
 
     number: int
     path: Path
     frames: int
+    expected: int
 
     def speech(self) -> Speech:
         """Return the speech; silence where the voice reads nothing of the sentences."""
@@ -64,6 +72,9 @@ def sections_of(text: str) -> list[list[str]]:
         size = SECTION_PARTS[min(len(sections), len(SECTION_PARTS) - 1)]
         sections.append(parts[begin : begin + size])
         begin += size
+    if sum(map(len, sections[-1])) < LAST_CHARACTERS:
+        short = sections.pop()
+        sections[-1] += short
     return sections
 
 
@@ -82,7 +93,7 @@ class SpokenText:
         self._sections: list[SpokenSection] = []
         self._error: BaseException | None = None
         self._stopped, self._audible, self._ended = False, False, False
-        self._parts, self._frames_read = 0, 0
+        self._frames_read = 0
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="sadtalker-text", daemon=True)
 
@@ -99,9 +110,14 @@ class SpokenText:
     def frames_expected(self) -> int:
         """Return the number of video frames, estimated from that of the characters until all of the text is read."""
         with self._change:
-            known = sum(section.frames for section in self._sections)
-            share = sum(self._lengths[: len(self._sections)]) / sum(self._lengths)
-        return known if share in (0.0, 1.0) else max(known, round(known / share))
+            return self._sections[-1].expected if self._sections else 0
+
+    def _expected(self, number: int) -> int:
+        """Return the number of video frames, estimated when section ``number`` has been read."""
+        if number == len(self._texts) - 1:
+            return self._frames_read
+        share = sum(self._lengths[: number + 1]) / sum(self._lengths)
+        return max(self._frames_read + 1, round(self._frames_read / share))
 
     def first(self) -> SpokenSection:
         """Wait for the first section, and until something audible has been read."""
@@ -114,22 +130,20 @@ class SpokenText:
         """
         for number in range(len(self._texts)):
             yield self._wait(number, check)
-        self.wait(lambda _done, _total: check())
+        with self._change:
+            while not self._ended:
+                if self._error is not None:
+                    raise self._error
+                self._change.wait(CANCEL_CHECK_S)
+                check()
 
-    def wait(self, report: Callable[[int, int], None]) -> None:
-        """Wait for all of the text; report: called with the number of finished parts and of all parts."""
-        total, done = sum(map(len, self._texts)), -1
-        while True:
-            with self._change:
-                if self._error is None and not self._ended and self._parts <= done:
-                    self._change.wait(CANCEL_CHECK_S)
-                now, error, ended = self._parts, self._error, self._ended
-            if error is not None:
-                raise error
-            report(now, total)
-            if ended:
-                return
-            done = now
+    def frames_when_read(self) -> int:
+        """Wait for all of the text and return the number of video frames; an estimate if the reading was stopped."""
+        with self._change:
+            self._change.wait_for(lambda: self._error is not None or self._ended or self._stopped)
+            if self._error is not None:
+                raise self._error
+        return self.frames_expected()
 
     def _wait(self, number: int, check: Callable[[], None] = lambda: None, *, audible: bool = False) -> SpokenSection:
         with self._change:
@@ -172,14 +186,11 @@ class SpokenText:
                     file.write(samples)
                     alone.write(samples)
                     self._check(file)
-                with self._change:
-                    self._parts += 1
-                    self._change.notify_all()
             seconds = max(file.count, begin + SECTION_MIN_S * rate_hz) / rate_hz
             self._frames_read += (frames := ceil(seconds * self._plan.rate_hz - _ROUNDING) - self._frames_read)
             _pad(file, alone, round(self._frames_read / self._plan.rate_hz * rate_hz) - file.count)
         with self._change:
-            self._sections.append(SpokenSection(number, path, frames))
+            self._sections.append(SpokenSection(number, path, frames, self._expected(number)))
             self._audible = self._audible or file.peak >= AUDIBLE
             self._change.notify_all()
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sadtalker_ext.engines.motion_editing import depends_on_length, video_timing
+from sadtalker_ext.engines.motion_editing import video_timing
 from sadtalker_ext.errors import MediaError, SettingsError
 from sadtalker_ext.pipeline.stages import TEXT_STAGE
 from sadtalker_ext.system.work_folder import WorkFolder
@@ -26,13 +26,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def with_voice(task: Task, *, streamed: bool = False) -> Iterator[Task]:
+def with_voice(task: Task) -> Iterator[Task]:
     """Within the block, a text to read aloud is replaced by a file of its speech, which has a single audio track.
 
-    A text that is read in sections is in ``task.spoken`` besides; if ``streamed``, it is read during the block, and the
-    text remains in the inputs. Uses the settings tts_voice and speech_rate; the same text gives the same speech.
-    SettingsError if there is no such voice or the text cannot be read aloud; MissingPackageError if no voice is
-    installed.
+    A text that is read in sections remains in the inputs; it is in ``task.spoken`` and is read during the block. Uses
+    the settings tts_voice and speech_rate; the same text gives the same speech. SettingsError if there is no such voice
+    or the text cannot be read aloud; MissingPackageError if no voice is installed.
     """
     text = task.inputs.text
     if text is None:
@@ -47,23 +46,14 @@ def with_voice(task: Task, *, streamed: bool = False) -> Iterator[Task]:
         longest = video_timing(task.inputs.longest_s, task.settings)
         plan = ReadingPlan(folder.root(), longest.rate_hz, task.inputs.longest_s)
         with SpokenText(text, _open_reader(task), plan) as spoken:
-            task = replace(task, spoken=spoken)
-            if streamed:
-                yield task
-                return
-            task.watcher.stage(TEXT_STAGE)
-            with task.stopwatch.stage(TEXT_STAGE):
-                spoken.wait(task.watcher.part_counter(TEXT_STAGE))
-            yield _with_file(task, spoken.path)
+            yield replace(task, spoken=spoken)
 
 
 def in_sections(task: Task, text: str) -> bool:
-    """Whether a text is read and animated in sections: it is long, and nothing depends on the length of the video."""
+    """Whether a text is read and animated in sections: it is long, and no reference video needs its length."""
     from sadtalker_ext.pipeline.spoken_text import sections_of
 
-    if depends_on_length(task.settings) or task.inputs.reference is not None:
-        return False
-    return len(sections_of(text)) > 1
+    return task.inputs.reference is None and len(sections_of(text)) > 1
 
 
 def _with_file(task: Task, voice: Path) -> Task:

@@ -211,3 +211,27 @@ def test_pose_style_by_name_or_number(style):
 def test_unknown_pose_style_lists_the_existing_ones(style):
     with pytest.raises(SettingsError, match="0 calm, 1 lively"):
         motion_style(SPEC, Settings(pose_style=style))
+
+
+PARTS = ((0, 60, 90), (60, 40, 110), (100, 25, 125))
+"""First frame, frames and expected frames of the video when each of three parts is turned."""
+
+
+@pytest.mark.parametrize("editor", [STANDARD, OFFICIAL])
+def test_parts_of_a_video_of_unknown_length_reach_every_keyframe(editor):
+    """The angles go on from part to part, and end with the last keyframe in the last frame."""
+    settings, expected, turned = Settings(yaw="-10,20,0", view="sway"), (), []
+    for first, frames, total in PARTS:
+        expected = (*expected, (first, total))
+        still = np.zeros((frames, 3), np.float32)
+        part = editor.turn(Motion(still, still, still), settings, VideoTiming(frames, 25, first, expected))
+        yaw_deg = np.rad2deg(part.rotation[:, 1]) if editor is STANDARD else view_of(part)[:, 1]
+        view = named_view(settings, VideoTiming(frames, 25, first, expected))
+        turned.append(yaw_deg - view.rotation_deg[:, 1])
+    angles = np.concatenate(turned)
+    assert angles[[0, -1]] == pytest.approx([-10.0, 0.0], abs=1e-3)
+    assert angles.max() == pytest.approx(20.0, abs=0.5)
+    assert np.abs(np.diff(angles)).max() < 1.2
+    assert np.argmax(angles) == pytest.approx(45 if editor is STANDARD else 0.6 * 89, abs=1.0), (
+        "as long as 90 are expected"
+    )

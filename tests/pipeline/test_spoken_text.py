@@ -4,6 +4,7 @@ import json
 import tempfile
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from sadtalker_ext import Inputs, Settings, Watcher, make_video, open_engine
+from sadtalker_ext import Inputs, Settings, Watcher, make_mesh, make_video, open_engine, render_frames
 from sadtalker_ext.assets import demo_portrait
 from sadtalker_ext.errors import Cancelled, MediaError, SettingsError
+from sadtalker_ext.faces.find import find_faces
 from sadtalker_ext.geometry.camera_path import path_through
 from sadtalker_ext.pipeline import text_to_speech
 from sadtalker_ext.pipeline.animate import prepare_task
@@ -68,6 +70,40 @@ def speak(monkeypatch, engine):
         return make_video(Inputs(demo_portrait(), text=TEXT, **inputs), path, settings, None, watcher, engine=engine)
 
     return make
+
+
+def test_a_short_end_is_read_with_the_section_before():
+    text = SENTENCE * 9 + "And this is the end. "
+    sections = sections_of(text)
+    assert [len(section) for section in sections] == [1, 3]
+    assert [part for section in sections for part in section] == split_text(text.strip())
+
+
+def test_views_and_even_keyframes_start_before_the_text_is_read(folder, monkeypatch, engine):
+    """The last keyframe is in the last frame, whatever was expected; the camera comes closer to the end."""
+    go_on, reader = threading.Event(), Tone(lambda number: go_on.wait(30.0) if number else None)
+    monkeypatch.setattr(text_to_speech, "_open_reader", lambda _task: reader)
+    settings = replace(SETTINGS, view="dolly", yaw="-12,12")
+    with closing(render_frames(Inputs(demo_portrait(), text=TEXT), settings, engine=engine)) as stream:
+        first = next(stream)
+        assert reader.number == 1
+        go_on.set()
+        duration_s = soundfile.info(stream.sound.path).duration
+        frames = [first, *stream]
+        assert len(frames) == len(stream) == stream.frame_count == round(10 * duration_s)
+    files = MeshFiles(folder / "a.glb", folder / "a.json")
+    result = make_mesh(Inputs(demo_portrait(), text=TEXT), files, settings, engine=engine)
+    yaw_deg = np.rad2deg(np.array(json.loads(files.blendshapes.read_text())["headRotations"])[:, 1])
+    assert len(yaw_deg) == result.frames == len(frames)
+    np.testing.assert_allclose(yaw_deg[[0, -1]], [-12.0, 12.0], atol=1e-3)
+    assert 0.0 < np.diff(yaw_deg).min() <= np.diff(yaw_deg).max() < 3.0 * np.diff(yaw_deg).mean()
+    check_zoom(frames[0], frames[-1])
+
+
+def check_zoom(first, last):
+    """The face of the last frame is 1.3 times as large."""
+    sizes = [find_faces(frame)[0].box.height for frame in (first, last)]
+    assert sizes[1] / sizes[0] == pytest.approx(1.3, abs=0.06)
 
 
 def test_sections_grow_and_lose_nothing():
@@ -127,10 +163,9 @@ def test_the_video_depends_on_nothing_else(folder, speak):
 def test_sound_and_frames_have_the_same_length(tmp_path):
     with SpokenText(SENTENCE * 60, Tone(), ReadingPlan(tmp_path, 24.0, 100.0)) as spoken:
         sections = list(spoken.sections(lambda: None))
-        reports = []
-        spoken.wait(lambda *counts: reports.append(counts))
-        assert reports[-1] == (20, 20)
-        assert spoken.frames_expected() == sum(section.frames for section in sections)
+        frames = sum(section.frames for section in sections)
+        assert spoken.frames_when_read() == spoken.frames_expected() == sections[-1].expected == frames
+        assert all(section.expected == pytest.approx(frames, rel=0.3) for section in sections)
         whole = soundfile.info(spoken.path)
         end = 0
         for section in sections:
@@ -165,11 +200,9 @@ def test_texts_that_are_too_long_or_silent_are_refused(folder, speak):
     assert [path.name for path in folder.iterdir()] == ["temporary"]
 
 
-def test_motion_that_depends_on_the_length_is_made_whole():
-    whole = ({"view": "sway"}, {"view": "dolly"}, {"yaw": "0,10"}, {"yaw": "0:0,2:10", "roll": "3,-3"})
-    sections = ({}, {"yaw": "0:0,2:10"}, {"pitch": "10"}, {"head_motion_scale": 1.5})
-    for changes in (*whole, *sections):
+def test_only_references_need_the_length_first():
+    for changes in ({}, {"view": "sway"}, {"yaw": "0,10"}, {"yaw": "0:0,2:10", "roll": "3,-3"}):
         task = prepare_task(Inputs(demo_portrait(), text=TEXT), (Settings(**changes), None, None), None)
-        assert text_to_speech.in_sections(task, TEXT) is (changes in sections)
+        assert text_to_speech.in_sections(task, TEXT)
     reference = prepare_task(Inputs(demo_portrait(), text=TEXT, reference=Path(__file__)), (None, None, None), None)
     assert not text_to_speech.in_sections(reference, TEXT)

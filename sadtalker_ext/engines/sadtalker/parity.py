@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sadtalker_ext.engines.motion_editing import (
+    course_of_frames,
     head_angle_keyframes,
     keyframe_path,
     named_view,
@@ -71,7 +72,11 @@ class OfficialMotionEditor:
         """Return the predicted motion (T, 25 Hz) as the settings ask, one row per frame of the video."""
         scaled = scale_expression(motion, np.zeros((1, len(self._columns)), np.float32), self._columns, settings)
         resampled = resample(scale_head_motion(scaled, source, settings), timing)
-        return fix_view(resampled, official_view(settings, timing))
+        return self.turn(resampled, settings, timing)
+
+    def turn(self, motion: Motion, settings: Settings, timing: VideoTiming) -> Motion:
+        """Return edited motion (T, one row per video frame) with the view that the settings ask for."""
+        return fix_view(motion, official_view(settings, timing))
 
     def reads_frames(self, use: str) -> bool:
         """Whether the engine must read each frame of the reference: always."""
@@ -92,11 +97,23 @@ def official_view(settings: Settings, timing: VideoTiming) -> Float64Array:
     timed_deg = keyframe_path(settings, timing) + (0.0 if path is None else path.rotation_deg)
     for column, keyframes in head_angle_keyframes(settings).items():
         timed = keyframes.times_s is not None
-        view[:, column] = 0.0 if timed else official_free_view(keyframes.angles_deg, timing.frames)
+        view[:, column] = 0.0 if timed else spaced_view(keyframes.angles_deg, timing)
     for column in range(3):
         if timed_deg[:, column].any():
             view[:, column] = np.nan_to_num(view[:, column]) + timed_deg[:, column]
     return view
+
+
+def spaced_view(angles_deg: Sequence[float], timing: VideoTiming) -> Float64Array:
+    """Return angles (T,) in degrees through keyframes without times, at constant speed.
+
+    In a part of a video whose length is not known yet, which the official code does not have, at the expected speed.
+    """
+    if not timing.expected:
+        return official_free_view(angles_deg, timing.frames)
+    ways = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(angles_deg)))])
+    angles: Float64Array = np.interp(ways[-1] * course_of_frames(timing), ways, angles_deg)
+    return angles
 
 
 def fix_view(motion: Motion, view_deg: Float64Array) -> Motion:
