@@ -38,7 +38,8 @@
         const sizeMb = Math.round(file.size / 1e6);
         const remedy = field.matches(VOICE) ? "Choose a shorter or compressed file." :
             "Choose a smaller picture, or a shorter video.";
-        showLine(field, `${file.name} has ${sizeMb} MB, but this field takes up to ${largestMb} MB. ${remedy}`, "st-error");
+        const limit = `this page takes up to ${largestMb} MB. ${remedy}`;
+        showLine(field, `${file.name} has ${sizeMb} MB, but ${limit}`, "st-error");
     }
 
     function uploadVoice(field, file) {

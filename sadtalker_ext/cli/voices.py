@@ -17,7 +17,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "checkpoint folders (NAME.onnx with NAME.onnx.json) and in installed packages; espeak-ng has a synthetic voice "
         "for each of more than a hundred languages.",
     )  # fmt: skip
-    parser.add_argument("language", nargs="?", default="", help="show only languages that start with this code, such as en")
+    parser.add_argument(
+        "language", nargs="?", default="", help="show only languages that start with this code, such as en"
+    )
     parser.add_argument(
         "--folder", type=Path, action="append", default=[], help="folder searched first for voices; can be repeated"
     )
