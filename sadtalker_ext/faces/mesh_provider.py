@@ -125,7 +125,7 @@ def _find_closer(
     """Return the meshes of faces in crops that show none of ``meshes``.
 
     Beside a large face, short range finds a small one with a box that is two times too large, in which the mesh does
-    not recognize it.
+    not recognise it.
     """
     boxes = [oval_box(mesh) for mesh in meshes]
     empty = [crop for crop in crops if not any(_contains(box, crop) for box in boxes)]

@@ -68,7 +68,7 @@ class DownBlock3d(ConvNorm3d):
 
 
 class UpBlock3d(ConvNorm3d):
-    """Nearest-neighbor upsampling of height and width by 2, followed by ConvNorm3d.
+    """Nearest-neighbour upsampling of height and width by 2, followed by ConvNorm3d.
 
     merged: merge both for inference, which saves 5/9 of the multiplications and needs 7/9 more memory for the weights.
     """
@@ -124,7 +124,7 @@ class AntiAliasDownsample2d(nn.Module):
 
 
 def gaussian_kernel(channels: int, factor: int) -> Tensor:
-    """Return a normalized Gaussian kernel (channels, 1, K, K), float32, for downsampling by ``factor``."""
+    """Return a normalised Gaussian kernel (channels, 1, K, K), float32, for downsampling by ``factor``."""
     import torch
 
     sigma = BLUR_SIGMA_PER_STEP * (factor - 1)

@@ -16,7 +16,7 @@ from sadtalker_ext.models.grids import coordinate_grid, gaussian_heatmap
 
 HEATMAP_VARIANCE = 0.01
 MASK_FLOOR = 1e-3
-"""Mask values below this are set to zero and the rest is not renormalized, as in training.
+"""Mask values below this are set to zero and the rest is not renormalised, as in training.
 
 About one value in a million is so close to the threshold that another order of float operations moves it to the other
 side, which changes a few pixels by some thousandths. The operations before the threshold therefore have the official
@@ -29,7 +29,7 @@ class DenseMotionConfig:
     """Sizes of the network; the widths of the hourglass double from ``base_channels`` to ``max_channels``.
 
     kernel: size of the convolutions that predict mask and occlusion.
-    aligned: ``align_corners`` when features are sampled. The coordinate grid always places -1 and 1 at the centers of
+    aligned: ``align_corners`` when features are sampled. The coordinate grid always places -1 and 1 at the centres of
         the first and last cells. The official networks sample with -1 and 1 at the outer edges (False), which enlarges
         still regions by one cell in total. They were trained with this error; for small feature maps it is too large.
     """

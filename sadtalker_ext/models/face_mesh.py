@@ -29,7 +29,7 @@ _CROP_SIDE: Final = 16
 _CROP_SCALE: Final = 1.5
 """Side of a crop relative to the extent of its points."""
 _OUTSIDE: Final = -9.0
-"""Normalized coordinate of a position outside the features, where grid_sample gives 0."""
+"""Normalised coordinate of a position outside the features, where grid_sample gives 0."""
 
 
 class MouthMaps(NamedTuple):

@@ -121,7 +121,7 @@ class FaceRecon(nn.Module):
         self.final_layers = nn.ModuleList(nn.Conv2d(self.backbone.channels, width, 1) for width in HEADS)
 
     def forward(self, image: Tensor) -> FaceCoefficients:
-        """Return the coefficients of aligned RGB faces (B, 3, 224, 224) in [0, 1], not normalized further."""
+        """Return the coefficients of aligned RGB faces (B, 3, 224, 224) in [0, 1], not normalised further."""
         features = self.backbone(image)
         identity, expression, texture, angle, light, shift, depth = (
             layer(features).flatten(1) for layer in self.final_layers

@@ -4,9 +4,9 @@
   the upsampled guide stay merged with the upsampling. The sums of the guide are the same for all blocks.
 - Scale and shift are one convolution, applied to each band of the output while it is in the cache.
 - The shift of a shortcut goes straight to the width of the output: two linear maps in a row are one convolution.
-- Statistics and normalization of upsampled features are those of the features before upsampling.
+- Statistics and normalisation of upsampled features are those of the features before upsampling.
 - Features that pass from block to block, and the first convolution, are computed in float32 at least. Their mean may
-  exceed their deviation many times, and normalization would turn the rounding of bfloat16 into noise.
+  exceed their deviation many times, and normalisation would turn the rounding of bfloat16 into noise.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ def axis_positions(length: int, like: Tensor) -> Tensor:
 def coordinate_grid(size: tuple[int, int, int], like: Tensor) -> Tensor:
     """Return a grid (D, H, W, 3) of (x, y, z) with the device and dtype of ``like``.
 
-    The centers of the first and last cells of an axis are at -1 and 1.
+    The centres of the first and last cells of an axis are at -1 and 1.
     """
     axes = [axis_positions(length, like) for length in size]
     z, y, x = torch.meshgrid(*axes, indexing="ij")

@@ -17,7 +17,7 @@ from sadtalker_ext.models.folding import FoldPairs
 from sadtalker_ext.models.mapping_net import HeadParameters
 
 Norm = Callable[[int], nn.Module]
-"""Constructor of a normalization layer, called with the number of channels."""
+"""Constructor of a normalisation layer, called with the number of channels."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class HeadEstimatorConfig:
     norm_groups: int = 0
 
     def norm(self, channels: int) -> nn.Module:
-        """Return a normalization layer for ``channels`` channels."""
+        """Return a normalisation layer for ``channels`` channels."""
         return nn.GroupNorm(self.norm_groups, channels) if self.norm_groups else nn.BatchNorm2d(channels)
 
 

@@ -62,7 +62,7 @@ class IResNet(nn.Module):
         self.features = nn.BatchNorm1d(VECTOR)
 
     def forward(self, faces: Tensor) -> Tensor:
-        """RGB (B, 3, 112, 112) in [-1, 1] -> identity vectors (B, 512), not normalized."""
+        """RGB (B, 3, 112, 112) in [-1, 1] -> identity vectors (B, 512), not normalised."""
         x = self.prelu(self.bn1(self.conv1(faces)))
         for stage in range(1, 1 + len(WIDTHS)):
             x = self.get_submodule(f"layer{stage}")(x)

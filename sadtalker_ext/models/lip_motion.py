@@ -3,7 +3,7 @@
 For speakers that are not in the training data, a linear map of the features of a pretrained speech encoder predicts
 the lips better than a network trained on the same minutes of video. Which layers of the encoder are best was measured
 (see ``training/starter/lip_motion.py``). Features are taken relative to their running mean, which removes the
-influence of the speaker and of the microphone, as cepstral mean normalization does. An average over about half a
+influence of the speaker and of the microphone, as cepstral mean normalisation does. An average over about half a
 second serves the width, which changes more slowly than the opening. Small convolutional networks alone are worse than
 the linear map on new speakers, but their mean and the linear map together are better than either.
 """

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 MOUTH_PX = 88
 """Side of the training images."""
 MEAN, STD = 0.421, 0.165
-"""Mean and standard deviation of the gray values of the training images, in [0, 1]."""
+"""Mean and standard deviation of the grey values of the training images, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class LipReader(nn.Module):
         self.trunk = Trunk(self.config)
 
     def forward(self, mouths: Tensor) -> Tensor:
-        """Gray mouth images (B, T, 88, 88) in [0, 1] -> features (B, T, 512)."""
+        """Grey mouth images (B, T, 88, 88) in [0, 1] -> features (B, T, 512)."""
         batch, frames = mouths.shape[:2]
         volume = self.frontend3D(((mouths - MEAN) / STD).unsqueeze(1))
         features: Tensor = self.trunk(volume.transpose(1, 2).flatten(0, 1))

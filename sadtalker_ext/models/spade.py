@@ -44,7 +44,7 @@ class Spade(nn.Module):
         return out
 
     def upsample_in_convolution(self, factor: int) -> None:
-        """Merge nearest-neighbor upsampling of the guide by ``factor`` into the first convolution."""
+        """Merge nearest-neighbour upsampling of the guide by ``factor`` into the first convolution."""
         conv = self.mlp_shared[0]
         if isinstance(conv, nn.Conv2d):
             self.mlp_shared[0] = UpsampledConv(conv, factor)

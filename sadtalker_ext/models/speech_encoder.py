@@ -1,7 +1,7 @@
 """SpeechEncoder: the encoder of Moonshine Tiny, 16 kHz audio -> features at 41.67 Hz.
 
 Jeffries et al. 2024, "Moonshine: Speech Recognition for Live Transcription and Voice Commands" (arXiv 2410.15608),
-section 3: three strided convolutions on the waveform and a transformer with rotary positions and pre-normalization.
+section 3: three strided convolutions on the waveform and a transformer with rotary positions and pre-normalisation.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SpeechEncoder(nn.Module):
     """Samples (B, N) at 16 kHz in [-1, 1] -> features (B, T, width), T = :func:`feature_count` (N).
 
     Feature t is centred on sample :data:`FIRST_CENTRE` + t * :data:`SAMPLES_PER_FEATURE`. Each feature depends on the
-    whole input: by attention, and by the normalization of the first convolution.
+    whole input: by attention, and by the normalisation of the first convolution.
     """
 
     def __init__(self, config: SpeechEncoderConfig) -> None:

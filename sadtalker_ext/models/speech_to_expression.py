@@ -1,9 +1,9 @@
 """SpeechToExpression of the starter engine: log-mel spectrogram -> mouth coefficients at 25 Hz.
 
 The task is that of ExpNet in SadTalker (section 3.2), but the network is different: convolutions without padding over
-a wide context, so that long audio can be processed in overlapping pieces without seams. The input is normalized by a
+a wide context, so that long audio can be processed in overlapping pieces without seams. The input is normalised by a
 running spectral mean, which removes the influence of loudness, microphone and speaker, similar to per-channel energy
-normalization (Wang et al. 2017, "Trainable frontend for robust and far-field keyword spotting").
+normalisation (Wang et al. 2017, "Trainable frontend for robust and far-field keyword spotting").
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SILENCE_MARGIN = 1.0
 MEAN_FLOOR = 1e-9
 """Added to the mean power, so that silence does not divide by zero."""
 COMPRESSION_FLOOR = 3e-4
-"""Power relative to the mean (-35 dB) below which the normalized spectrum is compressed."""
+"""Power relative to the mean (-35 dB) below which the normalised spectrum is compressed."""
 LEVEL_FLOOR = 1e-8
 """Added to the total power before the logarithm."""
 
@@ -80,7 +80,7 @@ class LogMel(nn.Module):
 class SpeechToExpression(nn.Module):
     """Log-mel spectrogram (B, 80, M) float32 -> coefficients (B, T, shapes) in [0, 1], T frames at 25 Hz.
 
-    Output frame i is centered on mel frame 4 * (``context`` + i); T = M // 4 - 2 * ``context``. The convolutions do
+    Output frame i is centred on mel frame 4 * (``context`` + i); T = M // 4 - 2 * ``context``. The convolutions do
     not pad: the caller pads both ends with :data:`SILENCE_LOG_POWER`.
     """
 

@@ -1,4 +1,4 @@
-"""Convolution of a nearest-neighbor upsampled feature map, computed without upsampling.
+"""Convolution of a nearest-neighbour upsampled feature map, computed without upsampling.
 
 The output pixels of one cell fall into three kinds per axis: a pixel at the first position reads the previous cell
 once and its own cell twice, inner pixels read only their own cell, and a pixel at the last position reads its own cell
@@ -18,7 +18,7 @@ KERNEL = 3
 
 
 class UpsampledConv(nn.Module):
-    """Equivalent of ``conv(upsample(x, factor))`` with nearest-neighbor upsampling; for inference only.
+    """Equivalent of ``conv(upsample(x, factor))`` with nearest-neighbour upsampling; for inference only.
 
     conv: 3x3 or 3x3x3, stride 1, zero padding 1, with bias. factor: 2 or more, for height and width; the depth of a 3D
     feature map is not upsampled. ValueError for other convolutions or factors.

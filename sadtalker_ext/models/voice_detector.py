@@ -1,6 +1,6 @@
 """VoiceDetector: whether somebody speaks or sings, from the features of a speech encoder, by logistic regression.
 
-The features of an encoder that recognizes speech separate voices of any kind from other sounds almost linearly, which
+The features of an encoder that recognises speech separate voices of any kind from other sounds almost linearly, which
 the level, the spectrum or the pitch of a sound do not.
 """
 

@@ -1,4 +1,4 @@
-"""Generator of Wav2Lip (Prajwal et al. 2020): synthesizes the lower half of a face to match speech.
+"""Generator of Wav2Lip (Prajwal et al. 2020): synthesises the lower half of a face to match speech.
 
 State-dict keys are those of the public checkpoints (entry ``state_dict``, prefix ``module.``). Applied to a single
 image, it produces frames in which only the lips move; ExpNet is trained on these (SadTalker, section 3.2).

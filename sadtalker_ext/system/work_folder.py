@@ -119,7 +119,7 @@ def _create(parent: Path) -> tuple[Path, IO[bytes]]:
                 return folder, file
         except BlockingIOError:  # another process sees a leftover in it and removes it
             pass
-        except OSError:  # the file system has no locks: processes on it cannot recognize leftovers
+        except OSError:  # the file system has no locks: processes on it cannot recognise leftovers
             return folder, file
         file.close()
     raise OSError(f"no folder for temporary files can be created in {parent}")

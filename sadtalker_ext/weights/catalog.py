@@ -1,4 +1,4 @@
-"""Catalog of the public checkpoints: names, sizes, hashes, licenses and download locations."""
+"""Catalog of the public checkpoints: names, sizes, hashes, licences and download locations."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Conversion of Moonshine Tiny's encoder (ONNX Runtime format) to this project's network.
 
-The source is a wheel of moonshine_voice from PyPI; it is read, not installed. Linear layers are recognized by the name
+The source is a wheel of moonshine_voice from PyPI; it is read, not installed. Linear layers are recognised by the name
 of the output of their node, such as ``/layers.0/self_attn/q_proj/MatMul_output_0``.
 """
 
@@ -49,7 +49,7 @@ _GROUP_NORM: Final = {
 }  # fmt: skip
 """Parameters that are known by the output of their node only."""
 _MERGED: Final = "_add_tensor"
-"""Ending that ONNX Runtime's optimizer appends to the names of some weights."""
+"""Ending that ONNX Runtime's optimiser appends to the names of some weights."""
 
 
 def convert_moonshine_wheel(wheel: Path, folder: Path) -> Path:

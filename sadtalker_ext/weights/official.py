@@ -74,7 +74,7 @@ OLD_LAYOUT = {
 }
 """File and entry of each network in the old layout, which exists for 256 pixels only.
 
-The entries he_estimator, discriminator, epoch and the optimizers of the renderer's file are not used.
+The entries he_estimator, discriminator, epoch and the optimisers of the renderer's file are not used.
 """
 
 

@@ -32,7 +32,7 @@ GAINS = {
 }
 """Factors for layers whose outputs would otherwise be too flat or too wide to exercise the layers after them."""
 CONSTANT_KEYS = frozenset({"kp_extractor.down.weight"})
-"""Fixed blur kernel, left as the network initializes it."""
+"""Fixed blur kernel, left as the network initialises it."""
 POWER_ITERATIONS = 50
 """Steps of the power iteration for spectral norms; the estimate is then within 1e-2 of the largest singular value."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 LIMIT_RATIO: Final = 16
-"""Elements of tensors that are made with a network, per element of its file: initialization returns them repeatedly."""
+"""Elements of tensors that are made with a network, per element of its file: initialisation returns them repeatedly."""
 SPARE_ELEMENTS: Final = 1 << 24
 """Further elements, for windows, filters and other constants that are not in the file."""
 """Module of the functions that give new parameters random values."""

@@ -31,7 +31,7 @@ CONTRASTS = """() => {
         return fill.map((color) => ratio(luminance(style.color), luminance(color)));
     });
 }"""
-"""Contrasts of the text of the main buttons with each color of their fill; axe-core does not judge gradients."""
+"""Contrasts of the text of the main buttons with each colour of their fill; axe-core does not judge gradients."""
 
 
 def findings(page, axe):

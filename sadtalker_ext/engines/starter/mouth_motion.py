@@ -38,16 +38,16 @@ openings would agree less with those of real speakers (r lower by 0.01 with 0.04
 PROSODY_SHARE, SHAPES_SHARE, LIPS_SHARE = (0.0, 0.06), (0.06, 0.17), (0.17, 1.0)
 """Where each of the three readers of a voice begins and ends, as measured shares of their work."""
 OPENING_REACH, WIDTH_REACH = 8, 25
-"""Frames (25 Hz) around a recognized voice in which the lips may open and change their width; in longer pauses the
+"""Frames (25 Hz) around a recognised voice in which the lips may open and change their width; in longer pauses the
 mouth closes and rests."""
 VOICE_LOGITS: Final = (0.7, 1.7)
-"""Smoothed logits of the voice detector between which a voice is recognized. In recordings of animals, machines,
+"""Smoothed logits of the voice detector between which a voice is recognised. In recordings of animals, machines,
 instruments and weather, which the detector did not learn, 99 % are below the first; 99.9 % of those of voices, spoken,
 whispered or shouted, are above the second, 98 % sung, 90 % sung over music."""
 VOICE_SMOOTHING: Final = 9
 """Frames over which the logits are averaged: single frames of music can resemble a vowel."""
 SPEECH_STARTS, SPEECH_IS_CERTAIN = 0.08, 0.18
-"""Opening predicted by SpeechToExpression between which speech is recognized: noise stays below 0.03, real voices reach
+"""Opening predicted by SpeechToExpression between which speech is recognised: noise stays below 0.03, real voices reach
 0.2 within any third of a second of speech. The voice detector has not learned the pauses of clean recordings."""
 RAISE_SHARE: Final = 0.3
 """Weight of the raised or lowered lips in this opening, relative to the jaw."""
@@ -145,7 +145,7 @@ def voice_gate(logits: Float32Array, reach: int) -> Float32Array:
 
 
 def speech_gate(curves: Float32Array, reach: int) -> Float32Array:
-    """Return (T,) in [0, 1]: 1 within ``reach`` frames of speech that SpeechToExpression recognizes, 0 in pauses."""
+    """Return (T,) in [0, 1]: 1 within ``reach`` frames of speech that SpeechToExpression recognises, 0 in pauses."""
     part = {name: curves[:, index] for index, name in enumerate(SPEECH_SHAPES)}
     opening = part["jaw_open"] + RAISE_SHARE * (part["upper_lip_raise"] + part["lower_lip_drop"])
     return _soft_gate(opening, reach, (SPEECH_STARTS, SPEECH_IS_CERTAIN))

@@ -45,7 +45,7 @@ BFM_NAME: Final = "BFM_model_front.mat"
 _MEASURED_PX: Final = 1000.0
 """Height at which the mean face is measured, large enough that the puppet's minimum lengths do not apply."""
 _SPEAKING: Final = {"jaw_open": 0.3}
-"""Expression at which the puppet's shapes are linearized; the mouth is open, so that closing has an effect."""
+"""Expression at which the puppet's shapes are linearised; the mouth is open, so that closing has an effect."""
 
 
 class LandmarkModel(nn.Module):
@@ -100,7 +100,7 @@ def blink_loss(model: LandmarkModel, predicted: Tensor, reference: Tensor, ratio
 
 
 def puppet_landmarks() -> LandmarkModel:
-    """Return the landmark model of the puppet's shapes on the mean face, linearized at :data:`_SPEAKING`."""
+    """Return the landmark model of the puppet's shapes on the mean face, linearised at :data:`_SPEAKING`."""
     mesh = mean_face_mesh().astype(np.float64) * _MEASURED_PX
     face = measure_face(mesh.astype(np.float32))
     points = subset_68(mesh.astype(np.float32)).astype(np.float64)

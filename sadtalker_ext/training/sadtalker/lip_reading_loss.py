@@ -43,7 +43,7 @@ def fit_similarity(points: Tensor, mean: Tensor) -> Tensor:
 
 
 class MouthCropper(nn.Module):
-    """Crops aligned gray mouth images for a lip reader, optionally warped to moved landmarks."""
+    """Crops aligned grey mouth images for a lip reader, optionally warped to moved landmarks."""
 
     def __init__(self, model: LandmarkModel) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class MouthCropper(nn.Module):
         """Pixels of the landmark model per pixel of the mouth image."""
 
     def forward(self, pictures: Tensor, landmarks: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Return gray mouth images (N, 88, 88) in [0, 1].
+        """Return grey mouth images (N, 88, 88) in [0, 1].
 
         pictures: RGB (N, 3, S, S) in [0, 1]. landmarks: (N, 68, 2) in pixels, (0, 0) at the corner of the image.
         shift: (N, 68, 2), displacement of the landmarks in pixels of the landmark model, or None; differentiable.

@@ -30,7 +30,7 @@ _LEAK: Final = 0.2
 class FeaturePyramid(nn.Module):
     """Outputs of selected layers of a frozen network for an image at several scales.
 
-    layers: network on normalized images. taps: indices of the layers whose outputs are returned. scales: factors on
+    layers: network on normalised images. taps: indices of the layers whose outputs are returned. scales: factors on
     the side of the image; at a small scale, layers after a pooling layer that would need more pixels are skipped.
     """
 

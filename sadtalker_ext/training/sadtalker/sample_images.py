@@ -56,7 +56,7 @@ def write_contact_sheet(path: Path, source: Tensor, driving: Tensor, rendered: R
 
 
 def draw_keypoints(image: ImageArray, keypoints_by_color: dict[tuple[int, int, int], Tensor]) -> ImageArray:
-    """Return the image (S, S, 3), darkened, with a dot at each keypoint; keypoints are (K, 3) in [-1, 1] by color."""
+    """Return the image (S, S, 3), darkened, with a dot at each keypoint; keypoints are (K, 3) in [-1, 1] by colour."""
     out = (image // 2).astype(np.uint8)
     side = len(out)
     for color, keypoints in keypoints_by_color.items():

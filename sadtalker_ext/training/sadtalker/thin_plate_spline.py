@@ -46,7 +46,7 @@ class ThinPlate(NamedTuple):
     def image(self, image: Tensor) -> Tensor:
         """Return the warped image (B, 3, H, W); outside the image, its mirror image continues.
 
-        kornia's ``warp_image_tps`` pads with zeros and places -1 and 1 at pixel centers, so only the points come from
+        kornia's ``warp_image_tps`` pads with zeros and places -1 and 1 at pixel centres, so only the points come from
         kornia.
         """
         batch, _, height, width = image.shape

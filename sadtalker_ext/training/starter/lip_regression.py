@@ -1,4 +1,4 @@
-"""Ridge regression from windows of encoder features to standardized lips, with recordings aligned in time.
+"""Ridge regression from windows of encoder features to standardised lips, with recordings aligned in time.
 
 Sound and picture of videos from the internet are often apart by up to 0.12 s. Each recording is therefore moved by the
 lag at which the prediction of the other speakers' recordings fits it best; the median of all lags remains zero, so

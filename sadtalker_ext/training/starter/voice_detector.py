@@ -169,7 +169,7 @@ class ExampleMaker:
 
 
 def fit(examples: Sequence[Example], config: VoiceDetectorConfig) -> VoiceDetector:
-    """Return the detector with the least penalized error; voices and other sounds weigh the same."""
+    """Return the detector with the least penalised error; voices and other sounds weigh the same."""
     kept = [(one.features[::FRAME_STEP], one.labels[::FRAME_STEP]) for one in examples]
     features = torch.from_numpy(np.concatenate([part[labels >= 0] for part, labels in kept])).float()
     labels = torch.from_numpy(np.concatenate([labels[labels >= 0] for _, labels in kept])).float()
@@ -195,7 +195,7 @@ def fit(examples: Sequence[Example], config: VoiceDetectorConfig) -> VoiceDetect
 
 
 def _measure(network: VoiceDetector, examples: Sequence[Example]) -> dict[str, float]:
-    """Return the shares of frames that are recognized as what they are."""
+    """Return the shares of frames that are recognised as what they are."""
     with torch.inference_mode():
         found = [(network(torch.from_numpy(one.features)).numpy(), one.labels) for one in examples]
     right = {

@@ -32,7 +32,7 @@ def smooth_spectrum(samples):
 
 
 def harmonicity(samples):
-    """Return the largest normalized autocorrelation at lags of 70 to 400 Hz in the middle of the sound."""
+    """Return the largest normalised autocorrelation at lags of 70 to 400 Hz in the middle of the sound."""
     middle = samples[len(samples) // 2 :][:4096].astype(float)
     correlation = np.correlate(middle, middle, "full")[len(middle) - 1 :]
     return (correlation[40:230] / correlation[0]).max()

@@ -33,7 +33,7 @@ def test_scale_and_rotation_are_recovered(model):
 
 def test_crops_do_not_depend_on_scale_and_rotation_of_the_face(model):
     def ramp(points):
-        """A gray ramp along the line between the eyes: the same image content at another scale and rotation."""
+        """A grey ramp along the line between the eyes: the same image content at another scale and rotation."""
         axis = points[0, 45] - points[0, 36]
         x, y = torch.meshgrid(torch.arange(SIZE) + 0.5, torch.arange(SIZE) + 0.5, indexing="xy")
         along = ((x - points[0, 36, 0]) * axis[0] + (y - points[0, 36, 1]) * axis[1]) / axis.square().sum()

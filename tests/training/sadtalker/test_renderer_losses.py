@@ -79,7 +79,7 @@ def test_lip_opening_by_hand():
 
 @pytest.mark.parametrize("aligned", [True, False])
 def test_a_static_field_keeps_the_image(aligned):
-    """With the official sampling (not aligned) the image is enlarged around its center: see DenseMotionConfig."""
+    """With the official sampling (not aligned) the image is enlarged around its centre: see DenseMotionConfig."""
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64).contiguous()
     line = torch.linspace(-1, 1, 16)
     y, x = torch.meshgrid(line, line, indexing="ij")
