@@ -1,6 +1,6 @@
 """Joins motion that was predicted section by section, without jumps.
 
-Each section starts from the pose of the portrait. Where the motion before has ended elsewhere, its distance is added
+Each section starts from the pose of the portrait. Where the previous motion has ended elsewhere, its distance is added
 and fades; the head also keeps its speed. This is inertialization (Bollo, "Inertialization: High-Performance Animation
 Transitions in Gears of War", GDC 2018) with cubic Hermite curves.
 """
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.protocol import MotionStyle
 
 POSE_S: Final = 1.2
-"""Seconds in which the head leaves the pose at the end of the section before."""
+"""Seconds in which the head leaves the pose at the end of the previous section."""
 EXPRESSION_S: Final = 0.3
 """The same for the face. The sections end and begin with a pause, in which the mouth is closed and no blink begins."""
 KEPT_ROWS: Final = 2
-"""Rows of the motion before that :func:`continue_motion` reads."""
+"""Rows of the previous motion that :func:`continue_motion` reads."""
 
 
 def section_style(style: MotionStyle, number: int) -> MotionStyle:
@@ -61,7 +61,7 @@ def _parts(motion: Motion) -> tuple[Float32Array, Float32Array, Float32Array]:
 def _faded(rows: Float32Array, before: Float32Array, frames: float) -> Float32Array:
     """Return ``rows`` (T, D) plus their distance from ``before`` (1 or 2, D), which fades within ``frames`` rows.
 
-    With two rows before, the speed is continued, too.
+    With two previous rows, the speed is continued, too.
     """
     speed = before[-1] - before[0]
     slower = speed - (rows[1] - rows[0]) if min(len(before), len(rows)) > 1 else np.zeros_like(speed)

@@ -68,7 +68,7 @@ def head_quaternions(rotation: Float64Array) -> Float32Array:
 
 
 def shortest_way(quaternions: Float64Array) -> Float32Array:
-    """Return the same rotations (T, 4), each with the sign that is nearest to the one before.
+    """Return the same rotations (T, 4), each with the sign that is nearest to the previous one.
 
     Linear interpolation between neighbours then takes the short way.
     """

@@ -1,8 +1,8 @@
 """Writer of binary glTF 2.0 files (.glb): a mesh with morph targets, its texture, and the animation.
 
 Source: Khronos glTF 2.0 specification, chapters 3 (concepts) and 4 (GLB). All sizes are known before the first byte, so
-the file is written in one pass. Nothing but the extension KHR_materials_unlit is used: the light on the face is that of
-the portrait; programs that do not know the extension light the face themselves.
+the file is written in one pass. The only extension is KHR_materials_unlit: the light on the face is that of the
+portrait; programs that do not know the extension light the face themselves.
 """
 
 from __future__ import annotations

@@ -24,9 +24,10 @@ CROP_SCALE: Final = 0.4
 
 
 class LipSyncError(NamedTuple):
-    """distance: LSE-D, lower is better. confidence: LSE-C, higher is better. offset: frames.
+    """Distance and confidence of the features of lips and sound.
 
-    offset: shift with the smallest distance; 0 is in sync, positive if the sound is earlier than the picture.
+    distance: LSE-D, lower is better. confidence: LSE-C, higher is better. offset: shift in frames with the smallest
+    distance; 0 is in sync, positive if the sound is earlier than the picture.
     """
 
     distance: float

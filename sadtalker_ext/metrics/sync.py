@@ -38,7 +38,7 @@ _USUAL_PERCENTILE: Final = 80
 _CLOSURE_WINDOW_S: Final = 0.06
 """A closure of the prediction may differ by this much in time."""
 _MIN_RANGE: Final = 1e-9
-"""Float64Arrays with a smaller range count as constant."""
+"""Curves with a smaller range count as constant."""
 
 _COLUMN: Final = {name: index for index, name in enumerate(MOUTH_SHAPES)}
 

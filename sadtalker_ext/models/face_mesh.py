@@ -33,7 +33,7 @@ _OUTSIDE: Final = -9.0
 
 
 class MouthMaps(NamedTuple):
-    """Outputs of layers of FaceMesh that see the mouth.
+    """Outputs of layers of FaceMesh around the mouth.
 
     lips_fine (N, 64, 8, 8), lips_coarse (N, 128, 4, 4): of the network of the lips, in their crop. trunk_fine
     (N, 64, 24, 24), trunk_coarse (N, 128, 12, 12): of the trunk. transforms (N, 2, 3): affine, from pixels of the crop
@@ -80,7 +80,7 @@ class FaceMesh(nn.Module):
         return self.attention.merge(mesh, refined, transforms), self.presence(head).flatten()
 
     def mouth_maps(self, crops: Tensor) -> MouthMaps:
-        """Return outputs of layers that see the mouth in crops (N, 3, 192, 192) in [0, 1]."""
+        """Return outputs of layers around the mouth of crops (N, 3, 192, 192) in [0, 1]."""
         features = self._features(crops)
         first, second = TRUNK_MOUTH_BLOCKS
         fine = self.deep[: first + 1](features)

@@ -35,7 +35,7 @@ class MouthCoverConfig:
 
 
 class MouthMapsNetwork(Protocol):
-    """A network that returns what it sees of a mouth."""
+    """A network that returns features around a mouth."""
 
     def mouth_maps(self, crops: Tensor) -> MouthMaps:
         """Return outputs of layers for crops (N, 3, 192, 192) in [0, 1]."""

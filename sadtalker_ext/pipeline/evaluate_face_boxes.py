@@ -21,7 +21,7 @@ CANDIDATE_SCORE: Final = 0.05
 CANDIDATE_OVERLAP, FINAL_OVERLAP = 0.3, 0.1
 """Overlap above which the box with the lower score is dropped: of all candidates, and of those that are left."""
 SAME_FACE: Final = 0.5
-"""Overlap with the box of the frame before, from which a box shows the same face."""
+"""Overlap with the box of the previous frame, from which a box shows the same face."""
 
 
 def follow_boxes(

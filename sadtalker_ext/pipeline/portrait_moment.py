@@ -59,14 +59,14 @@ def first_face_s(path: Path) -> tuple[float, bool]:
     from sadtalker_ext.faces.find import track_faces
     from sadtalker_ext.video.read import read_frames
 
-    lights: list[float] = []
+    levels: list[float] = []
     with closing(read_frames(path, SEARCH_RATE_HZ, "portrait")) as video:
-        frames = _with_lights(islice(video, round(SEARCH_S * SEARCH_RATE_HZ)), lights)
+        frames = _with_brightness(islice(video, round(SEARCH_S * SEARCH_RATE_HZ)), levels)
         for number, face in enumerate(track_faces(frames)):
             if face is not None:
-                list(islice(frames, max(0, number + _fade_frames() - len(lights))))
-                return _settled(lights, number) / SEARCH_RATE_HZ, True
-    bright = next((number for number, light in enumerate(lights) if light >= BRIGHT * max(lights)), 0)
+                list(islice(frames, max(0, number + _fade_frames() - len(levels))))
+                return _settled(levels, number) / SEARCH_RATE_HZ, True
+    bright = next((number for number, level in enumerate(levels) if level >= BRIGHT * max(levels)), 0)
     return bright / SEARCH_RATE_HZ, False
 
 
@@ -74,16 +74,16 @@ def _fade_frames() -> int:
     return round(FADE_S * SEARCH_RATE_HZ) + 1
 
 
-def _with_lights(frames: Iterator[Frame], lights: list[float]) -> Iterator[Frame]:
-    """Pass frames on and append the mean brightness of each to ``lights``."""
+def _with_brightness(frames: Iterator[Frame], levels: list[float]) -> Iterator[Frame]:
+    """Pass frames on and append the mean brightness of each to ``levels``."""
     for frame in frames:
-        lights.append(float(frame[::8, ::8].mean()))
+        levels.append(float(frame[::8, ::8].mean()))
         yield frame
 
 
-def _settled(lights: list[float], first: int) -> int:
+def _settled(levels: list[float], first: int) -> int:
     """Return the number of the first frame from ``first`` on at which a fade has ended; ``first`` without a fade."""
-    seen = lights[first : first + _fade_frames()]
+    seen = levels[first : first + _fade_frames()]
     if seen[0] >= FADED * max(seen):
         return first
-    return first + next(number for number, light in enumerate(seen) if light >= SETTLED * max(seen))
+    return first + next(number for number, level in enumerate(seen) if level >= SETTLED * max(seen))

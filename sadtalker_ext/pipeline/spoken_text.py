@@ -1,4 +1,4 @@
-"""A long text that is read aloud in sections by a thread, while the video of the sections before is made."""
+"""A long text that is read aloud in sections by a thread, while the video of earlier sections is made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ starts soon; longer sections have fewer joins."""
 LEAST_PARTS: Final = 3
 """Texts with fewer parts are read as a whole: they take a few seconds."""
 LAST_CHARACTERS: Final = 120
-"""Characters of the last section; a shorter one is read with the section before. In the last section the length of the
+"""Characters of the last section; a shorter one is read with the previous section. In the last section the length of the
 video becomes known, and camera paths need some seconds to end."""
 SECTION_MIN_S: Final = 0.4
 """Shorter sections are padded with silence, so that motion can be predicted for them."""

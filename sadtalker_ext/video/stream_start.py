@@ -1,8 +1,8 @@
 """When the sound of a video starts relative to its first picture.
 
 Containers store a start time for each stream. Files that were cut or joined without encoding often have sound that
-starts later or earlier than the picture. :func:`~sadtalker_ext.audio.speech.open_speech` ignores these times; whoever
-compares sound and picture of one file must not.
+starts later or earlier than the picture. :func:`~sadtalker_ext.audio.speech.open_speech` ignores these times; a
+comparison of sound and picture of one file must not.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ CHECK_DETAIL: Final = 8
 class Renderer(Protocol):
     """What the engine needs of the generator."""
 
-    def encode_source(self, image: Tensor) -> Any:  # noqa: ANN401 - what it is, only the renderer knows
+    def encode_source(self, image: Tensor) -> Any:  # noqa: ANN401 - of a type that only the renderer reads
         """Encode portraits (B, 3, S, S) in [0, 1]."""
         ...
 

@@ -59,7 +59,7 @@ NOSE: Final = slice(27, 36)
 """Points of the nose."""
 REPEATED: Final = 0.1
 MAX_REPEATED_SHARE: Final = 0.15
-"""Share of frames that differ from the one before by less than a tenth of the median difference; 24 Hz has 0.04."""
+"""Share of frames that differ from the previous one by less than a tenth of the median difference; 24 Hz has 0.04."""
 
 
 def lip_curves_of(clip: Clip) -> Float64Array:
@@ -162,7 +162,7 @@ def check_pictures(clip: Clip, frames: UInt8Array) -> Iterator[Finding]:
     elif repeated > MAX_REPEATED_SHARE:
         rate_hz = FRAME_RATE_HZ * (1 - repeated)
         yield frame_rate_finding(
-            clip.name, f"{100 * repeated:.0f} % of the frames repeat the one before: about {rate_hz:.0f} per second"
+            clip.name, f"{100 * repeated:.0f} % of the frames repeat the previous one: about {rate_hz:.0f} per second"
         )
     elif light > ROUGH_LIGHT:
         yield flicker(clip.name, f"brightness changes by {light:.1f} grey levels from frame to frame")

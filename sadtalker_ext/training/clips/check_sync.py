@@ -48,7 +48,7 @@ SAME_R: Final = 0.05
 MAX_R: Final = 0.999
 """Keeps Fisher's z finite."""
 MEMORY: Final = 25
-"""Frames after which the mouth has forgotten its opening."""
+"""Frames after which openings of the mouth no longer depend on each other."""
 SOURCE_MARK: Final = " from "
 """Between the name of the video and the time in the source of prepared clips."""
 

@@ -84,7 +84,7 @@ class TrainablePoseVae(nn.Module):
     def forward(self, mel: Tensor, reference: Tensor, style: Tensor, motion: Tensor) -> PoseVaeOutput:
         """Encode and decode motion (B, 32, 6), which is relative to the reference pose, and generate another one.
 
-        mel: (B, 32, 1, 80, 16). reference: pose of the frame before (B, 6). style: (B,) int64.
+        mel: (B, 32, 1, 80, 16). reference: pose of the previous frame (B, 6). style: (B,) int64.
         """
         network = self.pose_vae
         audio = network.audio_encoder(mel)

@@ -1,7 +1,7 @@
 """Training recipe of PoseCvae, which predicts 32 frames of head motion from prosody, a style and the last poses.
 
 The losses are those of SadTalker, section 3.2 (reconstruction, KL divergence, GAN), and two more: velocity, and the
-continuity of a generated piece with the last frames of the piece before it. The data are synthetic, see
+continuity of a generated piece with the last frames of the previous piece. The data are synthetic, see
 :mod:`sadtalker_ext.training.starter.head_motion_data`.
 """
 
