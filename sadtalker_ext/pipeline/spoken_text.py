@@ -24,8 +24,8 @@ starts soon; longer sections have fewer joins."""
 LEAST_PARTS: Final = 3
 """Texts with fewer parts are read as a whole: they take a few seconds."""
 LAST_CHARACTERS: Final = 120
-"""Characters of the last section; a shorter one is read with the previous section. In the last section the length of the
-video becomes known, and camera paths need some seconds to end."""
+"""Characters of the last section; a shorter one is read with the previous section. In the last section the length of
+the video becomes known, and camera paths need some seconds to end."""
 SECTION_MIN_S: Final = 0.4
 """Shorter sections are padded with silence, so that motion can be predicted for them."""
 _ROUNDING: Final = 0.01

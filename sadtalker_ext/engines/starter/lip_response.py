@@ -1,8 +1,8 @@
 """Conversion of tracked lips, which LipMotion predicts, to the coefficients of a portrait's lips.
 
 LipMotion learned lips that a face tracker measured in videos. The tracker underestimates the distance of the puppet's
-lips a little, and changes of the width more (medians of eleven portraits whose lips moved by known amounts). How far the
-lips of one portrait move is computed from its landmarks and the fields of the renderer. The tracked width hardly
+lips a little, and changes of the width more (medians of eleven portraits whose lips moved by known amounts). How far
+the lips of one portrait move is computed from its landmarks and the fields of the renderer. The tracked width hardly
 depends on the opening, because lips part only inside the corners; widths of finished videos agree best with the
 predicted ones if it is taken as independent.
 """

@@ -3,8 +3,8 @@
 Networks alone are slightly worse on new speakers than the linear map. Their errors differ from its errors, so that the
 sum of both, in shares that are fitted to predictions of speakers that were left out, raises r of opening and width by
 .007 and .009 (standard errors .002 and .004 over 62 speakers). Strong dropout and few steps are what matters: with 400
-steps and dropouts of .3 and .2 the networks alone were worse by .02. Networks that learn what the linear map leaves
-over made r smaller; other pitches and vocal tracts of each recording, unit variance of the features of each recording,
+steps and dropouts of .3 and .2 the networks alone were worse by .02. Networks that learn the residual of the linear
+map made r smaller; other pitches and vocal tracts of each recording, unit variance of the features of each recording,
 and the outputs of SpeechToExpression changed it by less than the standard error.
 """
 

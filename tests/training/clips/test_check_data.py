@@ -102,7 +102,7 @@ def test_another_frame_rate_with_the_whole_sound_with_repeats_or_in_the_card(cle
     assert main(["train", "check", str(data)]) == 1
     out = capsys.readouterr().out
     assert "60 frames, 2.00 s of sound: 30 per second" in out
-    assert "of the frames repeat the one before: about 15 per second" in out
+    assert "of the frames repeat the previous one: about 15 per second" in out
     assert "card.json (30 per second)" in out
     assert "Remedy: prepare the original videos" in out
     assert "1 problem found." in out
