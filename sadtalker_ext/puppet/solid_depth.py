@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.eye_slope import ease_eyes
 from sadtalker_ext.puppet.head_depth import thin_plate
 from sadtalker_ext.puppet.profiles import smooth_ramp
 
@@ -53,9 +54,9 @@ _BACK_PERCENTILE: Final = 90
 """Percentile of the oval's depth that counts as the back of the face; the largest value may be an outlier."""
 _BEHIND_FACE: Final = 0.3
 """How far the surface may lie behind the back of the face, in face heights."""
-_MESH_STEP: Final = 5
+_MESH_STEP: Final = 2
 _RING_STEP: Final = 2
-"""Every fifth mesh point and every second point of a ring are used; the surface is smooth."""
+"""Every second mesh point and every second point of a ring are used; the surface is smooth."""
 _NODE_STEP: Final = 2
 """The surface is computed on every second node; it is smooth, and all nodes take four times as long."""
 _STEEPEST: Final = 1.35
@@ -65,7 +66,8 @@ _STEEPEST_FAR: Final = 2.2
 """The same on the far side of a turned face, which is filled from the near side where it is stretched. With less, the
 jaw of the far side would stay cut off."""
 _BLUR: Final = 0.03
-"""Smoothing in face heights, at the resolution of the mesh."""
+_EDGE_BLUR: Final = 0.012
+"""Smoothing in face heights: at the resolution of the mesh, and of the edges where the limit of the slope begins."""
 _DIRECTIONS: Final = (
     (1, 0), (0, 1), (1, 1), (1, -1), (2, 1), (2, -1), (1, 2), (-1, 2),
     (-1, 0), (0, -1), (-1, -1), (-1, 1), (-2, -1), (-2, 1), (-1, -2), (1, -2),
@@ -94,11 +96,16 @@ def solid_depth(
     coarse = (np.clip(surface, nearest, farthest).reshape(points.shape[:-1]) * unit).astype(np.float32)
     columns, rows = np.meshgrid(*(np.arange(size, dtype=np.float32) / _NODE_STEP for size in nodes.shape[1::-1]))
     depth = cv2.remap(coarse, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    gentle = limit_slope(np.asarray(depth, np.float32), _STEEPEST * grid.cell)
+    smooth = _blurred(np.asarray(depth, np.float32), _BLUR * unit / grid.cell)
+    eased = ease_eyes(smooth, mesh, face, grid)
+    gentle = limit_slope(eased, _STEEPEST * grid.cell)
     if far is not None and far.any():
-        gentle += far * (limit_slope(np.asarray(depth, np.float32), _STEEPEST_FAR * grid.cell) - gentle)
-    smooth = cv2.GaussianBlur(gentle, (0, 0), _BLUR * unit / grid.cell, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(smooth, np.float32)
+        gentle += far * (limit_slope(eased, _STEEPEST_FAR * grid.cell) - gentle)
+    return _blurred(gentle, _EDGE_BLUR * unit / grid.cell)
+
+
+def _blurred(depth: Float32Array, sigma: float) -> Float32Array:
+    return np.asarray(cv2.GaussianBlur(depth, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _rings(oval: Float64Array, back: float, face: FaceGeometry, crown: float) -> list[Float64Array]:
@@ -121,16 +128,16 @@ def _rings(oval: Float64Array, back: float, face: FaceGeometry, crown: float) ->
 def limit_slope(depth: Float32Array, rise: float) -> Float32Array:
     """Return the largest surface that is nowhere behind ``depth`` (rows, columns) and rises by ``rise`` a cell at most.
 
-    Lower envelope of the cones that stand on every node, by steps of 1, 2, 4, ... cells.
+    Lower envelope of the cones that stand on every node, by steps of 1, 2, 4, ... cells, and of 1 again, because sums
+    of these steps in different directions leave gaps.
     """
-    rows, columns = depth.shape
-    step = 1
-    while step < max(rows, columns):
+    steps = [2**power for power in range(int(max(depth.shape) - 1).bit_length())]
+    for step in (*steps, 1):
         envelope = depth
         for x, y in _DIRECTIONS:
             shifted = _shifted(depth, (x * step, y * step)) + np.float32(rise * step * float(np.hypot(x, y)))
             envelope = np.minimum(envelope, shifted)
-        depth, step = envelope, 2 * step
+        depth = envelope
     return depth
 
 

@@ -59,9 +59,9 @@ _MIN_SHIFT_PX: Final = 1e-6
 _TRIAL_RAD: Final = 0.35
 """Rotation for which relief and gains are calibrated (20 degrees)."""
 _START_RELIEF: Final = 1.1
-_RELIEF_RANGE: Final = (1.0, 1.4)
-_YAW_GAIN_RANGE: Final = (0.85, 1.2)
-_PITCH_GAIN_RANGE: Final = (1.0, 1.4)
+_RELIEF_RANGE: Final = (1.0, 1.2)
+_YAW_GAIN_RANGE: Final = (0.85, 1.15)
+_PITCH_GAIN_RANGE: Final = (1.0, 1.5)
 """Start and ranges of the calibration."""
 _YAW_TRACKED: Final = 0.9
 _PITCH_TRACKED: Final = 1.10
