@@ -91,12 +91,16 @@ def cheek_colour(picture: Image, mesh: Float32Array) -> Float64Array:
     return colour
 
 
-def skin_distance(levels: NDArray[np.generic], skin: Float64Array) -> Float32Array:
-    """Return the distance (h, w) in CIE Lab of RGB levels (h, w, 3) from the colour ``skin`` (3,)."""
+def skin_distance(levels: NDArray[np.generic], skin: Float64Array, lightness_weight: float = 1.0) -> Float32Array:
+    """Return the distance (h, w) in CIE Lab of RGB levels (h, w, 3) from the colour ``skin`` (3,).
+
+    lightness_weight: factor of the difference in lightness.
+    """
     lab, reference = (
         cv2.cvtColor(np.asarray(colour, np.float32) / 255.0, cv2.COLOR_RGB2LAB) for colour in (levels, skin[None, None])
     )
-    return np.asarray(np.linalg.norm(lab - reference, axis=-1), np.float32)
+    difference = (lab - reference) * np.array([lightness_weight, 1.0, 1.0], np.float32)
+    return np.asarray(np.linalg.norm(difference, axis=-1), np.float32)
 
 
 def _is_large(extent: _Extent | None, eye: EyeFrame) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from sadtalker_ext.puppet.backend_array import BackendArray
     from sadtalker_ext.puppet.face_geometry import EyeFrame
+    from sadtalker_ext.puppet.lash_line import LashLine
 
 UPPER_LID_SHARE: Final = 0.82
 """Where the lids meet, as a share of the way from the upper to the lower lid: the upper lid does most of a blink."""
@@ -22,6 +23,8 @@ _FOLD_SHARE: Final = 0.82
 """Height of the skin that stretches above the upper lid, as a share of the distance to the brow, which stays."""
 _LASH_BAND: Final = 0.22
 """Height of the band above the upper lid that moves with it unstretched (the lashes), as a share of the opening."""
+_FLAT_FOLD: Final = 0.34
+"""Height of the flat skin above the upper lid of a drawing, as a share of the opening: it covers the drawn lashes."""
 _BELOW_REACH: Final = 0.55
 """Height of the skin below the eye that stretches with the lower lid, in half eye widths."""
 _MIN_STRETCHED_PX: Final = 1e-3
@@ -48,19 +51,14 @@ _SMOOTH_FROM: Final = 0.25
 """Where on the lid, from its top to its edge, the smooth skin of the top row is taken from."""
 
 # Shading.
-_LASH_THICKNESS: Final = 0.075
-_MIN_LASH_PX: Final = 0.6
-"""Thickness of the lash line, as a share of the opening, and its minimum."""
-_LASH_SHADE: Final = 0.55
-"""Darkening of the lash line of a closed eye."""
 _WIDE_SHARE: Final = 0.4
 """Share of the largest opening at which lashes and crease are whole; they end at the eye's corners."""
 _SHADOW_SHADE: Final = 0.30
 _SHADOW_LENGTH: Final = 0.35
 """Darkening of the eyeball under a closing lid, and the distance, as a share of the opening, at which it is 1/e."""
-_CREASE_SHADE: Final = 0.13
+_CREASE_SHADE: Final = 0.08
 _CREASE_RISE: Final = 0.18
-_CREASE_WIDTH: Final = 0.12
+_CREASE_WIDTH: Final = 0.16
 """Darkening of the crease of a closed lid, and its height above the lid and width as shares of the stretched skin."""
 _HALF_PIXEL: Final = 0.5
 """Added to widths in pixels that may vanish."""
@@ -80,19 +78,21 @@ class LidGeometry:
     """Sizes of one eye's lids in pixels.
 
     opening_px: largest distance between the lids. fold_px: height of the skin that stretches above the upper lid.
-    half_px: half the width of the eye. drawn: whether the upper lid is flat skin and nothing stretches above it.
+    half_px: half the width of the eye. flat: whether the upper lid is flat skin and nothing stretches above it, as in
+    drawings. lashes: the line that they draw on a closed eye.
     """
 
     opening_px: float
     fold_px: float
     half_px: float
-    drawn: bool
+    flat: bool
+    lashes: LashLine
 
     @classmethod
-    def measure(cls, frame: EyeFrame) -> LidGeometry:
+    def measure(cls, frame: EyeFrame, lashes: LashLine, *, flat: bool) -> LidGeometry:
         """Return the sizes of the lids of an eye."""
-        fold_px = _LASH_BAND * frame.opening_px if frame.drawn else _FOLD_SHARE * frame.crease_px
-        return cls(frame.opening_px, fold_px, frame.half_px, frame.drawn)
+        fold_px = _FLAT_FOLD * frame.opening_px if flat else _FOLD_SHARE * frame.crease_px
+        return cls(frame.opening_px, fold_px, frame.half_px, flat, lashes)
 
     def close(self, upper: BackendArray, lower: BackendArray, blink: float, xp: ModuleType) -> Lids:
         """Return the lids at ``blink``, 0 to 1, for the heights of the lid edges in the source."""
@@ -129,7 +129,7 @@ class LidGeometry:
         The more the skin stretches, the larger the share: stretched lashes and creases would look smeared.
         """
         top = lids.upper - self.fold_px
-        if self.drawn:
+        if self.flat:
             bottom = lids.upper_now - _LASH_BAND * self.opening_px
             flat = xp.clip(v - top + _HALF_PIXEL, 0.0, 1.0) * xp.clip(bottom - v + _HALF_PIXEL, 0.0, 1.0)
             return flat, v
@@ -144,12 +144,12 @@ class LidGeometry:
 
     def skin_shade(self, v: BackendArray, lids: Lids, blink: float, xp: ModuleType) -> BackendArray:
         """Return the factor of the skin's levels by the lash line and the crease."""
-        if self.drawn:  # the drawn lash line moves with the lid
+        if self.flat:  # the drawn lash line moves with the lid
             return xp.ones_like(v)
         opening = xp.clip(lids.lower - lids.upper, 0.0, UNLIMITED)
-        thickness = max(_LASH_THICKNESS * self.opening_px, _MIN_LASH_PX)
         wide = xp.clip(opening / (_WIDE_SHARE * self.opening_px + _MIN_STRETCHED_PX), 0.0, 1.0)
-        lash = 1.0 - _LASH_SHADE * blink * wide * xp.exp(-(((v - lids.upper_now) / thickness) ** 2))
+        line = xp.exp(-(((v - lids.upper_now) / self.lashes.thickness_px) ** 2))
+        lash = 1.0 - self.lashes.shade * blink * wide * line
         centre = lids.upper - _CREASE_RISE * self.fold_px
         crease = xp.exp(-(((v - centre) / (_CREASE_WIDTH * self.fold_px + _HALF_PIXEL)) ** 2))
         return lash * (1.0 - _CREASE_SHADE * blink * wide * crease)

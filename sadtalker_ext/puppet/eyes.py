@@ -10,6 +10,7 @@ import numpy as np
 from sadtalker_ext.puppet.eyelid_skin import lid_skin
 from sadtalker_ext.puppet.eyelids import UNLIMITED, LidGeometry
 from sadtalker_ext.puppet.glasses import lens_brightness
+from sadtalker_ext.puppet.lash_line import measure_lash_line
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float64Array, Image
@@ -80,7 +81,7 @@ class Eye:
     ) -> None:
         """Prepare an eye; ``flat_skin`` is the skin's colour (3,) in a drawing."""
         self.frame, self.lens_brightness = frame, lens_brightness(picture, frame)
-        self._lids = LidGeometry.measure(frame)
+        self._lids = LidGeometry.measure(frame, measure_lash_line(picture, frame), flat=flat_skin is not None)
         self._upper = imaging.array(frame.upper.values.astype(np.float32))
         self._lower = imaging.array(frame.lower.values.astype(np.float32))
         self.lid_skin = lid_skin(frame, picture, imaging, flat_skin)
@@ -100,7 +101,7 @@ class Eye:
         t, v = off_x * ax + off_y * ay, off_x * dx + off_y * dy
         upper, lower = self._curve(self._upper, t, xp), self._curve(self._lower, t, xp)
         shift_t, shift_v = self._gaze_shift(t, v, state, xp)
-        edge_px = max(_MIN_EDGE_PX, _EDGE * self.frame.half_px)
+        edge_px = max(_MIN_EDGE_PX, _EDGE * self.frame.half_px, self._lids.lashes.blur_px)
         if not state.blinks:
             gaze_edge_px = _DRAWN_EDGE * self.frame.half_px if self.frame.drawn else _GAZE_EDGES * edge_px
             inside = _eyeball_share(v, (upper, lower), gaze_edge_px, xp)

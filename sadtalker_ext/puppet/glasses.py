@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from sadtalker_ext.puppet.drawn_eyes import skin_distance
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -31,6 +33,8 @@ _SOFT_PX: Final = 0.8
 """Standard deviation of the mask's soft edge, in pixels."""
 _GROW_SHARE: Final = 0.05
 """Growth of the mask beyond the dark pixels, in half eye widths: the rim's blurred edge and its shadow."""
+_LINE_COLOUR: Final = 18.0
+"""Distance from the flat colour of drawn skin (CIE Lab) above which a pixel is a line, hair or a rim."""
 
 _LENS_REACH: Final = (1.1, 0.8)
 """Half the width and half the height, in half eye widths, of the part around an eye that a dark lens covers."""
@@ -95,3 +99,14 @@ def find_rims(levels: Float32Array, eye: NDArray[np.bool_], half_px: float) -> F
     mask = cv2.dilate(rims.astype(np.float32), np.ones((grow, grow), np.uint8))
     soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), _SOFT_PX), np.float32)
     return soft if soft.sum() < _LARGEST_RIM * half_px**2 else None
+
+
+def find_drawn_lines(levels: Float32Array, eye: NDArray[np.bool_], skin: Float64Array) -> Float32Array:
+    """Return how much each pixel (h, w) of a drawing is in front of the lids, 0 to 1: rims, strands of hair, brows.
+
+    levels: (h, w, 3) RGB around the eye. eye: (h, w), where the eye is. skin: (3,) the flat colour of the skin;
+    everything else outside the eye stays where it is.
+    """
+    lines = ((skin_distance(levels, skin) > _LINE_COLOUR) & ~eye).astype(np.float32)
+    grown = cv2.dilate(lines, np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.GaussianBlur(grown, (0, 0), _SOFT_PX), np.float32)

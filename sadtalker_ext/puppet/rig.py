@@ -17,6 +17,7 @@ from sadtalker_ext.puppet.expression_fields import build_fields
 from sadtalker_ext.puppet.eyes import Eye
 from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.head import build_head
+from sadtalker_ext.puppet.lid_outline import refine_lids
 from sadtalker_ext.puppet.mouth import build_mouth
 from sadtalker_ext.puppet.mouth_seam import refine_seam
 from sadtalker_ext.puppet.protrusions import add_protrusions
@@ -105,6 +106,7 @@ def build_rig(
     flat_skin = cheek_colour(picture, mesh) if drawn else None
     if drawn:
         face = refine_drawn_mouth(picture, refine_drawn_eyes(picture, face, mesh), mesh)
+    face = refine_lids(picture, face)
     centre = mesh[list(topo.FACE_OVAL), :2].astype(np.float64).mean(0)
     face_grid = Grid.cover(_box(face, centre, _FACE_REACH), _FACE_NODES)
     fields = np.ascontiguousarray(build_fields(face, face_grid.nodes().astype(np.float64)).swapaxes(0, 1), np.float32)

@@ -1,0 +1,171 @@
+"""Outlines of eyes that are larger than face landmarks expect, as those of many characters, dolls and animals.
+
+Landmarks of such eyes end on the iris or on the white of the eye. The eye is separated from the skin by graph cuts on
+colour models of both (Rother, Kolmogorov and Blake 2004, "GrabCut"), which start from the landmarks; where it reaches
+further down or to the sides than they say, the lids follow it. The upper lid stays at the landmarks: above it, lashes
+and make-up cannot be distinguished from the eye.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import cv2
+import numpy as np
+
+from sadtalker_ext.puppet.curves import Curve
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sadtalker_ext.arrays import Float32Array, Float64Array, Image
+    from sadtalker_ext.puppet.face_geometry import EyeFrame, FaceGeometry
+
+_SAMPLES: Final = 18
+"""Samples per half eye width of the patch in which the eye is separated from the skin."""
+_REACH: Final = (1.7, 0.45, 1.0)
+"""Reach of the patch to both sides of the eye, above and below the lids, in half eye widths."""
+_BLUR_SAMPLES: Final = 0.5
+"""Standard deviation of the blur against aliasing, in samples."""
+_ITERATIONS: Final = 2
+"""Rounds of fitting the colour models and cutting; later ones hardly change the outline."""
+_MODEL_SIZE: Final = 65
+"""Numbers of OpenCV's colour models: five Gaussians with weight, mean and covariance."""
+_SEED: Final = 1
+"""Seed of the clusters from which the colour models start, so that a portrait always has the same lids."""
+
+# What is certain before the first cut, from the landmarks.
+_CORE_UPPER, _CORE_LOWER, _CORE_ASIDE = 0.25, 0.15, 0.85
+"""Eye: distances from the lids, as shares of the opening, and from the middle, in half eye widths."""
+_SKIN_ABOVE, _SKIN_BELOW, _SKIN_ASIDE = 0.35, 0.7, 1.5
+"""Skin: from these distances above and below the lids and to the sides on, in half eye widths."""
+
+_MIN_DROP: Final = 0.07
+"""Distance below the landmarks' lid that the eye must reach, in half eye widths; most people's eyes end at the lid."""
+_DROP_PERCENT: Final = 70.0
+"""Percentile of the columns between the corners that must reach it."""
+_LID_DEGREE: Final = 4
+_CORNER_WEIGHT: Final = 10.0
+"""Degree of the polynomial through the lower lid, and the weight of both corners, where the lids meet."""
+_MARGIN: Final = 0.05
+"""Added to the distances, in half eye widths: the line between eye and lid belongs to neither."""
+_MIN_WIDER: Final = 0.08
+"""Distance beyond a corner that the white of the eye must reach, in half eye widths."""
+_BRIGHT: Final = 0.85
+"""Lightness of the white of the eye relative to the skin below; lashes and shadows beyond a corner are darker."""
+_STRAIGHT_FROM: Final = 0.7
+"""From here to a wider corner, in half eye widths, the upper lid is straight."""
+
+
+class _Patch(NamedTuple):
+    """The surroundings of an eye. u: (w,), v: (h,) places along its axes, half eye widths. lightness: (h, w).
+
+    upper, lower: (w,) the landmarks' lids. eye: (h, w) what is eye and not skin.
+    """
+
+    u: Float64Array
+    v: Float64Array
+    lightness: Float32Array
+    upper: Float64Array
+    lower: Float64Array
+    eye: NDArray[np.bool_]
+
+
+def refine_lids(picture: Image, face: FaceGeometry) -> FaceGeometry:
+    """Return ``face`` with lids around all that is seen of the eyes in the picture (H, W, 3)."""
+    left, right = (eye if eye.drawn else _refine(picture, eye) for eye in (face.left_eye, face.right_eye))
+    return replace(face, left_eye=left, right_eye=right)
+
+
+def _refine(picture: Image, eye: EyeFrame) -> EyeFrame:
+    patch = _separate(picture, eye)
+    column = patch.eye.any(axis=0)
+    bottom = np.where(column, patch.v[len(patch.v) - 1 - np.argmax(patch.eye[::-1], axis=0)], patch.lower)
+    drop = np.maximum(bottom - patch.lower, 0.0)
+    if float(np.percentile(drop[np.abs(patch.u) < _CORE_ASIDE], _DROP_PERCENT)) < _MIN_DROP:
+        return eye
+    lower = patch.lower + np.where((np.abs(patch.u) < 1.0) & (drop > 0.0), drop + _MARGIN, 0.0)
+    upper, ends = patch.upper.copy(), [-1.0, 1.0]
+    for index, side in enumerate((-1.0, 1.0)):
+        corner = _wider_corner(patch, side)
+        if corner is None:
+            continue
+        ends[index] = side * corner[0]
+        along = side * patch.u
+        start = float(np.interp(side * _STRAIGHT_FROM, patch.u, patch.upper))
+        straight = np.interp(along, (_STRAIGHT_FROM, corner[0]), (start, corner[1]))
+        upper = np.where(along > _STRAIGHT_FROM, straight, upper)
+        lower = np.where(along > corner[0], corner[1], np.where(along > 1.0, bottom + _MARGIN, lower))
+    new_upper = _tabulated(eye, patch.u, upper)
+    new_lower = _tabulated(eye, patch.u, _smooth(patch.u, lower, ends)).not_above(new_upper)
+    return replace(eye, upper=new_upper, lower=new_lower)
+
+
+def _smooth(u: Float64Array, lower: Float64Array, ends: list[float]) -> Float64Array:
+    """Return the lid ``lower`` at ``u`` as a polynomial between both corners at ``ends``, and as it is beyond them."""
+    inside = (u >= ends[0]) & (u <= ends[1])
+    weights = np.where(inside, 1.0, 0.0)
+    weights[np.flatnonzero(inside)[[0, -1]]] = _CORNER_WEIGHT
+    fitted = np.polyfit(u[inside], lower[inside], _LID_DEGREE, w=weights[inside])
+    return np.where(inside, np.polyval(fitted, u), lower)
+
+
+def _separate(picture: Image, eye: EyeFrame) -> _Patch:
+    """Return the surroundings of an eye and what of them is eye."""
+    half, (aside, above, below) = eye.half_px, _REACH
+    u = np.arange(-aside, aside, 1.0 / _SAMPLES)
+    upper, lower = eye.upper(u * half) / half, eye.lower(u * half) / half
+    v = np.arange(upper.min() - above, lower.max() + below, 1.0 / _SAMPLES)
+    across, down = np.meshgrid(u, v)
+    where = eye.axes.pixels(across * half, down * half).astype(np.float32)
+    lab = cv2.cvtColor(_sample(picture, where, half / _SAMPLES), cv2.COLOR_RGB2LAB)
+    opening = lower - upper
+    labels = np.full(down.shape, cv2.GC_PR_BGD, np.uint8)
+    labels[(down > upper) & (down < lower) & (np.abs(across) < 1.0)] = cv2.GC_PR_FGD
+    core = (down > upper + _CORE_UPPER * opening) & (down < lower - _CORE_LOWER * opening)
+    labels[core & (np.abs(across) < _CORE_ASIDE)] = cv2.GC_FGD
+    skin = (down < upper - _SKIN_ABOVE) | (down > lower + _SKIN_BELOW) | (np.abs(across) > _SKIN_ASIDE)
+    labels[skin] = cv2.GC_BGD
+    cv2.setRNGSeed(_SEED)
+    models = np.zeros((2, 1, _MODEL_SIZE))
+    cv2.grabCut(lab, labels, (0, 0, 1, 1), models[0], models[1], _ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    found = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
+    _, parts = cv2.connectedComponents(found, connectivity=4)
+    seen = np.bincount(parts[core & (found > 0)], minlength=1)
+    is_eye = parts == int(np.argmax(seen)) if seen.any() else np.zeros_like(core)
+    return _Patch(u, v, lab[..., 0].astype(np.float32), upper, lower, is_eye & (found > 0))
+
+
+def _sample(picture: Image, where: Float32Array, step_px: float) -> Image:
+    """Return the levels (h, w, 3) at pixels ``where`` (h, w, 2), which are ``step_px`` apart."""
+    corner = np.maximum(np.floor(where.min(axis=(0, 1))).astype(int) - 1, 0)
+    end = np.ceil(where.max(axis=(0, 1))).astype(int) + 2
+    corner = np.minimum(corner, np.array(picture.shape[1::-1]) - 1)
+    crop = picture[corner[1] : max(end[1], corner[1] + 1), corner[0] : max(end[0], corner[0] + 1)]
+    smooth = cv2.GaussianBlur(crop, (0, 0), _BLUR_SAMPLES * step_px) if step_px > 1.0 else crop
+    x, y = np.moveaxis(where - corner.astype(np.float32), -1, 0)
+    levels = cv2.remap(smooth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(levels, np.uint8)
+
+
+def _wider_corner(patch: _Patch, side: float) -> tuple[float, float] | None:
+    """Return distance from the middle and height of the eye's corner on one side if the landmarks' one is nearer."""
+    along = side * patch.u
+    gaps = along[(along > 0.0) & ~patch.eye.any(axis=0)]
+    end = float(gaps.min()) if len(gaps) else _SKIN_ASIDE
+    beyond = patch.eye & (along > 1.0) & (along < end)
+    below = (patch.v[:, None] > patch.lower + _SKIN_BELOW) & (np.abs(patch.u) < 1.0)
+    if end < 1.0 + _MIN_WIDER or not beyond.any():
+        return None
+    if np.median(patch.lightness[beyond]) < _BRIGHT * np.median(patch.lightness[below]):
+        return None
+    last = patch.eye & (along > end - _MIN_WIDER) & (along < end)
+    return end, float(np.broadcast_to(patch.v[:, None], last.shape)[last].mean())
+
+
+def _tabulated(eye: EyeFrame, u: Float64Array, heights: Float64Array) -> Curve:
+    """Return the lid through ``heights`` at ``u``, both in half eye widths, with the steps of the eye's lids."""
+    start, step, values = eye.upper.start, eye.upper.step, eye.upper.values
+    t = start + step * np.arange(len(values))
+    return Curve(start, step, np.interp(t / eye.half_px, u, heights) * eye.half_px)
