@@ -44,6 +44,8 @@ _SOFT_BLUR_PX: Final = 1.0
 """Reduction and blur of the texture for squeezed parts, which shrink about five times in one direction."""
 _BEYOND: Final = 0.5
 """Width in face heights of the mirrored pixels beyond the border of the picture."""
+_JOINT: Final = 0.15
+"""Distance beyond the border in face heights within which the picture's last pixels fade into the background."""
 _CUT_FROM: Final = 0.5
 _CUT_WHOLE: Final = 0.75
 """Share of the person at the border from which and at which it cuts the person: mirrored hair continues it there.
@@ -64,9 +66,11 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
         filled = grow_mask(mask, _FILL_GROWTH * unit)
         backdrop = fill_around(grid, rig.picture, filled, partial(fill_textured, height_px=unit))
     covered = _covered((height, width), grid, round(_BEYOND * unit))
-    beyond, origin = _beyond(rig.picture, covered), covered.first
-    if person is not None:
-        beyond = _without_copies(beyond, _beyond(backdrop, covered), _cut_share(person, covered))
+    origin = covered.first
+    if person is None:
+        beyond = _beyond(rig.picture, covered)
+    else:
+        beyond = _without_copies((rig.picture, backdrop), _cut_share(person, covered), covered, _JOINT * unit)
     wider = grid.widened(_MARGIN_CELLS)
     return replace(
         rig,
@@ -106,9 +110,31 @@ def _cut_share(person: Float32Array, covered: _Covered) -> Float32Array:
     return share
 
 
-def _without_copies(mirrored: Image, behind: Image, share: Float32Array) -> Image:
-    """Return ``mirrored`` (H, W, 3) with ``behind`` where ``share`` is 0: no copy of the person beyond the border."""
-    return np.asarray(cv2.blendLinear(mirrored, behind, share, 1.0 - share), np.uint8)
+def _without_copies(pictures: tuple[Image, Image], share: Float32Array, covered: _Covered, joint_px: float) -> Image:
+    """Return the picture as :func:`_beyond`, but where ``share`` (H, W) is 0 with the background beyond the border.
+
+    pictures: the picture and its background (H, W, 3). There is no copy of the person beyond the border. The difference
+    of both at the border fades out within ``joint_px``, so that it shows no seam.
+    """
+    mirrored, behind = (_beyond(picture, covered) for picture in pictures)
+    joined = np.asarray(cv2.blendLinear(mirrored, behind, share, 1.0 - share), np.uint8)
+    if not any(covered.missing):
+        return joined
+    picture, background = (part[covered.part].astype(np.int16) for part in pictures)
+    step = cv2.copyMakeBorder(picture - background, *covered.missing, borderType=cv2.BORDER_REPLICATE)
+    fading = smooth_ramp(_distance_beyond(covered), joint_px, 0.0) * (1.0 - share)
+    return np.asarray(np.clip(np.rint(joined + step * fading[..., None]), 0.0, 255.0), np.uint8)
+
+
+def _distance_beyond(covered: _Covered) -> Float32Array:
+    """Return the distance (H, W) in pixels of what :func:`_beyond` returns from the picture."""
+    above, below, left, right = covered.missing
+    outside = []
+    for span, before, after in zip(covered.part, (above, left), (below, right), strict=True):
+        length = span.stop - span.start
+        place = np.arange(-before, length + after, dtype=np.float32)
+        outside.append(np.maximum(np.maximum(-place, place - (length - 1)), 0.0))
+    return np.asarray(np.hypot(outside[0][:, None], outside[1]), np.float32)
 
 
 def _covered(size: tuple[int, int], grid: Grid, margin_px: int) -> _Covered:

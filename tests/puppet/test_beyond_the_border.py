@@ -45,3 +45,21 @@ def test_hair_that_the_border_cuts_goes_on():
     for yaw_deg in (-30.0, 30.0):
         middle = strip(wide, mesh, yaw_deg)[20:-20]
         assert (np.abs(middle - GREEN).max(axis=-1) < 20).mean() < 0.02
+
+
+def test_no_seam_is_seen_where_the_background_goes_on_beyond_the_border():
+    """Hair that the segmentation is not sure of touches the border: what is filled in has another colour there."""
+    picture, mesh, person = portrait(room_px=20)
+    middle = mesh[:468, 1].mean()
+    strand = (np.abs(np.arange(picture.shape[0]) - middle) < 30)[:, None] & (person < 0.5)
+    strand[:, : int(mesh[:468, 0].mean())] = False
+    picture, person = picture.copy(), person.copy()
+    picture[strand], person[strand] = (200, 180, 60), 0.3
+    texture = PortraitRenderer(picture, mesh, person).free_view().rig.texture
+    pixels = np.asarray(texture.data)[:: int(texture.scale), :: int(texture.scale)].astype(int)
+    first = round(picture.shape[1] - texture.origin[0])
+    rows = slice(round(middle - 20 - texture.origin[1]), round(middle + 20 - texture.origin[1]))
+    step = np.abs(np.diff(pixels[rows], axis=1)).max(axis=(0, 2))
+    assert step[first - 1] < 12
+    assert step[first:].max() < 20
+    np.testing.assert_array_less(np.abs(pixels[rows, -1] - GREEN), 25)
