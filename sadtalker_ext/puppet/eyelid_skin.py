@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array, Image
     from sadtalker_ext.puppet.face_geometry import EyeFrame
     from sadtalker_ext.puppet.imaging import Imaging, Texture
+    from sadtalker_ext.puppet.lash_line import LashLine
 
 _REACH: Final = 3.0
 _REACH_PX: Final = 4
 """Reach of the texture from the eye's middle, in half eye widths, and pixels added to it."""
-_EYE: Final = (0.45, 0.35, 1.25)
-"""What is not skin because of the eye and its lashes: above and below the lids in openings, to the sides in half eye
+_EYE: Final = (0.23, 0.35, 1.25)
+"""What is not skin because of the eye: above the lashes and below the lower lid in openings, to the sides in half eye
 widths."""
-_CORE: Final = (0.28, 0.2, 1.12)
-_LARGE_CORE: Final = (0.4, 0.2, 1.12)
+_CORE: Final = (0.06, 0.2, 1.12)
+_LARGE_CORE: Final = (0.18, 0.2, 1.12)
 """The same without the skin on which rims of glasses and strands of hair may be in front of the lids, and for large
 drawn eyes, which have thick lash lines."""
 _BROW_FROM: Final = 0.85
@@ -70,7 +71,8 @@ class LidSkin(NamedTuple):
 class _Place(NamedTuple):
     """The surroundings of an eye. levels: (h, w, 3) RGB. origin: picture coordinates of the first pixel.
 
-    t, above, below: (h, w), pixels: place along the eye, and distances below the upper and below the lower lid.
+    t, above, below: (h, w), pixels: place along the eye, distances below the top of the lashes and below the
+    lower lid.
     """
 
     levels: Float32Array
@@ -86,19 +88,23 @@ class _Place(NamedTuple):
         return inside & (np.abs(self.t) < aside * frame.half_px)
 
 
-def lid_skin(frame: EyeFrame, picture: Image, imaging: Imaging, flat_skin: Float64Array | None = None) -> LidSkin:
+def lid_skin(
+    frame: EyeFrame, picture: Image, imaging: Imaging, lashes: LashLine, flat_skin: Float64Array | None = None
+) -> LidSkin:
     """Return the skin around an eye, continued over the eye, the lashes and the brow, and the rims.
 
     flat_skin: colour (3,) of the skin of a drawing; other colours, such as those of hair, are not skin. Normalised
     convolution (Knutsson and Westin 1993): only pixels that are certainly skin are averaged. Lids show the average with
     the grain of the skin below the eye.
     """
-    place = _surroundings(frame, picture)
+    place = _surroundings(frame, picture, lashes.band_px)
     levels, half = place.levels, frame.half_px
     core = place.eye(frame, _LARGE_CORE if frame.drawn else _CORE)
     rims = find_rims(levels, core, half) if flat_skin is None else find_drawn_lines(levels, core, flat_skin)
     other = (
-        place.eye(frame, _EYE) | (place.above < -_BROW_FROM * frame.crease_px) | (np.abs(place.t) > _SKIN_ASIDE * half)
+        place.eye(frame, _EYE)
+        | (place.above < lashes.band_px - _BROW_FROM * frame.crease_px)
+        | (np.abs(place.t) > _SKIN_ASIDE * half)
     )
     if rims is not None:
         other |= rims > _ANY_RIM
@@ -112,14 +118,14 @@ def lid_skin(frame: EyeFrame, picture: Image, imaging: Imaging, flat_skin: Float
     return LidSkin(texture, imaging.texture(np.repeat(rims[..., None], 3, axis=-1), origin=place.origin))
 
 
-def _surroundings(frame: EyeFrame, picture: Image) -> _Place:
+def _surroundings(frame: EyeFrame, picture: Image, lashes_px: float) -> _Place:
     axes, reach = frame.axes, int(_REACH * frame.half_px) + _REACH_PX
     left = int(np.clip(axes.origin[0] - reach, 0, picture.shape[1] - 1))
     top = int(np.clip(axes.origin[1] - reach, 0, picture.shape[0] - 1))
     crop = picture[top : int(axes.origin[1]) + reach + 1, left : int(axes.origin[0]) + reach + 1].astype(np.float32)
     rows, columns = np.mgrid[0 : crop.shape[0], 0 : crop.shape[1]]
     t, v = axes.local(np.stack([columns + left, rows + top], axis=-1).astype(np.float64))
-    return _Place(crop, (float(left), float(top)), t, v - frame.upper(t), v - frame.lower(t))
+    return _Place(crop, (float(left), float(top)), t, v - frame.upper(t) + lashes_px, v - frame.lower(t))
 
 
 def _foreign(crop: Float32Array, other: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -21,10 +21,8 @@ UNLIMITED: Final = 1e6
 
 _FOLD_SHARE: Final = 0.82
 """Height of the skin that stretches above the upper lid, as a share of the distance to the brow, which stays."""
-_LASH_BAND: Final = 0.22
-"""Height of the band above the upper lid that moves with it unstretched (the lashes), as a share of the opening."""
-_FLAT_FOLD: Final = 0.34
-"""Height of the flat skin above the upper lid of a drawing, as a share of the opening: it covers the drawn lashes."""
+_FLAT_ABOVE: Final = 0.12
+"""Height of the flat skin above the lashes of a drawing, as a share of the opening: it covers their soft edge."""
 _BELOW_REACH: Final = 0.55
 """Height of the skin below the eye that stretches with the lower lid, in half eye widths."""
 _MIN_STRETCHED_PX: Final = 1e-3
@@ -91,7 +89,7 @@ class LidGeometry:
     @classmethod
     def measure(cls, frame: EyeFrame, lashes: LashLine, *, flat: bool) -> LidGeometry:
         """Return the sizes of the lids of an eye."""
-        fold_px = _FLAT_FOLD * frame.opening_px if flat else _FOLD_SHARE * frame.crease_px
+        fold_px = lashes.band_px + _FLAT_ABOVE * frame.opening_px if flat else _FOLD_SHARE * frame.crease_px
         return cls(frame.opening_px, fold_px, frame.half_px, flat, lashes)
 
     def close(self, upper: BackendArray, lower: BackendArray, blink: float, xp: ModuleType) -> Lids:
@@ -110,7 +108,7 @@ class LidGeometry:
     def _upper_source(self, v: BackendArray, lids: Lids, xp: ModuleType) -> BackendArray:
         """The lash band moves unstretched, the skin up to the fold stretches."""
         top = lids.upper - self.fold_px
-        lash_band = _LASH_BAND * self.opening_px
+        lash_band = self.lashes.band_px
         from_margin = lids.upper - lash_band
         to_margin = lids.upper_now - lash_band
         slope = (from_margin - top) / xp.clip(to_margin - top, _MIN_STRETCHED_PX, UNLIMITED)
@@ -130,9 +128,9 @@ class LidGeometry:
         """
         top = lids.upper - self.fold_px
         if self.flat:
-            bottom = lids.upper_now - _LASH_BAND * self.opening_px
-            flat = xp.clip(v - top + _HALF_PIXEL, 0.0, 1.0) * xp.clip(bottom - v + _HALF_PIXEL, 0.0, 1.0)
-            return flat, v
+            bottom, edge_px = lids.upper_now - self.lashes.band_px, 1.0 + 2.0 * self.lashes.blur_px
+            begin = xp.clip((v - top) / edge_px + _HALF_PIXEL, 0.0, 1.0)
+            return begin * xp.clip((bottom - v) / edge_px + _HALF_PIXEL, 0.0, 1.0), v
         travel = lids.upper_now - lids.upper
         along = xp.clip((v - top) / xp.clip(lids.upper_now - top, _MIN_STRETCHED_PX, UNLIMITED), 0.0, 1.0)
         stretch = xp.clip(_SMOOTH_RATE * travel / (self.fold_px + _MIN_STRETCHED_PX), 0.0, 1.0)
@@ -143,13 +141,15 @@ class LidGeometry:
         return _SMOOTH_MAX * stretch * rise * end, height
 
     def skin_shade(self, v: BackendArray, lids: Lids, blink: float, xp: ModuleType) -> BackendArray:
-        """Return the factor of the skin's levels by the lash line and the crease."""
-        if self.flat:  # the drawn lash line moves with the lid
+        """Return the factor of the skin's levels by the lash line and, except in drawings, by the crease."""
+        if self.lashes.shade == 0.0 and self.flat:
             return xp.ones_like(v)
         opening = xp.clip(lids.lower - lids.upper, 0.0, UNLIMITED)
         wide = xp.clip(opening / (_WIDE_SHARE * self.opening_px + _MIN_STRETCHED_PX), 0.0, 1.0)
         line = xp.exp(-(((v - lids.upper_now) / self.lashes.thickness_px) ** 2))
         lash = 1.0 - self.lashes.shade * blink * wide * line
+        if self.flat:
+            return lash
         centre = lids.upper - _CREASE_RISE * self.fold_px
         crease = xp.exp(-(((v - centre) / (_CREASE_WIDTH * self.fold_px + _HALF_PIXEL)) ** 2))
         return lash * (1.0 - _CREASE_SHADE * blink * wide * crease)

@@ -81,10 +81,11 @@ class Eye:
     ) -> None:
         """Prepare an eye; ``flat_skin`` is the skin's colour (3,) in a drawing."""
         self.frame, self.lens_brightness = frame, lens_brightness(picture, frame)
-        self._lids = LidGeometry.measure(frame, measure_lash_line(picture, frame), flat=flat_skin is not None)
+        lashes = measure_lash_line(picture, frame, flat_skin)
+        self._lids = LidGeometry.measure(frame, lashes, flat=flat_skin is not None)
         self._upper = imaging.array(frame.upper.values.astype(np.float32))
         self._lower = imaging.array(frame.lower.values.astype(np.float32))
-        self.lid_skin = lid_skin(frame, picture, imaging, flat_skin)
+        self.lid_skin = lid_skin(frame, picture, imaging, lashes, flat_skin)
 
     def reach_px(self, blinks: bool) -> tuple[float, float]:
         """Return half the width and half the height of the box that lids (or gaze alone) can change."""

@@ -33,7 +33,7 @@ _SOFT_PX: Final = 0.8
 """Standard deviation of the mask's soft edge, in pixels."""
 _GROW_SHARE: Final = 0.05
 """Growth of the mask beyond the dark pixels, in half eye widths: the rim's blurred edge and its shadow."""
-_LINE_COLOUR: Final = 18.0
+LINE_COLOUR: Final = 18.0
 """Distance from the flat colour of drawn skin (CIE Lab) above which a pixel is a line, hair or a rim."""
 
 _LENS_REACH: Final = (1.1, 0.8)
@@ -107,6 +107,6 @@ def find_drawn_lines(levels: Float32Array, eye: NDArray[np.bool_], skin: Float64
     levels: (h, w, 3) RGB around the eye. eye: (h, w), where the eye is. skin: (3,) the flat colour of the skin;
     everything else outside the eye stays where it is.
     """
-    lines = ((skin_distance(levels, skin) > _LINE_COLOUR) & ~eye).astype(np.float32)
+    lines = ((skin_distance(levels, skin) > LINE_COLOUR) & ~eye).astype(np.float32)
     grown = cv2.dilate(lines, np.ones((3, 3), np.uint8))
     return np.asarray(cv2.GaussianBlur(grown, (0, 0), _SOFT_PX), np.float32)

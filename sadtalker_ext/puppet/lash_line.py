@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import cv2
 import numpy as np
 
+from sadtalker_ext.puppet.drawn_eyes import skin_distance
+from sadtalker_ext.puppet.glasses import LINE_COLOUR
+
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float64Array, Image
     from sadtalker_ext.puppet.face_geometry import EyeFrame
@@ -14,6 +17,15 @@ if TYPE_CHECKING:
 _THICKNESS: Final = 0.075
 _MIN_THICKNESS_PX: Final = 0.6
 """Thickness of the line in a sharp portrait, as a share of the opening, and its minimum."""
+_BAND: Final = 0.22
+"""Height of the lashes above the upper lid, as a share of the opening."""
+_LASHES_ASIDE: Final = 0.8
+_LASHES_FROM, _LASHES_TO = 0.1, 0.35
+"""Where drawn lashes are searched: to both sides of the eye's middle (half eye widths), from below the upper lid
+(openings) to above it (half eye widths)."""
+_COLUMNS: Final = 33
+_STEP_PX: Final = 0.5
+"""Columns in which they are searched, and the step of the search in pixels."""
 _SHADE: Final = 0.55
 """Darkening of the line in a sharp portrait."""
 _PATCH_ABOVE: Final = 0.3
@@ -30,19 +42,44 @@ _MIN_SLOPE: Final = 0.1
 
 
 class LashLine(NamedTuple):
-    """thickness_px and darkening of the line, and blur_px: the standard deviation of the blur of the eye's edges."""
+    """thickness_px and darkening of the line, and blur_px: the standard deviation of the blur of the eye's edges.
+
+    band_px: height of the band above the upper lid that moves with it unstretched: the lashes. Those of a large drawn
+    eye are a line already, which is not darkened.
+    """
 
     thickness_px: float
     shade: float
     blur_px: float
+    band_px: float
 
 
-def measure_lash_line(picture: Image, frame: EyeFrame) -> LashLine:
-    """Return the line for an eye of a picture (H, W, 3): blurred as the eye's edges are, with the same area."""
+def measure_lash_line(picture: Image, frame: EyeFrame, flat_skin: Float64Array | None = None) -> LashLine:
+    """Return the line for an eye of a picture (H, W, 3): blurred as the eye's edges are, with the same area.
+
+    flat_skin: colour (3,) of the skin of a drawing, whose lashes are lines.
+    """
     blur_px = edge_blur_px(picture, frame)
     sharp_px = max(_THICKNESS * frame.opening_px, _MIN_THICKNESS_PX)
     thickness_px = float(np.hypot(sharp_px, np.sqrt(2.0) * blur_px))
-    return LashLine(thickness_px, _SHADE * sharp_px / thickness_px, blur_px)
+    band_px = _BAND * frame.opening_px
+    if flat_skin is not None and not frame.drawn:
+        band_px = max(band_px, _drawn_lashes_px(picture, frame, flat_skin))
+    shade = 0.0 if frame.drawn else _SHADE * sharp_px / thickness_px
+    return LashLine(thickness_px, shade, blur_px, band_px)
+
+
+def _drawn_lashes_px(picture: Image, frame: EyeFrame, skin: Float64Array) -> float:
+    """Return how far the lash line of a drawing reaches above the upper lid, in the median along the lid."""
+    t, above = np.meshgrid(
+        np.linspace(-_LASHES_ASIDE, _LASHES_ASIDE, _COLUMNS) * frame.half_px,
+        np.arange(-_LASHES_FROM * frame.opening_px, _LASHES_TO * frame.half_px, _STEP_PX),
+    )
+    where = frame.axes.pixels(t, frame.upper(t) - above).astype(np.float32)
+    levels = cv2.remap(picture, where[..., 0], where[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    is_skin = skin_distance(levels, skin) < LINE_COLOUR
+    is_skin[-1] = True
+    return float(np.median(above[np.argmax(is_skin, axis=0), 0]))
 
 
 def edge_blur_px(picture: Image, frame: EyeFrame) -> float:

@@ -128,3 +128,22 @@ def test_coloured_rims_of_a_drawing_stay_while_the_lids_close(mesh):
     moved = np.abs(frame.astype(int) - picture).max(axis=-1)
     assert moved[rims > 0].max() < 20
     assert near(frame, (240, 90, 80)) < 1.05 * near(picture, (240, 90, 80))
+
+
+def test_the_lash_line_of_a_drawing_moves_as_a_whole(mesh):
+    """Lash lines of drawings reach different distances above the landmarks; nothing of them stays at the open lid."""
+    ink = (60, 30, 40)
+    picture = np.full((512 * SCALE, 512 * SCALE, 3), (250, 225, 205), np.uint8)
+    for upper, lower in EYES:
+        outline = np.concatenate([mesh[list(upper), :2], mesh[list(lower), :2][::-1]])
+        cv2.fillPoly(picture, [np.rint(outline).astype(np.int32)], IRIS_RGB, cv2.LINE_AA)
+        for rise in range(5):
+            line = np.rint(mesh[list(upper[1:-1]), :2] - [0, rise]).astype(np.int32)
+            cv2.polylines(picture, [line], False, ink, 2, cv2.LINE_AA)
+    frame = PortraitRenderer(picture, mesh).render_frame(BLINK, STILL, STILL)
+    for upper, lower in EYES:
+        (x, top), (_, bottom) = mesh[upper[topo.MIDDLE - 1], :2], mesh[lower[topo.MIDDLE - 1], :2]
+        column = frame[round(top) - 12 : round(bottom) + 6, round(x)].astype(int)
+        dark = np.flatnonzero(np.abs(column - ink).max(axis=-1) < 60)
+        assert len(dark) >= 4
+        assert dark.min() > 12
