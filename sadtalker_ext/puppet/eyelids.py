@@ -26,7 +26,7 @@ _FLAT_ABOVE: Final = 0.12
 _BELOW_REACH: Final = 0.55
 """Height of the skin below the eye that stretches with the lower lid, in half eye widths."""
 _MIN_STRETCHED_PX: Final = 1e-3
-"""Smallest height by which a stretch is divided."""
+"""Smallest height by which a stretch is divided, and smallest opening of an eye."""
 
 _OVERLAP: Final = 0.02
 """Overlap of the lids in a complete blink, in half eye widths, so that no line of the eyeball shows."""
@@ -90,7 +90,7 @@ class LidGeometry:
     def measure(cls, frame: EyeFrame, lashes: LashLine, *, flat: bool) -> LidGeometry:
         """Return the sizes of the lids of an eye."""
         fold_px = lashes.band_px + _FLAT_ABOVE * frame.opening_px if flat else _FOLD_SHARE * frame.crease_px
-        return cls(frame.opening_px, fold_px, frame.half_px, flat, lashes)
+        return cls(max(frame.opening_px, _MIN_STRETCHED_PX), fold_px, frame.half_px, flat, lashes)
 
     def close(self, upper: BackendArray, lower: BackendArray, blink: float, xp: ModuleType) -> Lids:
         """Return the lids at ``blink``, 0 to 1, for the heights of the lid edges in the source."""

@@ -35,6 +35,9 @@ _MODEL_SIZE: Final = 65
 _SEED: Final = 1
 """Seed of the clusters from which the colour models start, so that a portrait always has the same lids."""
 
+_MIN_OPENING: Final = 0.25
+"""Opening of the narrowest eye whose outline is searched, in half eye widths; two rows of samples are certainly eye."""
+
 # What is certain before the first cut, from the landmarks.
 _CORE_UPPER, _CORE_LOWER, _CORE_ASIDE = 0.25, 0.15, 0.85
 """Eye: distances from the lids, as shares of the opening, and from the middle, in half eye widths."""
@@ -75,8 +78,14 @@ class _Patch(NamedTuple):
 
 def refine_lids(picture: Image, face: FaceGeometry) -> FaceGeometry:
     """Return ``face`` with lids around all that is seen of the eyes in the picture (H, W, 3)."""
-    left, right = (eye if eye.drawn else _refine(picture, eye) for eye in (face.left_eye, face.right_eye))
+    eyes = (face.left_eye, face.right_eye)
+    left, right = (eye if eye.drawn or _is_narrow(eye) else _refine(picture, eye) for eye in eyes)
     return replace(face, left_eye=left, right_eye=right)
+
+
+def _is_narrow(eye: EyeFrame) -> bool:
+    """Return whether an eye is closed or nearly so: then too little of it is seen for a model of its colours."""
+    return eye.opening_px < _MIN_OPENING * eye.half_px
 
 
 def _refine(picture: Image, eye: EyeFrame) -> EyeFrame:

@@ -75,6 +75,20 @@ def test_lids_are_found_in_pictures_of_one_colour(mesh):
     assert refine_lids(blank, face).left_eye.opening_px == pytest.approx(face.left_eye.opening_px, rel=1.0)
 
 
+@pytest.mark.parametrize("opening", [0.0, 0.1, 0.3, 0.5, 0.7])
+def test_eyes_that_are_nearly_closed_have_lids_too(photograph, mesh, opening):
+    narrow = mesh.copy()
+    for upper, lower in EYES:
+        lids = mesh[list(upper)], mesh[list(lower)]
+        middle = (lids[0] + lids[1]) / 2.0
+        for chain, lid in zip((upper, lower), lids, strict=True):
+            narrow[list(chain)] = middle + opening * (lid - middle)
+    for x, y in ((0, 0), (500, 0), (0, 400)):  # eyes at the border and beyond it too
+        renderer = PortraitRenderer(photograph[y:, x:], narrow - np.float32([x, y, 0.0]))
+        with np.errstate(invalid="raise", divide="raise"):
+            assert renderer.render_frame(BLINK, STILL, STILL).shape == photograph[y:, x:].shape
+
+
 def test_the_lid_beside_a_dark_background_has_the_colour_of_skin(photograph, mesh):
     """Of a turned face, the far eye is at the outline; what is behind it does not colour the lid."""
     (x, y), half = eye_middle(mesh, EYES[1])
