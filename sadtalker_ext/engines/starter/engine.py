@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 MOUTH_CLOSING_S: Final = 0.24
 """Seconds in which a portrait with an open mouth closes its lips before it speaks."""
 
+SPEAKS_AT_ONCE_S: Final = 1.0
+"""If the mouth moves within this time, such a portrait closes its lips at the start: speakers wait with closed lips."""
+
 MOVING: Final = 0.05
 """Value of ``jaw_open`` or ``lips_closed`` from which the mouth counts as moving."""
 
@@ -63,6 +66,7 @@ class StarterEngine:
         self._pose_cvae = load_pose_cvae()
         self._renderers: RecentValues[tuple[Portrait, PortraitRenderer]] = RecentValues(KEPT_RENDERERS)
         self._fitters: RecentValues[tuple[Portrait, MeshFitter]] = RecentValues(KEPT_RENDERERS)
+        self._responses: RecentValues[tuple[Portrait, LipResponse]] = RecentValues(KEPT_RENDERERS)
         self._analysed: OnceUsed[Speech, tuple[Prosody, MouthPredictions]] = OnceUsed()
         self._current: PortraitRenderer | None = None
         self._response: LipResponse | None = None
@@ -74,10 +78,12 @@ class StarterEngine:
 
     def read_face(self, portrait: Portrait) -> Motion:
         """Prepare the portrait and return zero motion: the motion of this engine is relative to the picture."""
-        from sadtalker_ext.engines.starter.lip_response import measure_lip_response
+        renderer = self._current = self._renderer(portrait)
 
-        self._current = self._renderer(portrait)
-        self._response = measure_lip_response(self._current.rig.face, _pixel_mesh(portrait))
+        def measure() -> tuple[Portrait, LipResponse]:
+            return portrait, self._measure_response(portrait, renderer)
+
+        self._response = self._responses.get_or_make(id(portrait), measure)[1]
         return self.neutral_motion()
 
     def neutral_motion(self) -> Motion:
@@ -197,6 +203,22 @@ class StarterEngine:
         self._analysed.clear()
         self._renderers.clear()
         self._fitters.clear()
+        self._responses.clear()
+
+    def _measure_response(self, portrait: Portrait, renderer: PortraitRenderer) -> LipResponse:
+        """Measure how the tracker sees the lips of the portrait in rendered frames."""
+        from sadtalker_ext.engines.starter.lip_calibration import calibrate_lips
+        from sadtalker_ext.engines.starter.lip_response import measure_lip_response
+
+        def render(mouth: Float32Array) -> Iterator[Frame]:
+            expression = np.zeros((len(mouth), len(SHAPES)), np.float32)
+            expression[:, [SHAPE_INDEX[name] for name in MOUTH_SHAPES]] = mouth
+            expression[:, SHAPE_INDEX["mouth_neutral"]] = float(self._mouth_is_open())
+            still = np.zeros((len(mouth), 3), np.float32)
+            return self._frames(renderer, self.neutral_motion(), Motion(expression, still, still))
+
+        computed = measure_lip_response(renderer.rig.face, _pixel_mesh(portrait))
+        return calibrate_lips(computed, portrait.landmarks.mesh, render)
 
     def _mouth_is_open(self) -> bool:
         return self._current is not None and self._current.rig.mouth.gap > 0.0
@@ -249,13 +271,17 @@ def _needs_free_view(motion: Motion) -> bool:
 def speaking_envelope(mouth: Float32Array) -> Float32Array:
     """Return (T,) values that rise from 0 to 1 just before the mouth (T, 8) first moves and stay 1; 0 if it never does.
 
-    If it moves at once, the envelope is already rising at the first frame.
+    They rise from the first frame if it moves within :data:`SPEAKS_AT_ONCE_S`, and are rising already if it moves
+    at once.
     """
     columns = [MOUTH_SHAPES.index(name) for name in ("jaw_open", "lips_closed")]
     moving = np.flatnonzero(mouth[:, columns].max(axis=1) > MOVING)
     if len(moving) == 0:
         return np.zeros(len(mouth), np.float32)
     times_s = np.arange(len(mouth)) / FRAME_RATE_HZ
-    begin_s = float(moving[0]) / FRAME_RATE_HZ - MOUTH_CLOSING_S
+    moves_s = float(moving[0]) / FRAME_RATE_HZ
+    begin_s = moves_s - MOUTH_CLOSING_S
+    if moves_s < SPEAKS_AT_ONCE_S:
+        begin_s = min(begin_s, 0.0)
     envelope: Float32Array = smoothstep((times_s - begin_s) / MOUTH_CLOSING_S).astype(np.float32)
     return envelope

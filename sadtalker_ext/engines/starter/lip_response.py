@@ -2,15 +2,17 @@
 
 LipMotion learned lips that a face tracker measured in videos. The tracker underestimates the distance of the puppet's
 lips a little, and changes of the width more (medians of eleven portraits whose lips moved by known amounts). How far
-the lips of one portrait move is computed from its landmarks and the fields of the renderer. The tracked width hardly
-depends on the opening, because lips part only inside the corners; widths of finished videos agree best with the
-predicted ones if it is taken as independent.
+the lips of one portrait move is computed from its landmarks and the fields of the renderer. What the tracker sees of
+the opening differs much more between portraits, by 0.03 at small openings: teeth are taken for the lip's edge, or a
+dark gap for a seam. ``lip_calibration.py`` therefore measures it. The tracked width hardly depends on the opening,
+because lips part only inside the corners; widths of finished videos agree best with the predicted ones if it is taken
+as independent.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -34,20 +36,48 @@ LARGEST_OPENING: Final = 1.0
 """Largest opening, in eye distances; more comes from errors of the tracker."""
 
 
+class SeenOpenings(NamedTuple):
+    """Openings that the tracker sees of one portrait's lips.
+
+    commanded: (N,) openings from 0 to 1, ascending. widths: (W,) of the mouth, ascending, two or more. seen: (W, N) in
+    eye distances, ascending along N, 0 at the first.
+    """
+
+    commanded: Float32Array
+    widths: Float32Array
+    seen: Float32Array
+
+    def invert(self, seen: Float32Array, width: Float32Array | float) -> Float32Array:
+        """Return the openings (T,) that are seen as ``seen`` (T,) in mouths of ``width``, (T,) or for all."""
+        by_width = np.stack([np.interp(seen, row, self.commanded) for row in self.seen])
+        place = np.interp(np.broadcast_to(width, seen.shape), self.widths, np.arange(len(self.widths)))
+        low = np.minimum(place.astype(np.intp), len(self.widths) - 2)
+        share, frames = place - low, np.arange(len(seen))
+        mixed = by_width[low, frames] * (1.0 - share) + by_width[low + 1, frames] * share
+        return np.asarray(mixed, np.float32)
+
+
 @dataclass(frozen=True)
 class LipResponse:
     """Movement of a portrait's lips; the defaults are those of an average portrait.
 
     jaw_opening: distance of the inner lips at ``jaw_open`` = 1, in distances of the outer eye corners. excess_width:
-    see :attr:`~sadtalker_ext.puppet.face_geometry.MouthFrame.excess_width`.
+    see :attr:`~sadtalker_ext.puppet.face_geometry.MouthFrame.excess_width`. openings: what the tracker sees of the
+    openings, None where it was not measured.
     """
 
     jaw_opening: float = 0.29
     excess_width: float = 0.0
+    openings: SeenOpenings | None = None
 
-    def opening_for(self, tracked: Float32Array) -> Float32Array:
-        """Return the opening (T,), 1 at ``jaw_open`` = 1, that is tracked as ``tracked`` (T,) eye distances."""
+    def opening_for(self, tracked: Float32Array, width: Float32Array | float = 1.0) -> Float32Array:
+        """Return the opening (T,), 1 at ``jaw_open`` = 1, that is tracked as ``tracked`` (T,) eye distances.
+
+        width: (T,) of the mouth at these openings, as :meth:`width_for` returns it, or one for all.
+        """
         seen = np.clip(tracked, 0.0, LARGEST_OPENING)
+        if self.openings is not None:
+            return self.openings.invert(seen, width)
         return np.asarray((seen + np.minimum(seen, MISSED_OPENING)) / self.jaw_opening, np.float32)
 
     def width_for(self, tracked: Float32Array) -> Float32Array:

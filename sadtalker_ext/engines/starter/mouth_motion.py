@@ -64,6 +64,9 @@ UNLIKELY_CLOSURE: Final = (0.60, 0.90)
 """The same where it predicts a large opening: only a certain closure is believed there."""
 SMALL_OPENING, LARGE_OPENING = -0.75, 0.25
 """Predicted openings, in standard deviations from the mean, that count as small and as large in this."""
+CLOSURE_SHARPNESS: Final = 2
+"""Power of the closure, which shortens it: lips of real speakers hardly rest in p, b and m. With 3, some of them would
+not be complete."""
 
 
 class MouthPredictions(NamedTuple):
@@ -118,12 +121,14 @@ def combine(
     voiced = voice_gate(track.voice, OPENING_REACH) * speech_gate(curves, OPENING_REACH)
     mouth *= voiced[:, None]
     lips = advance(track.lips, LEAD_S)
-    opening = response.opening_for(typical.opening_mean + OPENING_GAIN * typical.opening_scale * lips[:, 0])
-    mouth = with_opening(mouth, opening * sound_gate(track.power) * voiced)
     relative = 1.0 + WIDTH_GAIN * typical.width_scale / typical.width_mean * lips[:, 1]
     change = response.width_for(relative) - 1.0
     change *= voice_gate(track.voice, WIDTH_REACH) * speech_gate(curves, WIDTH_REACH)
-    return with_width(mouth, 1.0 + change, response.excess_width)
+    width = 1.0 + change
+    tracked = typical.opening_mean + OPENING_GAIN * typical.opening_scale * lips[:, 0]
+    opening = response.opening_for(tracked, width)
+    mouth = with_opening(mouth, opening * sound_gate(track.power) * voiced)
+    return with_width(mouth, width, response.excess_width)
 
 
 def advance(curves: Float32Array, lead_s: float) -> Float32Array:
@@ -182,5 +187,5 @@ def believed_closures(closed: Float32Array, opening: Float32Array) -> Float32Arr
     """
     share = np.clip((opening - SMALL_OPENING) / (LARGE_OPENING - SMALL_OPENING), 0.0, 1.0)
     low, high = (a + share * (b - a) for a, b in zip(LIKELY_CLOSURE, UNLIKELY_CLOSURE, strict=True))
-    believed: Float32Array = smoothstep((closed - low) / (high - low)).astype(np.float32)
+    believed: Float32Array = (smoothstep((closed - low) / (high - low)) ** CLOSURE_SHARPNESS).astype(np.float32)
     return believed

@@ -61,9 +61,10 @@ def test_tracker_sees_the_openings_and_widths_that_are_asked_for(renderer, respo
     """The independent oracle: FaceMesh on the rendered frames."""
     opening = np.float32([0.03, 0.07, 0.11, 0.15, *[0.07] * 3, *[0.11] * 3])
     width = np.float32([*[1.0] * 4, *[0.88, 0.94, 1.08] * 2])
-    commanded = response.opening_for(opening)
+    commanded_width = response.width_for(width)
+    commanded = response.opening_for(opening, commanded_width)
     mouth = with_opening(np.zeros((10, len(MOUTH_SHAPES)), np.float32), commanded)
-    mouth = with_width(mouth, response.width_for(width), response.excess_width)
+    mouth = with_width(mouth, commanded_width, response.excess_width)
     frames = [renderer.render_frame(row, STILL, STILL) for row in expressions(mouth) for _ in range(2)]
     seen = list(track_faces(iter(frames)))[1::2]
     openings, widths = (np.array([measure(face) for face in seen]) for measure in (mouth_opening, mouth_width))
