@@ -103,6 +103,16 @@ def test_nothing_is_drawn_on_dark_lenses(photograph, mesh, level):
         np.testing.assert_array_equal(renderer.render_frame(shape(**state), STILL, STILL), sunglasses)
 
 
+def test_nothing_is_drawn_on_dark_lenses_that_reflect_lights(photograph, mesh):
+    sunglasses = photograph.copy()
+    for chains in EYES:
+        (x, y), half = eye_box(mesh, chains)
+        cv2.ellipse(sunglasses, (x, y), (int(1.8 * half), int(1.5 * half)), 0, 0, 360, (15, 12, 10), -1, cv2.LINE_AA)
+        cv2.ellipse(sunglasses, (x, y - half // 2), (half, half // 4), 0, 0, 360, (200, 210, 220), -1, cv2.LINE_AA)
+    renderer = PortraitRenderer(sunglasses, mesh)
+    np.testing.assert_array_equal(renderer.render_frame(shape(**BLINK), STILL, STILL), sunglasses)
+
+
 def test_dark_skin_and_shadows_do_not_hide_eyes(photograph, mesh):
     for picture in ((photograph * 0.15).astype(np.uint8), np.minimum(photograph, 90)):
         rig = PortraitRenderer(picture, mesh).rig
