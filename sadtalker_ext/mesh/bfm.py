@@ -37,12 +37,17 @@ _LARGEST_BYTES: Final = 1 << 30
 """Largest file that is read; the public one has 127 MB."""
 FACE_HEIGHT_UNITS: Final = 1.9
 """Height of the mean face, hairline to chin, in units of the model."""
+_LEAST_HEIGHT_UNITS, _LARGEST_HEIGHT_UNITS = 1.0, 4.0
+"""Heights of all vertices of the model, with or without the neck; other units are those of other files."""
+_LARGEST_MOVE_UNITS: Final = 10.0
+"""Largest travel of a vertex per unit of a coefficient."""
 _METRE: Final = FACE_HEIGHT_M / FACE_HEIGHT_UNITS
 _FOCAL_PX, _CENTRE_PX, _CAMERA_DISTANCE = 1015.0, 112.0, 10.0
 """Camera of the reconstruction in the aligned picture of 224 pixels; the distance is in units of the model."""
 _LAST_ROW: Final = 223.0
 _CAVITY_RGB: Final = (58, 30, 30)
 """Colour of the closed mouth, which the model leaves open."""
+_REMEDY: Final = "replace it by the file of that name, or remove it to use the mesh of the portrait"
 EXPRESSION, ANGLES, TRANSLATION = slice(0, 64), slice(64, 67), slice(67, 70)
 """Columns of a row of coefficients."""
 
@@ -90,6 +95,9 @@ def read_bfm(path: Path) -> FaceModel:
     if count == 0 or len(mean) % 3:
         raise _refused(path, f"its meanshape has {len(mean)} values, not three for each vertex")
     shape = mean.reshape(count, 3)
+    height = float(np.ptp(shape[:, 1]))
+    if not _LEAST_HEIGHT_UNITS <= height <= _LARGEST_HEIGHT_UNITS:
+        raise _refused(path, f"its meanshape is {height:.3g} units high, not about {FACE_HEIGHT_UNITS:.0f}")
     identity = _basis(path, tables, "idBase", (3 * count, IDENTITIES))
     expression = _basis(path, tables, "exBase", (3 * count, EXPRESSIONS))
     return FaceModel(shape - shape.mean(axis=0), identity, expression, _triangles(path, tables, shape))
@@ -99,6 +107,8 @@ def _basis(path: Path, tables: dict[str, Any], name: str, size: tuple[int, int])
     basis = _numbers(path, tables, name)
     if basis.shape != size:
         raise _refused(path, f"its {name} is {basis.shape}, not {size}")
+    if (largest := float(np.abs(basis).max())) > _LARGEST_MOVE_UNITS:
+        raise _refused(path, f"its {name} has values up to {largest:.3g}, which move vertices away from the face")
     return basis.reshape(-1, 3, size[1]).astype(np.float32)
 
 
@@ -124,7 +134,7 @@ def _read_tables(path: Path) -> dict[str, Any]:
     try:
         tables: dict[str, Any] = loadmat(str(path), variable_names=_TABLES)
     except (OSError, ValueError, NotImplementedError, TypeError, MemoryError, MatReadError) as e:
-        raise WeightsError("The ", FileRef("file", path), f" is not a MATLAB file of version 5 ({e})") from e
+        raise WeightsError("The ", FileRef("file", path), f" is not a MATLAB file of version 5 ({e}); {_REMEDY}") from e
     return tables
 
 
@@ -140,7 +150,9 @@ def _numbers(path: Path, tables: dict[str, Any], name: str) -> Float64Array:
 
 
 def _refused(path: Path, reason: str) -> WeightsError:
-    return WeightsError("The ", FileRef("file", path), f" is not the Basel Face Model of Deep3DFaceRecon: {reason}")
+    return WeightsError(
+        "The ", FileRef("file", path), f" is not the Basel Face Model of Deep3DFaceRecon: {reason}; {_REMEDY}"
+    )
 
 
 def model_shape(model: FaceModel, identity: Float32Array, expression: Float32Array) -> Float64Array:

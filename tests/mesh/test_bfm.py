@@ -165,12 +165,15 @@ def test_triangles_of_both_directions_face_the_viewer(tmp_path):
         ({"tri": np.array([[0, 1, 2]])}, "other than 1 to 169"),
         ({"tri": np.array([[1.5, 2, 3]])}, "other than 1 to 169"),
         ({"tri": np.array([["a", "b", "c"]], object)}, "no numbers named tri"),
+        ({"meanshape": np.zeros((1, 507))}, "0 units high, not about 2"),
+        ({"meanshape": 1e5 * small_tables()["meanshape"]}, r"1.9e\+05 units high"),
+        ({"exBase": np.full((507, 64), 1e300)}, r"exBase has values up to 1e\+300"),
     ],
 )
 def test_inconsistent_files_are_refused(tmp_path, changed, message):
     tables = {name: value for name, value in (small_tables() | changed).items() if value is not None}
     savemat(tmp_path / BFM_NAME, tables)
-    with pytest.raises(WeightsError, match=message):
+    with pytest.raises(WeightsError, match=f"{message}.*; replace it by the file of that name, or remove it"):
         read_bfm(tmp_path / BFM_NAME)
 
 
