@@ -42,6 +42,8 @@ _FOREIGN_COLOUR: Final = 30.0
 _FOREIGN_SPREAD: Final = 2.5
 """Distance from the median colour around the eye (CIE Lab) up to which pixels are skin in other pictures: this value,
 or this many times the median distance where wrinkles and light make more. Hair and background are farther."""
+_OWN_ASIDE: Final = 1.0
+"""Reach of what is skin in any colour, such as a hat's shadow, above and below the eye, in half eye widths."""
 _LIGHTNESS_WEIGHT: Final = 0.6
 """Weight of the difference in lightness in that distance: skin around an eye has shadows."""
 _COARSE_HALF_PX: Final = 16.0
@@ -108,7 +110,10 @@ def lid_skin(
     )
     if rims is not None:
         other |= rims > _ANY_RIM
-    other |= skin_distance(levels, flat_skin) > _FLAT_COLOUR if flat_skin is not None else _foreign(levels, other)
+    if flat_skin is not None:
+        other |= skin_distance(levels, flat_skin) > _FLAT_COLOUR
+    else:
+        other |= _foreign(levels, other) & (np.abs(place.t) > _OWN_ASIDE * half)
     smooth = _average_skin(levels, other, half)
     if flat_skin is None:
         smooth += _grain(place, other, frame)
