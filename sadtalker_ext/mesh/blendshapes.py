@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.puppet.basis import SHAPE_INDEX
-from sadtalker_ext.puppet.expression_fields import clamp_expression
+from sadtalker_ext.puppet.expression_fields import TUCK_CLOSES, clamp_expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,19 +42,33 @@ _ANGLE_NAMES: Final = (
     "RightEyeYaw", "RightEyePitch", "RightEyeRoll",
 )  # fmt: skip
 
-_FUNNEL_JAW: Final = 0.35
-"""Opening of the jaw at which rounded lips are a funnel completely; between closed ones they are a pucker."""
+_FUNNEL_JAW: Final = 0.6
+"""Opening of the jaw at which rounded lips are a funnel completely; between closed ones they are a pucker. A funnel
+opens the lips by itself, by 20 mm on the avatar."""
+_PUCKER_OPENS: Final = 0.6
+"""Share of mouthPucker that closed lips take back: it opens the lips of characters, by 4 mm on the avatar."""
+_JAW: Final = 0.8
+_SMILE: Final = 0.4
+_FROWN: Final = 0.9
+_INNER_BROWS: Final = 0.4
+_OUTER_BROWS: Final = 0.25
+_BROWS_DOWN: Final = 0.4
+"""Values of jawOpen, mouthSmile, browInnerUp, browOuterUp and browDown when the shape of the basis is 1, and of
+mouthFrown at smile = -1. The shapes of characters are larger. On an avatar of Ready Player Me with a face of 18 cm, the
+lower lip goes down by 38 mm at jawOpen = 1 (here 31 mm at jaw_open = 1), the corners move by 20 mm (8) at mouthSmile
+and by 8 mm (7) at mouthFrown, the brows by 17 mm (6) at browInnerUp, 12 mm (3) at browOuterUp and 10 mm (4) at
+browDown."""
 _STRETCH: Final = 0.7
 """Value of mouthStretch for spread = 1, which also dimples the corners by the rest."""
-_FROWN: Final = 2.0
-"""Value of mouthFrown per unit of a negative smile, whose range ends at -0.5."""
 _PRESS_FROM: Final = 0.6
-"""Value of lips_closed from which the lips press together."""
+_PRESS: Final = 0.3
+"""Value of lips_closed from which the lips press together, and that of mouthPress at 1: lips that close to say p, b or
+m are pressed lightly."""
+_TUCK_SHRUGS: Final = 0.3
+"""Value of mouthShrugUpper at lip_tuck = 1, which raises the upper lip by 2 mm."""
 _SMILING_CHEEKS: Final = 0.5
 _SMILING_EYES: Final = 0.3
-"""Values of cheekSquint and eyeSquint at smile = 1."""
-_OUTER_BROWS: Final = 0.8
-"""Value of browOuterUp at brows_up = 1, when browInnerUp is 1."""
+"""Values of cheekSquint and eyeSquint at mouthSmile = 1."""
 _GAZE_RAD: Final = (0.40, 0.26)
 """Rotation of the eyes at gaze 1, yaw and pitch in radians: the travel of the iris over an eyeball of 12 mm."""
 _DECIMALS: Final = 5
@@ -73,17 +87,22 @@ def arkit_weights(expression: Float32Array) -> Float32Array:
 
 
 def _mouth_shapes(value: dict[str, Float64Array]) -> dict[str, Float64Array]:
-    jaw, closed = value["jaw_open"], value["lips_closed"]
+    jaw = value["jaw_open"]
+    closed = 1.0 - (1.0 - value["lips_closed"]) * (1.0 - TUCK_CLOSES * value["lip_tuck"])
     round_open = np.clip(jaw * (1.0 - closed) / _FUNNEL_JAW, 0.0, 1.0)
-    smile = np.maximum(value["smile"], 0.0)
-    press = np.maximum(closed - _PRESS_FROM, 0.0) / (1.0 - _PRESS_FROM) * (1.0 - value["lip_tuck"])
+    smile = _SMILE * np.maximum(value["smile"], 0.0)
+    shrug = np.maximum(value["mouth_raise"], 0.0)
+    press = (
+        _PRESS * np.maximum(value["lips_closed"] - _PRESS_FROM, 0.0) / (1.0 - _PRESS_FROM) * (1.0 - value["lip_tuck"])
+    )
     return {
-        "jawOpen": jaw,
-        "mouthClose": jaw * closed,
+        "jawOpen": _JAW * jaw,
+        "mouthClose": _JAW * jaw * closed,
         "mouthFunnel": value["pucker"] * round_open,
-        "mouthPucker": value["pucker"] * (1.0 - round_open),
+        "mouthPucker": value["pucker"] * (1.0 - round_open) * (1.0 - _PUCKER_OPENS * value["lips_closed"]),
         "mouthRollLower": value["lip_tuck"],
-        "mouthShrugUpper": 0.5 * value["lip_tuck"],
+        "mouthShrugLower": shrug,
+        "mouthShrugUpper": np.maximum(_TUCK_SHRUGS * value["lip_tuck"], shrug),
         **_both("mouthSmile", smile),
         **_both("mouthFrown", _FROWN * np.maximum(-value["smile"], 0.0)),
         **_both("mouthStretch", _STRETCH * value["spread"]),
@@ -106,11 +125,11 @@ def _eye_shapes(value: dict[str, Float64Array]) -> dict[str, Float64Array]:
         "eyeLookInRight": to_left,
         "eyeLookInLeft": to_right,
         "eyeLookOutRight": to_right,
-        "browInnerUp": value["brows_up"],
+        "browInnerUp": _INNER_BROWS * value["brows_up"],
         **_both("eyeLookDown", np.maximum(value["gaze_y"], 0.0)),
         **_both("eyeLookUp", np.maximum(-value["gaze_y"], 0.0)),
         **_both("browOuterUp", _OUTER_BROWS * value["brows_up"]),
-        **_both("browDown", value["brows_down"]),
+        **_both("browDown", _BROWS_DOWN * value["brows_down"]),
     }
 
 

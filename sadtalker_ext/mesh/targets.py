@@ -7,7 +7,7 @@ a target for each direction, and ``lip_tuck`` contains the rise of both lips. Wi
 are from 0 to 1.
 
 Of two targets for opposite directions, one has the weight 0. Old versions of Babylon.js, whose shaders have room for 13
-targets of a mesh, leave such targets out.
+targets of a mesh, leave such targets out. The mouth rises only where at most 12 other targets of the face move.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sadtalker_ext.puppet.expression_fields import (
     JAW_DROP,
     LIP_DROP,
     LIP_RAISE,
+    MOUTH_RAISE,
     OVERLAP,
     TUCK_LIFT,
     TUCK_RAISE,
@@ -53,6 +54,9 @@ WIDEST_OPENING: Final = JAW_DROP + LIP_DROP + LIP_RAISE + TUCK_RAISE + OVERLAP
 """Opening of the lips by all shapes at once, in face heights, with the overlap that closes them tightly."""
 BROWS_LIMIT: Final = 1.0 + EXPRESSION_SOFTNESS
 """Largest coefficient of the brows: accents on top of slow movements go beyond 1."""
+HIGHEST_MOUTH: Final = 1.16
+LOWEST_MOUTH: Final = 0.46
+"""Largest coefficients of mouth_raise up and down: its range of -0.3 to 1 and what :data:`EXPRESSION_SOFTNESS` adds."""
 NARROWEST: Final = 2.0
 LOWEST: Final = 1.1
 """Largest travel of the corners inwards and down, in units of spread = 1 and smile = 1: of a broad smile in the
@@ -68,13 +72,20 @@ FIELD_TARGETS: Final = (
     FieldTarget("narrow", "spread", -NARROWEST),
     FieldTarget("smile", "smile", 1.0),
     FieldTarget("frown", "smile", -LOWEST),
+    FieldTarget("mouth_raise", "mouth_raise", HIGHEST_MOUTH * MOUTH_RAISE),
+    FieldTarget("mouth_lower", "mouth_raise", -LOWEST_MOUTH * MOUTH_RAISE),
     FieldTarget("brows_up", "brows_up", BROWS_LIMIT),
     FieldTarget("brows_down", "brows_down", BROWS_LIMIT),
 )
-PAIRED: Final = ("spread", "narrow", "smile", "frown")
+PAIRED: Final = ("spread", "narrow", "smile", "frown", "mouth_raise", "mouth_lower")
 """Targets of fields whose weights have both signs."""
+RAISING: Final = ("mouth_raise", "mouth_lower")
+MOST_AT_ONCE: Final = 13
+"""Largest number of targets of the face that move at once. Those of :data:`RAISING` are left out of more."""
 LOWER_LIP, UPPER_LIP, TUCK = "lower_lip_drop", "upper_lip_raise", "lip_tuck"
 """Targets that move the lower lip down and the upper lip up, and the one that raises both and rolls the lower in."""
+ROUNDING: Final = 1e-12
+"""Weights of both lips below this are rounding of differences that are 0; negative ones are out of range elsewhere."""
 GAZE_TARGETS: Final = {
     "look_left": (1.0, 0.0),
     "look_right": (-1.0, 0.0),
@@ -99,7 +110,10 @@ def target_weights(rig: Rig, expression: Float32Array) -> Float32Array:
     columns |= {name: np.maximum(columns[name], 0.0) for name in PAIRED}
     columns |= {name: limited[:, SHAPE_INDEX[name]] for name in (TUCK, "blink_left", "blink_right")}
     for lip in (LOWER_LIP, UPPER_LIP):
-        columns[lip] = columns[lip] - in_tuck(rig)[lip] * columns[TUCK]
+        others = columns[lip] - in_tuck(rig)[lip] * columns[TUCK]
+        columns[lip] = np.where(np.abs(others) < ROUNDING, 0.0, others)
+    moving = np.count_nonzero([values for name, values in columns.items() if name not in RAISING], axis=0)
+    columns |= {name: np.where(moving < MOST_AT_ONCE, columns[name], 0.0) for name in RAISING}
     gaze = limited[:, [SHAPE_INDEX["gaze_x"], SHAPE_INDEX["gaze_y"]]]
     columns |= {name: np.maximum(gaze @ np.array(direction), 0.0) for name, direction in GAZE_TARGETS.items()}
     weights: Float32Array = np.stack([columns[name] for name in TARGET_NAMES], axis=1).astype(np.float32)

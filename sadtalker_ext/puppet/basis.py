@@ -1,4 +1,4 @@
-"""Expression basis of the geometric renderer: 15 named shapes, each zero in the source portrait.
+"""Expression basis of the geometric renderer: 16 named shapes, each zero in the source portrait.
 
 A coefficient is the distance of a shape from the source portrait, so the zero vector reproduces the portrait.
 "Left" and "right" are those of the depicted subject, as in ARKit and FACS.
@@ -34,12 +34,13 @@ SHAPES: Final = (
     Shape("gaze_x", -1.0, 1.0, "both irises move towards the viewer's right"),
     Shape("gaze_y", -1.0, 1.0, "both irises move down"),
     Shape("mouth_neutral", 0.0, 1.0, "closes the portrait's own mouth and relaxes its smile; at 1 lips start closed"),
+    Shape("mouth_raise", -0.3, 1.0, "the chin pushes the whole mouth up; negative values lower it"),
 )
 
 SHAPE_NAMES: Final = tuple(shape.name for shape in SHAPES)
 SHAPE_INDEX: Final = {name: index for index, name in enumerate(SHAPE_NAMES)}
 MOUTH_SHAPES: Final = SHAPE_NAMES[: SHAPE_INDEX["smile"] + 1]
-MOUTH_COLUMNS: Final = tuple(SHAPE_INDEX[name] for name in (*MOUTH_SHAPES, "mouth_neutral"))
+MOUTH_COLUMNS: Final = tuple(SHAPE_INDEX[name] for name in (*MOUTH_SHAPES, "mouth_neutral", "mouth_raise"))
 """Columns that move jaw and lips."""
-SCALED_COLUMNS: Final = tuple(SHAPE_INDEX[name] for name in (*MOUTH_SHAPES, "brows_up", "brows_down"))
+SCALED_COLUMNS: Final = tuple(SHAPE_INDEX[name] for name in (*MOUTH_SHAPES, "mouth_raise", "brows_up", "brows_down"))
 """Columns that the setting ``expression_scale`` multiplies: mouth and brows, but neither lids nor gaze."""

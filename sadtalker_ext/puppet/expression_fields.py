@@ -25,7 +25,7 @@ UPPER: Final = 0
 LOWER: Final = 1
 FIELD_NAMES: Final = (
     "jaw", "part_lower", "part_upper", "close_opened", "close_source",
-    "pucker", "spread", "smile", "brows_up", "brows_down",
+    "pucker", "spread", "smile", "mouth_raise", "brows_up", "brows_down",
 )  # fmt: skip
 MOUTH_FIELDS: Final = tuple(index for index, name in enumerate(FIELD_NAMES) if not name.startswith("brows"))
 """Indices of the fields that move the lips."""
@@ -36,6 +36,8 @@ LIP_DROP: Final = 0.045
 """Drop of the lower lip at lower_lip_drop = 1, in face heights."""
 LIP_RAISE: Final = 0.038
 """Rise of the upper lip at upper_lip_raise = 1, in face heights."""
+MOUTH_RAISE: Final = 0.04
+"""Rise of the mouth at mouth_raise = 1, in face heights."""
 TUCK_RAISE: Final = 0.30 * LIP_RAISE
 """Rise of the upper lip in f and v, in face heights, so that the teeth show on the lower lip."""
 TUCK_CLOSES: Final = 0.5
@@ -107,6 +109,7 @@ def field_weights(
         "pucker": value["pucker"],
         "spread": value["spread"] - narrowing,
         "smile": value["smile"] * (1.0 - JAW_RELAXES_SMILE * wide_open) - NEUTRAL_LOWERS * relaxed,
+        "mouth_raise": MOUTH_RAISE * value["mouth_raise"],
         "brows_up": value["brows_up"],
         "brows_down": value["brows_down"],
     }

@@ -1,4 +1,4 @@
-"""Displacement fields of the mouth: jaw, parting and closing lips, pucker, spread and smile.
+"""Displacement fields of the mouth: jaw, parting and closing lips, pucker, spread, smile and a mouth that rises.
 
 Lengths are face heights unless a name ends in ``_px``. ``u`` is the position along the mouth in half mouth widths: -1
 and 1 are the corners.
@@ -101,6 +101,12 @@ _SMILE_UP: Final = 0.038
 _SMILE_CHEEK_UP: Final = 0.010
 """Travel of the corner outwards and upwards and of the cheek upwards at smile = 1, in face heights."""
 
+# The whole mouth.
+_RAISE_DOWN: Final = Falloff(0.15, centre=0.05)
+"""Falloff of the rising mouth, face heights below the mouth line. The muscle is in the chin, which moves along."""
+_RAISE_ALONG: Final = Falloff(1.6, power=4)
+"""Falloff of the rising mouth along the mouth, half mouth widths."""
+
 
 @dataclass(frozen=True)
 class MouthPlace:
@@ -151,6 +157,7 @@ def mouth_fields(face: FaceGeometry, place: MouthPlace, below: bool) -> dict[str
         "part_upper": _to_pixels(face, zero, zero if below else -lens * near),
         "close_opened": _to_pixels(face, zero, share * lens * wide),
         "close_source": _to_pixels(face, zero, share * gap * wide),
+        "mouth_raise": _to_pixels(face, zero, -_RAISE_DOWN(place.level) * _RAISE_ALONG(place.u)),
         **_corner_fields(face, place, below),
     }
 

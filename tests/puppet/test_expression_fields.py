@@ -11,6 +11,7 @@ from sadtalker_ext.puppet.expression_fields import (
     FIELD_NAMES,
     JAW_DROP,
     LOWER,
+    MOUTH_RAISE,
     UPPER,
     build_fields,
     clamp_expression,
@@ -60,6 +61,19 @@ def test_both_layers_agree_beyond_the_mouth_corners(face, name):
     for u in (-1.4, -1.0, 1.0, 1.4):
         fields = build_fields(face, seam_points(face, np.array([u]), UPPER))[:, index, 0, 0]
         np.testing.assert_allclose(fields[UPPER], fields[LOWER], atol=1e-3 * face.height_px)
+
+
+@pytest.mark.parametrize("raised", [-0.3, 1.0])
+def test_a_rising_mouth_takes_lips_and_chin_along_but_not_the_nose(face, raised):
+    expression = shape(mouth_raise=raised)
+    upper, lower = (travel(face, expression, layer, 0.0) for layer in (UPPER, LOWER))
+    assert 0.7 < -upper[1] / (raised * MOUTH_RAISE) < -lower[1] / (raised * MOUTH_RAISE) <= 1.0
+    assert max(abs(upper[0]), abs(lower[0])) < 1e-6
+    field = FIELD_NAMES.index("mouth_raise")
+    below = face.mouth.axes.pixels(np.zeros(2), np.array([0.1, -0.22]) * face.height_px)
+    rise = -build_fields(face, below[None])[LOWER, field, 0] @ face.mouth.axes.down / face.height_px
+    assert rise[0] > 0.8
+    assert rise[1] < 0.06
 
 
 def test_pucker_narrows_and_spread_widens(face):

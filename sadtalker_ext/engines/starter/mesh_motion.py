@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from sadtalker_ext.geometry.bounded_step import bounded_step
 from sadtalker_ext.geometry.landmarks import LIPS, Landmarks
 from sadtalker_ext.geometry.measures import STABLE_POINTS, eye_opening
 from sadtalker_ext.geometry.motion import Motion
@@ -70,6 +71,7 @@ FITTED: Final = (
     _Shape("jaw_open", 0.5), _Shape("lips_closed", 0.5), _Shape("pucker", 0.2), _Shape("spread", 0.2),
     _Shape("lip_tuck", 0.3), _Shape("upper_lip_raise", 0.3), _Shape("lower_lip_drop", 0.3), _Shape("smile", 0.5),
     _Shape("brows_up", 0.5), _Shape("brows_down", 0.5), _Shape("mouth_neutral", 2.0),
+    _Shape("mouth_raise", 0.5),
 )  # fmt: skip
 """Pucker and spread have the smallest deviations, because together they hardly change the landmarks: with 0.5, both
 follow the noise of the tracker in pictures of a resting face."""
@@ -84,8 +86,6 @@ STEPS: Final = 5
 """Gauss-Newton steps; the last ones change the shapes by less than 0.01."""
 POSE_STEPS: Final = 3
 """Steps of a fit of the pose alone."""
-SWEEPS: Final = 30
-"""Sweeps of the coordinate descent of a step that ends at a bound."""
 DIFFERENCE: Final = 1e-3
 """Change of a parameter for the numerical derivative."""
 HEAD_NODES: Final = 48
@@ -164,7 +164,12 @@ class LandmarkModel:
 
 
 class MeshFitter:
-    """Measures the motion of one person as shapes of the puppet, relative to a neutral face."""
+    """Measures the motion of one person as shapes of the puppet, relative to a neutral face.
+
+    held: names of shapes of :data:`FITTED` that stay 0.
+    """
+
+    held: tuple[str, ...] = ()
 
     def __init__(self, neutral: NeutralFace) -> None:
         self.neutral = neutral
@@ -173,13 +178,13 @@ class MeshFitter:
         self._neutral_gaze = self._gaze_position(neutral.mesh)
 
     def fit(self, meshes: Float32Array) -> Motion:
-        """Return motion (T, 15) of tracked meshes (T, 478, 3); rotation and translation start at the neutral face."""
+        """Return motion (T) of tracked meshes (T, 478, 3); rotation and translation start at the neutral face."""
         expression = np.zeros((len(meshes), len(SHAPES)))
         pose = np.zeros((len(meshes), 6))
         for row, mesh in enumerate(meshes):
             start = np.zeros(len(FITTED) + 6)
             start[len(FITTED) :] = np.concatenate(self.measure_pose(mesh))
-            fitted = fit_parameters(self.model, mesh[list(POINTS), :2].astype(np.float64), start)
+            fitted = fit_parameters(self.model, mesh[list(POINTS), :2].astype(np.float64), start, self.held)
             expression[row, COLUMNS] = fitted[: len(FITTED)]
             pose[row] = fitted[len(FITTED) :]
         self._measure_eyes(meshes, expression)
@@ -222,13 +227,17 @@ class MeshFitter:
         return rotation, np.array([shift[0] / height, shift[1] / height, towards_camera])
 
 
-def fit_parameters(model: LandmarkModel, target: Float64Array, start: Float64Array) -> Float64Array:
+def fit_parameters(
+    model: LandmarkModel, target: Float64Array, start: Float64Array, held: tuple[str, ...] = ()
+) -> Float64Array:
     """Return the parameters (P,) with which ``model`` places its landmarks closest to ``target`` (N, 2), pixels.
 
     The squared distances in units of :data:`LANDMARK_SIGMA` and the squared shapes in units of their sigma have the
-    least sum within the ranges (maximum a posteriori). start: parameters to begin with.
+    least sum within the ranges (maximum a posteriori). start: parameters to begin with. held: names of shapes that keep
+    the values that they have there.
     """
     low, high, penalty = _bounds()
+    free = np.array([k >= len(FITTED) or FITTED[k].name not in held for k in range(len(start))])
     weights = np.where(np.isin(POINTS, LIPS), LIP_WEIGHT, 1.0)[:, None] / (model.face.height_px * LANDMARK_SIGMA)
     found = within_turn(np.clip(start, low, high))
 
@@ -237,10 +246,12 @@ def fit_parameters(model: LandmarkModel, target: Float64Array, start: Float64Arr
 
     for _ in range(STEPS):
         steps = np.where(found + DIFFERENCE > high, -DIFFERENCE, DIFFERENCE)
-        slope = (model.derivative(found, steps) * weights).reshape(len(found), -1)
+        slope = (model.derivative(found, steps) * weights).reshape(len(found), -1)[free]
         rest = ((target - model.place(found)) * weights).ravel()
-        normal = slope @ slope.T + np.diag(penalty)
-        step = bounded_step(normal, slope @ rest - penalty * found, low - found, high - found)
+        normal = slope @ slope.T + np.diag(penalty[free])
+        gradient = slope @ rest - (penalty * found)[free]
+        step = np.zeros_like(found)
+        step[free] = bounded_step(normal, gradient, (low - found)[free], (high - found)[free])
         lengths = (0.5**halving for halving in range(HALVINGS + 1))
         least = error(found)
         nearer = next((one for length in lengths if error(one := within_turn(found + length * step)) < least), None)
@@ -267,22 +278,6 @@ def within_turn(parameters: Float64Array) -> Float64Array:
     """Return parameters (P,) with the rotation scaled down to :data:`LARGEST_TURN`, if it is larger."""
     shapes, rotation, translation = np.split(parameters, [len(FITTED), len(FITTED) + 3])
     return np.concatenate([shapes, rotation / max(float(turn_size(rotation)) / LARGEST_TURN, 1.0), translation])
-
-
-def bounded_step(normal: Float64Array, gradient: Float64Array, low: Float64Array, high: Float64Array) -> Float64Array:
-    """Return the step (P,) between ``low`` and ``high`` that minimises ``step @ normal @ step / 2 - gradient @ step``.
-
-    Coordinate descent (Hildreth 1957), which starts at the minimum without bounds.
-    """
-    step: Float64Array = np.linalg.solve(normal, gradient)
-    if np.all((step >= low) & (step <= high)):
-        return step
-    step = np.clip(step, low, high)
-    for _ in range(SWEEPS):
-        for k in range(len(step)):
-            change = (gradient[k] - normal[k] @ step) / normal[k, k]
-            step[k] = min(max(step[k] + change, low[k]), high[k])
-    return step
 
 
 def _bounds() -> tuple[Float64Array, Float64Array, Float64Array]:

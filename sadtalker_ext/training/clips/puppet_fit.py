@@ -64,8 +64,11 @@ class PuppetFitter(MeshFitter):
     """Measures shapes of the puppet in upright faces, and the rotation of the skull, relative to a neutral face.
 
     :class:`MeshFitter` finds what makes the renderer resemble a face; there, shapes make up for a head that turns
-    unlike the renderer's. The translation is that with which the renderer resembles the face.
+    unlike the renderer's. The translation is that with which the renderer resembles the face. The shape that raises the
+    whole mouth is left out, because networks do not predict it, and because the jaw would move less with it.
     """
+
+    held = ("mouth_raise",)
 
     def fit(self, meshes: Float32Array) -> Motion:
         """Return motion (T, 15) of tracked meshes (T, 478, 3); rotation and translation start at the neutral face."""

@@ -11,10 +11,10 @@ from sadtalker_ext.engines.starter.mesh_motion import (
     FITTED,
     POINTS,
     LandmarkModel,
-    bounded_step,
     fit_parameters,
     fit_pose,
 )
+from sadtalker_ext.geometry.bounded_step import bounded_step
 from sadtalker_ext.geometry.mean_face import mean_face_mesh
 from sadtalker_ext.puppet.basis import SHAPE_INDEX, SHAPES
 from sadtalker_ext.puppet.expression_fields import LOWER, UPPER
@@ -51,6 +51,7 @@ MOTIONS = [
     parameters(jaw_open=0.5),
     parameters(pucker=0.7, jaw_open=0.2),
     parameters(smile=0.6, brows_up=0.8),
+    parameters(mouth_raise=0.8, jaw_open=0.3),
     parameters(pose=(0.1, -0.12, 0.08, 0.03, -0.02, 0.04)),
     parameters(pose=(-0.08, 0.1, 0.0, 0.2, 0.05, 0.0), jaw_open=0.4, spread=0.5, brows_down=0.5),
 ]
@@ -108,6 +109,15 @@ def test_fit_stays_within_ordinary_head_motion(mesh, model, turn, monkeypatch):
     larger[POSE : POSE + 3] /= turn_size(larger[POSE : POSE + 3])
     error, error_of_larger = (np.linalg.norm(model.place(one) - target, axis=1).mean() for one in (found, larger))
     assert error < 1.02 * error_of_larger
+
+
+def test_held_shapes_keep_their_values(model):
+    target = model.place(parameters(mouth_raise=0.6, jaw_open=0.3))
+    free, held = (fit_parameters(model, target, parameters(), names) for names in ((), ("mouth_raise",)))
+    raised = SHAPE_NAMES.index("mouth_raise")
+    assert free[raised] == pytest.approx(0.6, abs=0.05)
+    assert held[raised] == 0.0
+    assert held[SHAPE_NAMES.index("jaw_open")] < free[SHAPE_NAMES.index("jaw_open")]
 
 
 @pytest.mark.parametrize("known", MOTIONS)
