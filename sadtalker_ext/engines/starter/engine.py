@@ -138,7 +138,8 @@ class StarterEngine:
         """Predict mouth, eyebrows, eyelids, gaze and head pose for the whole of ``speech``, added to ``source``."""
         from sadtalker_ext.engines.starter.eyes_and_brows import blink_tracks, brow_track, gaze_tracks
         from sadtalker_ext.engines.starter.head_motion import head_motion
-        from sadtalker_ext.engines.starter.lively_motion import add_breaths, brow_motion, enliven, liveliness
+        from sadtalker_ext.engines.starter.lively_motion import brow_motion, enliven, liveliness
+        from sadtalker_ext.engines.starter.pause_lips import add_pause_lips
 
         frames = speech.frames
         prosody, predictions = self._analysed.take(speech) or self._analyse(speech)
@@ -147,7 +148,9 @@ class StarterEngine:
         pose = head_motion(self._pose_cvae, prosody, style.pose_style, pose_rng)
         amount = liveliness(prosody)
         rotation, translation = enliven(*pose, lean_rng, amount)
-        mouth = add_breaths(self._mouth_motion.combine(predictions, self._response), prosody)
+        mouth = self._mouth_motion.combine(predictions, self._response)
+        predicted = self._mouth_motion.opening(predictions)
+        mouth = add_pause_lips(mouth, predictions.curves, predicted, self._response)
         tracks: dict[tuple[str, ...], Float32Array] = {
             MOUTH_SHAPES: mouth,
             ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),

@@ -7,7 +7,6 @@ the face's centre. THEval (Quignon et al., CVPR 2026) finds the same lack of hea
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -16,7 +15,6 @@ from sadtalker_ext.audio.prosody import smooth
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.starter.eyes_and_brows import minimum_jerk
 from sadtalker_ext.engines.starter.head_motion import soft_limit
-from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,19 +51,6 @@ BROW_MOVE_S: Final = (0.12, 0.22)
 BROW_SLOWNESS_S: Final = 0.2
 """Ranges of the time between two changes of this level and of the duration of a small change, and what a change by 1
 adds to it, seconds."""
-BREATH_OPENING: Final = (0.18, 0.4)
-"""Range of the jaw opening of a breath before a phrase."""
-MIN_SPOKEN_OPENING: Final = 0.05
-"""Smallest jaw opening within a phrase in which somebody speaks."""
-BREATH_SEED: Final = 0
-BREATH_S: Final = (0.45, 0.8)
-"""Range of the duration of a breath; a shorter pause shortens it, seconds."""
-MIN_BREATH_S: Final = 0.2
-"""Shorter breaths are left out, seconds."""
-BREATH_ENDS_S: Final = 0.04
-"""Time before the phrase at which the breath has ended, seconds."""
-BREATH_RISE: Final = 0.55
-"""Share of the breath in which the mouth opens; it closes in the rest."""
 IDLE_LIVELINESS: Final = 0.5
 """Share of this that a person shows who is not speaking."""
 ROTATION_LIMIT_RAD: Final = (0.2, 0.24, 0.2)
@@ -159,40 +144,3 @@ def _join_moves(track: Float64Array, draw: Callable[[Float64Array, float], _Move
         track[near] = place + progress[:, None] * (move.target - place)
         place, start_s = move.target, end_s
     return track
-
-
-def add_breaths(mouth: Float32Array, prosody: Prosody) -> Float32Array:
-    """Return mouth coefficients (T, 8), in the order of MOUTH_SHAPES, with the lips parted for a breath before phrases.
-
-    Speakers breathe in through the mouth in pauses of speech. Without a pause between two phrases nothing changes, nor
-    before noise that only resembles a phrase, in which the mouth stays closed. The mouth depends on the voice only, so
-    the random numbers have a fixed seed.
-    """
-    phrases = zip(prosody.phrase_starts, prosody.phrase_ends, strict=True)
-    jaw, closed = MOUTH_SHAPES.index("jaw_open"), MOUTH_SHAPES.index("lips_closed")
-    spoken = np.array([mouth[start:end, jaw].max() > MIN_SPOKEN_OPENING for start, end in phrases], bool)
-    speech = replace(prosody, phrase_starts=prosody.phrase_starts[spoken], phrase_ends=prosody.phrase_ends[spoken])
-    breath = breath_track(speech, np.random.default_rng(BREATH_SEED))
-    parted = np.minimum(breath / BREATH_OPENING[0], 1.0)
-    breathing = mouth.copy()
-    breathing[:, jaw] = np.maximum(mouth[:, jaw], breath)
-    breathing[:, closed] = mouth[:, closed] * (1.0 - parted)
-    return breathing
-
-
-def breath_track(prosody: Prosody, rng: Generator) -> Float32Array:
-    """Return the jaw opening (T,) of the breaths: in each pause, until just before the next phrase."""
-    track = np.zeros(len(prosody))
-    times_s = np.arange(len(prosody)) / FRAME_RATE_HZ
-    for end, start in zip([0, *prosody.phrase_ends], prosody.phrase_starts, strict=False):
-        opening, length_s = rng.uniform(*BREATH_OPENING), rng.uniform(*BREATH_S)
-        end_s, start_s = float(end) / FRAME_RATE_HZ, float(start) / FRAME_RATE_HZ - BREATH_ENDS_S
-        begin_s = max(start_s - length_s, end_s)
-        if start_s - begin_s < MIN_BREATH_S:
-            continue
-        near = slice(int(begin_s * FRAME_RATE_HZ), int(start_s * FRAME_RATE_HZ) + 2)
-        middle_s = begin_s + BREATH_RISE * (start_s - begin_s)
-        rise = minimum_jerk(np.clip((times_s[near] - begin_s) / (middle_s - begin_s), 0.0, 1.0))
-        fall = minimum_jerk(np.clip((times_s[near] - middle_s) / (start_s - middle_s), 0.0, 1.0))
-        track[near] = opening * rise * (1.0 - fall)
-    return track.astype(np.float32)

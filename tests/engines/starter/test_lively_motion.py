@@ -7,15 +7,12 @@ from sadtalker_ext.audio.prosody import Prosody
 from sadtalker_ext.engines.starter import lively_motion
 from sadtalker_ext.engines.starter.head_motion import head_motion
 from sadtalker_ext.engines.starter.lively_motion import (
-    add_breaths,
-    breath_track,
     brow_motion,
     enliven,
     lean_track,
     liveliness,
 )
 from sadtalker_ext.metrics.motion import fast_share
-from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 from sadtalker_ext.training.starter.head_motion_data import simulate_prosody
 from sadtalker_ext.weights.starter import load_pose_cvae
 
@@ -23,7 +20,6 @@ MINUTE = 1500
 REAL_DEG = (2.9, 3.9, 2.5)
 REAL_HEIGHTS = (0.039, 0.047)
 """Mean standard deviations of 14 speakers on video: pitch, yaw, roll, and x and y of the face's centre."""
-JAW, CLOSED = MOUTH_SHAPES.index("jaw_open"), MOUTH_SHAPES.index("lips_closed")
 CENTRE_ABOVE_PIVOT, CENTRE_BEFORE_PIVOT = 0.42, 0.17
 """Where the centre of the face is, seen from the neck about which it turns, in face heights."""
 
@@ -116,38 +112,6 @@ def test_brows_follow_the_pitch_in_part():
     brows = brow_motion(np.zeros(len(pitch_st), np.float32), pitch_st, rng())
     r = np.corrcoef(brows[:, 0] - brows[:, 1], pitch_st)[0, 1]
     assert 0.15 < r < 0.7
-
-
-def test_breaths_come_in_pauses_only():
-    prosody = prosody_with([0, 60, 120], [40, 116, 200])
-    track = breath_track(prosody, rng())
-    assert set(np.flatnonzero(track)) <= set(range(40, 60))
-    low, high = lively_motion.BREATH_OPENING
-    assert 0.8 * low < track.max() <= high
-    assert np.all(breath_track(prosody_with([], []), rng()) == 0)
-    assert np.all(breath_track(prosody_with([0], [200]), rng()) == 0)
-    assert breath_track(prosody_with([50], [200]), rng())[20:50].max() > 0.8 * low
-
-
-def test_breaths_part_closed_lips_and_leave_speech_alone():
-    prosody = prosody_with([0, 60], [40, 200])
-    mouth = np.full((200, len(MOUTH_SHAPES)), 0.1, np.float32)
-    mouth[:, CLOSED] = 1.0
-    breathing = add_breaths(mouth, prosody)
-    outside = np.r_[0:40, 60:200]
-    np.testing.assert_array_equal(breathing[outside], mouth[outside])
-    peak = int(breathing[:, JAW].argmax())
-    assert breathing[peak, CLOSED] < 0.1
-    others = [column for column in range(len(MOUTH_SHAPES)) if column not in (JAW, CLOSED)]
-    np.testing.assert_array_equal(breathing[:, others], mouth[:, others])
-
-
-def test_no_breath_before_noise_that_looks_like_a_phrase():
-    prosody = prosody_with([60], [100])
-    closed = np.zeros((200, len(MOUTH_SHAPES)), np.float32)
-    np.testing.assert_array_equal(add_breaths(closed, prosody), closed)
-    closed[70, JAW] = 0.2
-    assert add_breaths(closed, prosody)[:60, JAW].max() > 0.0
 
 
 def test_people_who_do_not_speak_are_calmer():
