@@ -57,20 +57,26 @@ _MARGIN: Final = 0.05
 _MIN_WIDER: Final = 0.08
 """Distance beyond a corner that the white of the eye must reach, in half eye widths."""
 _BRIGHT: Final = 0.85
-"""Lightness of the white of the eye relative to the skin below; lashes and shadows beyond a corner are darker."""
+_SKIN_FROM: Final = 0.5
+"""Lightness of the white of the eye relative to the skin below, on the same side from this distance from the middle on,
+in half eye widths; lashes and shadows beyond a corner are darker."""
+_OTHER_HUE: Final = 14.0
+"""Distance of the hues a and b of an iris from those of the skin (CIE Lab)."""
+_EYEBALL_SHARE: Final = 0.5
+"""Share of what is below the landmarks' lid that must be white or iris."""
 _STRAIGHT_FROM: Final = 0.7
 """From here to a wider corner, in half eye widths, the upper lid is straight."""
 
 
 class _Patch(NamedTuple):
-    """The surroundings of an eye. u: (w,), v: (h,) places along its axes, half eye widths. lightness: (h, w).
+    """The surroundings of an eye. u: (w,), v: (h,) places along its axes, half eye widths.
 
-    upper, lower: (w,) the landmarks' lids. eye: (h, w) what is eye and not skin.
+    lab: (h, w, 3) CIE Lab, 0 to 255. upper, lower: (w,) the landmarks' lids. eye: (h, w) what is eye and not skin.
     """
 
     u: Float64Array
     v: Float64Array
-    lightness: Float32Array
+    lab: Float32Array
     upper: Float64Array
     lower: Float64Array
     eye: NDArray[np.bool_]
@@ -93,12 +99,15 @@ def _refine(picture: Image, eye: EyeFrame) -> EyeFrame:
     column = patch.eye.any(axis=0)
     bottom = np.where(column, patch.v[len(patch.v) - 1 - np.argmax(patch.eye[::-1], axis=0)], patch.lower)
     drop = np.maximum(bottom - patch.lower, 0.0)
-    if float(np.percentile(drop[np.abs(patch.u) < _CORE_ASIDE], _DROP_PERCENT)) < _MIN_DROP:
+    deep = float(np.percentile(drop[np.abs(patch.u) < _CORE_ASIDE], _DROP_PERCENT)) >= _MIN_DROP
+    is_lower = deep and _is_eyeball(patch)
+    corners = [_wider_corner(patch, side) for side in (-1.0, 1.0)]
+    if not is_lower and corners == [None, None]:
         return eye
-    lower = patch.lower + np.where((np.abs(patch.u) < 1.0) & (drop > 0.0), drop + _MARGIN, 0.0)
+    shown = (np.abs(patch.u) < 1.0) & (drop > 0.0) & is_lower
+    lower = patch.lower + np.where(shown, drop + _MARGIN, 0.0)
     upper, ends = patch.upper.copy(), [-1.0, 1.0]
-    for index, side in enumerate((-1.0, 1.0)):
-        corner = _wider_corner(patch, side)
+    for index, (side, corner) in enumerate(zip((-1.0, 1.0), corners, strict=True)):
         if corner is None:
             continue
         ends[index] = side * corner[0]
@@ -144,7 +153,7 @@ def _separate(picture: Image, eye: EyeFrame) -> _Patch:
     _, parts = cv2.connectedComponents(found, connectivity=4)
     seen = np.bincount(parts[core & (found > 0)], minlength=1)
     is_eye = parts == int(np.argmax(seen)) if seen.any() else np.zeros_like(core)
-    return _Patch(u, v, lab[..., 0].astype(np.float32), upper, lower, is_eye & (found > 0))
+    return _Patch(u, v, lab.astype(np.float32), upper, lower, is_eye & (found > 0))
 
 
 def _sample(picture: Image, where: Float32Array, step_px: float) -> Image:
@@ -159,16 +168,30 @@ def _sample(picture: Image, where: Float32Array, step_px: float) -> Image:
     return np.asarray(levels, np.uint8)
 
 
+def _is_eyeball(patch: _Patch) -> bool:
+    """Return whether what reaches below the landmarks' lid is white or iris and not lashes, make-up and shadow.
+
+    Those are darker than the skin and have its hue or none.
+    """
+    inside = np.abs(patch.u) < _CORE_ASIDE
+    below = patch.eye & (patch.v[:, None] > patch.lower) & inside
+    skin = (patch.v[:, None] > patch.lower + _SKIN_BELOW) & inside
+    usual = np.median(patch.lab[skin], axis=0)
+    bright = patch.lab[below][:, 0] > _BRIGHT * usual[0]
+    coloured = np.hypot(*(patch.lab[below] - usual)[:, 1:].T) > _OTHER_HUE
+    return float((bright | coloured).mean()) > _EYEBALL_SHARE
+
+
 def _wider_corner(patch: _Patch, side: float) -> tuple[float, float] | None:
     """Return distance from the middle and height of the eye's corner on one side if the landmarks' one is nearer."""
     along = side * patch.u
     gaps = along[(along > 0.0) & ~patch.eye.any(axis=0)]
     end = float(gaps.min()) if len(gaps) else _SKIN_ASIDE
     beyond = patch.eye & (along > 1.0) & (along < end)
-    below = (patch.v[:, None] > patch.lower + _SKIN_BELOW) & (np.abs(patch.u) < 1.0)
+    below = (patch.v[:, None] > patch.lower + _SKIN_BELOW) & (along > _SKIN_FROM) & (along < _SKIN_ASIDE)
     if end < 1.0 + _MIN_WIDER or not beyond.any():
         return None
-    if np.median(patch.lightness[beyond]) < _BRIGHT * np.median(patch.lightness[below]):
+    if np.median(patch.lab[beyond][:, 0]) < _BRIGHT * np.median(patch.lab[below][:, 0]):
         return None
     last = patch.eye & (along > end - _MIN_WIDER) & (along < end)
     return end, float(np.broadcast_to(patch.v[:, None], last.shape)[last].mean())

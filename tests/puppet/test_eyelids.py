@@ -69,6 +69,18 @@ def test_lids_of_a_photograph_stay_near_the_landmarks(photograph, mesh):
         np.testing.assert_array_equal(after.upper.values, before.upper.values)
 
 
+def test_dark_make_up_below_an_eye_is_no_eye(photograph, mesh):
+    picture = photograph.copy()
+    for upper, lower in EYES:
+        half = eye_middle(mesh, (upper, lower))[1]
+        line = np.rint(mesh[list(lower), :2] + [0, 0.12 * half]).astype(np.int32)
+        cv2.polylines(picture, [line], False, (35, 25, 22), round(0.3 * half), cv2.LINE_AA)
+    face = measure_face(mesh)
+    refined = refine_lids(picture, face)
+    for before, after in ((face.left_eye, refined.left_eye), (face.right_eye, refined.right_eye)):
+        np.testing.assert_array_equal(after.lower.values, before.lower.values)
+
+
 def test_lids_are_found_in_pictures_of_one_colour(mesh):
     face = measure_face(mesh)
     blank = np.full((512 * SCALE, 512 * SCALE, 3), 128, np.uint8)
