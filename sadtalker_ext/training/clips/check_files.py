@@ -35,6 +35,8 @@ UNREADABLE: Final = (
 """Errors of clips whose bytes are missing or changed."""
 IMAGE_MARKS: Final = {"jpg": (b"\xff\xd8", b"\xff\xd9"), "png": (b"\x89PNG", b"IEND\xaeB`\x82")}
 """First and last bytes of a complete image by file extension."""
+LARGEST: Final = 1e5
+"""Largest magnitude of a value: pixels, radians and coefficients are far smaller."""
 PROBLEM: Final = "files are damaged"
 REMEDY: Final = (
     "delete the shard and its index and repeat the command that made the data set; if copies are damaged, compare "
@@ -42,22 +44,22 @@ REMEDY: Final = (
 )
 
 
-def read_clips(folder: Path, info: ClipInfo) -> Iterator[Clip | Finding]:
-    """Yield all clips of a data set with their encoded images, and a finding for each that cannot be read."""
+def read_clips(folder: Path, info: ClipInfo) -> Iterator[tuple[str, Clip | Finding]]:
+    """Yield the split and all clips of a data set with their encoded images, or a finding for each unreadable one."""
     for split in SPLITS:
         count = 0
         for shard in list_shards(folder, split):
             try:
                 entries = read_index(shard)
             except MediaError as error:
-                yield damaged(shard.name, str(error))
+                yield split, damaged(shard.name, str(error))
                 continue
             count += len(entries)
             for entry in entries:
-                yield _read_clip(shard, entry.offset, entry.name)
+                yield split, _read_clip(shard, entry.offset, entry.name)
         expected = info.clips.get(split, 0)
         if count < expected:
-            yield damaged(f"{split}-*.tar", f"{count} of {expected} clips")
+            yield split, damaged(f"{split}-*.tar", f"{count} of {expected} clips")
 
 
 def damaged(place: str, reason: str) -> Finding:
@@ -82,6 +84,9 @@ def _read_clip(shard: Path, offset: int, name: str) -> Clip | Finding:
     broken = [key for key, track in tracks.items() if track.dtype.kind == "f" and not np.isfinite(track).all()]
     if broken:
         return damaged(place, f"{broken[0]} has values that are not numbers")
+    wild = [key for key, track in tracks.items() if track.dtype.kind == "f" and np.abs(track).max(initial=0) > LARGEST]
+    if wild:
+        return damaged(place, f"{wild[0]} has values up to {np.abs(tracks[wild[0]]).max():.1g}")
     return clip
 
 

@@ -115,7 +115,7 @@ def frame_rate_finding(place: str, measured: str) -> Finding:
     return Finding(
         "frame_rate", "the frame rate is not 25 per second, so lips and voice run apart",
         "prepare the original videos with sadtalker train prepare, which converts every rate to 25; do not write clips "
-        "with the frames of another rate",
+        "with the frames of another rate, or with sound at another speed",
         {place: measured},
     )  # fmt: skip
 
@@ -154,8 +154,7 @@ def check_pictures(clip: Clip, frames: UInt8Array) -> Iterator[Finding]:
         return
     grey = frames.mean(axis=3, dtype=np.float32)
     steps = np.abs(np.diff(grey, axis=0)).mean(axis=(1, 2))
-    middle = float(np.median(steps[steps > REPEATED * np.median(steps)], keepdims=False)) if steps.any() else 0.0
-    repeated = float((steps < REPEATED * middle).mean())
+    middle, repeated = usual_step(steps), repeated_share(steps)
     _, light = roughness(grey.mean(axis=(1, 2))[:, None])
     if middle < DEAD_PICTURE:
         yield dead(clip.name, f"the pictures differ by {middle:.2f} grey levels")
@@ -166,6 +165,24 @@ def check_pictures(clip: Clip, frames: UInt8Array) -> Iterator[Finding]:
         )
     elif light > ROUGH_LIGHT:
         yield flicker(clip.name, f"brightness changes by {light:.1f} grey levels from frame to frame")
+
+
+def usual_step(steps: Float32Array) -> float:
+    """Return the median difference of consecutive frames, without those that repeat the one before."""
+    return float(np.median(steps[steps > REPEATED * np.median(steps)], keepdims=False)) if steps.any() else 0.0
+
+
+def repeated_share(steps: Float32Array) -> float:
+    """Return the share of frames that repeat the one before. steps: differences of consecutive frames."""
+    return float((steps < REPEATED * usual_step(steps)).mean()) if len(steps) else 0.0
+
+
+def repeated_finding(place: str, share: float) -> Finding:
+    """Return the finding for a clip or video with repeated frames."""
+    rate_hz = FRAME_RATE_HZ * (1 - share)
+    return frame_rate_finding(
+        place, f"{100 * share:.0f} % of the frames repeat the one before: about {rate_hz:.0f} per second"
+    )
 
 
 def roughness(track: Float32Array | Float64Array) -> tuple[float, float]:

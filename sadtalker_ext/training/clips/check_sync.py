@@ -41,6 +41,9 @@ MIN_CLIPS: Final = 5
 0.5 or more in sets of real and of rendered speakers, even of videos with different lags."""
 MIN_CLIPS_OF_RATE: Final = 3
 """Clips of a video that a frame rate is estimated from."""
+LONG_FRAMES: Final = 100
+LONG_RATE_R, LONG_RATE_GAIN = 0.6, 0.25
+"""Length of one or two clips from which their rate is estimated, and the limits for them."""
 RATE_TEXT: Final = "lips and voice agree at {:g} frames per second"
 MIN_FRAMES: Final = 20
 SAME_R: Final = 0.05
@@ -80,12 +83,16 @@ VIDEO_LIMITS: Final = Limits(0.4, 0.08, 4.0)
 
 @dataclass(frozen=True, eq=False)
 class LipPair:
-    """Lips of a clip, measured and predicted from its sound, (T, 2) each: opening and width."""
+    """Lips of a clip, measured and predicted from its sound, (T, 2) each: opening and width.
+
+    voice: share of the frames in which the sound is a voice.
+    """
 
     name: str
     video: str
     measured: Float64Array
     predicted: Float64Array
+    voice: float = 1.0
 
 
 def lip_pair(clip: Clip, curves: LipCurves) -> LipPair | None:
@@ -94,8 +101,9 @@ def lip_pair(clip: Clip, curves: LipCurves) -> LipPair | None:
         return None
     source = clip.source.partition(SOURCE_MARK)
     video = source[0] if source[1] else clip.identity
-    predicted = curves.predict(iter([from_int16(clip.sound)]), len(clip)).lips.astype(np.float64)
-    return LipPair(clip.name, video, lip_curves_of(clip), predicted)
+    track = curves.predict(iter([from_int16(clip.sound)]), len(clip))
+    voice = float((track.voice > 0).mean())
+    return LipPair(clip.name, video, lip_curves_of(clip), track.lips.astype(np.float64), voice)
 
 
 def check_sync(pairs: Sequence[LipPair]) -> Iterator[Finding]:
@@ -134,13 +142,15 @@ def find_rate(pairs: Sequence[LipPair]) -> float | None:
 
     They must also do so if each clip has its own lag: clips with different lags have none in common at the right rate.
     """
-    if len(pairs) < MIN_CLIPS_OF_RATE:
+    long = sum(len(pair.measured) for pair in pairs) >= LONG_FRAMES
+    if len(pairs) < MIN_CLIPS_OF_RATE and not long:
         return None
+    least, gain = (RATE_R, RATE_GAIN) if len(pairs) >= MIN_CLIPS_OF_RATE else (LONG_RATE_R, LONG_RATE_GAIN)
     scores = {FRAME_RATE_HZ: float(pooled(pairs).max())}
     for rate_hz in RATES_HZ:
         scores[rate_hz] = float(pooled([stretched(pair, rate_hz) for pair in pairs]).max())
     best = max(scores, key=lambda rate_hz: scores[rate_hz])
-    if scores[best] < RATE_R or scores[best] - scores[FRAME_RATE_HZ] < RATE_GAIN:
+    if scores[best] < least or scores[best] - scores[FRAME_RATE_HZ] < gain:
         return None
     return best if _at_own_lags(pairs, best) > _at_own_lags(pairs, FRAME_RATE_HZ) else None
 

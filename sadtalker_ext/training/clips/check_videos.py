@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import logging
-from itertools import islice
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from sadtalker_ext.audio.speech import open_speech
-from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLES_PER_FRAME
+from sadtalker_ext.constants import SAMPLES_PER_FRAME
 from sadtalker_ext.errors import FaceError, MediaError
+from sadtalker_ext.training.clips.check_duplicates import VideoCopies
+from sadtalker_ext.training.clips.check_lips import check_lips, gap_finding, sound_gap
 from sadtalker_ext.training.clips.check_motion import (
     DEAD_OPENING,
+    MAX_REPEATED_SHARE,
     MIN_ACTIVE_SHARE,
     OPENING_LIMITS,
     ROUGHNESS,
     active_share,
     dead,
     flicker,
+    repeated_finding,
     roughness,
     silent,
 )
 from sadtalker_ext.training.clips.check_report import CheckReport, Finding, merge
 from sadtalker_ext.training.clips.check_speakers import check_speakers
-from sadtalker_ext.training.clips.check_sync import MIN_FRAMES, LipPair, check_sync
+from sadtalker_ext.training.clips.check_sync import MIN_FRAMES, LipPair
+from sadtalker_ext.training.clips.check_tracking import track_video
 from sadtalker_ext.training.clips.prepare_sources import find_videos
-from sadtalker_ext.video.read import probe, read_frames
+from sadtalker_ext.video.read import probe
 from sadtalker_ext.video.stream_start import align_sound, sound_delay_s
 
 if TYPE_CHECKING:
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.arrays import Float64Array, Samples
     from sadtalker_ext.engines.starter.lip_curves import LipCurves
+    from sadtalker_ext.training.clips.check_tracking import VideoTrack
     from sadtalker_ext.training.clips.prepare_sources import Video
 
 log = logging.getLogger(__name__)
@@ -60,11 +66,11 @@ def check_videos(folder: Path, sample: int) -> CheckReport:
     chosen = videos[:: 1 if sample == 0 else max(1, len(videos) // sample)]
     findings: list[Finding] = []
     pairs: list[LipPair] = []
-    curves = open_lip_curves()
+    check = _VideoCheck(open_lip_curves())
     for video in chosen:
         name = str(video.path.relative_to(folder))
         try:
-            found, pair = _check_video(name, video, curves)
+            found, pair = check.run(name, video)
         except (MediaError, FaceError) as error:
             found, pair = [unusable(name, str(error))], None
         findings += found
@@ -73,7 +79,7 @@ def check_videos(folder: Path, sample: int) -> CheckReport:
     frames: dict[str, int] = {}
     for video in videos:
         frames[video.identity] = frames.get(video.identity, 0) + 1
-    findings += [*check_sync(pairs), *check_speakers(frames, "videos")]
+    findings += [*check_lips(pairs), *check_speakers(frames, "videos")]
     summary = {"videos": len(videos), "speakers": len(frames), "checked": len(chosen), "compared": len(pairs)}
     return CheckReport(summary, tuple(merge(findings)))
 
@@ -86,29 +92,67 @@ def unusable(place: str, reason: str) -> Finding:
     )  # fmt: skip
 
 
-def _check_video(name: str, video: Video, curves: LipCurves) -> tuple[list[Finding], LipPair | None]:
-    info = probe(video.path)
-    found = []
-    if info.rate_hz < MIN_RATE_HZ:
-        found.append(slow(name, info.rate_hz))
-    if not info.has_audio:
-        return [*found, silent(name, "no sound")], None
-    speech = open_speech(video.path, "video")
-    if info.duration_s is not None and abs(info.duration_s - speech.duration_s) > MAX_LENGTH_GAP_S:
-        found.append(damaged_length(name, info.duration_s, speech.duration_s))
-    samples = align_sound(next(speech.blocks(SECONDS)), sound_delay_s(video.path))
-    lips, share = _lips(video.path)
-    if share < MIN_DETECTED_SHARE or len(lips) < MIN_FRAMES:
-        return [*found, unusable(name, f"a face is seen in {100 * share:.0f} % of the frames")], None
-    active = active_share(samples)
-    if active < MIN_ACTIVE_SHARE:
-        return [*found, silent(name, f"sound in {100 * active:.0f} % of the frames")], None
+@dataclass
+class _VideoCheck:
+    """Checks of single videos. copies: the videos so far."""
+
+    curves: LipCurves
+    copies: VideoCopies = field(default_factory=VideoCopies)
+
+    def run(self, name: str, video: Video) -> tuple[list[Finding], LipPair | None]:
+        """Return the problems of a video, and its lips if they can be compared with the sound."""
+        info = probe(video.path)
+        found = []
+        if info.rate_hz < MIN_RATE_HZ:
+            found.append(slow(name, info.rate_hz))
+        if not info.has_audio:
+            return [*found, silent(name, "no sound")], None
+        speech = open_speech(video.path, "video")
+        if info.duration_s is not None and abs(info.duration_s - speech.duration_s) > MAX_LENGTH_GAP_S:
+            found.append(damaged_length(name, info.duration_s, speech.duration_s))
+        samples = align_sound(next(speech.blocks(SECONDS)), sound_delay_s(video.path))
+        track = track_video(video.path, SECONDS)
+        if track.seen < MIN_DETECTED_SHARE or len(track.lips) < MIN_FRAMES:
+            return [*found, unusable(name, f"a face is seen in {100 * track.seen:.0f} % of the frames")], None
+        found += self.copies.add(name, samples, track.lips[:, 0])
+        found += check_framing(name, track)
+        if info.rate_hz >= MIN_RATE_HZ and track.repeated > MAX_REPEATED_SHARE:
+            found.append(repeated_finding(name, track.repeated))
+        active = active_share(samples)
+        if active < MIN_ACTIVE_SHARE:
+            return [*found, silent(name, f"sound in {100 * active:.0f} % of the frames")], None
+        motion = _check_lip_motion(name, track.lips)
+        gap = "" if motion else sound_gap(samples, track.lips[:, 0])
+        found += [*motion, *([gap_finding(name, gap)] if gap else [])]
+        return found, None if motion or gap else _pair(name, track.lips[:, :2], samples, self.curves)
+
+
+def _check_lip_motion(name: str, lips: Float64Array) -> list[Finding]:
+    """Return the finding for lips (T, 3) that do not move or flicker."""
     if lips[:, 0].std() < DEAD_OPENING:
-        return [*found, dead(name, f"the lip gap varies by {lips[:, 0].std():.4f} eye distances")], None
+        return [dead(name, f"the lip gap varies by {lips[:, 0].std():.4f} eye distances")]
     rough = flickering_lips(lips)
-    if rough:
-        return [*found, flicker(name, f"lip gap: {rough}")], None
-    return found, _pair(name, lips[:, :2], samples, curves)
+    return [flicker(name, f"lip gap: {rough}")] if rough else []
+
+
+def check_framing(name: str, track: VideoTrack) -> list[Finding]:
+    """Return the findings for faces that the border cuts, and for several faces."""
+    found = []
+    if track.cut > MIN_DETECTED_SHARE:
+        found.append(badly_framed(name, f"the border cuts the face in {100 * track.cut:.0f} % of the frames"))
+    if track.rivals > MIN_DETECTED_SHARE:
+        found.append(badly_framed(name, "two faces of about the same size"))
+    return found
+
+
+def badly_framed(place: str, measured: str) -> Finding:
+    """Return the finding for a video that does not show one whole face."""
+    return Finding(
+        "framing", "the picture does not show one whole face",
+        "cut the picture so that it shows the whole face of the speaker and no other; train prepare leaves such frames "
+        "out",
+        {place: measured},
+    )  # fmt: skip
 
 
 def flickering_lips(lips: Float64Array) -> str:
@@ -139,28 +183,7 @@ def damaged_length(place: str, picture_s: float, sound_s: float) -> Finding:
     )  # fmt: skip
 
 
-def _lips(path: Path) -> tuple[Float64Array, float]:
-    """Return opening and width of the mouth and height of the face in pixels (T, 3) at 25 Hz of the first seconds.
-
-    Frames without a face are interpolated; the second value is the share with one.
-    """
-    from sadtalker_ext.faces.find import track_faces
-    from sadtalker_ext.geometry.measures import mouth_opening, mouth_width
-
-    frames = islice(read_frames(path, FRAME_RATE_HZ), round(SECONDS * FRAME_RATE_HZ))
-    rows = [
-        None if face is None else (mouth_opening(face), mouth_width(face), face.box.height)
-        for face in track_faces(frames)
-    ]
-    at = [index for index, row in enumerate(rows) if row is not None]
-    if not at:
-        return np.zeros((0, 3)), 0.0
-    known = np.array([row for row in rows if row is not None], np.float64)
-    columns = [np.interp(np.arange(len(rows)), at, column) for column in known.T]
-    return np.stack(columns, axis=1), len(at) / len(rows)
-
-
 def _pair(name: str, lips: Float64Array, samples: Samples, curves: LipCurves) -> LipPair:
     frames = min(len(lips), len(samples) // SAMPLES_PER_FRAME)
-    predicted = curves.predict(iter([samples]), frames).lips.astype(np.float64)
-    return LipPair(name, name, lips[:frames], predicted)
+    track = curves.predict(iter([samples]), frames)
+    return LipPair(name, name, lips[:frames], track.lips.astype(np.float64), float((track.voice > 0).mean()))
