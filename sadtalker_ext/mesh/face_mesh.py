@@ -9,7 +9,8 @@ import numpy as np
 
 from sadtalker_ext.mesh.atlas import pack_tiles, portrait_tile
 from sadtalker_ext.mesh.eyes import eyeball_part, eyes_of, fit_ball, lid_displacements, socket_part
-from sadtalker_ext.mesh.head_shell import attach_shell, certain_person, middles_of_shell, shell_part
+from sadtalker_ext.mesh.head_back import BACK, back_tile
+from sadtalker_ext.mesh.head_shell import attach_shell, build_shell, certain_person, middles_of_shell
 from sadtalker_ext.mesh.mouth_parts import row_parts, sack_part
 from sadtalker_ext.mesh.parts import Part, Tile
 from sadtalker_ext.mesh.skin import below_mouth, build_relief, skin_points, tuck_displacement, with_depth
@@ -97,16 +98,17 @@ def _build_parts(rig: Rig, mesh: Float32Array, person: Float32Array | None) -> t
     parts = [socket_part(frame, balls[side], skin, side) for side, frame, _ in eyes]
     tiles: dict[str, Tile] = {}
     mask = None if person is None else certain_person(person, mesh, face.height_px)
-    shell = shell_part(rig, points, mask)
+    shell = build_shell(rig, points, mask)
     for part, tile in (sack_part(rig, skin, relief), *row_parts(rig, points, relief)):
         parts.append(part)
         tiles[part.tile] = tile
-    parts = [skin, attach_shell(shell, skin), *parts]
+    parts = [skin, attach_shell(shell.front, skin), shell.back, *parts]
     for side, frame, _ in eyes:
         part, tiles[f"eye_{side}"] = eyeball_part(frame, balls[side], side, rig.picture)
         parts.append(part)
-    whole = np.concatenate([skin.points[:, :2], shell.texels])
+    whole = np.concatenate([skin.points[:, :2], shell.front.texels])
     tiles["portrait"] = portrait_tile(rig.picture, whole, mask)
+    tiles[BACK] = back_tile(shell.view, tiles["portrait"])
     return [_in_tile(part, tiles) for part in parts], tiles
 
 

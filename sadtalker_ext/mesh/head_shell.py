@@ -1,7 +1,7 @@
 """The rest of the head: hair, sides and neck around the face, closed at the back.
 
 The shell begins at the face oval, follows the outline of the person in the picture, curves back like the half of an
-ellipsoid, and closes behind the head, where the picture of the front is repeated.
+ellipsoid, and closes behind the head, with the texture of :mod:`~sadtalker_ext.mesh.head_back`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import cv2
 import numpy as np
 
+from sadtalker_ext.mesh.head_back import BACK, BackView
 from sadtalker_ext.mesh.parts import Part
 from sadtalker_ext.mesh.targets import skin_displacements
-from sadtalker_ext.mesh.topology import closed_ring_triangles
+from sadtalker_ext.mesh.topology import closed_ring_triangles, ring_triangles
 from sadtalker_ext.puppet.backdrop import person_mask
 from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.topology import CHEEK_LEFT, CHEEK_RIGHT, FACE_OVAL
@@ -30,12 +31,22 @@ class _Ring(NamedTuple):
     """A ring of the shell.
 
     out: share of the way from the face oval to the outline. texture: the same, of the place whose picture it shows.
-    behind: distance behind the outline, face heights; None in front of it.
     """
 
     out: float
     texture: float
-    behind: float | None = None
+
+
+class _BackRing(NamedTuple):
+    """A ring behind the outline.
+
+    out: share of the way from the middle to the outline. behind: distance behind the outline, face heights. depth: in
+    the disk of the back's texture.
+    """
+
+    out: float
+    behind: float
+    depth: float
 
 
 _RINGS: Final = (
@@ -44,17 +55,18 @@ _RINGS: Final = (
     _Ring(0.68, 0.66),
     _Ring(0.86, 0.82),
     _Ring(0.96, 0.90),
-    _Ring(1.0, 0.93, 0.0),
-    _Ring(0.95, 0.88, 0.14),
-    _Ring(0.72, 0.75, 0.27),
-    _Ring(0.35, 0.60, 0.34),
+    _Ring(1.0, 0.93),
+)
+_BACK_RINGS: Final = (
+    _BackRing(1.0, 0.0, 0.0),
+    _BackRing(0.95, 0.14, 0.22),
+    _BackRing(0.72, 0.27, 0.48),
+    _BackRing(0.35, 0.34, 0.75),
 )
 _REVERSED: Final = [0, 2, 1]
 """Order of a triangle's vertices that turns it over: the outside of the shell is seen."""
 _MIDDLE_BEHIND: Final = 0.36
 """Distance of the middle of the back behind the outline, in face heights."""
-_MIDDLE_TEXTURE: Final = 0.55
-"""Place whose picture it shows, as in :class:`_Ring`: it has one vertex for each direction, so that it shows hair."""
 _OUTLINE_BEHIND_EARS: Final = 0.10
 """Distance of the outline behind the cheeks, in face heights: the widest part of a head is behind the ears."""
 _NECK_FROM: Final = (0.35, 0.8)
@@ -96,7 +108,15 @@ def certain_person(person: Float32Array, mesh: Float32Array, height_px: float) -
     return np.asarray(cv2.fillConvexPoly(certain, cv2.convexHull(inner), (1,)), np.uint8) > 0
 
 
-def shell_part(rig: Rig, skin: Float64Array, mask: NDArray[np.bool_] | None) -> Part:
+class Shell(NamedTuple):
+    """The part around the face, the part behind the outline, and what the texture of the latter continues."""
+
+    front: Part
+    back: Part
+    view: BackView
+
+
+def build_shell(rig: Rig, skin: Float64Array, mask: NDArray[np.bool_] | None) -> Shell:
     """Return the shell around the skin (N, 3); mask: (H, W) pixels of the person, or None.
 
     Its first vertices repeat the face oval, with the same texture, so that the two join without a seam.
@@ -110,20 +130,32 @@ def shell_part(rig: Rig, skin: Float64Array, mask: NDArray[np.bool_] | None) -> 
     rings, shown = [oval], [oval[:, :2]]
     for ring in _RINGS:
         points = np.empty_like(oval)
-        if ring.behind is None:
-            points[:, :2] = oval[:, :2] + ring.out * (outline - oval[:, :2])
-            points[:, 2] = oval[:, 2] + (edge_depth - oval[:, 2]) * _profile(rig, rays, ring.out)
-        else:
-            points[:, :2] = middle + ring.out * (outline - middle)
-            points[:, 2] = edge_depth + ring.behind * unit
+        points[:, :2] = oval[:, :2] + ring.out * (outline - oval[:, :2])
+        points[:, 2] = oval[:, 2] + (edge_depth - oval[:, 2]) * _profile(rig, rays, ring.out)
         rings.append(points)
         shown.append(oval[:, :2] + ring.texture * (outline - oval[:, :2]))
-    rings.append(np.tile(np.append(outline.mean(axis=0), edge_depth + _MIDDLE_BEHIND * unit), (len(oval), 1)))
-    shown.append(oval[:, :2] + _MIDDLE_TEXTURE * (outline - oval[:, :2]))
-    points, texels = np.concatenate(rings), np.concatenate(shown)
-    count = len(oval)
-    triangles = closed_ring_triangles(count, len(rings) - 1, len(points) - count + np.arange(count))[:, _REVERSED]
-    return Part("head", points, triangles, "portrait", texels, _targets(rig, points, edge_depth))
+    rings[-1][:, 2] = edge_depth
+    points, triangles = np.concatenate(rings), ring_triangles(len(oval), len(rings))[:, _REVERSED]
+    front = Part("head", points, triangles, "portrait", np.concatenate(shown), _targets(rig, points, edge_depth))
+    down = rays @ rig.face.axes.down / np.hypot(*rays.T)
+    view = BackView(np.arctan2(rays[:, 1], rays[:, 0]), down, oval[:, :2], outline, shown[-1])
+    return Shell(front, _back_part(rings[-1], middle, unit, view), view)
+
+
+def _back_part(edge: Float64Array, middle: Float64Array, unit: float, view: BackView) -> Part:
+    """Return the shell behind its last ring in front, ``edge`` (N, 3), whose vertices it repeats with other texels."""
+    rings = []
+    for ring in _BACK_RINGS:
+        points = edge.copy()
+        points[:, :2] += (1.0 - ring.out) * (middle - edge[:, :2])
+        points[:, 2] += ring.behind * unit
+        rings.append(points)
+    pole = np.append(edge[:, :2].mean(axis=0), edge[0, 2] + _MIDDLE_BEHIND * unit)
+    texels = [view.texels(ring.depth) for ring in _BACK_RINGS]
+    points = np.concatenate([*rings, pole[None]])
+    last = np.full(len(edge), len(points) - 1)
+    triangles = closed_ring_triangles(len(edge), len(rings), last)[:, _REVERSED]
+    return Part(BACK, points, triangles, BACK, np.concatenate([*texels, view.texels(1.0)[:1]]))
 
 
 def attach_shell(shell: Part, skin: Part) -> Part:

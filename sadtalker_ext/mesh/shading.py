@@ -29,6 +29,7 @@ _BACKGROUND: Final = 255.0
 _COLOURS: Final = {
     "skin": (178.0, 190.0, 206.0),
     "head": (178.0, 190.0, 206.0),
+    "back": (178.0, 190.0, 206.0),
     "eye_left": (226.0, 230.0, 236.0),
     "eye_right": (226.0, 230.0, 236.0),
     "socket_left": (150.0, 150.0, 160.0),
@@ -58,7 +59,7 @@ class ShadedView:
         self._scale = size_px * _SUPERSAMPLING / (_MARGIN * float((high - low)[:2].max()))
         facing = mesh.triangles[:, ::-1]
         corner = facing[:, 0]
-        outside = mesh.parts.get("head", mesh.parts["skin"]).stop
+        outside = mesh.parts.get("back", mesh.parts["skin"]).stop
         layers = [(0, outside), *((part.start, part.stop) for part in mesh.parts.values() if part.start >= outside)]
         self._layers = tuple(facing[(corner >= first) & (corner < end)] for first, end in layers)
         self._colours = np.zeros((len(mesh.positions), 3), np.float32)
