@@ -107,7 +107,7 @@ def test_clip_lengths_that_fail_in_the_official_code(open_small, frames):
         (300, 1200, (80, 900, 140, 180)),
         (400, 400, (-30, -20, 160, 200)),
         (400, 400, (290, 240, 160, 200)),
-        (6000, 4000, (2000, 900, 1500, 1900)),
+        (4200, 2800, (1400, 630, 1050, 1330)),
     ],
 )
 @pytest.mark.parametrize("mode", MODES)
