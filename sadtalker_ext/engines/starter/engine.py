@@ -139,6 +139,7 @@ class StarterEngine:
         from sadtalker_ext.engines.starter.eyes_and_brows import blink_tracks, brow_track, gaze_tracks
         from sadtalker_ext.engines.starter.head_motion import head_motion
         from sadtalker_ext.engines.starter.lively_motion import brow_motion, enliven, liveliness
+        from sadtalker_ext.engines.starter.mouth_motion import spoken_opening
         from sadtalker_ext.engines.starter.pause_lips import add_pause_lips
 
         frames = speech.frames
@@ -150,7 +151,7 @@ class StarterEngine:
         rotation, translation = enliven(*pose, lean_rng, amount)
         mouth = self._mouth_motion.combine(predictions, self._response)
         predicted = self._mouth_motion.opening(predictions)
-        mouth = add_pause_lips(mouth, predictions.curves, predicted, self._response)
+        mouth = add_pause_lips(mouth, spoken_opening(predictions), predicted, self._response)
         tracks: dict[tuple[str, ...], Float32Array] = {
             MOUTH_SHAPES: mouth,
             ("blink_left", "blink_right"): blink_tracks(frames, blink_rng, style.blink, prosody.phrase_ends),

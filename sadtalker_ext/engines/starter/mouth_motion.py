@@ -159,10 +159,15 @@ def voice_gate(logits: Float32Array, reach: int) -> Float32Array:
 
 def speech_gate(curves: Float32Array, reach: int) -> Float32Array:
     """Return (T,) in [0, 1]: 1 within ``reach`` frames of speech that SpeechToExpression recognises, 0 in pauses."""
-    return _soft_gate(spoken_opening(curves), reach, (SPEECH_STARTS, SPEECH_IS_CERTAIN))
+    return _soft_gate(_opening_of(curves), reach, (SPEECH_STARTS, SPEECH_IS_CERTAIN))
 
 
-def spoken_opening(curves: Float32Array) -> Float32Array:
+def spoken_opening(predictions: MouthPredictions) -> Float32Array:
+    """Return the opening (T,) that both SpeechToExpression and the voice detector recognise as speech."""
+    return _opening_of(predictions.curves) * voice_gate(predictions.track.voice, OPENING_REACH)
+
+
+def _opening_of(curves: Float32Array) -> Float32Array:
     """Return the opening (T,) of curves (T, 7) of SpeechToExpression, which is near 0 without speech."""
     part = {name: curves[:, index] for index, name in enumerate(SPEECH_SHAPES)}
     opening: Float32Array = part["jaw_open"] + RAISE_SHARE * (part["upper_lip_raise"] + part["lower_lip_drop"])

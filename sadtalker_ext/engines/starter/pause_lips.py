@@ -16,7 +16,6 @@ from sadtalker_ext.audio.prosody import PAUSE_S, smooth
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.starter.eyes_and_brows import minimum_jerk
 from sadtalker_ext.engines.starter.lip_response import LipResponse
-from sadtalker_ext.engines.starter.mouth_motion import spoken_opening
 from sadtalker_ext.metrics.sync import mouth_opening, mouth_width, with_opening
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 
@@ -30,8 +29,6 @@ SPEECH_OPENING: Final = 0.12
 VAD finds in 150 recordings (F 0.80; 0.71 for pauses of loudness and pitch, which noise and reverberation hide)."""
 MIN_PHRASE_S: Final = 0.3
 """Shorter phrases do not count: at the end of a recording they are mostly noise, seconds."""
-MIN_SPOKEN_OPENING: Final = 0.05
-"""Smallest jaw opening within a phrase in which somebody speaks; below it, noise only resembles a phrase."""
 BEFORE_PHRASE_S, AFTER_PHRASE_S = 0.6, 0.4
 """Time before and after a phrase in which the lips follow LipMotion, seconds."""
 FADE_S: Final = 0.24
@@ -57,15 +54,15 @@ complete."""
 
 
 def add_pause_lips(
-    mouth: Float32Array, curves: Float32Array, predicted: Float32Array, response: LipResponse | None = None
+    mouth: Float32Array, spoken: Float32Array, predicted: Float32Array, response: LipResponse | None = None
 ) -> Float32Array:
     """Return mouth coefficients (T, 8), in the order of MOUTH_SHAPES, with the lips parted in pauses of speech.
 
-    curves: (T, 7) of SpeechToExpression, columns SPEECH_SHAPES. predicted: (T,) distance of the lips that LipMotion
-    predicts, in distances of the outer eye corners. response: how the lips of the portrait move. Closed lips stay
-    closed, and nothing changes without speech.
+    spoken: (T,) opening recognised as speech, see ``mouth_motion.spoken_opening``. predicted: (T,) distance of the lips
+    that LipMotion predicts, in distances of the outer eye corners. response: how the portrait's lips move. Closed lips
+    stay closed, and nothing changes without speech.
     """
-    phrases = spoken_phrases(mouth, curves)
+    phrases = spoken_phrases(spoken)
     if not phrases:
         return mouth
     likely = np.clip((predicted - UNLIKELY_BREATH) / (LIKELY_BREATH - UNLIKELY_BREATH), 0.0, 1.0)
@@ -81,11 +78,11 @@ def add_pause_lips(
     return parted
 
 
-def spoken_phrases(mouth: Float32Array, curves: Float32Array) -> list[tuple[int, int]]:
-    """Return (first frame, first frame after) of each phrase, speech without a pause; arguments as above."""
-    if len(curves) == 0:
+def spoken_phrases(spoken: Float32Array) -> list[tuple[int, int]]:
+    """Return (first frame, first frame after) of each phrase, speech without a pause. spoken: as above."""
+    if len(spoken) == 0:
         return []
-    speaks = smooth(spoken_opening(curves).astype(np.float64), SPEECH_SMOOTHING_S) > SPEECH_OPENING
+    speaks = smooth(spoken.astype(np.float64), SPEECH_SMOOTHING_S) > SPEECH_OPENING
     edges = np.flatnonzero(np.diff(np.pad(speaks.astype(np.int8), 1)))
     joined: list[tuple[int, int]] = []
     for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
@@ -93,12 +90,7 @@ def spoken_phrases(mouth: Float32Array, curves: Float32Array) -> list[tuple[int,
             joined[-1] = (joined[-1][0], end)
         else:
             joined.append((start, end))
-    jaw = mouth[:, MOUTH_SHAPES.index("jaw_open")]
-    return [
-        (start, end)
-        for start, end in joined
-        if end - start >= MIN_PHRASE_S * FRAME_RATE_HZ and jaw[start:end].max() > MIN_SPOKEN_OPENING
-    ]
+    return [(start, end) for start, end in joined if end - start >= MIN_PHRASE_S * FRAME_RATE_HZ]
 
 
 def nearness(phrases: list[tuple[int, int]], frames: int) -> Float64Array:

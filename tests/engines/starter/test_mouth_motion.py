@@ -13,12 +13,14 @@ from sadtalker_ext.engines.starter.mouth_motion import (
     LEAD_S,
     OPENING_GAIN,
     WIDTH_GAIN,
+    MouthPredictions,
     advance,
     believed_closures,
     combine,
     open_mouth_motion,
     sound_gate,
     speech_gate,
+    spoken_opening,
     voice_gate,
 )
 from sadtalker_ext.engines.starter.speech_motion import SPEECH_SHAPES
@@ -192,3 +194,9 @@ def test_a_voice_over_music_opens_the_mouth_only_while_it_speaks(shipped, demo, 
     opening = mouth_opening(shipped.predict(speech_from_samples(mixed.astype(np.float32))))
     assert opening[105:195].mean() > 0.5 * spoken
     assert max(opening[:75].mean(), opening[225:].mean()) < 0.02 * spoken
+
+
+def test_speech_is_recognised_by_both_networks():
+    assert np.all(spoken_opening(MouthPredictions(curves(60, jaw_open=0.4), lips(60))) > 0.3)
+    assert np.all(spoken_opening(MouthPredictions(curves(60, jaw_open=0.0), lips(60))) == 0)
+    assert np.all(spoken_opening(MouthPredictions(curves(60, jaw_open=0.4), lips(60, voice=-4.0))) == 0)

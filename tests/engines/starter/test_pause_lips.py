@@ -6,7 +6,6 @@ import pytest
 from sadtalker_ext.engines.starter import pause_lips
 from sadtalker_ext.engines.starter.lip_response import LipResponse
 from sadtalker_ext.engines.starter.pause_lips import add_pause_lips, breath_track, nearness, spoken_phrases
-from sadtalker_ext.engines.starter.speech_motion import SPEECH_SHAPES
 from sadtalker_ext.metrics.sync import mouth_opening
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 
@@ -17,40 +16,34 @@ REAL_BREATH = (0.08, 0.12)
 
 
 def speech_in(*phrases):
-    """Return mouth coefficients and curves of SpeechToExpression that open in the phrases only."""
+    """Return mouth coefficients and recognised openings that open in the phrases only."""
     mouth = np.zeros((FRAMES, len(MOUTH_SHAPES)), np.float32)
-    curves = np.zeros((FRAMES, len(SPEECH_SHAPES)), np.float32)
+    spoken = np.zeros(FRAMES, np.float32)
     for start, end in phrases:
         mouth[start:end, JAW] = 0.3
-        curves[start:end, SPEECH_SHAPES.index("jaw_open")] = 0.4
-    return mouth, curves
+        spoken[start:end] = 0.4
+    return mouth, spoken
 
 
 def predicted(distance):
     return np.full(FRAMES, distance, np.float32)
 
 
-def test_phrases_are_those_of_the_curves_joined_over_short_gaps():
-    mouth, curves = speech_in((50, 90), (95, 130), (180, 250), (280, 284))
-    phrases = spoken_phrases(mouth, curves)
+def test_phrases_are_joined_over_short_gaps():
+    _, spoken = speech_in((50, 90), (95, 130), (180, 250), (280, 284))
+    phrases = spoken_phrases(spoken)
     np.testing.assert_allclose(phrases, [(50, 130), (180, 250)], atol=2)
 
 
 def test_nothing_changes_without_speech():
-    mouth, curves = speech_in()
-    np.testing.assert_array_equal(add_pause_lips(mouth, curves, predicted(0.2)), mouth)
-    assert len(add_pause_lips(mouth[:0], curves[:0], predicted(0.2)[:0])) == 0
-
-
-def test_noise_that_resembles_a_phrase_has_no_breath():
-    mouth, curves = speech_in((100, 200))
-    mouth[:, JAW] = 0.0
-    np.testing.assert_array_equal(add_pause_lips(mouth, curves, predicted(0.2)), mouth)
+    mouth, spoken = speech_in()
+    np.testing.assert_array_equal(add_pause_lips(mouth, spoken, predicted(0.2)), mouth)
+    assert len(add_pause_lips(mouth[:0], spoken[:0], predicted(0.2)[:0])) == 0
 
 
 def test_lips_part_before_a_phrase_and_rest_far_from_speech():
-    mouth, curves = speech_in((100, 150), (250, 290))
-    opening = mouth_opening(add_pause_lips(mouth, curves, predicted(0.05)))
+    mouth, spoken = speech_in((100, 150), (250, 290))
+    opening = mouth_opening(add_pause_lips(mouth, spoken, predicted(0.05)))
     assert np.all(opening[:72] == 0)
     assert np.all(opening[165:222] == 0)
     assert opening[84:98].max() > 0.2
@@ -66,24 +59,24 @@ def test_distance_of_the_lips_is_that_of_real_speakers():
 
 
 def test_no_breath_where_lip_motion_predicts_closed_lips():
-    mouth, curves = speech_in((100, 150))
-    np.testing.assert_array_equal(add_pause_lips(mouth, curves, predicted(-0.05)), mouth)
+    mouth, spoken = speech_in((100, 150))
+    np.testing.assert_array_equal(add_pause_lips(mouth, spoken, predicted(-0.05)), mouth)
 
 
 def test_lips_follow_lip_motion_around_a_phrase():
     near = nearness([(100, 200)], FRAMES)
     np.testing.assert_array_equal(near[[50, 150, 250]], 0.0)
     assert near[[95, 100, 200, 203]].min() > 0.9
-    mouth, curves = speech_in((100, 200))
-    wide = mouth_opening(add_pause_lips(mouth, curves, predicted(0.15)))
+    mouth, spoken = speech_in((100, 200))
+    wide = mouth_opening(add_pause_lips(mouth, spoken, predicted(0.15)))
     expected = LipResponse().opening_for(np.float32([0.15]), np.ones(1, np.float32))[0]
     assert wide[203] == pytest.approx(expected, abs=0.05)
 
 
 def test_closed_lips_stay_closed():
-    mouth, curves = speech_in((100, 150))
+    mouth, spoken = speech_in((100, 150))
     mouth[90:100, CLOSED] = 1.0
-    assert np.all(mouth_opening(add_pause_lips(mouth, curves, predicted(0.1)))[90:100] == 0)
+    assert np.all(mouth_opening(add_pause_lips(mouth, spoken, predicted(0.1)))[90:100] == 0)
 
 
 def test_breaths_fit_into_short_pauses():
