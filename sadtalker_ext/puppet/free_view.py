@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import cv2
 import numpy as np
 
-from sadtalker_ext.puppet.backdrop import close_gaps, fill_textured, grow_mask, person_mask, soft_matte
+from sadtalker_ext.puppet.backdrop import MASK_SET, close_gaps, fill_textured, grow_mask, person_mask, soft_matte
 from sadtalker_ext.puppet.far_side import build_far_side
 from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.rig import (
-    HEAD_MARGIN_CELLS,
     Rig,
     attached_mask,
     fill_around,
@@ -58,11 +57,11 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
     unit, old = rig.face.height_px, rig.head_grid
     box = Box(old.x0, old.y0, old.x0 + old.width - 1, old.y0 + old.height - 1).clipped(width, height)
     grid = Grid.cover(box, _NODES)
-    matte, backdrop = np.ones(grid.nodes(HEAD_MARGIN_CELLS).shape[:2], np.float32), rig.backdrop
+    alpha, backdrop = np.ones((height, width), np.float32), rig.backdrop
     if person is not None:
         mask = close_gaps(person_mask(person, mesh, unit, _FOREGROUND_FROM), _GAPS * unit)
         mask = attached_mask(grid, rig.picture, mask, rig.face)
-        matte = matte_on(grid, soft_matte(mask, unit))
+        alpha = soft_matte(mask, unit)
         filled = grow_mask(mask, _FILL_GROWTH * unit)
         backdrop = fill_around(grid, rig.picture, filled, partial(fill_textured, height_px=unit))
     covered = _covered((height, width), grid, round(_BEYOND * unit))
@@ -75,10 +74,10 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
     return replace(
         rig,
         texture=imaging.texture(beyond, origin),
-        soft=_soft_texture(beyond, origin, imaging),
+        soft=_soft_texture(beyond, _matte_beyond(alpha, covered), origin, imaging),
         head=build_solid_head(rig.face, mesh, wider, (width, height), person),
         head_grid=grid,
-        matte=matte,
+        matte=matte_on(grid, alpha),
         backdrop=backdrop,
         far_side=build_far_side(rig.picture, mesh, person, (rig.face, grid), imaging),
     )
@@ -147,10 +146,21 @@ def _covered(size: tuple[int, int], grid: Grid, margin_px: int) -> _Covered:
     return _Covered(part, missing, (float(left), float(top)))
 
 
-def _soft_texture(picture: Image, origin: tuple[float, float], imaging: Imaging) -> Texture:
-    """Return the texture of ``picture`` (H, W, 3), whose first pixel is at ``origin``, blurred at half its size."""
+def _matte_beyond(matte: Float32Array, covered: _Covered) -> Float32Array:
+    """Return what is covered of a matte (H, W), continued beyond the border."""
+    part = matte[covered.part]
+    return np.asarray(cv2.copyMakeBorder(part, *covered.missing, borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _soft_texture(picture: Image, matte: Float32Array, origin: tuple[float, float], imaging: Imaging) -> Texture:
+    """Return the texture (h, w, 4) of ``picture`` (H, W, 3), whose first pixel is at ``origin``, blurred at half size.
+
+    The colours are multiplied with the matte (H, W), which is the last channel in levels: where means of both are drawn
+    over the backdrop, the colours of the background beside the person do not show.
+    """
     size = (max(1, picture.shape[1] // _SOFT_SCALE), max(1, picture.shape[0] // _SOFT_SCALE))
-    small = cv2.GaussianBlur(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), (0, 0), _SOFT_BLUR_PX)
-    texture = imaging.texture(np.asarray(small, np.uint8))
+    colours, share = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (picture, matte))
+    levels = np.concatenate([colours * share[..., None], MASK_SET * share[..., None]], axis=-1)
+    texture = imaging.texture(np.asarray(np.rint(cv2.GaussianBlur(levels, (0, 0), _SOFT_BLUR_PX)), np.uint8))
     centre = (_SOFT_SCALE - 1) / 2.0
     return replace(texture, scale=texture.scale / _SOFT_SCALE, origin=(origin[0] + centre, origin[1] + centre))

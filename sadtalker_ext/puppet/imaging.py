@@ -32,12 +32,12 @@ _CHANNELS_PER_RESIZE: Final = 4
 
 
 def supersample(picture: Image) -> Image:
-    """Return (2H, 2W, 3) for a picture (H, W, 3): even rows and columns are the picture's, the others are cubic."""
-    height, width = picture.shape[:2]
-    wide = np.empty((height, SUPERSAMPLING * width, 3), np.uint8)
+    """Return (2H, 2W, C) for a picture (H, W, C): even rows and columns are the picture's, the others are cubic."""
+    height, width, channels = picture.shape
+    wide = np.empty((height, SUPERSAMPLING * width, channels), np.uint8)
     wide[:, 0::2] = picture
     wide[:, 1::2] = cv2.filter2D(picture, -1, _CUBIC_HALF, anchor=(1, 0), borderType=cv2.BORDER_REPLICATE)
-    tall = np.empty((SUPERSAMPLING * height, SUPERSAMPLING * width, 3), np.uint8)
+    tall = np.empty((SUPERSAMPLING * height, SUPERSAMPLING * width, channels), np.uint8)
     tall[0::2] = wide
     tall[1::2] = cv2.filter2D(wide, -1, _CUBIC_HALF.T, anchor=(0, 1), borderType=cv2.BORDER_REPLICATE)
     return tall

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from copy import copy
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
@@ -21,9 +21,11 @@ from sadtalker_ext.puppet.mouth_compositing import compose_mouth
 from sadtalker_ext.puppet.mouth_maps import MouthMaps
 from sadtalker_ext.puppet.pose import Pose
 from sadtalker_ext.puppet.rig import HEAD_MARGIN_CELLS, Rig, build_rig
-from sadtalker_ext.puppet.warp import Grid, squeezed_share, stretched_share
+from sadtalker_ext.puppet.warp import Grid, squeezed_footprints, stretched_share
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from sadtalker_ext.arrays import Float32Array, Float64Array, Frame, Image
@@ -44,6 +46,12 @@ _MIN_MATTE: Final = 0.002
 """Matte below which a pixel is background; half a level of 255."""
 _WHOLE_MATTE: Final = 0.999
 """Matte above which a pixel is foreground only, so that blending can be skipped."""
+_IN_FOOTPRINT: Final = (-0.375, -0.125, 0.125, 0.375)
+"""Places in what a squeezed pixel shows, as shares of its length, whose mean is its colour: up to 7 source pixels."""
+_OPAQUE: Final = 255.0
+"""Level of a soft texture's last channel where it hides the backdrop."""
+_BLOCK_CELLS: Final = 10
+"""Cells along each side of a block that is drawn where the picture is squeezed, which it is in narrow bands."""
 _FEATHER_SHARE: Final = 0.08
 _MIN_FEATHER_PX: Final = 2.0
 """Width of a box's feathered border, as a share of the box, and its minimum."""
@@ -99,13 +107,12 @@ class PortraitRenderer:
         """
         pose = Pose(self.rig, expression, rotation, translation)
         canvas = self.imaging.copy(self._picture)
-        if pose.moves:
-            self._draw_head(canvas, pose)
+        inside = self._draw_head(canvas, pose) if pose.moves else None
         if pose.mouth_moves:
-            self._draw_mouth(canvas, pose)
+            self._draw_mouth(canvas, pose, inside)
         for eye, state in pose.eye_states():
             if state.moves:
-                self._draw_eye(canvas, pose, eye, state)
+                self._draw_eye(canvas, (pose, inside), eye, state)
         return self.imaging.to_numpy(canvas)
 
     def place_points(
@@ -123,8 +130,11 @@ class PortraitRenderer:
         layers = [pose.forward(points[:, None].astype(np.float32), layer)[:, 0] for layer in (UPPER, LOWER)]
         return np.where(below_mouth[:, None], layers[LOWER], layers[UPPER])
 
-    def _draw_head(self, canvas: BackendArray, pose: Pose) -> None:
-        """Draw the warped picture where it differs from the source, over the backdrop."""
+    def _draw_head(self, canvas: BackendArray, pose: Pose) -> Float32Array | None:
+        """Draw the warped picture where it differs from the source, over the backdrop.
+
+        Return, in a free view, what is inside the outline of the person by more than a cell: a share at the nodes.
+        """
         rig, imaging = self.rig, self.imaging
         nodes = rig.head_grid.nodes(HEAD_MARGIN_CELLS)
         grid = rig.head_grid.widened(HEAD_MARGIN_CELLS)
@@ -135,13 +145,12 @@ class PortraitRenderer:
         x, y = cv2.split(np.abs(source - nodes))
         moved = (np.maximum(x, y) > _STILL_PX) & visible
         if not moved.any():
-            return
+            return None
         part, nodes_window = _moving_part(rig.head_grid, moved)
         window, inner = part.pixel_windows(*canvas.shape[:2])
         texels = (source[nodes_window] - np.asarray(rig.texture.origin, np.float32)) * np.float32(rig.texture.scale)
         front = imaging.sample_texels(rig.texture, imaging.upsample(texels, part.cell)[inner])
-        if rig.soft is not None:
-            front = self._softened(front, source[nodes_window], (part, inner))
+        if rig.far_side is not None:
             front = self._with_far_side(front, source[nodes_window], (part, inner))
         share = matte[nodes_window]
         if float(share.min()) > _WHOLE_MATTE:
@@ -149,24 +158,42 @@ class PortraitRenderer:
         else:
             pixel_share = imaging.upsample(share[..., None], part.cell)[inner][..., 0]
             canvas[window] = imaging.blend(front, self._backdrop[window], pixel_share)
+        self._draw_squeezed(canvas, source[nodes_window], part)
+        return None if rig.soft is None else np.asarray(cv2.erode(matte, np.ones((3, 3), np.uint8)), np.float32)
 
-    def _softened(self, front: BackendArray, source: Float32Array, place: tuple[Grid, Window]) -> BackendArray:
-        """Return ``front`` with the blurred texture where it is squeezed, because the sharp one would alias there.
+    def _draw_squeezed(self, canvas: BackendArray, source: Float32Array, part: Grid) -> None:
+        """Draw means of the soft texture over the backdrop where the picture is squeezed, because it would alias there.
 
-        source: where the nodes of the grid come from. place: the grid, and the window of it that ``front`` covers.
+        source: where the nodes of ``part`` come from.
         """
-        part, inner = place
-        share = squeezed_share(source, part.cell)
-        if self.rig.soft is None or not share.any():
-            return front
-        imaging = self.imaging
-        soft = imaging.sample(self.rig.soft, imaging.upsample(source, part.cell)[inner])
-        return imaging.blend(soft, front, imaging.upsample(share[..., None], part.cell)[inner][..., 0])
+        share, footprints = squeezed_footprints(source, part.cell)
+        soft = self.rig.soft
+        if soft is None or not share.any():
+            return
+        scale = np.float32(soft.scale)
+        texels = (source - np.asarray(soft.origin, np.float32)) * scale
+        maps = np.concatenate([texels, footprints * scale, share[..., None]], axis=-1)
+        for block, nodes in _blocks(part, share > 0.0):
+            self._draw_block(canvas, maps[nodes], block)
+
+    def _draw_block(self, canvas: BackendArray, maps: Float32Array, block: Grid) -> None:
+        """Draw a block of :meth:`_draw_squeezed`; maps: (rows, columns, 5), places and footprints in texels, shares."""
+        imaging, soft = self.imaging, self.rig.soft
+        window, inner = block.pixel_windows(*canvas.shape[:2])
+        if soft is None or _is_empty(window):
+            return
+        fine = imaging.upsample(maps, block.cell)[inner]
+        total: Any = 0.0
+        for offset in _IN_FOOTPRINT:
+            total = total + imaging.to_float(imaging.sample_texels(soft, fine[..., :2] + offset * fine[..., 2:4]))
+        mean = total / len(_IN_FOOTPRINT)
+        behind = imaging.to_float(self._backdrop[window]) * (1.0 - mean[..., 3:] / _OPAQUE)
+        canvas[window] = imaging.blend(imaging.to_uint8(mean[..., :3] + behind), canvas[window], fine[..., 4])
 
     def _with_far_side(self, front: BackendArray, source: Float32Array, place: tuple[Grid, Window]) -> BackendArray:
         """Return ``front`` with the mirrored near side where the far side of a turned face is stretched.
 
-        source, place: see :meth:`_softened`.
+        source: where the nodes of the grid come from. place: the grid, and the window of it that ``front`` covers.
         """
         part, inner = place
         far = self.rig.far_side
@@ -179,7 +206,7 @@ class PortraitRenderer:
         mirrored = imaging.sample(far.texture, imaging.upsample(source, part.cell)[inner])
         return imaging.blend(mirrored, front, imaging.upsample(share[..., None], part.cell)[inner][..., 0])
 
-    def _draw_mouth(self, canvas: BackendArray, pose: Pose) -> None:
+    def _draw_mouth(self, canvas: BackendArray, pose: Pose, inside: Float32Array | None) -> None:
         rig, imaging = self.rig, self.imaging
         grid = Grid.cover(pose.mouth_box(), _MOUTH_NODES)
         window, inner = grid.pixel_windows(*canvas.shape[:2])
@@ -188,24 +215,34 @@ class PortraitRenderer:
         channels = pose.mouth_maps(grid.nodes(_BOX_MARGIN_CELLS)).to_channels()
         maps = MouthMaps.from_channels(imaging.upsample(channels, grid.cell)[inner])
         levels = compose_mouth(rig.mouth, rig.texture, maps, pose.mouth_state(), imaging)
-        self._paste(canvas, levels, grid)
+        self._paste(canvas, levels, grid, inside)
 
-    def _draw_eye(self, canvas: BackendArray, pose: Pose, eye: Eye, state: EyeState) -> None:
-        imaging = self.imaging
+    def _draw_eye(
+        self, canvas: BackendArray, place: tuple[Pose, Float32Array | None], eye: Eye, state: EyeState
+    ) -> None:
+        imaging, (pose, inside) = self.imaging, place
         grid = Grid.cover(pose.eye_box(eye, state), _EYE_NODES)
         window, inner = grid.pixel_windows(*canvas.shape[:2])
         if _is_empty(window):
             return
         points = imaging.upsample(pose.upper_source_points(grid.nodes(_BOX_MARGIN_CELLS)), grid.cell)[inner]
-        self._paste(canvas, eye.compose(self.rig.texture, points, state, imaging), grid)
+        self._paste(canvas, eye.compose(self.rig.texture, points, state, imaging), grid, inside)
 
-    def _paste(self, canvas: BackendArray, levels: BackendArray, grid: Grid) -> None:
-        """Paste the levels of a box, as far as it is in the picture, with a feathered border."""
+    def _paste(self, canvas: BackendArray, levels: BackendArray, grid: Grid, inside: Float32Array | None) -> None:
+        """Paste the levels of a box, as far as it is in the picture, with a feathered border.
+
+        inside: what :meth:`_draw_head` returned; the outline of the person stays as it was drawn there.
+        """
         imaging = self.imaging
         window, inner = grid.pixel_windows(*canvas.shape[:2])
-        feather = imaging.array(_feather(grid.height, grid.width))[inner]
+        weight = imaging.array(_feather(grid.height, grid.width))[inner]
+        if inside is not None:
+            head_grid = self.rig.head_grid.widened(HEAD_MARGIN_CELLS)
+            share = head_grid.sample(inside, grid.nodes(_BOX_MARGIN_CELLS))
+            if float(share.min()) < _WHOLE_MATTE:
+                weight = weight * imaging.upsample(share[..., None], grid.cell)[inner][..., 0]
         below = imaging.to_float(canvas[window])
-        mixed = levels * feather[..., None] + below * (1.0 - feather)[..., None]
+        mixed = levels * weight[..., None] + below * (1.0 - weight)[..., None]
         canvas[window] = imaging.to_uint8(mixed)
 
 
@@ -223,6 +260,17 @@ def _feather(height: int, width: int) -> Float32Array:
         return np.clip(np.minimum(position, size - position) / edge, 0.0, 1.0)
 
     return (ramp(height)[:, None] * ramp(width)[None, :]).astype(np.float32)
+
+
+def _blocks(grid: Grid, chosen: NDArray[np.bool_]) -> Iterator[tuple[Grid, Window]]:
+    """Yield square blocks of cells that contain all chosen nodes, with windows as :func:`_moving_part` returns them."""
+    for top in range(1, grid.rows + 1, _BLOCK_CELLS):
+        for left in range(1, grid.columns + 1, _BLOCK_CELLS):
+            bottom, right = min(top + _BLOCK_CELLS, grid.rows + 1), min(left + _BLOCK_CELLS, grid.columns + 1)
+            nodes = slice(top - 1, bottom + 1), slice(left - 1, right + 1)
+            if chosen[nodes].any():
+                x0, y0 = grid.x0 + (left - 1) * grid.cell, grid.y0 + (top - 1) * grid.cell
+                yield Grid(x0, y0, grid.cell, bottom - top, right - left), nodes
 
 
 def _moving_part(grid: Grid, moved: NDArray[np.bool_]) -> tuple[Grid, Window]:

@@ -17,6 +17,7 @@ from sadtalker_ext.puppet.expression_fields import build_fields
 from sadtalker_ext.puppet.eyes import Eye
 from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.head import build_head
+from sadtalker_ext.puppet.held_rims import hold_rims
 from sadtalker_ext.puppet.lid_outline import refine_lids
 from sadtalker_ext.puppet.mouth import build_mouth
 from sadtalker_ext.puppet.mouth_seam import refine_seam
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array, Image, UInt8Array
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
     from sadtalker_ext.puppet.far_side import FarSide
+    from sadtalker_ext.puppet.glasses import RimMask
     from sadtalker_ext.puppet.head import Head
     from sadtalker_ext.puppet.imaging import Imaging, Texture
     from sadtalker_ext.puppet.mouth import Mouth
@@ -74,7 +76,7 @@ class Rig:
     fields: (J, 2 layers, rows, columns, 2) pixels on face_grid. matte: (rows, columns) on the nodes of head_grid with
     HEAD_MARGIN_CELLS, how much a pixel belongs to the moving person. backdrop: the picture with the person filled in.
     mouth_outline: (N, 1, 2) pixels, points that bound both lips. mouth_covered: whether jaw and lips stay as they are.
-    soft: a blurred texture for parts that a free view squeezes; None: nothing is squeezed that much. far_side: what is
+    soft: a blurred texture with the matte as fourth channel, for parts that a free view squeezes, or None. far_side: what is
     drawn where a free view stretches the far side of a turned face, or None.
     """
 
@@ -109,7 +111,8 @@ def build_rig(
     face = refine_lids(picture, face)
     centre = mesh[list(topo.FACE_OVAL), :2].astype(np.float64).mean(0)
     face_grid = Grid.cover(_box(face, centre, _FACE_REACH), _FACE_NODES)
-    fields = np.ascontiguousarray(build_fields(face, face_grid.nodes().astype(np.float64)).swapaxes(0, 1), np.float32)
+    left_eye, right_eye = (Eye(eye, picture, imaging, flat_skin) for eye in (face.left_eye, face.right_eye))
+    rims = [eye.lid_skin.rim_mask for eye in (left_eye, right_eye) if eye.lid_skin.rim_mask is not None]
     head_grid = Grid.cover(_box(face, centre, _HEAD_REACH).clipped(width, height), _HEAD_NODES)
     if person is None:
         matte = np.ones(head_grid.nodes(HEAD_MARGIN_CELLS).shape[:2], np.float32)
@@ -123,17 +126,24 @@ def build_rig(
         texture=imaging.texture(picture),
         face=face,
         face_grid=face_grid,
-        fields=fields,
+        fields=_expression_fields(face, face_grid, rims),
         head=build_head(face, mesh, head_grid.widened(_DISPLACEMENT_MARGIN_CELLS), (width, height)),
         head_grid=head_grid,
         matte=matte,
         backdrop=backdrop,
         mouth=build_mouth(picture, face, imaging, drawn=drawn),
-        left_eye=Eye(face.left_eye, picture, imaging, flat_skin),
-        right_eye=Eye(face.right_eye, picture, imaging, flat_skin),
+        left_eye=left_eye,
+        right_eye=right_eye,
         mouth_outline=_mouth_outline(face),
         mouth_covered=mouth_covered,
     )
+
+
+def _expression_fields(face: FaceGeometry, grid: Grid, rims: list[RimMask]) -> Float32Array:
+    """Return the fields (J, 2 layers, rows, columns, 2) on the nodes of ``grid``; rims do not follow the brows."""
+    fields = np.ascontiguousarray(build_fields(face, grid.nodes().astype(np.float64)).swapaxes(0, 1), np.float32)
+    hold_rims(fields, grid, face, rims)
+    return fields
 
 
 def _box(face: FaceGeometry, centre: Float64Array, reach: _Reach) -> Box:

@@ -137,15 +137,18 @@ def look_up(values: Float32Array, x: Float32Array, y: Float32Array) -> Float32Ar
     return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def squeezed_share(source: Float32Array, cell: int) -> Float32Array:
-    """Return (rows, columns) from 0 where ``source`` (rows, columns, 2) squeezes pixels little to 1 where by 3 times.
+def squeezed_footprints(source: Float32Array, cell: int) -> tuple[Float32Array, Float32Array]:
+    """Return where ``source`` (rows, columns, 2) squeezes pixels, and the longer side of what a pixel shows there.
 
-    source: where nodes ``cell`` pixels apart come from.
+    source: where nodes ``cell`` pixels apart come from. Both are given at the nodes: a share (rows, columns), from 0
+    where pixels are squeezed little to 1 where by 3 times, and vectors (rows, columns, 2) in source pixels.
     """
     scale = 1.0 / (_SOBEL_SUM * cell)
     along, down = (cv2.Sobel(source, cv2.CV_32F, *order, ksize=3, scale=scale) for order in ((1, 0), (0, 1)))
-    longest = np.sqrt(np.maximum((along**2).sum(axis=-1), (down**2).sum(axis=-1)))
-    return smoothstep((np.asarray(longest, np.float32) - _SQUEEZED_FROM) / (_SQUEEZED_WHOLE - _SQUEEZED_FROM))
+    across, upright = ((part**2).sum(axis=-1) for part in (along, down))
+    longest = np.sqrt(np.maximum(across, upright))
+    share = smoothstep((np.asarray(longest, np.float32) - _SQUEEZED_FROM) / (_SQUEEZED_WHOLE - _SQUEEZED_FROM))
+    return share, np.where((across > upright)[..., None], along, down).astype(np.float32)
 
 
 def stretched_share(source: Float32Array, cell: int) -> Float32Array:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.puppet.imaging import CpuImaging, supersample
-from sadtalker_ext.puppet.warp import Box, Displacement, Grid, determinant_of, squeezed_share, stretched_share
+from sadtalker_ext.puppet.warp import Box, Displacement, Grid, determinant_of, squeezed_footprints, stretched_share
 
 
 def smooth_shift(grid: Grid, size: float) -> np.ndarray:
@@ -46,14 +46,18 @@ def test_supersampling_keeps_the_pixels_and_is_cubic_between_them():
     assert np.abs(double[0::2, 21, 0] - middle).max() <= 0.51
 
 
-def test_squeezed_shares_are_those_of_the_largest_derivative():
+def test_squeezed_shares_and_footprints_are_those_of_the_largest_derivative():
     grid = Grid(0, 0, 4, 20, 24)
     nodes = grid.nodes()
     for factor, share in ((1.0, 0.0), (1.4, 0.0), (2.25, 0.5), (3.0, 1.0), (5.0, 1.0)):
         for axis in (0, 1):
             source = nodes.copy()
             source[..., axis] *= factor
-            np.testing.assert_allclose(squeezed_share(source, grid.cell)[2:-2, 2:-2], share, atol=1e-4)
+            shares, footprints = squeezed_footprints(source, grid.cell)
+            np.testing.assert_allclose(shares[2:-2, 2:-2], share, atol=1e-4)
+            if factor > 1.0:
+                expected = factor * np.eye(2)[axis]
+                np.testing.assert_allclose(footprints[2:-2, 2:-2] - expected, 0.0, atol=1e-4)
 
 
 def test_areas_and_stretch_are_those_of_a_linear_map():
