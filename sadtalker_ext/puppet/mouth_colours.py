@@ -92,7 +92,7 @@ _TONGUE_RGB: Final = (0.84, 0.66, 0.66)
 _MUCOSA_RGB: Final = (0.68, 0.49, 0.49)
 _CAVITY_RGB: Final = (0.26, 0.155, 0.155)
 """Gain of the flesh's colour for gums, tongue, the inner side of lips and cheeks, and the throat."""
-_RIM_RGB: Final = (0.86, 0.80, 0.80)
+_RIM_RGB: Final = (0.56, 0.44, 0.44)
 """Gain of the lip's colour for its inner side, which is in the lip's shadow."""
 
 

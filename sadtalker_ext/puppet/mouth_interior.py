@@ -49,7 +49,7 @@ _UPPER_LIP_SHADOW: Final = 0.30
 _LOWER_LIP_SHADOW: Final = 0.22
 _SHADOW_LENGTH: Final = 0.010
 """Depth of the shadows of both lips on the interior, and the distance at which they have fallen to 1/e."""
-_NARROW_SHADOW: Final = 0.6
+_NARROW_SHADOW: Final = 0.45
 _NARROW_GAP: Final = 0.04
 """Light that the interior loses where the lips nearly touch, and the distance between them, face heights, at which the
 loss has fallen to 1/e: little light falls through a narrow gap."""
@@ -59,8 +59,9 @@ _SIDE_SHADOW_HALF_WIDTH: Final = 0.30
 """Depth of the shadow in the mouth corners, the position where it is half as deep, and half the width of its edge."""
 
 # The lips' inner side.
-_RIM_REACH: Final = 0.0028
-"""Distance from the edge of a lip, face heights, at which its visible inner side has faded to 1/e."""
+_RIM_REACH: Final = 0.0065
+"""Distance from the edge of a lip, face heights, at which its visible inner side has faded to 1/e. The inner side turns
+away from the light gradually; where it ends abruptly, a wide mouth has a light outline."""
 _RIM_SLOPE: Final = 5.0
 """Growth of that distance, which is vertical, where the edge is steep, per opening (face heights) and lip_u."""
 _RIM_FROM: Final = 0.45
@@ -158,7 +159,7 @@ def _rim_share(
     side, opened = xp.abs(maps.lip_u), max(state.opened, 0.0)
     turned = xp.clip((side - _RIM_FROM) / (_RIM_WHOLE - _RIM_FROM), 0.0, 1.0) * min(opened / _RIM_OPENED, 1.0)
     reach = _RIM_REACH * (1.0 + _RIM_SLOPE * opened * side)
-    return turned * xp.exp(-((from_lip / reach) ** 4))
+    return turned * xp.exp(-((from_lip / reach) ** 2))
 
 
 def _own_share(mouth: Mouth, maps: MouthMaps, state: MouthState, imaging: Imaging) -> BackendArray:

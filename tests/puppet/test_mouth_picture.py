@@ -142,6 +142,25 @@ def test_lips_surround_a_wide_mouth(make_renderer):
     assert not rim[:, middle - 2 : middle + 3].any()
 
 
+def test_the_inner_side_of_the_lips_is_an_even_band_darker_than_the_gums(make_renderer):
+    """A thin, light one was a dotted outline at the sides of wide mouths."""
+    renderer = make_renderer("astronaut")
+    black = Palette(**{field.name: np.zeros(3, np.float32) for field in fields(Palette)})
+    frames = []
+    for palette in (black, replace(black, rim=np.full(3, 200.0, np.float32))):
+        shown = PortraitRenderer.__new__(PortraitRenderer)
+        shown.__dict__.update(
+            renderer.__dict__, rig=replace(renderer.rig, mouth=recoloured(renderer.rig.mouth, palette))
+        )
+        frames.append(shown.render_frame(shape(jaw_open=1.0, upper_lip_raise=0.3), STILL, STILL)[mouth_window()])
+    share = (frames[1].astype(float) - frames[0]).mean(axis=-1) / 200.0
+    for side in np.array_split(share, 2, axis=1):
+        rows = np.flatnonzero(side.max(axis=1) > 0.3)
+        assert np.mean(side[rows[0] : rows[-1] + 1].max(axis=1) > 0.3) > 0.9
+    palette = renderer.rig.mouth.palette
+    assert palette.cavity.mean() < palette.rim.mean() < palette.gum.mean()
+
+
 FACE_HEIGHT_MM = 185.0
 """Length of an average adult face from hairline to chin."""
 
