@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet.drawn_eyes import skin_distance
-from sadtalker_ext.puppet.glasses import find_drawn_lines, find_rims
+from sadtalker_ext.puppet.glasses import RimMask, find_drawn_lines, find_rims
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,10 +64,14 @@ _GRAIN_LIMIT: Final = 2.0
 
 
 class LidSkin(NamedTuple):
-    """Textures in picture coordinates. rims: (h, w, 3), how much a pixel is a rim of glasses; None without glasses."""
+    """Textures in picture coordinates. rims: (h, w, 3), how much a pixel is a rim of glasses; None without glasses.
+
+    rim_mask: the same as an array of NumPy.
+    """
 
     smooth: Texture
-    rims: Texture | None
+    rims: Texture | None = None
+    rim_mask: RimMask | None = None
 
 
 class _Place(NamedTuple):
@@ -119,8 +123,9 @@ def lid_skin(
         smooth += _grain(place, other, frame)
     texture = imaging.texture(np.clip(smooth, 0.0, 255.0), origin=place.origin)
     if rims is None:
-        return LidSkin(texture, None)
-    return LidSkin(texture, imaging.texture(np.repeat(rims[..., None], 3, axis=-1), origin=place.origin))
+        return LidSkin(texture)
+    on_channels = imaging.texture(np.repeat(rims[..., None], 3, axis=-1), origin=place.origin)
+    return LidSkin(texture, on_channels, RimMask(rims, place.origin))
 
 
 def _surroundings(frame: EyeFrame, picture: Image, lashes_px: float) -> _Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -49,6 +49,13 @@ _DARK_MOST: Final = 0.25
 """Percentiles of the brightness that stand for nearly all and for most, and the brightness of most of a dark lens; that
 of 256 faces without one was at least 0.37."""
 _SAMPLES: Final = 15
+
+
+class RimMask(NamedTuple):
+    """How much each pixel (h, w) is a rim, 0 to 1, and the pixel (x, y) of the picture at which the mask begins."""
+
+    share: Float32Array
+    origin: tuple[float, float]
 
 
 def lens_brightness(picture: Image, frame: EyeFrame) -> float:

@@ -76,8 +76,8 @@ class Rig:
     fields: (J, 2 layers, rows, columns, 2) pixels on face_grid. matte: (rows, columns) on the nodes of head_grid with
     HEAD_MARGIN_CELLS, how much a pixel belongs to the moving person. backdrop: the picture with the person filled in.
     mouth_outline: (N, 1, 2) pixels, points that bound both lips. mouth_covered: whether jaw and lips stay as they are.
-    soft: a blurred texture with the matte as fourth channel, for parts that a free view squeezes, or None. far_side: what is
-    drawn where a free view stretches the far side of a turned face, or None.
+    soft: a blurred texture with the matte as fourth channel, for parts that a free view squeezes, or None.
+    far_side: what is drawn where a free view stretches the far side of a turned face, or None.
     """
 
     picture: Image
