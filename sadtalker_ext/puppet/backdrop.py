@@ -34,6 +34,10 @@ _MIN_WEIGHT: Final = 1e-4
 """Pixels with less weight than this count as unknown."""
 _DETAIL_BLUR: Final = 0.05
 """Radius in face heights of the box blur that separates details from colour."""
+_STREAK_BLUR: Final = 0.05
+"""Radius in face heights in which the places that are mirrored are averaged: each notch of an outline would begin a
+streak."""
+_MIRRORED: Final = cv2.BORDER_REFLECT_101
 _LARGEST_DETAILED_PX: Final = 2600
 """Larger pictures get no details, which would take 70 bytes a pixel."""
 _LARGEST_DETAIL: Final = 9.0
@@ -114,11 +118,24 @@ def fill_textured(picture: Image, mask: UInt8Array, height_px: float) -> Image:
     of_label[labels.ravel()[known]] = known
     nearest_row, nearest_column = np.divmod(of_label[labels], mask.shape[1])
     rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
-    x, y = (2 * nearest_column - columns).astype(np.float32), (2 * nearest_row - rows).astype(np.float32)
-    mirrored = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    hidden = cv2.remap(mask, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
-    levels = np.where(hidden[..., None] > 0, smooth, mirrored).astype(np.float32)
-    side_px = 2 * max(1, round(_DETAIL_BLUR * height_px)) + 1
-    detail = np.clip(levels - cv2.blur(levels, (side_px, side_px)), -_LARGEST_DETAIL, _LARGEST_DETAIL)
-    filled = np.clip(np.rint(smooth + detail), 0, MASK_SET).astype(np.uint8)
+    away = np.stack([nearest_column - columns, nearest_row - rows], axis=-1).astype(np.float32)
+    x, y = cv2.split(2.0 * _smoothed(away, _STREAK_BLUR * height_px))
+    x, y = x + columns.astype(np.float32), y + rows.astype(np.float32)
+    grain = cv2.remap(_grain(picture, mask, _DETAIL_BLUR * height_px), x, y, cv2.INTER_LINEAR, borderMode=_MIRRORED)
+    filled = np.clip(np.rint(smooth + grain), 0, MASK_SET).astype(np.uint8)
     return np.where(mask[..., None] > 0, filled, picture)
+
+
+def _grain(picture: Image, mask: UInt8Array, radius_px: float) -> Float32Array:
+    """Return the details (H, W, 3) of a picture in levels, 0 under the mask: differences from the mean around them."""
+    known = (mask == 0).astype(np.float32)
+    side = 2 * max(1, round(radius_px)) + 1
+    total, count = (cv2.blur(values, (side, side)) for values in (picture * known[..., None], known))
+    detail = (picture - total / np.maximum(count, _MIN_WEIGHT)[..., None]) * known[..., None]
+    return np.asarray(np.clip(detail, -_LARGEST_DETAIL, _LARGEST_DETAIL), np.float32)
+
+
+def _smoothed(values: Float32Array, radius_px: float) -> Float32Array:
+    """Return values (H, W, C) blurred twice by a box."""
+    side = 2 * max(1, round(radius_px)) + 1
+    return np.asarray(cv2.blur(cv2.blur(values, (side, side)), (side, side)), np.float32)

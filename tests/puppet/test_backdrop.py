@@ -63,6 +63,16 @@ def test_textured_filling_continues_the_grain_but_no_edges():
     assert np.abs(filled[inside].mean() - smooth[inside].mean()) < 1.0
 
 
+def test_a_jagged_mask_before_a_smooth_background_leaves_no_streaks():
+    rows, columns = np.mgrid[:160, :160].astype(float)
+    levels = [60 + 0.7 * columns + 0.3 * rows, 200 - 0.8 * rows, 90 + 0.5 * columns]
+    picture = np.stack(levels, axis=-1).astype(np.uint8)
+    angle = np.arctan2(rows - 80, columns - 80)
+    mask = (np.hypot(rows - 80, columns - 80) < 40 + 8 * np.sign(np.sin(11 * angle))).astype(np.uint8) * 255
+    difference = fill_textured(picture, mask, HEIGHT_PX).astype(int) - fill_background(picture, mask)
+    assert np.abs(difference).max() <= 3
+
+
 def test_textured_filling_of_everything_or_of_a_huge_picture_is_the_plain_one():
     picture = np.random.default_rng(7).integers(0, 255, (40, 30, 3)).astype(np.uint8)
     whole = np.full((40, 30), 255, np.uint8)
