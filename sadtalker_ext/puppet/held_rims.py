@@ -26,6 +26,11 @@ _FADE: Final = 0.012
 """Standard deviation of the transition beyond it, in face heights."""
 
 
+def hold_brows(fields: Float32Array) -> None:
+    """Remove the motion of the brows from ``fields``: dark lenses cover them, or would be stretched with them."""
+    fields[_BROW_FIELDS] = 0.0
+
+
 def hold_rims(fields: Float32Array, grid: Grid, face: FaceGeometry, rims: Sequence[RimMask]) -> None:
     """Remove the motion of the brows from ``fields`` (J, 2 layers, rows, columns, 2) on ``grid`` where rims are."""
     nodes = grid.nodes().astype(np.float64)

@@ -16,8 +16,9 @@ from sadtalker_ext.puppet.drawn_mouth import refine_drawn_mouth
 from sadtalker_ext.puppet.expression_fields import build_fields
 from sadtalker_ext.puppet.eyes import Eye
 from sadtalker_ext.puppet.face_geometry import measure_face
+from sadtalker_ext.puppet.glasses import is_behind_dark_lens
 from sadtalker_ext.puppet.head import build_head
-from sadtalker_ext.puppet.held_rims import hold_rims
+from sadtalker_ext.puppet.held_rims import hold_brows, hold_rims
 from sadtalker_ext.puppet.lid_outline import refine_lids
 from sadtalker_ext.puppet.mouth import build_mouth
 from sadtalker_ext.puppet.mouth_seam import refine_seam
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float32Array, Float64Array, Image, UInt8Array
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
     from sadtalker_ext.puppet.far_side import FarSide
-    from sadtalker_ext.puppet.glasses import RimMask
     from sadtalker_ext.puppet.head import Head
     from sadtalker_ext.puppet.imaging import Imaging, Texture
     from sadtalker_ext.puppet.mouth import Mouth
@@ -112,7 +112,6 @@ def build_rig(
     centre = mesh[list(topo.FACE_OVAL), :2].astype(np.float64).mean(0)
     face_grid = Grid.cover(_box(face, centre, _FACE_REACH), _FACE_NODES)
     left_eye, right_eye = (Eye(eye, picture, imaging, flat_skin) for eye in (face.left_eye, face.right_eye))
-    rims = [eye.lid_skin.rim_mask for eye in (left_eye, right_eye) if eye.lid_skin.rim_mask is not None]
     head_grid = Grid.cover(_box(face, centre, _HEAD_REACH).clipped(width, height), _HEAD_NODES)
     if person is None:
         matte = np.ones(head_grid.nodes(HEAD_MARGIN_CELLS).shape[:2], np.float32)
@@ -126,7 +125,7 @@ def build_rig(
         texture=imaging.texture(picture),
         face=face,
         face_grid=face_grid,
-        fields=_expression_fields(face, face_grid, rims),
+        fields=_expression_fields(face, face_grid, (left_eye, right_eye)),
         head=build_head(face, mesh, head_grid.widened(_DISPLACEMENT_MARGIN_CELLS), (width, height)),
         head_grid=head_grid,
         matte=matte,
@@ -139,10 +138,13 @@ def build_rig(
     )
 
 
-def _expression_fields(face: FaceGeometry, grid: Grid, rims: list[RimMask]) -> Float32Array:
-    """Return the fields (J, 2 layers, rows, columns, 2) on the nodes of ``grid``; rims do not follow the brows."""
+def _expression_fields(face: FaceGeometry, grid: Grid, eyes: tuple[Eye, Eye]) -> Float32Array:
+    """Return the fields (J, 2 layers, rows, columns, 2) on the nodes of ``grid``; glasses do not follow the brows."""
     fields = np.ascontiguousarray(build_fields(face, grid.nodes().astype(np.float64)).swapaxes(0, 1), np.float32)
-    hold_rims(fields, grid, face, rims)
+    left, right = (eye.lens_brightness for eye in eyes)
+    if is_behind_dark_lens(left, right) and is_behind_dark_lens(right, left):
+        hold_brows(fields)
+    hold_rims(fields, grid, face, [eye.lid_skin.rim_mask for eye in eyes if eye.lid_skin.rim_mask is not None])
     return fields
 
 

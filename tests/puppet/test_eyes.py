@@ -99,7 +99,7 @@ def test_nothing_is_drawn_on_dark_lenses(photograph, mesh, level):
         middle, half = eye_box(mesh, chains)
         cv2.ellipse(sunglasses, middle, (int(1.8 * half), int(1.5 * half)), 0, 0, 360, (level,) * 3, -1, cv2.LINE_AA)
     renderer = PortraitRenderer(sunglasses, mesh)
-    for state in (BLINK, {"gaze_x": 0.8, "gaze_y": 0.5}):
+    for state in (BLINK, {"gaze_x": 0.8, "gaze_y": 0.5}, {"brows_up": 1.0}):
         np.testing.assert_array_equal(renderer.render_frame(shape(**state), STILL, STILL), sunglasses)
 
 
