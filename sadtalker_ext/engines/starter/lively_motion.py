@@ -37,16 +37,16 @@ LEAN_ROLL: Final = 0.7
 LEAN_INTERVAL_S: Final = (1.6, 4.5)
 LEAN_MOVE_S: Final = (1.0, 1.8)
 """Ranges of the time between two changes of the lean and of the duration of a change, seconds."""
-BROW_LEVEL: Final = 0.68
+BROW_LEVEL: Final = 0.75
 """Standard deviation of the level of the brows between accents; positive raises, negative lowers them."""
 BROW_OF_PITCH: Final = 0.1
 """Rise of this level per semitone of the pitch: most raises go with a rise of the pitch (Cave et al. 1996, "About the
 relationship between eyebrow movements and F0 variations")."""
 BROW_PITCH_S: Final = 0.12
 """Standard deviation of the window in which the pitch is averaged, seconds."""
-BROW_RANGE: Final = (-0.65, 0.95)
+BROW_RANGE: Final = (-0.5, 0.95)
 """Lowest and highest level; a low one, held, looks stern."""
-BROW_INTERVAL_S: Final = (0.2, 0.55)
+BROW_INTERVAL_S: Final = (0.2, 0.48)
 BROW_MOVE_S: Final = (0.12, 0.22)
 BROW_SLOWNESS_S: Final = 0.2
 """Ranges of the time between two changes of this level and of the duration of a small change, and what a change by 1
