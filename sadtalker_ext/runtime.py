@@ -57,7 +57,7 @@ class Runtime:
         except (RuntimeError, AssertionError, ValueError, ImportError) as e:
             reason = next(iter(str(e).splitlines()), type(e).__name__)
             raise EngineError(
-                f"The device {self.device!r} cannot be used ({reason}); choose the device 'auto' or 'cpu'."
+                f"The device {self.device!r} cannot be used ({reason}); choose the device 'auto' or 'cpu'"
             ) from e
         return device
 
@@ -68,7 +68,7 @@ class Runtime:
         name = offered[0] if self.dtype == AUTO else self.dtype
         if name not in offered:
             raise EngineError(
-                f"This engine computes in {', '.join(offered)}, not in {name!r}; choose the dtype 'auto'."
+                f"This engine computes in {', '.join(offered)}, not in {name!r}; choose the dtype 'auto'"
             )
         dtype: torch.dtype = getattr(torch, name)
         return dtype
@@ -83,7 +83,7 @@ class Runtime:
         if self.dtype in ALL_DTYPES and self.dtype not in offered:
             raise EngineError(
                 f"The device {device.type!r} of this machine does not compute in {self.dtype!r} by itself, only in "
-                f"{' and '.join(offered)}; choose the dtype 'auto'."
+                f"{' and '.join(offered)}; choose the dtype 'auto'"
             )
         return self.torch_dtype(offered)
 

@@ -113,7 +113,7 @@ def recorded(call: Callable[[], Tensor], device: torch.device) -> Callable[[], T
     import torch
 
     if device.type != "cuda":
-        raise EngineError(f"CUDA graphs cannot be measured on the device {device.type!r}; choose another mode.")
+        raise EngineError(f"CUDA graphs cannot be measured on the device {device.type!r}; choose another mode")
     beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     beside.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(beside):

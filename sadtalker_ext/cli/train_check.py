@@ -43,12 +43,12 @@ def _check(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.clips.prepare_sources import has_videos
 
     if options.sample < 0:
-        raise SettingsError(f"--sample is {options.sample}; it must be 0 or more.")
+        raise SettingsError(f"--sample is {options.sample}; it must be 0 or more")
     if not options.json:
         show_progress()
     videos = options.data.is_dir() and not (options.data / INFO_NAME).exists() and has_videos(options.data)
     if videos and options.run_folder is not None:
-        raise SettingsError(f"{options.data} has videos; check a run with the data set that was prepared from them.")
+        raise SettingsError(f"{options.data} has videos; check a run with the data set that was prepared from them")
     report = (check_videos if videos else check_data)(options.data, options.sample)
     if options.run_folder is not None:
         from sadtalker_ext.training.sadtalker.check_run import check_run

@@ -59,7 +59,7 @@ def plan_from_options(plan: Plan, options: argparse.Namespace) -> Plan:
 def require_positive(flag: str, value: float) -> None:
     """Raise SettingsError unless ``value`` is above 0."""
     if value <= 0:
-        raise SettingsError(f"{flag} is {value}; it must be above 0.")
+        raise SettingsError(f"{flag} is {value}; it must be above 0")
 
 
 def show_progress() -> None:

@@ -82,7 +82,7 @@ def _mapping_net(options: argparse.Namespace) -> int:
     size, renderer = renderer_size(options.config), load_renderer(options.renderer)
     if renderer.generator.config != size.generator:
         raise SettingsError(
-            f"{options.renderer} has no renderer of the size {options.config}; use the --config of its training."
+            f"{options.renderer} has no renderer of the size {options.config}; use the --config of its training"
         )
     pyramid = create_pyramid(options)
     recipe = MappingRecipe(options.data, size, renderer, pyramid, options.coefficients, guided=options.guided)

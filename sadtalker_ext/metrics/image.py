@@ -149,7 +149,7 @@ def _require_same_size(picture: Image, reference: Image) -> None:
     if picture.shape != reference.shape:
         raise MediaError(
             f"The picture has {picture.shape[1]} x {picture.shape[0]} pixels, but the reference has "
-            f"{reference.shape[1]} x {reference.shape[0]}; use a reference of the same size."
+            f"{reference.shape[1]} x {reference.shape[0]}; use a reference of the same size"
         )
 
 

@@ -23,10 +23,10 @@ def parse_json_object(text: str, source: object) -> dict[str, Any]:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as e:
-        raise WeightsError(f"The header of {source} is not valid JSON ({e}); export the file again.") from e
+        raise WeightsError(f"The header of {source} is not valid JSON ({e}); export the file again") from e
     if not isinstance(values, dict):
         raise WeightsError(
-            f"The header of {source} is {text[:LONGEST_QUOTE]!r}, but it must be a JSON object; export the file again."
+            f"The header of {source} is {text[:LONGEST_QUOTE]!r}, but it must be a JSON object; export the file again"
         )
     return values
 
@@ -45,12 +45,12 @@ def config_from_json(config_type: type[ConfigT], values: object, source: object,
     if unknown := sorted(set(values) - set(hints)):
         names = ", ".join(prefix + name for name in unknown)
         raise WeightsError(
-            f"The config of {source} has fields that this version does not know: {names}; update the extension."
+            f"The config of {source} has fields that this version does not know: {names}; update the extension"
         )
     made = {name: _convert(hints[name], value, source, prefix + name) for name, value in values.items()}
     for field in fields(config_type):  # type: ignore[arg-type] # every config is a dataclass
         if field.name not in made and field.default is MISSING and field.default_factory is MISSING:
-            raise WeightsError(f"The config of {source} lacks the field {prefix}{field.name}; export the file again.")
+            raise WeightsError(f"The config of {source} lacks the field {prefix}{field.name}; export the file again")
     return config_type(**made)
 
 
@@ -84,7 +84,7 @@ def _convert_tuple(hints: tuple[Any, ...], value: object, source: object, path: 
 def _wrong_type(source: object, path: str, expected: str, value: object) -> WeightsError:
     found = "null" if value is None else _quote(value)
     return WeightsError(
-        f"The field {path} in the config of {source} is {found}, but it must be {expected}; export the file again."
+        f"The field {path} in the config of {source} is {found}, but it must be {expected}; export the file again"
     )
 
 

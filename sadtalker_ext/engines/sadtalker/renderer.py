@@ -62,8 +62,8 @@ def open_renderer(load: Callable[[Collection[str]], nn.Module], runtime: Runtime
         return _arranged(_as_generator(load(()).to(device)), torch.float32, device)
     name = str(dtype).removeprefix("torch.")
     raise EngineError(
-        f"On this device, {name} agrees with float32 to {agreement_db:.0f} dB only, {LEAST_PSNR_DB:.0f} dB are needed; "
-        "choose the dtype 'auto'."
+        f"On this device, {name} agrees with float32 to only {agreement_db:.0f} dB, but {LEAST_PSNR_DB:.0f} dB are "
+        "needed; choose the dtype 'auto'"
     )
 
 

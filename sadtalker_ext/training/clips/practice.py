@@ -84,11 +84,11 @@ class PracticePlan:
         """Raise SettingsError if an option is out of range."""
         low, high = CLIP_RANGE_S
         if self.clips < 1:
-            raise SettingsError(f"--clips is {self.clips}; it must be 1 or more.")
+            raise SettingsError(f"--clips is {self.clips}; it must be 1 or more")
         if not low <= self.seconds <= high:
-            raise SettingsError(f"--seconds is {self.seconds}; it must be between {low:g} and {high:g}.")
+            raise SettingsError(f"--seconds is {self.seconds}; it must be between {low:g} and {high:g}")
         if self.size_px <= 0 or self.size_px % SIZE_MULTIPLE_PX:
-            raise SettingsError(f"--size is {self.size_px}; it must be a multiple of {SIZE_MULTIPLE_PX} pixels.")
+            raise SettingsError(f"--size is {self.size_px}; it must be a multiple of {SIZE_MULTIPLE_PX} pixels")
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ class SynthesiserSource:
                 for text in sample_sentences(voice.language, SENTENCES_PER_ATTEMPT, random):
                     if _is_test(text) == (split == TEST_SPLIT):
                         return next(iter(synthesise_speech(voice, [text], random))).samples
-            raise MediaError(f"The texts have no sentence of the split {split}; use recorded speech with --speech.")
+            raise MediaError(f"The texts have no sentence of the split {split}; use recorded speech with --speech")
 
         return _concatenate(seconds, random, sentence)
 

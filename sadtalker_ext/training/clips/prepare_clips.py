@@ -150,10 +150,10 @@ def _read_sound(path: Path) -> NDArray[np.int16]:
     Raises MediaError if there is none or if it is silent.
     """
     if not probe(path).has_audio:
-        raise MediaError(f"{path} has no sound in it; only videos with speech are usable.")
+        raise MediaError(f"{path} has no sound in it; only videos with speech are usable")
     speech = open_speech(path)
     if speech.peak < SILENT_PEAK:
-        raise MediaError(f"The sound of {path} is silent; only videos with speech are usable.")
+        raise MediaError(f"The sound of {path} is silent; only videos with speech are usable")
     return align_sound(np.concatenate([to_int16(block) for block in speech.blocks()]), sound_delay_s(path))
 
 

@@ -36,7 +36,7 @@ class PreparePlan:
     def validate(self) -> None:
         """Raise SettingsError or MediaError if an option is out of range or the Wav2Lip file does not exist."""
         if self.size_px <= 0 or self.size_px % SIZE_MULTIPLE_PX:
-            raise SettingsError(f"--size is {self.size_px}; it must be a multiple of {SIZE_MULTIPLE_PX} pixels.")
+            raise SettingsError(f"--size is {self.size_px}; it must be a multiple of {SIZE_MULTIPLE_PX} pixels")
         low, high = CLIP_RANGE_S
         if not low <= self.shortest_s <= self.longest_s <= high:
             raise SettingsError(

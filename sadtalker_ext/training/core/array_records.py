@@ -37,4 +37,4 @@ def load_arrays(kind: type[Any], path: Path, problem: str) -> dict[str, NDArray[
         with np.load(path) as arrays:
             return {field.name: arrays[field.name] for field in fields(kind)}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path} {problem} ({error}); delete it and run the same command again.") from error
+        raise WeightsError(f"{path} {problem} ({error}); delete it and run the same command again") from error

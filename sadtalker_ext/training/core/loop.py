@@ -207,7 +207,7 @@ def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> 
     """Return the sum of weight x loss. Raises EngineError unless both mappings have the same names."""
     if set(losses) != set(weights):
         raise EngineError(
-            f"The loss table has {sorted(weights)}, but the recipe computed {sorted(losses)}; give both the same names."
+            f"The loss table has {sorted(weights)}, but the recipe computed {sorted(losses)}; give both the same names"
         )
     return cast("Tensor", sum(weight * losses[name] for name, weight in weights.items()))
 

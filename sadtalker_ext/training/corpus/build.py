@@ -86,7 +86,7 @@ class Shard:
         """Read a file. WeightsError if it is no shard or was made with another phone table."""
         shard = Shard(**load_arrays(Shard, path, "is not a shard of a corpus"))
         if tuple(shard.table) != SYMBOLS:
-            raise WeightsError(f"{path} has an outdated phone table; delete its folder and run train corpus again.")
+            raise WeightsError(f"{path} has an outdated phone table; delete its folder and run train corpus again")
         return shard
 
     def utterances(self) -> Iterator[tuple[NDArray[np.int16], Float32Array, NDArray[np.uint8]]]:

@@ -185,5 +185,5 @@ def to_symbols(name: str, phone_set: str) -> tuple[str, ...]:
             return split_ipa(table[key])
     symbols = split_ipa(half if bare == 2 * half else bare)
     if not symbols:
-        raise EngineError(f"The {phone_set} phone {name!r} is unknown; add it to training/corpus/phonemes.py.")
+        raise EngineError(f"The {phone_set} phone {name!r} is unknown; add it to training/corpus/phonemes.py")
     return symbols

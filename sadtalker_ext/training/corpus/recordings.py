@@ -61,7 +61,7 @@ def find_recordings(folder: Path) -> list[Recording]:
     """Return the audio files in ``folder`` and its subfolders, sorted by path. MediaError if there are none."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
     if not paths:
-        raise MediaError(f"The folder {folder} has no recordings; add audio files, with their transcripts in NAME.txt.")
+        raise MediaError(f"The folder {folder} has no recordings; add audio files, with their transcripts in NAME.txt")
     table = folder / "metadata.csv"
     lines = table.read_text("utf-8").splitlines() if table.is_file() else []
     texts = {fields[0]: fields[-1] for fields in (line.split("|") for line in lines) if len(fields) > 1}
@@ -222,5 +222,5 @@ def _read_samples(path: Path) -> Samples:
             if process.refused_container():
                 raise container_error(path, "recording")
             detail = process.last_message()
-            raise MediaError(f"The recording {path} cannot be read ({detail}); convert it to WAV or remove it.")
+            raise MediaError(f"The recording {path} cannot be read ({detail}); convert it to WAV or remove it")
     return np.frombuffer(data, np.float32)

@@ -189,7 +189,7 @@ def _run(command: Sequence[str]) -> str:
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if result.returncode:
         detail = result.stderr.strip()[-300:]
-        raise MediaError(f"{' '.join(command)} failed ({detail}); check the installation of {command[0]}.")
+        raise MediaError(f"{' '.join(command)} failed ({detail}); check the installation of {command[0]}")
     return result.stdout
 
 
