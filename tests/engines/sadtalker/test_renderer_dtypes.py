@@ -61,7 +61,7 @@ def test_a_dtype_with_wrong_numbers_is_refused(with_bfloat16, monkeypatch):
         return FastGenerator(generator, dtype)
 
     monkeypatch.setattr(renderer, "_arranged", broken)
-    with pytest.raises(EngineError, match=r"bfloat16 agrees with float32 to \d+ dB only, 35 dB are needed"):
+    with pytest.raises(EngineError, match=r"bfloat16 agrees with float32 to only \d+ dB, but 35 dB are needed"):
         open_renderer(load, Runtime(dtype="bfloat16"), CPU)
 
 
