@@ -59,15 +59,15 @@ SILENCE_REACH: Final = 4
 LEVEL_FRAMES: Final = 200
 """Half width of the surroundings."""
 _NO_POWER: Final = 1e-12
-LIKELY_CLOSURE: Final = (0.15, 0.24)
+LIKELY_CLOSURE: Final = (0.10, 0.20)
 """Values of ``lips_closed`` between which the lips close where LipMotion predicts a small opening."""
-UNLIKELY_CLOSURE: Final = (0.85, 0.90)
+UNLIKELY_CLOSURE: Final = (0.80, 0.90)
 """The same where it predicts a large opening: only a certain closure is believed there."""
-SMALL_OPENING, LARGE_OPENING = -0.9, 0.35
+SMALL_OPENING, LARGE_OPENING = -0.75, 0.4
 """Predicted openings, in standard deviations from the mean, that count as small and as large in this."""
 CLOSURE_SHARPNESS: Final = 2
 """Power of the closure, which shortens it: lips of real speakers hardly rest in p, b and m. With 3, some of them would
-not be complete. All limits were chosen together: r of the opening is 0.01 below that without closures in 16 recordings
+not be complete. All limits were chosen together: r of the opening is 0.013 below that without closures in 16 recordings
 that were not learned, and 0.977 of 345 synthetic p, b and m are complete."""
 
 

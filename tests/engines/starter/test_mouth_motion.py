@@ -88,7 +88,7 @@ def test_tucked_lip_still_opens_as_predicted():
 
 
 def test_closure_is_complete_where_both_agree_or_one_is_certain():
-    closed = np.array([0.25, 0.25, 0.9, 0.05], np.float32)
+    closed = np.array([0.2, 0.2, 0.9, 0.05], np.float32)
     opening = np.array([-1.0, 1.0, 1.0, -1.0], np.float32)
     np.testing.assert_allclose(believed_closures(closed, opening), [1, 0, 1, 0], atol=1e-6)
     certain = curves(30, lips_closed=np.where(np.arange(30) == 15, 0.95, 0.0))
