@@ -83,7 +83,7 @@ class Settings:
     roll: str = _angle_setting("Tilt (roll)", "towards the viewer's right")
     tts_voice: str = setting(
         "", "Reading voice", "Voice that reads a text aloud, if the speech is given as text: a name that the command "
-        "sadtalker voices lists. Empty: the first one in that list.",
+        "sadtalker voices lists. Empty: the first one in that list that reads the letters of the text.",
     )  # fmt: skip
     speech_rate: float = setting(
         1.0, "Reading speed", "Speed of the voice that reads a text aloud.", low=0.5, high=2.0, step=0.05,

@@ -76,8 +76,8 @@ def _read_whole(task: Task, text: str, folder: Path) -> Path:
 def _open_reader(task: Task) -> Reader:
     from sadtalker_ext.tts.voices import find_voice, open_voice
 
-    settings = task.settings
-    voice = find_voice(check_voice_name(settings.tts_voice), search_folders(task.runtime.folders))
+    settings, folders = task.settings, search_folders(task.runtime.folders)
+    voice = find_voice(check_voice_name(settings.tts_voice), folders, task.inputs.text or "")
     return open_voice(voice, settings.speech_rate)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from itertools import pairwise
@@ -16,14 +17,19 @@ PART_CHARACTERS: Final = 240
 LONGEST_PART: Final = 600
 """A sentence longer than this is divided at a comma or a space; it takes about 40 s to say."""
 _SENTENCE_END: Final = re.compile(r"[.!?…][\"'”’»)\]]*\s+|[。！？][”’」』）]*|\n\s*\n")
+_SSML: Final = re.compile(r"\s*(<\?xml[^>]*>\s*)?<speak[\s>]", re.IGNORECASE)
+_TAG: Final = re.compile(r"<[^<>]*>")
+"""Start of a text with marks of the Speech Synthesis Markup Language, and its tags, which are not read aloud."""
 _CLAUSE_END: Final = re.compile(r"(?<=[,;:、，；])\s*")
 
 
 def clean_text(text: str) -> str:
-    """Return the text without control characters, surrogates and surplus space.
+    """Return the text without control characters, surrogates and surplus space, and without the tags of SSML.
 
     SettingsError if nothing remains to be read, or if the text is longer than :data:`MAX_CHARACTERS`.
     """
+    if _SSML.match(text):
+        text = html.unescape(_TAG.sub(" ", text))
     kept = "".join(_plain(character) for character in unicodedata.normalize("NFC", text))
     cleaned = re.sub(r"[^\S\n]+", " ", kept).strip()
     if not any(character.isalnum() for character in cleaned):

@@ -10,6 +10,7 @@ from sadtalker_ext.errors import MissingPackageError, SettingsError
 from sadtalker_ext.tts.espeak_provider import NAME as ESPEAK
 from sadtalker_ext.tts.espeak_provider import EspeakProvider
 from sadtalker_ext.tts.piper_provider import PiperProvider
+from sadtalker_ext.tts.writing_systems import LATIN_LANGUAGES, SYSTEMS, base_language, reads, writing_system
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,16 +30,29 @@ def list_voices(folders: Sequence[Path]) -> list[Voice]:
     return [voice for provider in PROVIDERS for voice in provider.voices(folders)]
 
 
-def find_voice(name: str, folders: Sequence[Path]) -> Voice:
-    """Return the voice of this name, or the default for an empty name.
+def find_voice(name: str, folders: Sequence[Path], text: str = "") -> Voice:
+    """Return the voice of this name, or for an empty name the first one that reads the writing system of ``text``.
 
-    SettingsError if there is none of this name; MissingPackageError if there is no voice at all.
+    SettingsError if there is none of this name, or if it cannot read the text; MissingPackageError if there is no voice
+    at all.
     """
     voices = list_voices(folders)
     if not voices:
         raise MissingPackageError(NO_VOICE)
-    if not name:
-        return voices[0]
+    system = writing_system(text)
+    suitable = [voice for voice in voices if reads(voice.language, system)]
+    if not name and suitable:
+        return suitable[0]
+    voice = _named_voice(name, voices) if name else voices[0]
+    if system and (not name or base_language(voice.language) in LATIN_LANGUAGES):
+        hint = f"choose the voice {suitable[0].name}" if suitable else "install a voice of its language"
+        raise SettingsError(
+            f"The text is written in {SYSTEMS[system][0]} letters, which the voice {voice.name} does not read; {hint}"
+        )
+    return voice
+
+
+def _named_voice(name: str, voices: Sequence[Voice]) -> Voice:
     wanted = name.lower().removesuffix(".onnx")
     for voice in voices:
         language = wanted.partition("+")[0] if voice.provider == ESPEAK else wanted

@@ -59,3 +59,11 @@ def test_longest_text():
     assert len(clean_text("a" * MAX_CHARACTERS)) == MAX_CHARACTERS
     with pytest.raises(SettingsError, match=f"has {MAX_CHARACTERS + 1} characters"):
         clean_text("a" * (MAX_CHARACTERS + 1))
+
+
+def test_tags_of_ssml_are_not_read_aloud():
+    text = '<?xml version="1.0"?>\n<speak xml:lang="en"><p>Salt &amp; pepper.</p><break time="1s"/>Yes!</speak>'
+    assert clean_text(text) == "Salt & pepper. Yes!"
+    assert clean_text("if a < b and b > c: <b>x</b>") == "if a < b and b > c: <b>x</b>"
+    with pytest.raises(SettingsError, match="has no words"):
+        clean_text("<speak></speak>")
