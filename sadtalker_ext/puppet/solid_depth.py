@@ -62,7 +62,7 @@ _NODE_STEP: Final = 2
 _STEEPEST: Final = 1.35
 """Largest slope of the surface. At 30 degrees a steeper one, such as the far cheek of a face that is already turned,
 would stretch the few pixels that show it to more than 1.7 times their size."""
-_STEEPEST_FAR: Final = 2.2
+_STEEPEST_FAR: Final = 1.7
 """The same on the far side of a turned face, which is filled from the near side where it is stretched. With less, the
 jaw of the far side would stay cut off."""
 _BLUR: Final = 0.03
