@@ -66,7 +66,10 @@ def lens_brightness(picture: Image, frame: EyeFrame) -> float:
     (across, up), steps = _LENS_REACH, np.linspace(-1.0, 1.0, _SAMPLES)
     lens = _brightness(picture, frame, across * steps, up * steps)
     cheek = _brightness(picture, frame, 0.5 * steps, np.linspace(_CHEEK_FROM, _CHEEK_TO, _SAMPLES))
-    most, nearly_all = np.percentile(lens, (_MOST_PERCENT, _DARK_PERCENT)) / max(float(np.median(cheek)), 1.0)
+    skin = float(np.median(cheek))
+    if skin < 1.0:  # a black picture has no lens that is darker than the cheek
+        return 1.0
+    most, nearly_all = np.percentile(lens, (_MOST_PERCENT, _DARK_PERCENT)) / skin
     return float(most if most < _DARK_MOST else nearly_all)
 
 
