@@ -24,6 +24,8 @@ REFUSED: Final = 2
 """Exit code of a command that failed with a SadTalkerError; stderr has its message."""
 STOPPED: Final = 130
 """Exit code after Ctrl-C or SIGTERM."""
+STOPPED_MESSAGE: Final = "stopped; no partial output was kept"
+"""Message after Ctrl-C or SIGTERM of a command whose parser has no default ``when_stopped``."""
 UNREAD: Final = 141
 """Exit code after the reader of the output has ended: that of a program that SIGPIPE ended, as shells expect it."""
 
@@ -74,7 +76,7 @@ def _run(arguments: Sequence[str]) -> int:
         with terminate_like_interrupt():
             code: int = options.run(options)
     except (KeyboardInterrupt, Cancelled):
-        sys.stderr.write("\nsadtalker: stopped; no partial output was kept\n")
+        sys.stderr.write(f"\nsadtalker: {getattr(options, 'when_stopped', STOPPED_MESSAGE)}\n")
         return STOPPED
     except OutputError:
         raise

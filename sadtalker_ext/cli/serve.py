@@ -61,7 +61,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     for flag, kind, default, text in limits:
         parser.add_argument(flag, type=kind, default=default, metavar="N", help=f"{text} (default: {default:g})")
     add_runtime(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, when_stopped="stopped")
 
 
 def add_address(parser: argparse.ArgumentParser, port: int) -> None:

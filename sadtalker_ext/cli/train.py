@@ -15,6 +15,7 @@ def add_command(commands: Any) -> None:  # noqa: ANN401 - argparse has no public
         "train", help="create training data and train networks", allow_abbrev=False,
         description="Create training data and train the networks of both engines.",
     )  # fmt: skip
+    train.set_defaults(when_stopped="stopped; repeat the command to resume the run")
     recipes = train.add_subparsers(dest="recipe", metavar="RECIPE", required=True)
     for module in RECIPE_MODULES:
         module.add_recipes(recipes)

@@ -32,7 +32,7 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public 
         f"0 checks all (default {DEFAULT_SAMPLE}, about a minute)",
     )  # fmt: skip
     check.add_argument("--json", action="store_true", help="print the result as JSON, with all clips")
-    check.set_defaults(run=_check)
+    check.set_defaults(run=_check, when_stopped="stopped")
 
 
 def _check(options: argparse.Namespace) -> int:

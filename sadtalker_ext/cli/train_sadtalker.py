@@ -100,7 +100,7 @@ def _add_export(recipes: Any) -> None:  # noqa: ANN401
         "-o", "--output", type=Path, required=True, metavar="FOLDER", help="output folder (must be empty)"
     )
     _add_folder(export)
-    export.set_defaults(run=_export)
+    export.set_defaults(run=_export, when_stopped="stopped")
 
 
 def _exp_net(options: argparse.Namespace) -> int:

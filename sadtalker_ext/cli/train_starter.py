@@ -75,7 +75,7 @@ def _add_voice_detector(recipes: Any) -> None:  # noqa: ANN401 - argparse has no
         "and measure it on voices and kinds of sounds that are left out.",
     )  # fmt: skip
     _add_folders(voices, "folders of recorded voices")
-    voices.set_defaults(run=_voice_detector)
+    voices.set_defaults(run=_voice_detector, when_stopped="stopped")
 
 
 def _add_mouth_cover(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
@@ -85,7 +85,7 @@ def _add_mouth_cover(recipes: Any) -> None:  # noqa: ANN401 - argparse has no pu
         "are drawn over at least five portraits whose mouths are free; some of them are left out to measure it.",
     )  # fmt: skip
     _add_folders(covers, "folders of portraits")
-    covers.set_defaults(run=_mouth_cover)
+    covers.set_defaults(run=_mouth_cover, when_stopped="stopped")
 
 
 def _add_folders(parser: argparse.ArgumentParser, data: str) -> None:

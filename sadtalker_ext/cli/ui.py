@@ -30,7 +30,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )  # fmt: skip
     parser.add_argument("--open", action="store_true", help="open the web UI in the browser")
     add_runtime(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, when_stopped="stopped")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -49,7 +49,7 @@ _UPPER_LIP_SHADOW: Final = 0.30
 _LOWER_LIP_SHADOW: Final = 0.22
 _SHADOW_LENGTH: Final = 0.010
 """Depth of the shadows of both lips on the interior, and the distance at which they have fallen to 1/e."""
-_NARROW_SHADOW: Final = 0.45
+_NARROW_SHADOW: Final = 0.6
 _NARROW_GAP: Final = 0.04
 """Light that the interior loses where the lips nearly touch, and the distance between them, face heights, at which the
 loss has fallen to 1/e: little light falls through a narrow gap."""

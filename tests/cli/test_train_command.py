@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sadtalker_ext.cli import mesh, serve, train_check, train_sadtalker
 from sadtalker_ext.cli import train as train_command
+from sadtalker_ext.cli.main import main
 from sadtalker_ext.cli.train_flags import code_version
 from sadtalker_ext.errors import MissingPackageError, SettingsError
 from sadtalker_ext.models.speech_to_expression import LogMel, SpeechToExpressionConfig
@@ -66,3 +68,22 @@ def test_corpus_names_missing_packages(tmp_path: Path, monkeypatch):
 
 def test_code_version_is_a_commit_or_a_version():
     assert len(code_version()) == 40 or "." in code_version()
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "message"),
+    [
+        (["train", "exp_net", "--data", "data", "--out", "run"], train_sadtalker, "to resume the run"),
+        (["train", "check", "data"], train_check, "stopped"),
+        (["serve"], serve, "stopped"),
+        (["mesh", "a.png", "a.wav", "-o", "a.glb"], mesh, "no partial output was kept"),
+    ],
+)
+def test_the_message_after_ctrl_c_suits_the_command(words, module, message, monkeypatch, capsys, tmp_path):
+    def interrupt(_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, f"_{words[1]}" if words[0] == "train" else "run", interrupt)
+    assert main(words) == 130
+    assert capsys.readouterr().err.strip().endswith(message)
