@@ -277,8 +277,17 @@ def follow(frame: Image, last: Float32Array | None, networks: FaceNetworks | Non
     """Return the face at its position in the previous frame, mesh ``last`` (478, 3); None if it is no longer there."""
     if last is None:
         return None
-    meshes, presence = measure(networks or face_networks(), [(ImagePyramid(frame), crop_around_mesh(last))])
-    return Landmarks.from_mesh(meshes[0], PROVIDER) if presence[0] >= MIN_PRESENCE else None
+    return next(follow_each([frame], last, networks))
+
+
+def follow_each(
+    frames: Iterable[Image], mesh: Float32Array, networks: FaceNetworks | None = None
+) -> Iterator[Landmarks | None]:
+    """Yield the face of each frame at the position of ``mesh`` (478, 3), or None; reads TRACK_BATCH frames ahead."""
+    networks, crop, remaining = networks or face_networks(), crop_around_mesh(mesh), iter(frames)
+    while batch := list(islice(remaining, TRACK_BATCH)):
+        for found, presence in zip(*measure(networks, [(ImagePyramid(frame), crop) for frame in batch]), strict=True):
+            yield Landmarks.from_mesh(found, PROVIDER) if presence >= MIN_PRESENCE else None
 
 
 def _keep_new(known: list[Float32Array], found: list[Float32Array]) -> list[Float32Array]:

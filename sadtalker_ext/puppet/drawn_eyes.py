@@ -14,6 +14,7 @@ import numpy as np
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.curves import Axes, Curve
 from sadtalker_ext.puppet.face_geometry import EyeFrame, FaceGeometry, Iris
+from sadtalker_ext.puppet.lab_colour import rgb_to_lab
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,10 +97,7 @@ def skin_distance(levels: NDArray[np.generic], skin: Float64Array, lightness_wei
 
     lightness_weight: factor of the difference in lightness.
     """
-    lab, reference = (
-        cv2.cvtColor(np.asarray(colour, np.float32) / 255.0, cv2.COLOR_RGB2LAB) for colour in (levels, skin[None, None])
-    )
-    difference = (lab - reference) * np.array([lightness_weight, 1.0, 1.0], np.float32)
+    difference = (rgb_to_lab(levels) - rgb_to_lab(skin)) * np.array([lightness_weight, 1.0, 1.0], np.float32)
     return np.asarray(np.linalg.norm(difference, axis=-1), np.float32)
 
 

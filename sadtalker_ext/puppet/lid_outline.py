@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet.curves import Curve
+from sadtalker_ext.puppet.lab_colour import rgb_to_lab
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,9 @@ _REACH: Final = (1.7, 0.45, 1.0)
 """Reach of the patch to both sides of the eye, above and below the lids, in half eye widths."""
 _BLUR_SAMPLES: Final = 0.5
 """Standard deviation of the blur against aliasing, in samples."""
+_LAB_SCALE: Final = np.array([2.55, 1.0, 1.0], np.float32)
+_LAB_OFFSET: Final = np.array([0.0, 128.0, 128.0], np.float32)
+"""CIE L*a*b* in bytes, as OpenCV encodes it: GrabCut reads pictures of bytes only."""
 _ITERATIONS: Final = 2
 """Rounds of fitting the colour models and cutting; later ones hardly change the outline."""
 _MODEL_SIZE: Final = 65
@@ -138,7 +142,8 @@ def _separate(picture: Image, eye: EyeFrame) -> _Patch:
     v = np.arange(upper.min() - above, lower.max() + below, 1.0 / _SAMPLES)
     across, down = np.meshgrid(u, v)
     where = eye.axes.pixels(across * half, down * half).astype(np.float32)
-    lab = cv2.cvtColor(_sample(picture, where, half / _SAMPLES), cv2.COLOR_RGB2LAB)
+    exact = rgb_to_lab(_sample(picture, where, half / _SAMPLES))
+    lab = np.rint(exact * _LAB_SCALE + _LAB_OFFSET).astype(np.uint8)
     opening = lower - upper
     labels = np.full(down.shape, cv2.GC_PR_BGD, np.uint8)
     labels[(down > upper) & (down < lower) & (np.abs(across) < 1.0)] = cv2.GC_PR_FGD

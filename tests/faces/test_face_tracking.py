@@ -102,6 +102,15 @@ def test_following_needs_a_face_at_the_place(kinds, alone):
     assert np.abs(face.mesh - alone[0].mesh)[:, :2].mean() < 0.5
 
 
+def test_faces_at_one_place_are_those_followed_frame_by_frame(kinds, alone):
+    frames = [kinds[0], kinds[2], *np.roll(kinds[0], (1, 2), axis=(0, 1))[None].repeat(9, axis=0)]
+    faces = list(mesh_provider.follow_each(iter(frames), alone[0].mesh))
+    assert len(faces) == len(frames)
+    assert faces[1] is None
+    for frame, face in zip([frames[0], *frames[2:]], [faces[0], *faces[2:]], strict=True):
+        assert np.abs(face.mesh - mesh_provider.follow(frame, alone[0].mesh).mesh)[:, :2].max() < 0.05
+
+
 def test_views_of_one_face_agree(kinds, alone):
     pyramid, base = ImagePyramid(kinds[0]), crop_around_mesh(alone[0].mesh)
     crops = [base, base.jittered((0.0, 0.0), 1.0, 0.0, flip=True), base.jittered((0.02, -0.02), 1.05, 0.3, flip=False)]

@@ -79,7 +79,7 @@ def test_lips_that_the_tracker_does_not_follow_are_computed(monkeypatch, seen, k
         probed.extend(sync.mouth_opening(mouth))
         return iter(range(len(mouth)))
 
-    monkeypatch.setattr("sadtalker_ext.faces.mesh_provider.follow", lambda frame, mesh: frame)
+    monkeypatch.setattr("sadtalker_ext.faces.mesh_provider.follow_each", lambda frames, mesh: frames)
     monkeypatch.setattr("sadtalker_ext.geometry.measures.mouth_opening", lambda frame: seen * 0.3 * probed[frame])
     calibrated = calibrate_lips(response, np.zeros((478, 3), np.float32), render)
     assert len(probed) == PROBES
@@ -91,6 +91,6 @@ def test_lips_that_the_tracker_does_not_follow_are_computed(monkeypatch, seen, k
 
 
 def test_a_face_that_is_not_found_is_computed(monkeypatch):
-    monkeypatch.setattr("sadtalker_ext.faces.mesh_provider.follow", lambda frame, mesh: None)
+    monkeypatch.setattr("sadtalker_ext.faces.mesh_provider.follow_each", lambda frames, mesh: (None for _ in frames))
     response = LipResponse(0.3)
     assert calibrate_lips(response, np.zeros((478, 3), np.float32), lambda mouth: iter(range(len(mouth)))) is response
