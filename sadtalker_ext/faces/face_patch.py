@@ -11,7 +11,7 @@ import numpy as np
 
 from sadtalker_ext.geometry.landmarks import FACE_POINTS
 from sadtalker_ext.geometry.mean_face import mean_face_mesh
-from sadtalker_ext.puppet.lightness import lightness
+from sadtalker_ext.puppet.lab_colour import lightness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
-from sadtalker_ext.puppet.lightness import lightness
+from sadtalker_ext.puppet.lab_colour import lightness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from sadtalker_ext.faces.find import find_faces
+from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.basis import SHAPE_INDEX
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "portraits"
 NAMES = ("astronaut", *sorted(path.stem for path in SHARED.glob("*.png")))
+EYES = ((topo.LEFT_EYE_UPPER, topo.LEFT_EYE_LOWER), (topo.RIGHT_EYE_UPPER, topo.RIGHT_EYE_LOWER))
 
 
 @cache
@@ -39,3 +41,10 @@ def shape(**coefficients: float) -> np.ndarray:
     for name, value in coefficients.items():
         expression[SHAPE_INDEX[name]] = value
     return expression
+
+
+def eye_middle(mesh: np.ndarray, chains: tuple) -> tuple[tuple[int, int], int]:
+    """Return the middle of an eye and half its width in pixels; chains: the mesh points of its lids."""
+    corners = mesh[[chains[0][0], chains[0][-1]], :2]
+    x, y = np.rint(corners.mean(axis=0)).astype(int)
+    return (int(x), int(y)), round(float(np.hypot(*(corners[1] - corners[0]))) / 2.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from puppet_portraits import STILL, mesh_of, picture_of, shape
+from puppet_portraits import EYES, STILL, eye_middle, mesh_of, picture_of, shape
 
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.face_geometry import measure_face
@@ -17,7 +17,6 @@ SCALE = 2
 IRIS_RGB = (30, 90, 230)
 WHITE_RGB = (238, 240, 242)
 BLINK = shape(blink_left=1.0, blink_right=1.0)
-EYES = ((topo.LEFT_EYE_UPPER, topo.LEFT_EYE_LOWER), (topo.RIGHT_EYE_UPPER, topo.RIGHT_EYE_LOWER))
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +27,6 @@ def mesh() -> np.ndarray:
 @pytest.fixture(scope="module")
 def photograph() -> np.ndarray:
     return cv2.resize(picture_of("astronaut"), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
-
-
-def eye_middle(mesh: np.ndarray, chains: tuple) -> tuple[tuple[int, int], float]:
-    """Return the middle of an eye and half its width in pixels."""
-    corners = mesh[[chains[0][0], chains[0][-1]], :2]
-    x, y = np.rint(corners.mean(axis=0)).astype(int)
-    return (int(x), int(y)), float(np.hypot(*(corners[1] - corners[0]))) / 2.0
 
 
 def with_large_eyes(picture: np.ndarray, mesh: np.ndarray) -> np.ndarray:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from puppet_portraits import STILL, mesh_of, picture_of, shape
+from puppet_portraits import EYES, STILL, eye_middle, mesh_of, picture_of, shape
 
-from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.glasses import is_behind_dark_lens
 from sadtalker_ext.puppet.renderer import PortraitRenderer
 
@@ -16,7 +15,6 @@ SCALE = 3
 SKIN_RGB = (250, 225, 205)
 IRIS_RGB = (40, 60, 190)
 BLINK = {"blink_left": 1.0, "blink_right": 1.0}
-EYES = ((topo.LEFT_EYE_UPPER, topo.LEFT_EYE_LOWER), (topo.RIGHT_EYE_UPPER, topo.RIGHT_EYE_LOWER))
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +27,11 @@ def photograph() -> np.ndarray:
     return cv2.resize(picture_of("astronaut"), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
 
 
-def eye_box(mesh: np.ndarray, chains: tuple) -> tuple[tuple[int, int], int]:
-    """Return the middle of an eye and half its width in pixels."""
-    corners = mesh[[chains[0][0], chains[0][-1]], :2]
-    middle = np.rint(corners.mean(axis=0)).astype(int)
-    return (int(middle[0]), int(middle[1])), round(float(np.hypot(*(corners[1] - corners[0]))) / 2.0)
-
-
 def draw_face(mesh: np.ndarray, height: float) -> np.ndarray:
     """Return flat skin with eyes that are ``height`` times as high as wide."""
     picture = np.full((512 * SCALE, 512 * SCALE, 3), SKIN_RGB, np.uint8)
     for chains in EYES:
-        middle, half = eye_box(mesh, chains)
+        middle, half = eye_middle(mesh, chains)
         cv2.ellipse(picture, middle, (half, int(half * height)), 0, 0, 360, IRIS_RGB, -1)
     return picture
 
@@ -68,7 +59,7 @@ def test_drawn_eyes_of_usual_height_keep_the_lids_of_the_landmarks(mesh):
 def test_rims_of_glasses_stay_while_the_lids_close(mesh, photograph):
     rims = np.zeros(photograph.shape[:2], np.uint8)
     for chains in EYES:
-        (x, y), half = eye_box(mesh, chains)
+        (x, y), half = eye_middle(mesh, chains)
         reach = (int(1.7 * half), int(1.2 * half))
         cv2.ellipse(rims, (x, y + int(0.3 * half)), reach, 0, 0, 360, 255, max(half // 6, 2), cv2.LINE_AA)
     share = (rims / 255.0)[..., None]
@@ -81,7 +72,7 @@ def test_rims_of_glasses_stay_while_the_lids_close(mesh, photograph):
     near = cv2.dilate(rims, np.ones((5, 5), np.uint8)) > 0
     lids = np.zeros_like(rims)
     for chains in EYES:
-        (x, y), half = eye_box(mesh, chains)
+        (x, y), half = eye_middle(mesh, chains)
         lids[y - half : y - half // 8, x - half : x + half] = 1
     assert not (dark & ~near & (lids > 0)).any()
 
@@ -96,7 +87,7 @@ def test_a_face_without_glasses_has_no_rims(mesh, photograph):
 def test_nothing_is_drawn_on_dark_lenses(photograph, mesh, level):
     sunglasses = photograph.copy()
     for chains in EYES:
-        middle, half = eye_box(mesh, chains)
+        middle, half = eye_middle(mesh, chains)
         cv2.ellipse(sunglasses, middle, (int(1.8 * half), int(1.5 * half)), 0, 0, 360, (level,) * 3, -1, cv2.LINE_AA)
     renderer = PortraitRenderer(sunglasses, mesh)
     for state in (BLINK, {"gaze_x": 0.8, "gaze_y": 0.5}, {"brows_up": 1.0}):
@@ -106,7 +97,7 @@ def test_nothing_is_drawn_on_dark_lenses(photograph, mesh, level):
 def test_nothing_is_drawn_on_dark_lenses_that_reflect_lights(photograph, mesh):
     sunglasses = photograph.copy()
     for chains in EYES:
-        (x, y), half = eye_box(mesh, chains)
+        (x, y), half = eye_middle(mesh, chains)
         cv2.ellipse(sunglasses, (x, y), (int(1.8 * half), int(1.5 * half)), 0, 0, 360, (15, 12, 10), -1, cv2.LINE_AA)
         cv2.ellipse(sunglasses, (x, y - half // 2), (half, half // 4), 0, 0, 360, (200, 210, 220), -1, cv2.LINE_AA)
     renderer = PortraitRenderer(sunglasses, mesh)
