@@ -143,7 +143,7 @@ def require_speakers(speakers: Set[str]) -> None:
         raise SettingsError(
             f"The recordings have {len(speakers)} speakers ({', '.join(sorted(speakers))}); use those of {FOLDS} or "
             "more, because the result is measured on speakers that are left out. If there are more people, put the "
-            "videos of each into a folder of its own"
+            "videos of each into a separate folder"
         )
 
 

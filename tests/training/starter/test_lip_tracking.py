@@ -124,7 +124,7 @@ def test_speakers_are_counted_before_anything_is_tracked(talk, tmp_path, capsys,
     assert main(command) == 2
     printed = capsys.readouterr().err
     assert "have 2 speakers (bert, clip); use those of 5 or more" in printed
-    assert "put the videos of each into a folder of its own" in printed
+    assert "put the videos of each into a separate folder" in printed
     assert main([*command, "--seconds", "0"]) == 2
     assert "--seconds is 0" in capsys.readouterr().err
     with pytest.raises(MediaError, match="does not exist"):
