@@ -146,15 +146,21 @@ def _find_phrases(tracks: FrameTracks, voiced: NDArray[np.bool_]) -> list[tuple[
     """Return (first frame, first frame after) of each phrase, speech without a pause."""
     low = _speech_threshold_db(tracks.level_db)
     near_voice = np.convolve(np.pad(voiced, NEAR_FRAMES), np.ones(2 * NEAR_FRAMES + 1), mode="valid") > 0
-    runs = _runs(near_voice & (tracks.level_db > low))
-    pause = round(PAUSE_S * FRAME_RATE_HZ)
+    speaks = near_voice & (tracks.level_db > low)
+    return joined_runs(speaks, round(PAUSE_S * FRAME_RATE_HZ), round(MIN_PHRASE_S * FRAME_RATE_HZ))
+
+
+def joined_runs(flags: NDArray[np.bool_], pause: float, shortest: float) -> list[tuple[int, int]]:
+    """Return (first, first after) of each run of true flags, joined over gaps below ``pause``, of ``shortest`` or more.
+
+    pause, shortest: in flags.
+    """
     joined: list[tuple[int, int]] = []
-    for start, end in runs:
+    for start, end in _runs(flags):
         if joined and start - joined[-1][1] < pause:
             joined[-1] = (joined[-1][0], end)
         else:
             joined.append((start, end))
-    shortest = round(MIN_PHRASE_S * FRAME_RATE_HZ)
     return [(start, end) for start, end in joined if end - start >= shortest]
 
 

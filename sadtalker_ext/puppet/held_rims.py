@@ -35,14 +35,14 @@ def hold_rims(fields: Float32Array, grid: Grid, face: FaceGeometry, rims: Sequen
     """Remove the motion of the brows from ``fields`` (J, 2 layers, rows, columns, 2) on ``grid`` where rims are."""
     nodes = grid.nodes().astype(np.float64)
     held = np.zeros(nodes.shape[:2], np.float32)
+    pad = round(4.0 * (_REACH + _FADE) * face.height_px)
+    size = 2 * max(round(_REACH * face.height_px), 1) + 1
+    brow_t, brow_v = face.axes.local(face.brows)
+    order = np.argsort(brow_t)
     for mask, (left, top) in rims:
-        pad = round(4.0 * (_REACH + _FADE) * face.height_px)
         x, y = np.meshgrid(np.arange(mask.shape[1]) + left, np.arange(mask.shape[0]) + top)
         t, v = face.axes.local(np.stack([x, y], axis=-1).astype(np.float64))
-        brow_t, brow_v = face.axes.local(face.brows)
-        order = np.argsort(brow_t)
         below = v - np.interp(t, brow_t[order], brow_v[order]) > _BELOW_BROWS * face.height_px
-        size = 2 * max(round(_REACH * face.height_px), 1) + 1
         rim = np.pad(np.where(below, mask, np.float32(0.0)).astype(np.float32), pad)
         wide = cv2.dilate(rim, np.ones((size, size), np.uint8))
         soft = cv2.GaussianBlur(wide, (0, 0), max(_FADE * face.height_px, 1.0))

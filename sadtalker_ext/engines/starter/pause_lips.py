@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sadtalker_ext.audio.prosody import PAUSE_S, smooth
+from sadtalker_ext.audio.prosody import PAUSE_S, joined_runs, smooth
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.starter.eyes_and_brows import minimum_jerk
 from sadtalker_ext.engines.starter.lip_response import LipResponse
@@ -83,14 +83,7 @@ def spoken_phrases(spoken: Float32Array) -> list[tuple[int, int]]:
     if len(spoken) == 0:
         return []
     speaks = smooth(spoken.astype(np.float64), SPEECH_SMOOTHING_S) > SPEECH_OPENING
-    edges = np.flatnonzero(np.diff(np.pad(speaks.astype(np.int8), 1)))
-    joined: list[tuple[int, int]] = []
-    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if joined and start - joined[-1][1] < PAUSE_S * FRAME_RATE_HZ:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    return [(start, end) for start, end in joined if end - start >= MIN_PHRASE_S * FRAME_RATE_HZ]
+    return joined_runs(speaks, PAUSE_S * FRAME_RATE_HZ, MIN_PHRASE_S * FRAME_RATE_HZ)
 
 
 def nearness(phrases: list[tuple[int, int]], frames: int) -> Float64Array:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.metrics.sync import mouth_opening
+from sadtalker_ext.training.clips.check_duplicates import common_r
 from sadtalker_ext.training.clips.check_motion import DEAD_OPENING, eye_distance, lip_curves_of
 from sadtalker_ext.training.clips.check_report import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sadtalker_ext.arrays import Float32Array, Float64Array, UInt8Array
+    from sadtalker_ext.arrays import Float32Array, UInt8Array
     from sadtalker_ext.training.clips.dataset import Clip
 
 MAX_OUTSIDE_SHARE: Final = 0.2
@@ -83,7 +84,7 @@ def check_targets(clip: Clip) -> Iterator[Finding]:
     if measured.std() < DEAD_OPENING or target.std() < DEAD_OPENING or len(clip) < 4 * TARGET_REACH:
         return
     lags = range(-TARGET_REACH, TARGET_REACH + 1)
-    values = [_r(target[max(0, lag) :][: len(clip) - abs(lag)], measured[max(0, -lag) :]) for lag in lags]
+    values = [common_r(target[max(0, lag) :][: len(clip) - abs(lag)], measured[max(0, -lag) :]) for lag in lags]
     best = int(np.argmax(values)) - TARGET_REACH
     near = max(values[TARGET_REACH - MAX_TARGET_LAG : TARGET_REACH + MAX_TARGET_LAG + 1])
     highest = max(values)
@@ -97,12 +98,6 @@ def check_targets(clip: Clip) -> Iterator[Finding]:
 
 def _bounds(points: Float32Array) -> tuple[Float32Array, Float32Array]:
     return points.min(axis=0), points.max(axis=0)
-
-
-def _r(first: Float64Array, second: Float64Array) -> float:
-    count = min(len(first), len(second))
-    one, two = first[:count], second[:count]
-    return float(np.corrcoef(one, two)[0, 1]) if one.std() > 0 < two.std() else 0.0
 
 
 def _wrong_crop(place: str, measured: str) -> Finding:

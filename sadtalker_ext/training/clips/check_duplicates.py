@@ -74,15 +74,15 @@ class VideoCopies:
         frames = min(len(opening), len(samples) // SAMPLES_PER_FRAME)
         power = (samples[: frames * SAMPLES_PER_FRAME].astype(np.float64) ** 2).reshape(frames, -1).mean(axis=1)
         level_db = 10.0 * np.log10(np.maximum(power, 10.0 ** (QUIET_DB / 10.0)))
-        same_sound = [known for known in self.known if _r(known[1], level_db) > SAME_SOUND_R]
+        same_sound = [known for known in self.known if common_r(known[1], level_db) > SAME_SOUND_R]
         self.known.append((name, level_db, opening[:frames]))
         for other, _, lips in same_sound:
-            if _r(lips, opening) > SAME_LIPS_R:
+            if common_r(lips, opening) > SAME_LIPS_R:
                 return [_finding(name, other, "")]
         return [_shared_sound(name, same_sound[0][0])] if same_sound else []
 
 
-def _r(first: Float64Array, second: Float64Array) -> float:
+def common_r(first: Float64Array, second: Float64Array) -> float:
     """Return the correlation over the common length; 0 if it is short or one of both is constant."""
     count = min(len(first), len(second))
     one, two = first[:count], second[:count]
