@@ -155,6 +155,17 @@ def parse_face(_: SettingSpec, value: object) -> str:
     return ",".join(f"{number:g}" for number in numbers)
 
 
+def parse_file_names(_: SettingSpec, value: object) -> str:
+    """Parse names of files without folders, separated by commas or in a list; the result is text with commas."""
+    parts = value if isinstance(value, list | tuple) else value.split(",") if isinstance(value, str) else None
+    if parts is None or not all(isinstance(part, str) and part.isprintable() for part in parts):
+        raise InvalidValueError
+    names = [name for part in parts if (name := part.strip())]
+    if any(name in (".", "..") or set(name) & set("/\\,") for name in names):
+        raise InvalidValueError
+    return ",".join(names)
+
+
 class AngleKeyframes(NamedTuple):
     """Keyframes of an angle. times_s: seconds from the start of the video, rising; None: spaced evenly over it."""
 
@@ -223,6 +234,7 @@ _PARSERS: Mapping[type, Callable[[SettingSpec, object], Scalar]] = {
 }  # fmt: skip
 _FORMS: Mapping[Callable[[SettingSpec, object], Scalar], str] = {
     parse_moment: "auto, or a number of seconds from the beginning of the video",
+    parse_file_names: "names of files without folders, separated by commas",
     parse_face: "largest, a number from 1, or a box x,y,width,height in pixels",
     parse_angles: f"one or more numbers separated by commas, -{ANGLE_LIMIT_DEG:g} to {ANGLE_LIMIT_DEG:g} degrees, "
     "all or none with a rising time in seconds before it, such as 0:0,1.5:20",
@@ -240,8 +252,10 @@ def property_schema(spec: SettingSpec) -> dict[str, object]:
         pair = {"type": "array", "prefixItems": [time, number], "minItems": 2, "maxItems": 2}
         timed = {"type": "array", "items": pair}
         return schema | {"anyOf": [{"type": "string"}, number, {"type": "array", "items": number}, timed]}
-    if spec.parse is parse_moment:
-        return schema | {"anyOf": [{"type": "string"}, {"type": "number", "minimum": 0, "maximum": LONGEST_MOMENT_S}]}
+    if spec.parse in (parse_moment, parse_file_names):
+        moment = {"type": "number", "minimum": 0, "maximum": LONGEST_MOMENT_S}
+        names = {"type": "array", "items": {"type": "string"}}
+        return schema | {"anyOf": [{"type": "string"}, moment if spec.parse is parse_moment else names]}
     if spec.choices:
         return schema | {"type": "string", "enum": list(spec.choices)}
     if isinstance(spec.default, bool):

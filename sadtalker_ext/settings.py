@@ -22,6 +22,7 @@ from sadtalker_ext.setting_spec import (
     SettingSpec,
     parse_angles,
     parse_face,
+    parse_file_names,
     parse_moment,
     property_schema,
     setting,
@@ -32,6 +33,7 @@ NO_VIEW: Final = "none"
 VIEWS: Final = ("orbit", "sway", "nod", "dolly")
 """Camera paths by name; see sadtalker_ext.geometry.camera_path."""
 _SADTALKER: Final = ("sadtalker",)
+_STARTER: Final = ("starter",)
 
 
 def _angle_setting(label: str, direction: str) -> Any:  # noqa: ANN401 - see setting
@@ -98,6 +100,11 @@ class Settings:
         low=256, high=8192, step=64, unit="pixels",
     )  # fmt: skip
     quality: str = setting("good", "Quality", "Quality of the video compression.", choices=("small", "good", "best"))
+    weights: str = setting(
+        "", "Trained networks", "Files of networks that you trained (speech_to_expression, lip_motion, voice_detector, "
+        "pose_cvae, mouth_cover), in a checkpoint folder, separated by commas. They replace the networks of the "
+        "package. Empty: those of the package.", parse=parse_file_names, engines=_STARTER,
+    )  # fmt: skip
     mode: str = setting(
         "full", "Part of the picture", "What is animated and shown. full: the face, pasted back into the picture; "
         "crop: the face region only; resize: the whole picture, resized to a square; extfull, extcrop: the same with a "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,8 +17,10 @@ from sadtalker_ext.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FILE_SETTINGS: Final = ("restore", "upscale", "tts_voice")
+FILE_SETTINGS: Final = ("restore", "upscale", "tts_voice", "weights")
 """Settings that name a file; on the command line the name may include its folder."""
+SEVERAL_FILES: Final = ("weights",)
+"""Those of them that name several files, separated by commas."""
 
 MAX_JSON_BYTES: Final = 1 << 20
 """Largest file of settings that is read; all settings together take less than 2 kB."""
@@ -80,20 +83,44 @@ def read_settings(options: argparse.Namespace) -> Settings:
     given = vars(options)
     base = read_settings_file(options.settings_from).to_mapping() if options.settings_from else {}
     flags = {spec.name: given[spec.name] for spec in Settings.specs() if spec.name in given}
-    files = {name: path.name for name, path in _setting_files(options).items()}
+    files = {name: ",".join(path.name for path in paths) for name, paths in _setting_files(options).items()}
     return Settings.from_mapping({**base, **flags, **files})
 
 
 def read_runtime(options: argparse.Namespace) -> Runtime:
     """Return the runtime of the flags; its folders include those of files that settings name."""
-    folders = (*(path.parent for path in _setting_files(options).values()), *options.folder)
+    files = [path for paths in _setting_files(options).values() for path in paths if _has_folder(path)]
+    folders = (*dict.fromkeys(path.parent for path in files), *options.folder)
+    for path in files:
+        _check_found_first(path, folders)
     return Runtime(options.device, options.dtype, max(0, options.batch_size), max(0, options.threads), folders)
 
 
-def _setting_files(options: argparse.Namespace) -> dict[str, Path]:
-    """Return the settings given as a path with a folder; only the file name is stored in the result."""
-    given = {name: Path(getattr(options, name)) for name in FILE_SETTINGS if hasattr(options, name)}
-    return {name: path.expanduser() for name, path in given.items() if len(path.parts) > 1}
+def _check_found_first(path: Path, folders: Sequence[Path]) -> None:
+    """Raise SettingsError if a file that a flag names is found in an earlier one of ``folders`` under its name."""
+    first = next((folder / path.name for folder in folders if os.path.isfile(folder / path.name)), path)
+    if first != path and not (os.path.isfile(path) and first.samefile(path)):
+        raise SettingsError(
+            f"{path} cannot be used together with the other files, because there is {first} too and its folder is "
+            "searched first; rename one of them, or copy the files into one folder"
+        )
+
+
+def _setting_files(options: argparse.Namespace) -> dict[str, list[Path]]:
+    """Return the settings given as paths with a folder; only the file names are stored in the result."""
+    given = {name: str(getattr(options, name)) for name in FILE_SETTINGS if hasattr(options, name)}
+    files = {}
+    for name, text in given.items():
+        parts = text.split(",") if name in SEVERAL_FILES else [text]
+        paths = [Path(part.strip()).expanduser() for part in parts if part.strip()]
+        if any(len(path.parts) > 1 or (name in SEVERAL_FILES and os.path.isfile(path)) for path in paths):
+            files[name] = paths
+    return files
+
+
+def _has_folder(path: Path) -> bool:
+    """Whether a path says where its file is: in the folder that it names, or in the current one."""
+    return len(path.parts) > 1 or os.path.isfile(path)  # unlike Path.is_file, False for an unusable name
 
 
 def read_settings_file(path: Path) -> Settings:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sadtalker_ext.cli.train_flags import require_positive, show_progress
+
+log = logging.getLogger(__name__)
 
 
 def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
@@ -77,7 +81,7 @@ def _practice(options: argparse.Namespace) -> int:
         clips=options.clips, size_px=options.size, seconds=options.seconds, portraits=options.portraits,
         speech=options.speech, seed=options.seed,
     )  # fmt: skip
-    print(json.dumps(asdict(make_practice(options.output, plan, options.processes))))
+    _print_card(asdict(make_practice(options.output, plan, options.processes)), options.output)
     return 0
 
 
@@ -94,5 +98,11 @@ def _prepare(options: argparse.Namespace) -> int:
         coefficients=select_coefficients(options.coefficients, folders), folders=folders,
         wav2lip=options.wav2lip,
     )  # fmt: skip
-    print(json.dumps(asdict(prepare(options.sources, options.output, plan, options.processes))))
+    _print_card(asdict(prepare(options.sources, options.output, plan, options.processes)), options.output)
     return 0
+
+
+def _print_card(card: dict[str, Any], data: Path) -> None:
+    """Write the card of a data set to stdout as JSON, and the next step to stderr."""
+    log.info("Next: sadtalker train check %s", shlex.quote(str(data)))
+    print(json.dumps(card))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import shlex
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +15,14 @@ import sadtalker_ext
 from sadtalker_ext.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sadtalker_ext.training.core.plan import Plan
 
+log = logging.getLogger(__name__)
+
 ACCELERATE = "With several devices or machines: accelerate launch $(which sadtalker) train ... with the same options."
+NEXT_EXPORT = "When all five networks of the SadTalker engine are trained: sadtalker train export RUNS -o DIR"
 POSITIVE_FIELDS = ("steps", "batch_size", "accumulate", "learning_rate")
 PLAN_FIELDS = (*POSITIVE_FIELDS, "seed", "workers", "precision")
 """Fields of a plan that have a command-line flag."""
@@ -65,6 +72,17 @@ def require_positive(flag: str, value: float) -> None:
 def show_progress() -> None:
     """Write the progress messages of the training packages to stderr, one line each."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+
+def print_weights(path: Path | Mapping[str, Path] | Sequence[Path], next_step: str) -> None:
+    """Write the paths of the weights to stdout as JSON, and what to do with them to stderr."""
+    log.info("%s", next_step)
+    print(json.dumps({"weights": path}, default=str))
+
+
+def how_to_use(folder: Path) -> str:
+    """Return the command that uses an export."""
+    return f"To use it: sadtalker animate PORTRAIT VOICE --engine sadtalker --folder {shlex.quote(str(folder))}"
 
 
 def code_version() -> str:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sadtalker_ext.cli.train_flags import ACCELERATE, add_run_flags, code_version, plan_from_options, show_progress
+from sadtalker_ext.cli.train_flags import (
+    ACCELERATE,
+    NEXT_EXPORT,
+    add_run_flags,
+    code_version,
+    plan_from_options,
+    print_weights,
+    show_progress,
+)
 from sadtalker_ext.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -69,7 +77,9 @@ def _renderer(options: argparse.Namespace) -> int:
         options.data, size, pyramid, gradient_checkpointing=options.gradient_checkpointing, guided=options.guided
     )
     paths = train_renderer(recipe, options.out, plan_from_options(PLANS[options.config], options), code_version())
-    print(json.dumps({"weights": {name: str(path) for name, path in paths.items()}}))
+    data, run = shlex.quote(str(options.data)), shlex.quote(str(options.out))
+    next_step = f"Next: sadtalker train mapping_net --data {data} --config {options.config} --renderer {run}"
+    print_weights(paths, f"{next_step} --coefficients 70 --out mapping_70, and the same with 73")
     return 0
 
 
@@ -87,7 +97,7 @@ def _mapping_net(options: argparse.Namespace) -> int:
     pyramid = create_pyramid(options)
     recipe = MappingRecipe(options.data, size, renderer, pyramid, options.coefficients, guided=options.guided)
     path = train_mapping(recipe, options.out, plan_from_options(PLANS[options.config], options), code_version())
-    print(json.dumps({"weights": str(path)}))
+    print_weights(path, NEXT_EXPORT)
     return 0
 
 

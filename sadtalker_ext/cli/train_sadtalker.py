@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from sadtalker_ext.cli.train_flags import (
     ACCELERATE,
+    NEXT_EXPORT,
     add_plan_flags,
     add_run_flags,
     code_version,
     given_plan_fields,
+    how_to_use,
     plan_from_options,
+    print_weights,
     require_positive,
     show_progress,
 )
@@ -97,7 +99,8 @@ def _add_export(recipes: Any) -> None:  # noqa: ANN401
         help="folder with the finished runs exp_net, pose_vae, renderer, mapping_70 and mapping_73",
     )  # fmt: skip
     export.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="output folder (must be empty)"
+        "-o", "--output", type=Path, required=True, metavar="FOLDER",
+        help="output folder; it may contain an export of the same size, which is replaced",
     )
     _add_folder(export)
     export.set_defaults(run=_export, when_stopped="stopped")
@@ -112,7 +115,7 @@ def _exp_net(options: argparse.Namespace) -> int:
     reader = load_lip_reader(options.lip_reader) if options.lip_reader else None
     recipe = SadTalkerExpNetRecipe(options.data, speech_model_size(options.config), options.face_model, reader)
     plan = plan_from_options(PLANS[options.config], options)
-    print(json.dumps({"weights": str(train_sadtalker_exp_net(recipe, options.out, plan, code_version()))}))
+    print_weights(train_sadtalker_exp_net(recipe, options.out, plan, code_version()), NEXT_EXPORT)
     return 0
 
 
@@ -123,7 +126,7 @@ def _pose_vae(options: argparse.Namespace) -> int:
     show_progress()
     recipe = SadTalkerPoseVaeRecipe(options.data, speech_model_size(options.config))
     plan = plan_from_options(PLANS[options.config], options)
-    print(json.dumps({"weights": str(train_sadtalker_pose_vae(recipe, options.out, plan, code_version()))}))
+    print_weights(train_sadtalker_pose_vae(recipe, options.out, plan, code_version()), NEXT_EXPORT)
     return 0
 
 
@@ -139,7 +142,7 @@ def _all(options: argparse.Namespace) -> int:
         lip_reader=options.lip_reader, checkpoints=search_folders(options.folder), changes=given_plan_fields(options),
     )  # fmt: skip
     files = train_all(stage_options, options.out, code_version())
-    print(json.dumps({"weights": [str(path) for path in files]}))
+    print_weights(files, how_to_use(files[0].parent))
     return 0
 
 
@@ -147,6 +150,7 @@ def _export(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.sadtalker.export import export
     from sadtalker_ext.weights.files import search_folders
 
+    show_progress()
     files = export(options.folder_of_runs, options.output, search_folders(options.folder))
-    print(json.dumps({"weights": [str(path) for path in files]}))
+    print_weights(files, how_to_use(files[0].parent))
     return 0

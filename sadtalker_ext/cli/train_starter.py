@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ from sadtalker_ext.cli.train_flags import (
     add_run_flags,
     code_version,
     plan_from_options,
+    print_weights,
     require_positive,
     show_progress,
 )
+
+log = logging.getLogger(__name__)
 
 
 def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public name for this type
@@ -106,8 +111,13 @@ def _corpus(options: argparse.Namespace) -> int:
         build_recordings(options.recordings, options.out / "shards", options.processes)
     build_corpus(options.out / "shards", options.hours, options.processes)
     build_features(options.out / "shards", options.out / "features", options.rounds, options.processes)
+    log.info("Next: sadtalker train speech_to_expression --data %s --out RUN", shlex.quote(str(options.out)))
     print(json.dumps({"features": str(options.out / "features")}))
     return 0
+
+
+def _print_weights(path: Path) -> None:
+    print_weights(path, f"To use this network: sadtalker animate PORTRAIT VOICE --weights {shlex.quote(str(path))}")
 
 
 def _speech_to_expression(options: argparse.Namespace) -> int:
@@ -121,7 +131,7 @@ def _speech_to_expression(options: argparse.Namespace) -> int:
     hold_out, start = not options.all_voices, options.start_from
     recipe = SpeechToExpressionRecipe(options.data / "features", hold_out=hold_out, start=start)
     path = train_speech_to_expression(recipe, options.out, plan_from_options(PLAN, options), code_version())
-    print(json.dumps({"weights": str(path)}))
+    _print_weights(path)
     return 0
 
 
@@ -132,7 +142,7 @@ def _lip_motion(options: argparse.Namespace) -> int:
     show_progress()
     require_positive("--seconds", options.seconds)
     recordings = collect_recordings(options.data, options.out, options.seconds)
-    print(json.dumps({"weights": str(train_lip_motion(recordings, options.out, commit=code_version()))}))
+    _print_weights(train_lip_motion(recordings, options.out, commit=code_version()))
     return 0
 
 
@@ -141,7 +151,7 @@ def _voice_detector(options: argparse.Namespace) -> int:
 
     show_progress()
     path = train_voice_detector(sound_files(options.data), options.out, commit=code_version())
-    print(json.dumps({"weights": str(path)}))
+    _print_weights(path)
     return 0
 
 
@@ -150,7 +160,7 @@ def _mouth_cover(options: argparse.Namespace) -> int:
 
     show_progress()
     path = train_mouth_cover(picture_files(options.data), options.out, commit=code_version())
-    print(json.dumps({"weights": str(path)}))
+    _print_weights(path)
     return 0
 
 
@@ -158,5 +168,5 @@ def _pose_cvae(options: argparse.Namespace) -> int:
     from sadtalker_ext.training.starter.pose_cvae import PLAN, train_pose_cvae
 
     show_progress()
-    print(json.dumps({"weights": str(train_pose_cvae(options.out, plan_from_options(PLAN, options), code_version()))}))
+    _print_weights(train_pose_cvae(options.out, plan_from_options(PLAN, options), code_version()))
     return 0

@@ -13,7 +13,7 @@ from sadtalker_ext.arrays import Image
 from sadtalker_ext.errors import FaceError
 from sadtalker_ext.faces import face_alignment_provider, mesh_provider
 from sadtalker_ext.faces.mouth_state import examine_mouth
-from sadtalker_ext.faces.networks import face_networks
+from sadtalker_ext.faces.networks import FaceNetworks, face_networks
 from sadtalker_ext.faces.picture_limit import sufficient_limit_px
 from sadtalker_ext.geometry.landmarks import FaceBox, Landmarks, common_area, outside_share, overlap
 from sadtalker_ext.geometry.mean_face import place_in_box
@@ -155,12 +155,12 @@ def select_face(picture: Image, selection: str = LARGEST, scale: PictureScale = 
     return FaceChoice(usable[0], found.faces, notes)
 
 
-def with_mouth_cover(picture: Image, choice: FaceChoice) -> FaceChoice:
+def with_mouth_cover(picture: Image, choice: FaceChoice, networks: FaceNetworks | None = None) -> FaceChoice:
     """Return ``choice`` with what covers its mouth; landmarks that may show no human face are not examined."""
     face = choice.landmarks
     if face.lip_spread is None and face.provider != face_alignment_provider.PROVIDER:
         return choice
-    covered, notes = examine_mouth(picture, face)
+    covered, notes = examine_mouth(picture, face, networks)
     return replace(choice, notes=(*choice.notes, *notes), mouth_covered=covered)
 
 

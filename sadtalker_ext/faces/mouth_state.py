@@ -11,6 +11,7 @@ from sadtalker_ext.puppet.face_geometry import measure_face
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Image
+    from sadtalker_ext.faces.networks import FaceNetworks
     from sadtalker_ext.geometry.landmarks import Landmarks
 
 COVERED_MOUTH_NOTE: Final = (
@@ -35,23 +36,23 @@ class MouthState(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def examine_mouth(picture: Image, face: Landmarks) -> MouthState:
+def examine_mouth(picture: Image, face: Landmarks, networks: FaceNetworks | None = None) -> MouthState:
     """Return whether the mouth of a face in an RGB picture (H, W, 3) can be animated."""
-    if _is_covered(picture, face):
+    if _is_covered(picture, face, networks):
         return MouthState(covered=True, notes=(COVERED_MOUTH_NOTE,))
     if (face.lip_spread or 0.0) > UNCERTAIN_LIPS:
         return MouthState(covered=False, notes=(UNCERTAIN_LIPS_NOTE,))
     return MouthState(covered=False)
 
 
-def _is_covered(picture: Image, face: Landmarks) -> bool:
+def _is_covered(picture: Image, face: Landmarks, networks: FaceNetworks | None) -> bool:
     """Return whether something covers the mouth; a drawn mouth without red lips is no cover by its colours alone."""
     cover = measure_mouth_cover(picture, face)
     if cover.measures is None:
         return False
     if cover.is_covered and not _is_drawn(picture, face):
         return True
-    logit = partial_cover_logit(picture, face)
+    logit = partial_cover_logit(picture, face, networks)
     return logit > DRAWN_LOGIT or (logit > COVERED_LOGIT and not _is_drawn(picture, face))
 
 

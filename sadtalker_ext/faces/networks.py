@@ -33,6 +33,8 @@ from sadtalker_ext.weights.face_networks import (
 from sadtalker_ext.weights.mouth_cover import load_mouth_cover
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from sadtalker_ext.models.mouth_cover import MouthCoverNet
@@ -55,19 +57,23 @@ CPU_FUNCTIONS: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
     FACE_MESH.name: FaceMeshInference,
 }
 """What is used on a CPU instead of the modules: the same functions, made and computed faster."""
-_OPENED: dict[str, FaceNetworks] = {}
+_OPENED: dict[tuple[str, Path | None], FaceNetworks] = {}
 _OPENING: Final = threading.Lock()
 
 
 class FaceNetworks:
-    """Detection, landmarks and person segmentation on one device."""
+    """Detection, landmarks and person segmentation on one device.
 
-    def __init__(self, device: str = "cpu") -> None:
+    mouth_cover: file of ``sadtalker train mouth_cover`` that replaces the shipped network.
+    """
+
+    def __init__(self, device: str = "cpu", mouth_cover: Path | None = None) -> None:
         reuse_freed_memory()
         self._device = torch.device(device)
         self._lock = threading.Lock()
         self._loaded: dict[str, Any] = {}
         self._anchors: dict[str, FaceAnchors] = {}
+        self._cover_file = mouth_cover
         self._covers: MouthCoverNet | None = None
 
     @one_torch_thread()
@@ -119,7 +125,7 @@ class FaceNetworks:
         mesh = self._network(FACE_MESH)
         with self._lock:
             if self._covers is None:
-                self._covers = load_mouth_cover().to(self._device)
+                self._covers = load_mouth_cover(self._cover_file).to(self._device)
             covers = self._covers
         with torch.inference_mode():
             features, _ = mouth_features(mesh, self._to_tensor(np.stack(crops)))
@@ -151,10 +157,13 @@ class FaceNetworks:
         return torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2).float().div_(255.0)
 
 
-def face_networks(device: str = "cpu") -> FaceNetworks:
-    """Return the networks of this process on a device, such as "cpu" or "cuda:0"; always the same object."""
+def face_networks(device: str = "cpu", mouth_cover: Path | None = None) -> FaceNetworks:
+    """Return the networks of this process on a device, such as "cpu" or "cuda:0"; always the same object.
+
+    mouth_cover: as in :class:`FaceNetworks`.
+    """
     with _OPENING:
-        return _OPENED.setdefault(device, FaceNetworks(device))
+        return _OPENED.setdefault((device, mouth_cover), FaceNetworks(device, mouth_cover))
 
 
 def _groups(pictures: Sequence[Image]) -> Iterator[Sequence[Image]]:

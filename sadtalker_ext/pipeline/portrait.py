@@ -69,19 +69,21 @@ class PreparedPortrait:
 
 
 def read_portrait(
-    path: str | Path, settings: PortraitSettings, cache: RecentValues[PreparedPortrait] | None = None
-) -> PreparedPortrait:
+    path: str | Path, settings: PortraitSettings, cache: RecentValues[PreparedPortrait] | None = None,
+    mouth_cover: Path | None = None,
+) -> PreparedPortrait:  # fmt: skip
     """Read a picture or a frame of a video, choose the face, and segment the person.
 
     cache: returns the portrait without reading it again if neither the file nor the settings have changed.
+    mouth_cover: file of the network that finds covers of the mouth; None: the shipped one.
 
     Raises MediaError if the file is not a picture, FaceError if there is no usable face. Callable from any thread.
     """
     face, at, limit_px = settings.face, settings.at, settings.resolution_limit
     if cache is None:
-        return _read_portrait(path, face, at, limit_px)
-    key = (*_file_version(Path(path)), face, at, limit_px)
-    return cache.get_or_make(key, lambda: _read_portrait(path, face, at, limit_px))
+        return _read_portrait(path, face, at, limit_px, mouth_cover)
+    key = (*_file_version(Path(path)), face, at, limit_px, mouth_cover)
+    return cache.get_or_make(key, lambda: _read_portrait(path, face, at, limit_px, mouth_cover))
 
 
 def _file_version(path: Path) -> tuple[Hashable, ...]:
@@ -90,8 +92,9 @@ def _file_version(path: Path) -> tuple[Hashable, ...]:
     return (path.suffix, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
-def _read_portrait(path: str | Path, face: str, at: str, limit_px: int) -> PreparedPortrait:
+def _read_portrait(path: str | Path, face: str, at: str, limit_px: int, cover: Path | None) -> PreparedPortrait:
     from sadtalker_ext.faces.find import PictureScale, select_face, with_mouth_cover
+    from sadtalker_ext.faces.networks import face_networks
     from sadtalker_ext.faces.person_mask import segment_person
 
     picture = read_portrait_picture(path, limit_px, at)
@@ -105,7 +108,7 @@ def _read_portrait(path: str | Path, face: str, at: str, limit_px: int) -> Prepa
     turns = upright_turns(landmarks)
     pixels, upright = turn_picture(picture.pixels, turns), turn_landmarks(landmarks, picture.pixels.shape[:2], turns)
     with ThreadPoolExecutor(1, thread_name_prefix="mouth-cover") as pool:
-        examined = pool.submit(with_mouth_cover, searched.pixels, choice)
+        examined = pool.submit(with_mouth_cover, searched.pixels, choice, face_networks(mouth_cover=cover))
         person = segment_person(pixels, upright.box)
         choice = examined.result()
     portrait = Portrait(pixels, upright, person, choice.mouth_covered)

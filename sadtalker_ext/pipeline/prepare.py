@@ -18,6 +18,7 @@ from sadtalker_ext.pipeline.stages import TEXT_STAGE, ParallelStages, Stopwatch
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from pathlib import Path
 
     from sadtalker_ext.arrays import Frame
     from sadtalker_ext.audio.speech import Speech
@@ -95,7 +96,8 @@ def _read_inputs(task: Task) -> PreparedInputs:
     with ParallelStages(task.watcher, task.stopwatch) as stages:
         opening = stages.begin("engine", task.source.acquire, settings, task.runtime)
         try:
-            portrait = stages.begin("portrait", read_portrait, inputs.portrait, settings, task.source.portraits)
+            cover = _mouth_cover(task)
+            portrait = stages.begin("portrait", read_portrait, inputs.portrait, settings, task.source.portraits, cover)
             voice = _begin_voice(stages, task)
             opened = stages.result(opening)
             check_reference(opened.engine.spec, inputs)
@@ -118,6 +120,16 @@ def _read_inputs(task: Task) -> PreparedInputs:
         opened, style, prepared.portrait, speech, (*prepared.notes, *speech_notes(speech)), reference,
         prepared.quarter_turns, reading,
     )  # fmt: skip
+
+
+def _mouth_cover(task: Task) -> Path | None:
+    """Return the file of the user's network that finds covers of the mouth, if the settings name one."""
+    from sadtalker_ext.engines.starter.entry import options
+    from sadtalker_ext.weights.files import search_folders
+    from sadtalker_ext.weights.trained import find_trained_weights
+
+    names = options(task.settings)
+    return find_trained_weights(names, search_folders(task.runtime.folders)).mouth_cover if names else None
 
 
 class _StopSignal:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import asdict
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sadtalker_ext.errors import WeightsError
@@ -17,7 +18,6 @@ from sadtalker_ext.weights.config_json import config_from_json, parse_json_objec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from torch import Tensor, nn
 
@@ -62,13 +62,20 @@ def read_safetensors_file(path: Path, kind: str) -> SafetensorsFile:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, safetensors.SafetensorError, *UNREADABLE_TENSOR) as error:
-        raise WeightsError(f"{path} cannot be read ({error}); install the package again") from error
+        raise WeightsError(f"{path} cannot be read ({error}); {_remedy(path)}") from error
     if header.get("kind") != kind:
         found = header.get("kind", "unnamed weights")
         raise WeightsError(f"{path} contains {found!r}, not {kind!r}; choose another file")
     if header.get("sha256") != tensors_sha256(tensors):
-        raise WeightsError(f"{path} is damaged: its tensors do not match its hash; install the package again")
+        raise WeightsError(f"{path} is damaged: its tensors do not match its hash; {_remedy(path)}")
     return SafetensorsFile(kind, parse_json_object(header.get("config", ""), path), header, tensors)
+
+
+def _remedy(path: Path) -> str:
+    """Return what to do about a file that cannot be used: of the package, or of the user."""
+    if path.resolve().parent == Path(__file__).resolve().parent:
+        return "install the package again"
+    return "train it again, or choose another file"
 
 
 def load_network(
@@ -94,9 +101,7 @@ def fill_network(make: Callable[[], NetworkT], tensors: Mapping[str, Tensor], pa
         network.load_state_dict(tensors, strict=True)  # fills what the context left without values
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("Exception raised from")[0].strip()  # torch appends its C++ stack
-        raise WeightsError(
-            f"{path} does not fit this version of the package ({reason}); install the package again"
-        ) from error
+        raise WeightsError(f"{path} does not fit this version of the package ({reason}); {_remedy(path)}") from error
     return network.eval().requires_grad_(requires_grad=False)
 
 

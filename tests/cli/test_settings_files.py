@@ -1,11 +1,20 @@
 """Files of settings in JSON: what is read, and what is refused without a traceback or an endless wait."""
 
+import argparse
 import json
 import os
+from pathlib import Path
 
 import pytest
 
-from sadtalker_ext.cli.setting_flags import MAX_JSON_BYTES, read_settings_file
+from sadtalker_ext.cli.setting_flags import (
+    MAX_JSON_BYTES,
+    add_runtime,
+    add_settings,
+    read_runtime,
+    read_settings,
+    read_settings_file,
+)
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.settings import Settings
 
@@ -48,3 +57,49 @@ def test_folders_and_pipes_are_refused(tmp_path):
     for name in ("folder.json", "pipe.json"):
         with pytest.raises(SettingsError, match=f"{name} is not a regular file"):
             read_settings_file(tmp_path / name)
+
+
+def parsed(*arguments):
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    add_runtime(parser)
+    options = parser.parse_args(arguments)
+    return read_settings(options), read_runtime(options)
+
+
+@pytest.fixture
+def networks(tmp_path, monkeypatch):
+    """Two run folders with a network each, of which the first also has one of the name in the second."""
+    for name in ("a/lips.bin", "a/pose.bin", "b/pose.bin", "b/voice.bin"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_files_in_several_folders_are_stored_by_name(networks):
+    settings, runtime = parsed("--weights", "a/lips.bin, b/voice.bin", "--folder", "c")
+    assert settings.weights == "lips.bin,voice.bin"
+    assert runtime.folders == (Path("a"), Path("b"), Path("c"))
+
+
+def test_a_file_in_the_current_folder_is_found(networks, monkeypatch):
+    monkeypatch.chdir(networks / "b")
+    assert parsed("--weights", "pose.bin")[1].folders == (Path(),)
+    assert parsed("--weights", "none.bin")[1].folders == ()
+
+
+def test_a_file_that_an_earlier_folder_hides_is_refused(networks):
+    with pytest.raises(SettingsError, match=r"b/pose.bin cannot be used together .* there is a/pose.bin too"):
+        parsed("--weights", "a/lips.bin,b/pose.bin")
+
+
+@pytest.mark.parametrize("value", ["../a.bin", "a\\b", "..", ["a,b"], [1], 3, "a\nb", None])
+def test_the_setting_accepts_names_only(value):
+    with pytest.raises(SettingsError, match="it accepts names of files without folders"):
+        Settings(weights=value)
+
+
+def test_names_may_be_a_list():
+    for value in ([" a.bin", "", "b.bin"], "a.bin, b.bin"):
+        assert Settings(weights=value).weights == "a.bin,b.bin"

@@ -206,7 +206,8 @@ def test_the_page_offers_what_the_engine_supports(tmp_path, monkeypatch):
     monkeypatch.setattr("sadtalker_ext.webui.engine_actions.engine_state", lambda *_: state)
     actions = PageActions(PageContext(JobQueue(), lambda: tmp_path, lambda: (tmp_path,)))
     *own, checkpoints, part, uses, styles, panel, download, _, _ = actions.select_engine("starter")
-    assert not any(update["visible"] for update in (*own, checkpoints, download))
+    assert [spec.name for spec, update in zip(engine_specific(), own, strict=True) if update["visible"]] == ["weights"]
+    assert not any(update["visible"] for update in (checkpoints, download))
     assert panel == ""
     assert styles["choices"][0] == "Natural"
     assert part["visible"]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.puppet.imaging import Imaging
     from sadtalker_ext.puppet.renderer import PortraitRenderer
     from sadtalker_ext.runtime import Runtime
+    from sadtalker_ext.weights.trained import TrainedWeights
 
 MOUTH_CLOSING_S: Final = 0.24
 """Seconds in which a portrait with an open mouth closes its lips before it speaks."""
@@ -56,14 +57,14 @@ class StarterEngine:
     """Two motion networks, and the portraits that were prepared last."""
 
     @one_torch_thread()
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, trained: TrainedWeights | None = None) -> None:
+        from sadtalker_ext.engines.starter.head_motion import open_pose_cvae
         from sadtalker_ext.engines.starter.mouth_motion import open_mouth_motion
-        from sadtalker_ext.weights.starter import load_pose_cvae
 
         runtime.torch_dtype()  # refuses any other than float32
         self.runtime = runtime
-        self._mouth_motion = open_mouth_motion()
-        self._pose_cvae = load_pose_cvae()
+        self._mouth_motion = open_mouth_motion(trained)
+        self._pose_cvae = open_pose_cvae(trained.pose_cvae if trained else None)
         self._renderers: RecentValues[tuple[Portrait, PortraitRenderer]] = RecentValues(KEPT_RENDERERS)
         self._fitters: RecentValues[tuple[Portrait, MeshFitter]] = RecentValues(KEPT_RENDERERS)
         self._responses: RecentValues[tuple[Portrait, LipResponse]] = RecentValues(KEPT_RENDERERS)

@@ -16,16 +16,21 @@ if TYPE_CHECKING:
     from sadtalker_ext.settings import Settings
 
 
-def options(settings: Settings) -> tuple[()]:
-    """Return no options: every setting may change while the engine is open."""
-    return ()
+def options(settings: Settings) -> str:
+    """Return the names of the user's networks; every other setting may change while the engine is open."""
+    return settings.weights
 
 
-def open_starter(runtime: Runtime, _: tuple[()]) -> Engine:
-    """Open the engine."""
+def open_starter(runtime: Runtime, weights: str) -> Engine:
+    """Open the engine with the networks of the package, and those that the setting ``weights`` names."""
     from sadtalker_ext.engines.starter.engine import StarterEngine
 
-    return StarterEngine(runtime)
+    if not weights:
+        return StarterEngine(runtime)
+    from sadtalker_ext.weights.files import search_folders
+    from sadtalker_ext.weights.trained import find_trained_weights
+
+    return StarterEngine(runtime, find_trained_weights(weights, search_folders(runtime.folders)))
 
 
 def state(folders: Sequence[Path], deep: bool) -> EngineState:

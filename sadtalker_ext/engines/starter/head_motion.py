@@ -14,8 +14,12 @@ from sadtalker_ext.arrays import smoothstep
 from sadtalker_ext.audio.prosody import Prosody, prosody_features
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.models.pose_cvae import POSE_SIZE, PoseCvae
+from sadtalker_ext.weights.errors import checkpoint_error
+from sadtalker_ext.weights.starter import load_pose_cvae
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.random import Generator
 
     from sadtalker_ext.arrays import Float32Array, Float64Array
@@ -24,6 +28,8 @@ ROTATION_LIMIT_RAD: Final = (0.17, 0.17, 0.15)
 """Asymptotes of pitch, yaw and roll, just under 10 degrees."""
 TRANSLATION_LIMIT: Final = (0.08, 0.05, 0.09)
 """Asymptotes of x, y, z in face heights."""
+PROSODY_FEATURES: Final = 6
+"""Columns of :func:`~sadtalker_ext.audio.prosody.prosody_features`."""
 EASE_IN_FRAMES: Final = 12
 """Frames over which the head leaves the pose of the source picture."""
 MIRROR_PROBABILITY: Final = 0.5
@@ -45,6 +51,17 @@ def style_index(style: str | int, styles: tuple[str, ...]) -> int:
             f"{len(styles) - 1}"
         )
     return number
+
+
+def open_pose_cvae(path: Path | None = None) -> PoseCvae:
+    """Load the shipped network, or the one in ``path``; WeightsError if it reads other features of the prosody."""
+    network = load_pose_cvae(path)
+    if path and network.config.features != PROSODY_FEATURES:
+        raise checkpoint_error(
+            path, f"reads {network.config.features} features of the prosody, not {PROSODY_FEATURES}; train it again "
+            "with this version",
+        )  # fmt: skip
+    return network
 
 
 def head_motion(

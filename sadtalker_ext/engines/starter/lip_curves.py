@@ -14,6 +14,7 @@ import numpy as np
 from sadtalker_ext.audio.overlapping_windows import overlapping_windows
 from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from sadtalker_ext.models.speech_encoder import FIRST_CENTRE, RECEPTIVE_FIELD, SAMPLES_PER_FEATURE
+from sadtalker_ext.weights.errors import checkpoint_error
 from sadtalker_ext.weights.speech_encoder import load_speech_encoder
 from sadtalker_ext.weights.starter import load_lip_motion, load_voice_detector
 
@@ -174,6 +175,19 @@ def _at_frames(features: Float32Array, count: int) -> Float32Array:
     return rows
 
 
-def open_lip_curves(path: Path | None = None, device: str = "cpu") -> LipCurves:
-    """Load the shipped encoder and voice detector, and the shipped LipMotion or that in ``path``, on a device."""
-    return LipCurves(load_speech_encoder(), load_lip_motion(path), load_voice_detector(), device)
+def open_lip_curves(path: Path | None = None, detector: Path | None = None, device: str = "cpu") -> LipCurves:
+    """Load the shipped encoder on a device, and LipMotion and VoiceDetector, shipped or from these files.
+
+    WeightsError if they do not read the same layers of the encoder.
+    """
+    encoder, lips, voice = load_speech_encoder(), load_lip_motion(path), load_voice_detector(detector)
+    width, numbers = encoder.config.width, range(1, encoder.config.layers + 1)
+    for file, config in ((path, lips.config), (detector, voice.config)):
+        layers = config.layers
+        valid = config.width == width and layers and list(layers) == sorted(set(layers)) and set(layers) <= set(numbers)
+        if file and not (valid and lips.config.layers == voice.config.layers):
+            raise checkpoint_error(
+                file, f"reads the layers {layers} of the speech encoder and {config.width} channels, but LipMotion "
+                f"and VoiceDetector must read the same layers and {width} channels; train it again with this version",
+            )  # fmt: skip
+    return LipCurves(encoder, lips, voice, device)

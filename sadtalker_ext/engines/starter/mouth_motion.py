@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.engines.starter.lip_curves import LipCurves, LipTrack
     from sadtalker_ext.engines.starter.speech_motion import SpeechToMotion
     from sadtalker_ext.models.lip_motion import LipMotionConfig
+    from sadtalker_ext.weights.trained import TrainedWeights
 
 OPENING_GAIN: Final = 1.45
 """Predictions vary less than real lips, because they are means; with this, tracked openings vary as much as those of
@@ -106,9 +107,12 @@ class MouthMotion:
         return predicted_opening(predictions.track, self.lips.lip_motion.config)
 
 
-def open_mouth_motion(device: str = "cpu") -> MouthMotion:
-    """Load the shipped networks on a device."""
-    return MouthMotion(open_speech_to_motion(device=device), open_lip_curves(device=device))
+def open_mouth_motion(trained: TrainedWeights | None = None, device: str = "cpu") -> MouthMotion:
+    """Load the shipped networks, or those of ``trained``, on a device."""
+    if trained is None:
+        return MouthMotion(open_speech_to_motion(device=device), open_lip_curves(device=device))
+    lips = open_lip_curves(trained.lip_motion, trained.voice_detector, device)
+    return MouthMotion(open_speech_to_motion(trained.speech_to_expression, device), lips)
 
 
 def combine(

@@ -14,7 +14,9 @@ import numpy as np
 
 from sadtalker_ext.arrays import smoothstep
 from sadtalker_ext.audio.overlapping_windows import overlapping_windows
+from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
+from sadtalker_ext.weights.errors import checkpoint_error
 from sadtalker_ext.weights.starter import load_speech_to_expression
 
 if TYPE_CHECKING:
@@ -92,8 +94,18 @@ class SpeechToMotion:
 
 
 def open_speech_to_motion(path: Path | None = None, device: str = "cpu") -> SpeechToMotion:
-    """Load the shipped network, or the one in ``path``, on a device."""
-    return SpeechToMotion(load_speech_to_expression(path), device)
+    """Load the shipped network, or the one in ``path``, on a device; WeightsError if it has other inputs or outputs."""
+    network = load_speech_to_expression(path)
+    config = network.config
+    frame_s = MEL_COLUMNS_PER_FRAME * config.hop / SAMPLE_RATE_HZ
+    if path and (config.sample_rate_hz, config.shapes, frame_s) != (
+        SAMPLE_RATE_HZ, len(SPEECH_SHAPES), 1 / FRAME_RATE_HZ
+    ):  # fmt: skip
+        raise checkpoint_error(
+            path, f"predicts {config.shapes} shapes every {frame_s:g} s from sound of {config.sample_rate_hz} Hz, not "
+            f"{len(SPEECH_SHAPES)} shapes every {1 / FRAME_RATE_HZ:g} s; train it again with this version",
+        )  # fmt: skip
+    return SpeechToMotion(network, device)
 
 
 def gate_closures(curves: Float32Array) -> Float32Array:

@@ -11,6 +11,7 @@ gradients are averaged, and batch norms use the batches of all processes (:mod:`
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from sadtalker_ext.training.core.recipe import Recipe
 
 CHECKPOINT_NAME = "checkpoint.pt"
+SAVE_INTERVAL_S = 600.0
+"""A checkpoint is also written when this much time has passed since the last one: steps may take minutes."""
+log = logging.getLogger(__name__)
 
 
 def train(recipe: Recipe, plan: Plan, folder: Path, stop_after: int | None = None) -> dict[str, nn.Module]:
@@ -75,6 +79,7 @@ class _Trainer:
             defaults=asdict(Plan(plan.steps)),
         )
         self.first_step = self.state.load_if_exists(folder / CHECKPOINT_NAME)
+        self._saved_s = time.monotonic()
         self.wrapped, self.optimizers = self._prepare()
 
     def _create_optimizer(self, phase: Phase) -> Optimizer:
@@ -105,6 +110,10 @@ class _Trainer:
         import torch
 
         make_folder(self.folder)
+        if self.first_step >= last:
+            log.info("all %d steps of this run are done", self.first_step)
+        elif self.first_step > 0:
+            log.info("resuming after step %d of %d", self.first_step, self.plan.steps)
         with RunLog(self.folder, self.first_step, enabled=self.accelerator.is_main_process) as run_log:
             started = time.monotonic()
             for step, batches in zip(range(self.first_step, last), self._batches(last), strict=False):
@@ -199,8 +208,10 @@ class _Trainer:
             samples = self.folder / "samples" / f"{done:07d}"
             make_folder(samples)
             self.recipe.sample(networks, samples)
-        if done % self.plan.save_every == 0 or done == last:
+        late = time.monotonic() - self._saved_s > SAVE_INTERVAL_S
+        if done % self.plan.save_every == 0 or done == last or late:
             self.state.save(self.folder / CHECKPOINT_NAME, done)
+            self._saved_s = time.monotonic()
 
 
 def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

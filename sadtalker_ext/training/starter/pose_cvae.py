@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.arrays import Float32Array
 
+WEIGHTS_FILE: Final = "pose_cvae.safetensors"
 PLAN = Plan(
     steps=8000, batch_size=192, learning_rate=1e-3, warmup_steps=200, weight_decay=1e-4, ema_decay=0.998,
     validate_every=1000, save_every=1000, log_every=100,
@@ -163,7 +164,7 @@ class PoseCvaeRecipe:
 
 
 def train_pose_cvae(folder: Path, plan: Plan = PLAN, commit: str = "unknown") -> Path:
-    """Train, or resume training, in ``folder`` and write ``pose_vae.safetensors`` there; return its path.
+    """Train, or resume training, in ``folder`` and write :data:`WEIGHTS_FILE` there; return its path.
 
     commit: commit of the training code, written to the header of the file.
     """
@@ -177,7 +178,7 @@ def train_pose_cvae(folder: Path, plan: Plan = PLAN, commit: str = "unknown") ->
         "commit": commit,
         "figures": json.dumps({name: round(value, 4) for name, value in recipe.validate(networks).items()}),
     }
-    path = folder / "pose_vae.safetensors"
+    path = folder / WEIGHTS_FILE
     save_pose_cvae(_pose_network(networks), path, origin)
     return path
 

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from sadtalker_ext.arrays import Float32Array, Float64Array
 
+WEIGHTS_FILE: Final = "speech_to_expression.safetensors"
 PLAN: Final = Plan(
     steps=12000, batch_size=8, learning_rate=2e-3, warmup_steps=200, weight_decay=0.02, ema_decay=0.999,
     validate_every=1000, save_every=100, log_every=100,
@@ -239,7 +240,7 @@ def shipped_network(networks: Mapping[str, nn.Module]) -> SpeechToExpression:
 def train_speech_to_expression(
     recipe: SpeechToExpressionRecipe, folder: Path, plan: Plan, commit: str = "unknown"
 ) -> Path:
-    """Train, or resume training, in ``folder`` and write ``exp_net.safetensors`` there; return its path.
+    """Train, or resume training, in ``folder`` and write :data:`WEIGHTS_FILE` there; return its path.
 
     commit: commit of the training code, written to the header of the file.
     """
@@ -252,7 +253,7 @@ def train_speech_to_expression(
         "commit": commit,
         "figures": json.dumps({name: round(value, 4) for name, value in recipe.validate(networks).items()}),
     }
-    path = folder / "exp_net.safetensors"
+    path = folder / WEIGHTS_FILE
     save_speech_to_expression(shipped_network(networks), path, origin)
     return path
 
