@@ -80,6 +80,10 @@ class EngineSpec:
 class MotionReference(Protocol):
     """Motion of a reference video, one row per frame at 25 Hz; a shorter reference is repeated."""
 
+    def later(self, rows: int) -> MotionReference:
+        """Return the reference for a part of a video that begins ``rows`` rows after the start of the reference."""
+        ...
+
     def style(self, style: MotionStyle) -> MotionStyle:
         """Return ``style`` with what the motion predictor must know of the reference."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,10 @@ class CopiedReference:
 
     motion: Motion
 
+    def later(self, rows: int) -> CopiedReference:
+        """Return the reference that begins ``rows`` rows later."""
+        return replace(self, motion=rolled(self.motion, rows))
+
     def style(self, style: MotionStyle) -> MotionStyle:
         """Return ``style`` unchanged: the prediction is not used."""
         return style
@@ -31,3 +35,8 @@ def repeat_to_length(motion: Motion, frames: int) -> Motion:
     """Repeat or cut motion to ``frames`` rows."""
     at = np.arange(frames) % len(motion)
     return motion.map_parts(lambda part: part[at])
+
+
+def rolled(motion: Motion, rows: int) -> Motion:
+    """Return motion that begins ``rows`` rows later when it is repeated, with the same number of rows."""
+    return motion.map_parts(lambda part: np.roll(part, -rows, axis=0))

@@ -95,11 +95,14 @@ def section_motions(
     done = first = 0
     editor, still = prepared.engine.editor, without_turns(task.settings)
     for section in task.spoken.sections(task.watcher.check):
-        style = section_style(prepared.style, section.number)
+        style, reference = section_style(prepared.style, section.number), prepared.reference
+        if reference is not None:
+            reference = reference.later(round(first / task.spoken.rate_hz * FRAME_RATE_HZ))
+            style = reference.style(style)
         expected = (*expected, (first, section.expected))
         timing = VideoTiming(section.frames, task.spoken.rate_hz, first, expected)
         speech = section.speech().with_check(task.watcher.check, partial(_report_after, report, done))
-        one = prepared._replace(speech=speech, style=style)
+        one = prepared._replace(speech=speech, style=style, reference=reference)
         predicted = _predicted(one, source)
         section.path.unlink()
         continued = continue_motion(editor.edit(predicted, source, still, timing), before, timing.rate_hz)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from math import ceil
 from threading import Event
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sadtalker_ext.constants import SILENT_PEAK
+from sadtalker_ext.constants import FRAME_RATE_HZ, SILENT_PEAK
 from sadtalker_ext.engines.motion_editing import motion_style, video_timing
 from sadtalker_ext.engines.protocol import SpeechReadingEngine, VideoTiming
 from sadtalker_ext.errors import Cancelled, FileRef, MediaError, SadTalkerError
@@ -36,6 +37,9 @@ STAGES: Final = ("engine", "portrait", "voice", MOTION_STAGE, "frames")
 
 REFERENCE_STAGE: Final = "reference"
 """Stage that reads a reference video, if there is one, between voice and motion."""
+REFERENCE_RESERVE: Final = 1.5
+"""How much of a reference is read for a text, relative to the length that is expected after its first section. If the
+text becomes longer, the reference is repeated earlier."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def _read_inputs(task: Task) -> PreparedInputs:
                 raise
             reading = _begin_reading(stages, task, opened.engine, speech.with_check(stop.check))
             prepared = stages.result(portrait)
-            reference = load_reference(task, opened.engine, speech.frames)
+            reference = load_reference(task, opened.engine, _reference_frames(task, speech))
         except BaseException:
             stop.set()
             stages.when_done(opening, task.source.release)
@@ -193,6 +197,16 @@ def load_speech(inputs: Inputs, settings: Settings | None = None) -> Speech:
     if speech.peak < SILENT_PEAK:
         raise MediaError("The ", FileRef("voice", inputs.voice), " is silent; choose another file")
     return speech
+
+
+def _reference_frames(task: Task, speech: Speech) -> int:
+    """Return the largest number of frames of a reference video that is read, at 25 Hz.
+
+    The length of a text that is still being read is estimated from its first section, so that it is always the same.
+    """
+    if task.spoken is None:
+        return speech.frames
+    return ceil(REFERENCE_RESERVE * task.spoken.first().expected / task.spoken.rate_hz * FRAME_RATE_HZ)
 
 
 def load_reference(task: Task, engine: Engine, frames: int) -> MotionReference | None:

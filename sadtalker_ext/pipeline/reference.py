@@ -47,6 +47,11 @@ class TrackedReference:
     rotation: Float32Array
     translation: Float32Array
 
+    def later(self, rows: int) -> TrackedReference:
+        """Return the reference that begins ``rows`` rows later; its motion is still relative to the first frame."""
+        parts = (np.roll(part, -rows, axis=0) for part in (self.lids, self.rotation, self.translation))
+        return TrackedReference(self.use, *parts)
+
     def style(self, style: MotionStyle) -> MotionStyle:
         """Return ``style`` with the eyelids of the reference, if the eyes are to be copied."""
         return replace(style, lids=self.lids) if EYES in self.use else style

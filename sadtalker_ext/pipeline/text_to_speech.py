@@ -37,23 +37,16 @@ def with_voice(task: Task) -> Iterator[Task]:
     if text is None:
         yield task
         return
-    from sadtalker_ext.pipeline.spoken_text import ReadingPlan, SpokenText
+    from sadtalker_ext.pipeline.spoken_text import ReadingPlan, SpokenText, sections_of
 
     with WorkFolder() as folder:
-        if not in_sections(task, text):
+        if len(sections_of(text)) == 1:
             yield _with_file(task, _read_whole(task, text, folder.root()))
             return
         longest = video_timing(task.inputs.longest_s, task.settings)
         plan = ReadingPlan(folder.root(), longest.rate_hz, task.inputs.longest_s)
         with SpokenText(text, _open_reader(task), plan) as spoken:
             yield replace(task, spoken=spoken)
-
-
-def in_sections(task: Task, text: str) -> bool:
-    """Whether a text is read and animated in sections: it is long, and no reference video needs its length."""
-    from sadtalker_ext.pipeline.spoken_text import sections_of
-
-    return task.inputs.reference is None and len(sections_of(text)) > 1
 
 
 def _with_file(task: Task, voice: Path) -> Task:

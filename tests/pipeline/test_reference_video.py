@@ -1,5 +1,6 @@
 """Videos whose head and lids follow a reference video, with a stub engine."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from sadtalker_ext.errors import Cancelled, MediaError, SettingsError
+from sadtalker_ext.pipeline import text_to_speech
 from sadtalker_ext.pipeline.animate import make_video
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.prepare import STAGES
@@ -61,3 +63,52 @@ def test_invalid_references_are_refused(engine, files, reference):
         with pytest.raises(MediaError, match=message):
             make_video(replace(idle, reference=path), files[2])
     assert not files[2].parent.exists()
+
+
+class Tone:
+    """A reader of 10 ms per character. at: called with the number of each part."""
+
+    rate_hz = 8000
+
+    def __init__(self, at):
+        self.at, self.number = at, 0
+
+    def read(self, text):
+        self.at(self.number)
+        self.number += 1
+        yield 0.5 * np.sin(np.arange(80 * len(text)) * 0.3).astype(np.float32)
+
+
+def test_a_long_text_starts_before_it_is_read_and_continues_the_reference(engine, files, reference, monkeypatch):
+    """The path of the head is that of the reference, repeated without regard to sections; edges may be smoothed."""
+    engine.spec = replace(engine.spec, references=("eyes+pose",))
+    parts, lids, first_frame, known = [], [], threading.Event(), {}
+    predict = engine.predict_motion
+
+    def predict_motion(speech, source, style):
+        lids.append(style.lids)
+        return predict(speech, source, style)
+
+    def render(portrait, source, motion):
+        parts.append(motion.translation[:, 0])
+        for _ in range(len(motion)):
+            yield np.zeros(portrait.picture.shape, np.uint8)
+            first_frame.set()
+
+    def wait(number):
+        if number:
+            known[number] = first_frame.wait(20.0)
+
+    engine.predict_motion, engine.render = predict_motion, render
+    monkeypatch.setattr(text_to_speech, "_open_reader", lambda _task: Tone(wait))
+    text = "This is one of many sentences of about eighty characters, which a tone reads out. " * 9
+    make_video(Inputs(files[0], text=text, reference=reference), files[2])
+    assert known == {1: True, 2: True}
+    assert len(parts) == len(lids) == 2
+    path, begin = np.concatenate(parts), len(parts[0])
+    whole = np.tile(path[:40], len(path) // 40 + 1)[: len(path)]
+    smoothed = np.zeros(len(path), bool)
+    smoothed[begin : begin + 31] = True
+    np.testing.assert_allclose(path[~smoothed], whole[~smoothed], atol=1e-6)
+    assert begin % 40 not in (0, 1), "the second section begins within the reference"
+    np.testing.assert_array_equal(lids[1], np.roll(lids[0], -begin))

@@ -6,7 +6,6 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from sadtalker_ext.errors import Cancelled, MediaError, SettingsError
 from sadtalker_ext.faces.find import find_faces
 from sadtalker_ext.geometry.camera_path import path_through
 from sadtalker_ext.pipeline import text_to_speech
-from sadtalker_ext.pipeline.animate import prepare_task
 from sadtalker_ext.pipeline.mesh_files import MeshFiles, VideoOutputs
 from sadtalker_ext.pipeline.spoken_text import ReadingPlan, SpokenText, sections_of
 from sadtalker_ext.tts.text_parts import split_text
@@ -198,11 +196,3 @@ def test_texts_that_are_too_long_or_silent_are_refused(folder, speak):
     with pytest.raises(SettingsError, match="reads nothing of the text"):
         speak(Tone(peak=0.0), folder / "a.mp4")
     assert [path.name for path in folder.iterdir()] == ["temporary"]
-
-
-def test_only_references_need_the_length_first():
-    for changes in ({}, {"view": "sway"}, {"yaw": "0,10"}, {"yaw": "0:0,2:10", "roll": "3,-3"}):
-        task = prepare_task(Inputs(demo_portrait(), text=TEXT), (Settings(**changes), None, None), None)
-        assert text_to_speech.in_sections(task, TEXT)
-    reference = prepare_task(Inputs(demo_portrait(), text=TEXT, reference=Path(__file__)), (None, None, None), None)
-    assert not text_to_speech.in_sections(reference, TEXT)

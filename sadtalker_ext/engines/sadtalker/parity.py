@@ -21,7 +21,7 @@ from sadtalker_ext.engines.motion_editing import (
     scale_expression,
     scale_head_motion,
 )
-from sadtalker_ext.engines.reference_motion import CopiedReference, repeat_to_length
+from sadtalker_ext.engines.reference_motion import CopiedReference, repeat_to_length, rolled
 from sadtalker_ext.engines.sadtalker.coefficients import official_free_view
 from sadtalker_ext.geometry.motion import Motion
 
@@ -127,23 +127,29 @@ def fix_view(motion: Motion, view_deg: Float64Array) -> Motion:
 class OfficialReference:
     """Eyes and head pose of a reference video, taken as the official code takes them.
 
-    use: eyes, pose or eyes+pose. motion: (N, 25 Hz), read by the engine from the frames of the reference.
+    use: eyes, pose or eyes+pose. motion: (N, 25 Hz), read by the engine from the frames of the reference. first: row
+    with which a part of a video begins; head motion is relative to row 0 in all parts.
     """
 
     use: str
     motion: Motion
+    first: int = 0
+
+    def later(self, rows: int) -> OfficialReference:
+        """Return the reference that begins ``rows`` rows later."""
+        return replace(self, first=self.first + rows)
 
     def style(self, style: MotionStyle) -> MotionStyle:
         """For the eyes, let the predictor start from the whole reference expression, without generated blinks."""
         if "eyes" not in self.use:
             return style
-        return replace(style, expression=self.motion.expression, lids=np.zeros(1, np.float32))
+        return replace(style, expression=rolled(self.motion, self.first).expression, lids=np.zeros(1, np.float32))
 
     def apply(self, motion: Motion, source: Motion) -> Motion:
         """Add the reference's head motion since its first frame to the predicted head motion."""
         if "pose" not in self.use:
             return motion
-        moves = repeat_to_length(self.motion, len(motion))
+        moves = repeat_to_length(rolled(self.motion, self.first), len(motion))
         return motion.replace(
             rotation=motion.rotation + moves.rotation - self.motion.rotation[:1],
             translation=motion.translation + moves.translation - self.motion.translation[:1],
