@@ -56,6 +56,8 @@ def read_safetensors_file(path: Path, kind: str) -> SafetensorsFile:
     """Read and check ``path``; WeightsError if it is missing, damaged or of another kind."""
     from sadtalker_ext.weights.state_dict import UNREADABLE_TENSOR
 
+    if not path.exists():
+        raise WeightsError(f"{path} cannot be read (it does not exist); {_remedy(path)}")
     safetensors: Any = import_module("safetensors")
     try:
         with safetensors.safe_open(path, framework="pt") as file:

@@ -28,7 +28,8 @@ def check_speakers(amounts: Mapping[str, int], unit: str) -> list[Finding]:
     )
     if len(amounts) < MIN_SPEAKERS:
         problem = f"there are too few speakers to learn what people have in common: {len(amounts)} of {MIN_SPEAKERS}"
-        return [Finding("speakers", problem, remedy, {name: f"{count} {unit}" for name, count in amounts.items()})]
+        shares = {name: f"{count} {unit if count != 1 else unit[:-1]}" for name, count in amounts.items()}
+        return [Finding("speakers", problem, remedy, shares)]
     if share > MAX_SHARE:
         problem = "most of the data show one speaker"
         return [Finding("speakers", problem, remedy, {largest: f"{100 * share:.0f} % of the {unit}"})]

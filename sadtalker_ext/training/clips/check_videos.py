@@ -20,8 +20,8 @@ from sadtalker_ext.training.clips.check_motion import (
     OPENING_LIMITS,
     ROUGHNESS,
     active_share,
-    dead,
     flicker,
+    dead,
     repeated_finding,
     roughness,
     silent,
@@ -85,10 +85,19 @@ def check_videos(folder: Path, sample: int) -> CheckReport:
 
 
 def unusable(place: str, reason: str) -> Finding:
-    """Return the finding for a video that cannot be read or shows no face."""
+    """Return the finding for a video that cannot be read."""
     return Finding(
         "damaged", "videos cannot be used", "convert these videos to MP4 again from the originals, or remove them",
         {place: reason},
+    )  # fmt: skip
+
+
+def faceless(place: str, share: float) -> Finding:
+    """Return the finding for a video in which a face is seen in too small a share of the frames."""
+    return Finding(
+        "framing", "no face is seen, or too rarely",
+        "use videos that show one face from the front most of the time",
+        {place: f"a face is seen in {100 * share:.0f} % of the frames"},
     )  # fmt: skip
 
 
@@ -113,7 +122,7 @@ class _VideoCheck:
         samples = align_sound(next(speech.blocks(SECONDS)), sound_delay_s(video.path))
         track = track_video(video.path, SECONDS)
         if track.seen < MIN_DETECTED_SHARE or len(track.lips) < MIN_FRAMES:
-            return [*found, unusable(name, f"a face is seen in {100 * track.seen:.0f} % of the frames")], None
+            return [*found, faceless(name, track.seen)], None
         found += self.copies.add(name, samples, track.lips[:, 0])
         found += check_framing(name, track)
         if info.rate_hz >= MIN_RATE_HZ and track.repeated > MAX_REPEATED_SHARE:

@@ -47,6 +47,7 @@ LANDMARK_COUNT: Final = 68
 MEL_BANDS: Final = 80
 INFO_VERSION: Final = 1
 INFO_NAME: Final = "card.json"
+MAKE_IT: Final = "Create one from videos with sadtalker train prepare, or from portraits with sadtalker train practice"
 JPEG_QUALITY: Final = 95
 _ARRAYS: Final = ("coefficients", "lip_expression", "lids", "landmarks", "mel", "sound")
 _PNG_SIGNATURE: Final = b"\x89PNG"
@@ -135,13 +136,20 @@ class ClipInfo:
     def load(folder: Path) -> ClipInfo:
         """Read ``card.json``. Raises MediaError if ``folder`` is not a finished data set of this version."""
         path = folder / INFO_NAME
+        if not folder.is_dir():
+            problem = "it is not a folder" if folder.exists() else "it does not exist"
+            raise MediaError(f"{folder} is not a finished data set: {problem}. {MAKE_IT}.")
+        if not path.is_file():
+            raise MediaError(
+                f"{folder} is not a finished data set: it has no {INFO_NAME}. {MAKE_IT}, or run the same command again "
+                "to finish it."
+            )
         try:
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             info = ClipInfo(**{**values, "identities": tuple(values["identities"])})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise MediaError(
-                f"{folder} is not a finished data set ({error}). Create one with sadtalker train practice or prepare, "
-                "or run the same command again to finish it."
+                f"{folder} is not a finished data set ({path} cannot be read: {error}). {MAKE_IT}."
             ) from error
         if info.version != INFO_VERSION:
             raise MediaError(f"{path} has version {info.version}, not {INFO_VERSION}. Create the data set again.")

@@ -112,14 +112,14 @@ class Piece:
 def make_practice(folder: Path, plan: PracticePlan, processes: int = 1) -> ClipInfo:
     """Render practice clips to ``folder``; a repeated call resumes after an interruption."""
     plan.validate()
+    portraits, speech = find_portraits(plan.portraits), open_source(plan.speech).description
     make_folder(folder)
     check_options(folder / OPTIONS_FILE, asdict(plan))
     work = folder / WORK_FOLDER
-    names, skipped = prepare_portraits(find_portraits(plan.portraits), work, plan.size_px)
+    names, skipped = prepare_portraits(portraits, work, plan.size_px)
     pieces = split_work(folder, plan, tuple(names))
     run_jobs(_render_piece, [piece for piece in pieces if not piece.shard.exists()], processes)
     clips, identities, frames = count_clips(folder, SPLITS)
-    speech = open_source(plan.speech).description
     info = ClipInfo(
         size_px=plan.size_px,
         coefficients=PUPPET,

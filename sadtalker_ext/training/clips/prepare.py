@@ -75,8 +75,7 @@ def prepare(sources: Sequence[Path], folder: Path, plan: PreparePlan, processes:
     write_report(folder, reports)
     clips, identities, frames = count_clips(folder, (TRAIN_SPLIT, TEST_SPLIT))
     if not frames:
-        report = folder / "report.md"
-        raise MediaError(f"None of the {len(videos)} videos has a usable clip. {report} lists the reasons.")
+        raise MediaError(_no_clips(reports, folder / "report.md"))
     info = ClipInfo(
         size_px=plan.size_px,
         coefficients=plan.coefficients,
@@ -91,6 +90,17 @@ def prepare(sources: Sequence[Path], folder: Path, plan: PreparePlan, processes:
     info.save(folder)
     shutil.rmtree(folder / WORK_FOLDER)
     return info
+
+
+def _no_clips(reports: Sequence[VideoReport], report: Path) -> str:
+    """Return the message for videos none of which has a clip, with the reason for the first one."""
+    first = reports[0]
+    excluded = max(first.lost_s, key=lambda reason: first.lost_s[reason], default="shorter than --shortest")
+    others = f" {len(reports) - 1} other videos have none either;" if len(reports) > 1 else ""
+    return (
+        f"{first.path} has no usable clip ({first.error or excluded});{others} {report} lists the reasons. Use videos "
+        "with sound, in which one face is seen from the front"
+    )
 
 
 def select_coefficients(option: str, folders: Sequence[Path]) -> str:

@@ -25,7 +25,7 @@ from sadtalker_ext.training.clips import practice
 from sadtalker_ext.training.clips.dataset import ClipStore
 from sadtalker_ext.training.clips.practice import PracticePlan, identity_of, make_practice, split_work
 from sadtalker_ext.training.clips.practice_motion import clip_expression, limit_softly, random_curve
-from sadtalker_ext.training.clips.practice_portraits import find_portraits, identity_names
+from sadtalker_ext.training.clips.practice_portraits import identity_names
 from sadtalker_ext.training.clips.practice_speech import CorpusSource, FileSource, open_source, speech_from_samples
 from sadtalker_ext.training.clips.shape_columns import SPOKEN_COLUMNS
 
@@ -163,7 +163,8 @@ def test_pictures_without_a_face_are_skipped(tmp_path, monkeypatch):
     with pytest.raises(FaceError, match="None of the 1 pictures"):
         make_practice(tmp_path / "none", PracticePlan(clips=1, portraits=folder))
     with pytest.raises(MediaError, match="no pictures"):
-        find_portraits(tmp_path / "none")
+        make_practice(tmp_path / "other", PracticePlan(clips=1, portraits=tmp_path / "none"))
+    assert not (tmp_path / "other").exists(), "the folder can be used with the right portraits"
     assert identity_names([Path("a/x y.png"), Path("b/x_y.jpg"), Path("c/.png")]) == ["x_y", "x_y_2", "_png"]
 
 
