@@ -67,12 +67,12 @@ def public_address(host: str, port: int) -> str:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError as e:
         raise MediaError(refusal) from e
-    if not found or not all(map(is_public, found)) or any(is_own(address, port) for address in found):
+    if not found or not all(map(is_public, found)) or any(is_own_address(address, port) for address in found):
         raise MediaError(refusal)
     return min(found, key=lambda text: (":" in text, text))
 
 
-def is_own(address: str, port: int) -> bool:
+def is_own_address(address: str, port: int) -> bool:
     """Return whether an IP address belongs to this machine, which may be a public one.
 
     Its services would take a request for one of this machine, which no firewall sees. No packet is sent: the system

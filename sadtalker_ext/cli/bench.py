@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from sadtalker_ext.assets import demo_portrait, demo_voice
-from sadtalker_ext.cli.bench_latency import PERCENTILE, late_beside_animate
+from sadtalker_ext.cli.bench_latency import PERCENTILE, lateness_during_video
 from sadtalker_ext.cli.bench_renderer import DTYPES, MODES, SIZES, format_result, run_child
 from sadtalker_ext.cli.process_memory import ALL, ANONYMOUS, tree_memory_mb
 from sadtalker_ext.constants import FRAME_RATE_HZ, SAMPLE_RATE_HZ
@@ -173,7 +173,7 @@ def measure_latency(folder: Path) -> list[Measurement]:
     import numpy as np
 
     files = write_portrait(folder, 512), write_voice(folder, SPEED_VOICE_S), folder / "bench.mp4"
-    late_s = np.percentile(late_beside_animate(*files), PERCENTILE)
+    late_s = np.percentile(lateness_during_video(*files), PERCENTILE)
     return [Measurement("lateness of a 1 ms timer, 99th percentile", 1000.0 * float(late_s), "ms", 20.0, at_most=True)]
 
 

@@ -16,7 +16,7 @@ TIMER_S: Final = 0.001
 PERCENTILE: Final = 99.0
 
 
-def late_beside_animate(portrait: Path, voice: Path, output: Path) -> list[float]:
+def lateness_during_video(portrait: Path, voice: Path, output: Path) -> list[float]:
     """Return by how many seconds each sleep of 1 ms was too long while ``sadtalker animate`` ran, start-up included."""
     command = [sys.executable, "-m", "sadtalker_ext", "animate", str(portrait), str(voice), "-o", str(output)]
     with subprocess.Popen([*command, "--quiet"], stdout=subprocess.DEVNULL) as child:

@@ -19,9 +19,9 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public 
     check = recipes.add_parser(
         "check", help="find problems of a data set, and of a run, before hours are spent",
         description="Check videos before train prepare, or a data set of train practice or prepare: damaged files, "
-        "copies, frame rate, sound that is apart, of another video or no voice, wrong crops, dead and flickering "
+        "copies, frame rate, sound that is apart, of another video or no voice, wrong crops, missing and flickering "
         "motion, too few speakers. With RUN also: exported weights that are not those of the training state, and "
-        "predicted motion that is dead or flickers. Each problem is named with its clips and a remedy. Exit code: "
+        "predicted motion that is missing or flickers. Each problem is named with its clips and a remedy. Exit code: "
         "0 without problems, 1 with problems, 2 if the check is not possible.",
     )  # fmt: skip
     check.add_argument("data", type=Path, metavar="DATA", help="folder of the data set, or of videos")

@@ -38,20 +38,20 @@ class RecentValues(Generic[T]):
             self._values.clear()
 
 
-class OnceUsed(Generic[K, T]):
-    """Holds one value from the thread that computed it to the one that uses it."""
+class SingleUseValue(Generic[K, T]):
+    """Stores one value of one thread for a single use by another thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: tuple[K, T] | None = None
 
     def keep(self, key: K, value: T) -> None:
-        """Hold a value in place of any other."""
+        """Store a value in place of any other."""
         with self._lock:
             self._kept = key, value
 
     def take(self, key: K) -> T | None:
-        """Return the value and forget it; None if none is held for this key."""
+        """Return the value and forget it; None if none is stored for this key."""
         with self._lock:
             if self._kept is None or self._kept[0] != key:
                 return None

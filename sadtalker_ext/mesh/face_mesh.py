@@ -11,7 +11,7 @@ from sadtalker_ext.mesh.atlas import pack_tiles, portrait_tile
 from sadtalker_ext.mesh.eyes import eyeball_part, eyes_of, fit_ball, lid_displacements, socket_part
 from sadtalker_ext.mesh.head_back import BACK, back_tile
 from sadtalker_ext.mesh.head_shell import attach_shell, build_shell, certain_person, middles_of_shell
-from sadtalker_ext.mesh.mouth_parts import row_parts, sack_part
+from sadtalker_ext.mesh.mouth_parts import mouth_cavity_part, row_parts
 from sadtalker_ext.mesh.parts import Part, Tile
 from sadtalker_ext.mesh.skin import below_mouth, build_relief, skin_points, tuck_displacement, with_depth
 from sadtalker_ext.mesh.targets import (
@@ -99,7 +99,7 @@ def _build_parts(rig: Rig, mesh: Float32Array, person: Float32Array | None) -> t
     tiles: dict[str, Tile] = {}
     mask = None if person is None else certain_person(person, mesh, face.height_px)
     shell = build_shell(rig, points, mask)
-    for part, tile in (sack_part(rig, skin, relief), *row_parts(rig, points, relief)):
+    for part, tile in (mouth_cavity_part(rig, skin, relief), *row_parts(rig, points, relief)):
         parts.append(part)
         tiles[part.tile] = tile
     parts = [skin, attach_shell(shell.front, skin), shell.back, *parts]

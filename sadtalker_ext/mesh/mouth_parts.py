@@ -1,4 +1,4 @@
-"""The interior of the mouth: a closed sack behind the lips, two rows of teeth, and the tongue."""
+"""The interior of the mouth: a closed cavity behind the lips, two rows of teeth, and the tongue."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class _Ring(NamedTuple):
-    """A ring of the sack.
+    """A ring of the cavity.
 
     out: distance from the opening's edge, away from its middle. back: distance behind edge and skin. follow: share of
     the lip's motion. colour: 0 at the lips, 1 in the throat. Lengths in face heights.
@@ -46,7 +46,7 @@ _RINGS: Final = (
     _Ring(-0.05, 0.17, 0.4, 1.0),
 )
 _GRADIENT: Final = (64, 8)
-"""Height and width of the sack's tile, texels."""
+"""Height and width of the cavity's tile, texels."""
 _COLUMNS: Final = 25
 _ROWS: Final = 5
 _REACH: Final = 0.88
@@ -81,8 +81,8 @@ class _Row(NamedTuple):
     follow: float
 
 
-def sack_part(rig: Rig, skin: Part, relief: Relief) -> tuple[Part, Tile]:
-    """Return the closed sack behind the opening of the lips; its rim moves exactly as the lips do."""
+def mouth_cavity_part(rig: Rig, skin: Part, relief: Relief) -> tuple[Part, Tile]:
+    """Return the closed cavity behind the opening of the lips; its rim moves exactly as the lips do."""
     unit = rig.face.height_px
     loop = [*UPPER_EDGE, *LOWER_EDGE[-2:0:-1]]
     edge = skin.points[loop]

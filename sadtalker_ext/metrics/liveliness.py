@@ -34,7 +34,7 @@ MIN_SILENCE_S: Final = 0.3
 """Shorter pauses do not count as silence."""
 
 
-class RealPeople(NamedTuple):
+class HumanStatistics(NamedTuple):
     """Means over the real videos of THEval, from its file examples/gt_metrics.csv."""
 
     lip_dynamics: float = 1.716603
@@ -43,7 +43,7 @@ class RealPeople(NamedTuple):
     silent_lips: float = 0.0263
 
 
-REAL_PEOPLE: Final = RealPeople()
+HUMAN_STATISTICS: Final = HumanStatistics()
 
 
 def closeness(value: float, real: float) -> float:

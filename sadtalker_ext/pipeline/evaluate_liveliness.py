@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.metrics import liveliness
-from sadtalker_ext.metrics.liveliness import REAL_PEOPLE, closeness
+from sadtalker_ext.metrics.liveliness import HUMAN_STATISTICS, closeness
 from sadtalker_ext.metrics.report import Metric
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MEANINGS: Final = {
     "eyebrows": ("", "mean change of the brows' height per frame, relative to the distance of the eyes"),
     "silent_lips": ("", "median deviation of the lips' gap in silence, relative to the distance of the eyes"),
 }
-"""Unit and meaning of each field of :class:`~sadtalker_ext.metrics.liveliness.RealPeople`."""
+"""Unit and meaning of each field of :class:`~sadtalker_ext.metrics.liveliness.HumanStatistics`."""
 
 
 class LivelinessTrack:
@@ -89,7 +89,7 @@ def measured_metrics(values: dict[str, float | None]) -> list[Metric]:
     """Return each value and its closeness to real people as metrics."""
     metrics = []
     for name, (unit, meaning) in MEANINGS.items():
-        value, real = values[name], getattr(REAL_PEOPLE, name)
+        value, real = values[name], getattr(HUMAN_STATISTICS, name)
         near = None if value is None else closeness(value, real)
         metrics.append(Metric(name, value, unit, "", f"{meaning} (THEval; real people {real:.4g})"))
         metrics.append(Metric(f"{name}_closeness", near, "", "higher", "closeness to real people, at most 1 (THEval)"))

@@ -156,7 +156,7 @@ def _begin_reading(stages: ParallelStages, task: Task, engine: Engine, speech: S
     if task.spoken is not None or not isinstance(engine, SpeechReadingEngine):
         return None
     counted = task.watcher.counter(MOTION_STAGE, speech.frames)
-    return stages.beside(engine.read_speech, speech.with_check(speech.check, counted))
+    return stages.in_background(engine.read_speech, speech.with_check(speech.check, counted))
 
 
 def _begin_voice(stages: ParallelStages, task: Task) -> Future[Speech]:

@@ -80,8 +80,8 @@ class ParallelStages:
         self._watcher.stage(stage)
         return self._pool.submit(timed)
 
-    def beside(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """Start work that overlaps several stages and counts as none; leaving the context does not stop it."""
+    def in_background(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        """Start work that is not measured as a stage; leaving the context does not stop it."""
 
         def interrupted() -> T:
             with interruptible(self._watcher.check):

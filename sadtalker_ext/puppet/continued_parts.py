@@ -125,7 +125,7 @@ class _Search:
             seen[window] |= region
             for piece, around in self._pieces(region, window):
                 part = self._cut(around)
-                if part.is_compact(piece) and part.goes_on_inside(piece):
+                if part.is_compact(piece) and part.continues_inside(piece):
                     found[around] |= piece
         return found
 
@@ -175,7 +175,7 @@ class _Search:
         differences = np.abs(self.small[ring].astype(np.float32) - colour).max(axis=-1)
         return len(differences) > 0 and float(np.median(differences)) > _LEAST_CONTRAST
 
-    def goes_on_inside(self, piece: NDArray[np.bool_]) -> bool:
+    def continues_inside(self, piece: NDArray[np.bool_]) -> bool:
         """Whether what a piece (h, w) touches in the mask has its colour, also deeper inside."""
         end = piece & (self.distance < _END_PART * self.unit)
         colour = np.median(self.small[end], axis=0)

@@ -30,7 +30,7 @@ _OUTLINES: Final = (
 )
 
 
-def ease_eyes(depth: Float32Array, mesh: Float64Array, face: FaceGeometry, grid: Grid) -> Float32Array:
+def limit_eye_slope(depth: Float32Array, mesh: Float64Array, face: FaceGeometry, grid: Grid) -> Float32Array:
     """Return ``depth`` (rows, columns) on the nodes of ``grid``, at the eyes no steeper than the mesh (478, 3)."""
     nodes = grid.nodes().astype(np.float64)
     eased = depth.astype(np.float64)

@@ -123,7 +123,7 @@ def build_far_side(
     per_cell = texels * grid.cell
     far, near = (_sample(picture, _finer(places[window], per_cell)) for places in (nodes, partner))
     lit = _with_light_of(far, near, _finer(usable[window], per_cell), _LIGHT_BLUR * texels * face.height_px)
-    alike = _alike(np.abs(far - lit).max(axis=-1), texels * face.height_px)
+    alike = _similarity(np.abs(far - lit).max(axis=-1), texels * face.height_px)
     size = (usable[window].shape[1], usable[window].shape[0])
     filled = np.zeros_like(usable)
     filled[window] = usable[window] * cv2.resize(alike, size, interpolation=cv2.INTER_AREA)
@@ -208,7 +208,7 @@ def _with_light_of(far: Float32Array, near: Float32Array, share: Float32Array, r
     return matched
 
 
-def _alike(difference: Float32Array, unit: float) -> Float32Array:
+def _similarity(difference: Float32Array, unit: float) -> Float32Array:
     """Return where both sides show the same skin, 1 to 0, for their difference (h, w) in levels; unit: face height."""
     mean = _smooth(difference, _DIFFERENCE_BLUR * unit)
     alike = smooth_ramp(mean, _UNLIKE, _ALIKE).astype(np.float32)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 
 from sadtalker_ext.puppet.drawn_mouth import drawn_palette, drawn_tongue, no_teeth
-from sadtalker_ext.puppet.mouth_colours import estimate_palette, own_teeth
+from sadtalker_ext.puppet.mouth_colours import estimate_palette, visible_teeth
 from sadtalker_ext.puppet.mouth_seam import dark_bands
 from sadtalker_ext.puppet.strips import TEXELS_PER_HEIGHT
 from sadtalker_ext.puppet.teeth import lower_teeth, upper_teeth
@@ -43,7 +43,7 @@ _OWN_TEETH_SHARE: Final = 0.8
 class Mouth:
     """Interior of one portrait's mouth.
 
-    own_teeth: how much the portrait's mouth gap shows teeth, 0 to 1. gap: lip gap of the portrait, face heights.
+    visible_teeth: how much the portrait's mouth gap shows teeth, 0 to 1. gap: lip gap of the portrait, face heights.
     edge: half width of the lips' soft edges, face heights. teeth_scale: half widths of a relaxed mouth per half width
     of this one: teeth have the size of the face, whatever the lips do. upper_edge: distance of the upper teeth's edge
     below the upper lip of the portrait, face heights. dark_bands: heights of the seam's shadow on the upper and the
@@ -56,7 +56,7 @@ class Mouth:
     lower_teeth: Texture
     tongue: Texture
     palette: Palette
-    own_teeth: float
+    visible_teeth: float
     gap: float
     edge: float
     teeth_scale: float
@@ -71,7 +71,7 @@ def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging, *, drawn: 
 
     drawn: whether the portrait is a drawing, whose interior has flat colours and no teeth.
     """
-    amount, colour = (0.0, None) if drawn else own_teeth(picture, face)
+    amount, colour = (0.0, None) if drawn else visible_teeth(picture, face)
     palette = drawn_palette(picture, face) if drawn else estimate_palette(picture, face, colour)
     unit = face.height_px
     scale = min(1.0, _TEXELS_PER_PIXEL * unit / TEXELS_PER_HEIGHT)
@@ -80,7 +80,7 @@ def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging, *, drawn: 
         lower_teeth=_strip_texture(no_teeth() if drawn else lower_teeth(palette), scale, imaging),
         tongue=_strip_texture(drawn_tongue(palette) if drawn else tongue(palette), scale, imaging),
         palette=palette,
-        own_teeth=amount,
+        visible_teeth=amount,
         gap=face.mouth.gap_px / unit,
         edge=max(_LIP_EDGE_PX / unit, _MIN_LIP_EDGE),
         teeth_scale=1.0 + face.mouth.excess_width,

@@ -96,7 +96,7 @@ _RIM_RGB: Final = (0.56, 0.44, 0.44)
 """Gain of the lip's colour for its inner side, which is in the lip's shadow."""
 
 
-def own_teeth(picture: Image, face: FaceGeometry) -> tuple[float, Float32Array | None]:
+def visible_teeth(picture: Image, face: FaceGeometry) -> tuple[float, Float32Array | None]:
     """Return how much the portrait's mouth gap shows teeth (0 to 1), and their RGB colour (3,) or None."""
     mouth = face.mouth
     if not face.mouth_is_open:

@@ -105,7 +105,7 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     lower_v = lower + _LOWER_TEETH_RISE
     colour = _draw_strip(mouth.lower_teeth, (u, lower_v), colour, _LOWER_TEETH_LIGHT * shade, imaging)
     wide = min(max((state.opened - _WIDE_FROM) / (_WIDE_WHOLE - _WIDE_FROM), 0.0), 1.0)
-    edge = mouth.upper_edge + _WIDE_SHOWS * wide * (1.0 - mouth.own_teeth)
+    edge = mouth.upper_edge + _WIDE_SHOWS * wide * (1.0 - mouth.visible_teeth)
     upper_v = upper - edge + _ARCH_BOW * u * u
     colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, _UPPER_TEETH_LIGHT * shade, imaging)
     if mouth.shading:
@@ -170,7 +170,7 @@ def _own_share(mouth: Mouth, maps: MouthMaps, state: MouthState, imaging: Imagin
     inside = imaging.smooth_edge(maps.skull_from_upper - top, edge + 0.5 * min(state.raised, _OWN_TOP_RETREAT))
     retreated = maps.skull_from_lower + _OWN_RETREAT * moved - _OWN_BOTTOM_MARGIN * edge * still
     above_edge = 1.0 - imaging.smooth_edge(retreated, _OWN_EDGE * edge + _OWN_EDGE_MOVED * moved)
-    return inside * above_edge * (1.0 - moved * (1.0 - mouth.own_teeth))
+    return inside * above_edge * (1.0 - moved * (1.0 - mouth.visible_teeth))
 
 
 def _draw_strip(

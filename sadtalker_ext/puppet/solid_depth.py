@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
-from sadtalker_ext.puppet.eye_slope import ease_eyes
+from sadtalker_ext.puppet.eye_slope import limit_eye_slope
 from sadtalker_ext.puppet.head_depth import thin_plate
 from sadtalker_ext.puppet.profiles import smooth_ramp
 
@@ -97,7 +97,7 @@ def solid_depth(
     columns, rows = np.meshgrid(*(np.arange(size, dtype=np.float32) / _NODE_STEP for size in nodes.shape[1::-1]))
     depth = cv2.remap(coarse, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     smooth = _blurred(np.asarray(depth, np.float32), _BLUR * unit / grid.cell)
-    eased = ease_eyes(smooth, mesh, face, grid)
+    eased = limit_eye_slope(smooth, mesh, face, grid)
     gentle = limit_slope(eased, _STEEPEST * grid.cell)
     if far is not None and far.any():
         gentle += far * (limit_slope(eased, _STEEPEST_FAR * grid.cell) - gentle)

@@ -27,7 +27,7 @@ serve_request()
 """
 
 
-def synthesise_apart(voice: str, text: str, rate_wpm: int) -> Samples:
+def synthesise_in_subprocess(voice: str, text: str, rate_wpm: int) -> Samples:
     """Return the speech of ``text``, mono samples (N,) in [-1, 1]; MediaError if espeak-ng cannot read it.
 
     voice: code of a language, also with a variant, such as ``en-us+f2``. rate_wpm: words per minute.

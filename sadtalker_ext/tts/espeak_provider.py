@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import MissingPackageError
-from sadtalker_ext.tts.espeak_process import synthesise_apart
+from sadtalker_ext.tts.espeak_process import synthesise_in_subprocess
 from sadtalker_ext.tts.provider import Voice
 
 if TYPE_CHECKING:
@@ -53,4 +53,4 @@ class EspeakReader:
 
     def read(self, text: str) -> Iterator[Samples]:
         """Yield the speech of ``text``, with a pause at the end of each sentence."""
-        yield synthesise_apart(self._voice, text, self._rate_wpm)
+        yield synthesise_in_subprocess(self._voice, text, self._rate_wpm)

@@ -77,7 +77,7 @@ def test_public_addresses_of_this_machine_are_refused(monkeypatch, address):
     monkeypatch.setattr(remote_files, "is_public", lambda _: True)
     with pytest.raises(MediaError, match="public internet"):
         remote_files.public_address(address, 80)
-    assert not remote_files.is_own("93.184.216.34", 80)
+    assert not remote_files.is_own_address("93.184.216.34", 80)
 
 
 def test_messages_do_not_reveal_which_names_exist(monkeypatch):

@@ -88,7 +88,7 @@ def test_all_measurements_are_printed(program, monkeypatch):
 
     monkeypatch.setattr(bench, "run_animate", run_animate)
     monkeypatch.setattr(bench, "run_with_stubs", run_with_stubs)
-    monkeypatch.setattr(bench, "late_beside_animate", lambda *_: [0.001, 0.002])
+    monkeypatch.setattr(bench, "lateness_during_video", lambda *_: [0.001, 0.002])
     monkeypatch.setattr(bench, "LONG_VOICE_S", 20.0)
     assert program("bench", "--json") == 0
     values = {name: result["value"] for name, result in json.loads(program.out).items()}

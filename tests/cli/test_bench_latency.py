@@ -1,4 +1,4 @@
-"""The timer beside a video measures how late it is."""
+"""The timer that runs during a video measures its delays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sadtalker_ext.cli import bench
-from sadtalker_ext.cli.bench_latency import late_beside_animate, lateness
+from sadtalker_ext.cli.bench_latency import lateness, lateness_during_video
 from sadtalker_ext.errors import EngineError
 
 
@@ -29,11 +29,11 @@ def test_a_real_timer_is_late_by_what_the_machine_takes() -> None:
 def test_the_99th_percentile_is_reported_in_milliseconds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bench, "write_portrait", lambda *_: tmp_path / "a.png")
     monkeypatch.setattr(bench, "write_voice", lambda *_: tmp_path / "a.wav")
-    monkeypatch.setattr(bench, "late_beside_animate", lambda *_: [n / 1000.0 for n in range(1, 101)])
+    monkeypatch.setattr(bench, "lateness_during_video", lambda *_: [n / 1000.0 for n in range(1, 101)])
     (measured,) = bench.measure_latency(tmp_path)
     assert (measured.value, measured.unit, measured.bar, measured.at_most) == (pytest.approx(99.01), "ms", 20.0, True)
 
 
 def test_a_failed_video_is_reported(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="failed"):
-        late_beside_animate(Path("--no-such-option"), tmp_path / "a.wav", tmp_path / "out.mp4")
+        lateness_during_video(Path("--no-such-option"), tmp_path / "a.wav", tmp_path / "out.mp4")

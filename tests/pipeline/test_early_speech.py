@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sadtalker_ext.engines.recent_values import OnceUsed
+from sadtalker_ext.engines.recent_values import SingleUseValue
 from sadtalker_ext.errors import Cancelled, FaceError, MediaError
 from sadtalker_ext.pipeline import portrait as portraits
 from sadtalker_ext.pipeline.animate import animate
@@ -93,7 +93,7 @@ def test_reading_stops_when_the_user_cancels(readings, files):
 
 
 def test_a_kept_value_is_used_once_for_its_key():
-    kept = OnceUsed()
+    kept = SingleUseValue()
     assert kept.take("a") is None
     kept.keep("a", 1)
     assert kept.take("b") is None

@@ -5,7 +5,7 @@ import pytest
 from skimage import data
 
 from sadtalker_ext.errors import MissingPackageError
-from sadtalker_ext.metrics.liveliness import REAL_PEOPLE
+from sadtalker_ext.metrics.liveliness import HUMAN_STATISTICS
 from sadtalker_ext.pipeline import evaluate_speech_activity as activity
 from sadtalker_ext.pipeline.evaluate_liveliness import LivelinessTrack, liveliness_metrics
 from sadtalker_ext.video.write import VideoSpec, write_video
@@ -56,9 +56,9 @@ def test_frames_without_a_face_are_left_out():
 def test_still_video_is_less_lively_than_people(tmp_path):
     write_video([shifted(0)] * 16, tmp_path / "still.mp4", VideoSpec())
     values = {metric.name: metric.value for metric in liveliness_metrics(tmp_path / "still.mp4")}
-    assert values["head_motion"] < 0.1 * REAL_PEOPLE.head_motion
-    assert values["head_motion_closeness"] == pytest.approx(values["head_motion"] / REAL_PEOPLE.head_motion)
-    assert values["eyebrows"] < 0.5 * REAL_PEOPLE.eyebrows  # the tracker settles within the first frames
+    assert values["head_motion"] < 0.1 * HUMAN_STATISTICS.head_motion
+    assert values["head_motion_closeness"] == pytest.approx(values["head_motion"] / HUMAN_STATISTICS.head_motion)
+    assert values["eyebrows"] < 0.5 * HUMAN_STATISTICS.eyebrows  # the tracker settles within the first frames
     assert values["silent_lips"] is None
     write_video([np.zeros((64, 64, 3), np.uint8)] * 3, tmp_path / "dark.mp4", VideoSpec())
     assert all(metric.value is None for metric in liveliness_metrics(tmp_path / "dark.mp4"))

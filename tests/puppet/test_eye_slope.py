@@ -7,7 +7,7 @@ import pytest
 
 from sadtalker_ext.geometry.mean_face import mean_face_mesh
 from sadtalker_ext.puppet import topology as topo
-from sadtalker_ext.puppet.eye_slope import ease_eyes
+from sadtalker_ext.puppet.eye_slope import limit_eye_slope
 from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.head import rotation_matrix
 from sadtalker_ext.puppet.solid_head import build_solid_head
@@ -50,7 +50,7 @@ def test_only_the_surroundings_of_steep_eyes_change():
     face = measure_face(mesh.astype(np.float32))
     nodes = GRID.nodes().astype(float)
     steep = (1.6 * (nodes @ [-0.8, 0.6])).astype(np.float32)
-    eased = ease_eyes(steep, mesh, face, GRID)
+    eased = limit_eye_slope(steep, mesh, face, GRID)
     for outline in EYES:
         points = mesh[list(outline)]
         design = np.concatenate([points[:, :2] - points[:, :2].mean(axis=0), np.ones((16, 1))], axis=1)
@@ -60,4 +60,4 @@ def test_only_the_surroundings_of_steep_eyes_change():
     eyes = mesh[[row for outline in EYES for row in outline], :2]
     away = np.linalg.norm(nodes[..., None, :] - eyes, axis=-1).min(axis=-1) > 0.2 * FACE_PX
     np.testing.assert_allclose(eased[away], steep[away], atol=1e-3)
-    np.testing.assert_array_equal(ease_eyes(np.zeros_like(steep), mesh, face, GRID), 0.0)
+    np.testing.assert_array_equal(limit_eye_slope(np.zeros_like(steep), mesh, face, GRID), 0.0)

@@ -42,7 +42,7 @@ def test_a_mouth_narrows_only_when_it_opens_wide(face):
     assert -0.25 < corner_travel(face, 0.0, jaw_open=1.0) < -0.08
 
 
-def test_a_smile_gives_way_to_the_jaw(face):
+def test_a_smile_is_reduced_when_the_jaw_opens(face):
     relaxed, broad = (corner_travel(face, excess, jaw_open=1.0) for excess in (0.0, 0.25))
     assert broad < relaxed - 0.05
     widened = [
@@ -118,7 +118,7 @@ def recoloured(mouth: Mouth, palette: Palette) -> Mouth:
     textures = {
         name: imaging.texture(strip.image, origin=(0.0, strip.top), scale=1.0) for name, strip in painted.items()
     }
-    return replace(mouth, palette=palette, own_teeth=0.0, **textures)
+    return replace(mouth, palette=palette, visible_teeth=0.0, **textures)
 
 
 def test_lips_surround_a_wide_mouth(make_renderer):

@@ -54,7 +54,7 @@ def with_interior(renderer: PortraitRenderer, colour: tuple[int, int, int]) -> P
     painted = {"upper_teeth": upper_teeth, "lower_teeth": lower_teeth, "tongue": tongue}
     strips = {name: paint(palette) for name, paint in painted.items()}
     textures = {n: CpuImaging().texture(*strip_of(s)) for n, s in strips.items()}
-    mouth = replace(renderer.rig.mouth, palette=palette, own_teeth=0.0, **textures)
+    mouth = replace(renderer.rig.mouth, palette=palette, visible_teeth=0.0, **textures)
     shown = PortraitRenderer.__new__(PortraitRenderer)
     shown.__dict__.update(renderer.__dict__, rig=replace(renderer.rig, mouth=mouth))
     return shown

@@ -9,7 +9,7 @@ import pytest
 
 from sadtalker_ext.errors import MediaError, SettingsError, WeightsError
 from sadtalker_ext.tts import espeak_library, espeak_process, piper_provider, synthesis, voices
-from sadtalker_ext.tts.espeak_process import synthesise_apart
+from sadtalker_ext.tts.espeak_process import synthesise_in_subprocess
 from sadtalker_ext.tts.provider import Voice
 from sadtalker_ext.tts.synthesis import write_speech
 
@@ -122,10 +122,10 @@ def test_threads_share_the_espeak_library_in_turn():
 
 def test_failures_of_espeak_are_one_sentence(monkeypatch):
     with pytest.raises(MediaError, match=r"aloud \(espeak-ng has no voice 'xx'.*\); choose another voice$"):
-        synthesise_apart("xx", "a", 175)
+        synthesise_in_subprocess("xx", "a", 175)
     monkeypatch.setattr(espeak_process.sys, "executable", "/missing/python")
     with pytest.raises(MediaError, match="choose another voice"):
-        synthesise_apart("en-us", "a", 175)
+        synthesise_in_subprocess("en-us", "a", 175)
 
 
 def test_piper_gives_the_same_speech_again(tmp_path):

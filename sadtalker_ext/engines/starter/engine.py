@@ -13,7 +13,7 @@ from sadtalker_ext.arrays import smoothstep
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.motion_editing import StandardMotionEditor
 from sadtalker_ext.engines.protocol import EngineSpec, MotionStyle
-from sadtalker_ext.engines.recent_values import OnceUsed, RecentValues
+from sadtalker_ext.engines.recent_values import RecentValues, SingleUseValue
 from sadtalker_ext.engines.starter import LABEL, NAME
 from sadtalker_ext.geometry.motion import Motion
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES, SCALED_COLUMNS, SHAPE_INDEX, SHAPES
@@ -68,7 +68,7 @@ class StarterEngine:
         self._renderers: RecentValues[tuple[Portrait, PortraitRenderer]] = RecentValues(KEPT_RENDERERS)
         self._fitters: RecentValues[tuple[Portrait, MeshFitter]] = RecentValues(KEPT_RENDERERS)
         self._responses: RecentValues[tuple[Portrait, LipResponse]] = RecentValues(KEPT_RENDERERS)
-        self._analysed: OnceUsed[Speech, tuple[Prosody, MouthPredictions]] = OnceUsed()
+        self._analysed: SingleUseValue[Speech, tuple[Prosody, MouthPredictions]] = SingleUseValue()
         self._current: PortraitRenderer | None = None
         self._response: LipResponse | None = None
         self.editor: MotionEditor = StandardMotionEditor(SCALED_COLUMNS)
@@ -139,7 +139,7 @@ class StarterEngine:
         """Predict mouth, eyebrows, eyelids, gaze and head pose for the whole of ``speech``, added to ``source``."""
         from sadtalker_ext.engines.starter.eyes_and_brows import blink_tracks, brow_track, gaze_tracks
         from sadtalker_ext.engines.starter.head_motion import head_motion
-        from sadtalker_ext.engines.starter.lively_motion import brow_motion, enliven, liveliness
+        from sadtalker_ext.engines.starter.lively_motion import add_liveliness, brow_motion, liveliness
         from sadtalker_ext.engines.starter.mouth_motion import spoken_opening
         from sadtalker_ext.engines.starter.pause_lips import add_pause_lips
 
@@ -149,7 +149,7 @@ class StarterEngine:
         pose_rng, blink_rng, brow_rng, gaze_rng, lean_rng, flow_rng = map(np.random.default_rng, seeds)
         pose = head_motion(self._pose_cvae, prosody, style.pose_style, pose_rng)
         amount = liveliness(prosody)
-        rotation, translation = enliven(*pose, lean_rng, amount)
+        rotation, translation = add_liveliness(*pose, lean_rng, amount)
         mouth = self._mouth_motion.combine(predictions, self._response)
         predicted = self._mouth_motion.opening(predictions)
         mouth = add_pause_lips(mouth, spoken_opening(predictions), predicted, self._response)

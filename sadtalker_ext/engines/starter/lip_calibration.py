@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sadtalker_ext.engines.starter.lip_response import SeenOpenings
+from sadtalker_ext.engines.starter.lip_response import TrackedOpenings
 from sadtalker_ext.metrics.sync import with_opening, with_width
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 
@@ -55,7 +55,7 @@ def calibrate_lips(
     commanded = np.linspace(0.0, 1.0, CURVE_POINTS)
     seen = np.stack([_curve(row, commanded, response.jaw_opening) for row in rows])
     table = (np.asarray(part, np.float32) for part in (commanded, PROBED_WIDTHS, seen))
-    return replace(response, openings=SeenOpenings(*table))
+    return replace(response, openings=TrackedOpenings(*table))
 
 
 def _measure(frames: Iterable[Frame], mesh: Float32Array) -> Float64Array | None:

@@ -36,7 +36,7 @@ LARGEST_OPENING: Final = 1.0
 """Largest opening, in eye distances; more comes from errors of the tracker."""
 
 
-class SeenOpenings(NamedTuple):
+class TrackedOpenings(NamedTuple):
     """Openings that the tracker sees of one portrait's lips.
 
     commanded: (N,) openings from 0 to 1, ascending. widths: (W,) of the mouth, ascending, two or more. seen: (W, N) in
@@ -68,7 +68,7 @@ class LipResponse:
 
     jaw_opening: float = 0.29
     excess_width: float = 0.0
-    openings: SeenOpenings | None = None
+    openings: TrackedOpenings | None = None
 
     def opening_for(self, tracked: Float32Array, width: Float32Array | float = 1.0) -> Float32Array:
         """Return the opening (T,), 1 at ``jaw_open`` = 1, that is tracked as ``tracked`` (T,) eye distances.

@@ -71,7 +71,7 @@ def liveliness(prosody: Prosody) -> float:
     return 1.0 if len(prosody.phrase_starts) else IDLE_LIVELINESS
 
 
-def enliven(
+def add_liveliness(
     rotation: Float32Array, translation: Float32Array, rng: Generator, amount: float = 1.0
 ) -> tuple[Float32Array, Float32Array]:
     """Return head motion (T, 3) in radians and (T, 3) in face heights with the amount of real speakers.

@@ -126,7 +126,7 @@ def combine(
     mouth, response = gate_closures(curves), response or LipResponse()
     if len(mouth) == 0:
         return mouth
-    closed = believed_closures(curves[:, SPEECH_SHAPES.index("lips_closed")], track.lips[:, 0])
+    closed = confident_closures(curves[:, SPEECH_SHAPES.index("lips_closed")], track.lips[:, 0])
     mouth[:, MOUTH_SHAPES.index("lips_closed")] = closed
     voiced = voice_gate(track.voice, OPENING_REACH) * speech_gate(curves, OPENING_REACH)
     mouth *= voiced[:, None]
@@ -202,7 +202,7 @@ def _soft_gate(values: Float32Array, reach: int, limits: tuple[float, float]) ->
     return gate
 
 
-def believed_closures(closed: Float32Array, opening: Float32Array) -> Float32Array:
+def confident_closures(closed: Float32Array, opening: Float32Array) -> Float32Array:
     """Return ``lips_closed`` (T,), complete or dropped where ``closed`` (T,) of SpeechToExpression is not certain.
 
     opening: (T,) of LipMotion. Where both agree, the lips close at a low value of ``closed``: viewers notice lips that

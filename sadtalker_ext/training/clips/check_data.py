@@ -104,7 +104,7 @@ def _check_clip(clip: Clip, done: _Progress, curves: LipCurves | None, info: Cli
             found += [*check_pictures(clip, frames), *check_crop(clip, frames)]
             done.blue.append(blue_excess(clip, frames))
         # Lips that do not move, and sound of another length, have no lag.
-        compared = not any(finding.check in ("silent", "dead", "frame_rate") for finding in found)
+        compared = not any(finding.check in ("silent", "no_motion", "frame_rate") for finding in found)
         pair = lip_pair(clip, curves) if compared else None
         done.pairs += [pair] if pair is not None else []
     done.findings += found

@@ -1,6 +1,6 @@
 """Checks of one clip: sound, length, frozen and flickering motion, repeated frames, and features of the sound.
 
-The limits lie between practice clips and tracked videos, which pass, and clips that were spoilt on purpose; the values
+The limits lie between practice clips and tracked videos, which pass, and clips that were damaged on purpose; the values
 beside each are the extremes of 91 clips of both kinds.
 """
 
@@ -128,11 +128,11 @@ def check_tracks(clip: Clip) -> Iterator[Finding]:
     lips, angles = clip.lip_expression, np.rad2deg(clip.coefficients[:, EXPRESSION_COUNT : EXPRESSION_COUNT + 3])
     if active_share(from_int16(clip.sound)) >= MIN_ACTIVE_SHARE:
         if opening.std() < DEAD_OPENING:
-            yield dead(clip.name, f"lip gap of the landmarks varies by {opening.std():.4f} eye distances")
+            yield no_motion(clip.name, f"lip gap of the landmarks varies by {opening.std():.4f} eye distances")
         elif lips.std(axis=0).max() < DEAD_LIPS:
-            yield dead(clip.name, f"lip_expression varies by {lips.std(axis=0).max():.4f}")
+            yield no_motion(clip.name, f"lip_expression varies by {lips.std(axis=0).max():.4f}")
         elif clip.coefficients[:, :EXPRESSION_COUNT].std(axis=0).max() < DEAD_LIPS:
-            yield dead(clip.name, "the expression coefficients are constant")
+            yield no_motion(clip.name, "the expression coefficients are constant")
     tracked = ROUGH_EXACT if clip.source == EXACT_SOURCE else ROUGH_TRACK
     place = clip.landmarks[:, NOSE].mean(axis=1) / eye_distance(clip).mean()
     for name, track, limit, (least, surely) in (
@@ -157,7 +157,7 @@ def check_pictures(clip: Clip, frames: UInt8Array) -> Iterator[Finding]:
     middle, repeated = usual_step(steps), repeated_share(steps)
     _, light = roughness(grey.mean(axis=(1, 2))[:, None])
     if middle < DEAD_PICTURE:
-        yield dead(clip.name, f"the pictures differ by {middle:.2f} grey levels")
+        yield no_motion(clip.name, f"the pictures differ by {middle:.2f} grey levels")
     elif repeated > MAX_REPEATED_SHARE:
         rate_hz = FRAME_RATE_HZ * (1 - repeated)
         yield frame_rate_finding(
@@ -203,10 +203,10 @@ def silent(place: str, measured: str) -> Finding:
     )  # fmt: skip
 
 
-def dead(place: str, measured: str) -> Finding:
+def no_motion(place: str, measured: str) -> Finding:
     """Return the finding for a clip or video without motion."""
     return Finding(
-        "dead", "there is a voice, but no motion",
+        "no_motion", "there is a voice, but no motion",
         "remove these clips: still pictures with a voice-over, lost tracking or a broken export; a network trained on "
         "them learns to keep the face still",
         {place: measured},

@@ -11,7 +11,7 @@ import numpy as np
 
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.training.clips.check_motion import repeated_share
-from sadtalker_ext.training.clips.prepare_tracking import MAX_OUTSIDE_SHARE, has_rival
+from sadtalker_ext.training.clips.prepare_tracking import MAX_OUTSIDE_SHARE, has_similar_face
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 REDUCED: Final = 4
 """Every fourth pixel is compared from frame to frame."""
-RIVAL_INTERVAL_FRAMES: Final = 75
+FACE_SEARCH_INTERVAL_FRAMES: Final = 75
 """Other faces are searched for at this interval."""
 
 
@@ -30,14 +30,15 @@ class VideoTrack:
     """The largest face in the first seconds of a video, at 25 Hz.
 
     lips: (T, 3) opening and width of the mouth and height of the face in pixels, interpolated where there is no face.
-    seen: share of the frames with a face. cut: share of them in which the border cuts the face. rivals: share of the
-    searched frames with another face of similar size. steps: mean difference of consecutive pictures in grey levels.
+    seen: share of the frames with a face. cut: share of them in which the border cuts the face. similar_faces: share of
+    the searched frames with another face of similar size. steps: mean difference of consecutive pictures in grey
+    levels.
     """
 
     lips: Float64Array
     seen: float = 0.0
     cut: float = 0.0
-    rivals: float = 0.0
+    similar_faces: float = 0.0
     steps: Float32Array = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @property
@@ -57,7 +58,7 @@ def track_video(path: Path, seconds: float) -> VideoTrack:
     frames = islice(read_frames(path, FRAME_RATE_HZ), round(seconds * FRAME_RATE_HZ))
     steps: list[float] = []
     read: deque[Frame] = deque()  # the tracker reads some frames ahead
-    rows, cut, rivals = [], [], []
+    rows, cut, similar_faces = [], [], []
     for number, face in enumerate(track_faces(_compared(frames, steps, read))):
         picture = read.popleft()
         if face is None:
@@ -65,11 +66,11 @@ def track_video(path: Path, seconds: float) -> VideoTrack:
             continue
         rows.append((mouth_opening(face), mouth_width(face), face.box.height))
         cut.append(outside_share(face, picture.shape[1], picture.shape[0]) > MAX_OUTSIDE_SHARE)
-        if number % RIVAL_INTERVAL_FRAMES == 0:
-            rivals.append(has_rival(ImagePyramid(picture), face.mesh))
+        if number % FACE_SEARCH_INTERVAL_FRAMES == 0:
+            similar_faces.append(has_similar_face(ImagePyramid(picture), face.mesh))
     if not cut:
         return VideoTrack(np.zeros((0, 3)))
-    shares = (len(cut) / len(rows), float(np.mean(cut)), float(np.mean(rivals or [False])))
+    shares = (len(cut) / len(rows), float(np.mean(cut)), float(np.mean(similar_faces or [False])))
     return VideoTrack(_interpolated(np.array(rows, np.float64)), *shares, np.array(steps, np.float32))
 
 

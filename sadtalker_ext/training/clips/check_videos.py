@@ -21,7 +21,7 @@ from sadtalker_ext.training.clips.check_motion import (
     ROUGHNESS,
     active_share,
     flicker,
-    dead,
+    no_motion,
     repeated_finding,
     roughness,
     silent,
@@ -139,7 +139,7 @@ class _VideoCheck:
 def _check_lip_motion(name: str, lips: Float64Array) -> list[Finding]:
     """Return the finding for lips (T, 3) that do not move or flicker."""
     if lips[:, 0].std() < DEAD_OPENING:
-        return [dead(name, f"the lip gap varies by {lips[:, 0].std():.4f} eye distances")]
+        return [no_motion(name, f"the lip gap varies by {lips[:, 0].std():.4f} eye distances")]
     rough = flickering_lips(lips)
     return [flicker(name, f"lip gap: {rough}")] if rough else []
 
@@ -149,7 +149,7 @@ def check_framing(name: str, track: VideoTrack) -> list[Finding]:
     found = []
     if track.cut > MIN_DETECTED_SHARE:
         found.append(badly_framed(name, f"the border cuts the face in {100 * track.cut:.0f} % of the frames"))
-    if track.rivals > MIN_DETECTED_SHARE:
+    if track.similar_faces > MIN_DETECTED_SHARE:
         found.append(badly_framed(name, "two faces of about the same size"))
     return found
 

@@ -41,9 +41,9 @@ JUMP_HEIGHTS: Final = 0.3
 """A face that moves by more than this part of its height between frames is taken for another face."""
 JUMP_SCALE: Final = 1.25
 """A face whose height changes by more than this factor between frames is also taken for another face."""
-RIVAL_SIZE: Final = 0.6
+SIMILAR_SIZE: Final = 0.6
 """Minimum size of another face, relative to the tracked one, that makes it unclear who speaks."""
-RIVAL_INTERVAL_FRAMES: Final = 12
+FACE_SEARCH_INTERVAL_FRAMES: Final = 12
 """Other faces are searched for at this interval."""
 MAX_OUTSIDE_SHARE: Final = 0.04
 """Part of the face that may be outside the frame."""
@@ -75,8 +75,8 @@ class FaceTracker:
 
     def __init__(self) -> None:
         self._last: Float32Array | None = None
-        self._has_rival = False
-        self._next_rival_search = 0
+        self._has_similar_face = False
+        self._next_face_search = 0
         self._thumbnail: Float32Array | None = None
         self._changes: deque[float] = deque(maxlen=MEDIAN_FRAMES)
 
@@ -92,13 +92,13 @@ class FaceTracker:
         found = mesh_provider.follow(frame, self._last)
         if found is None:
             found = next(mesh_provider.track([frame]))
-            self._next_rival_search = number
+            self._next_face_search = number
         mesh = None if found is None else found.mesh
-        if mesh is not None and number >= self._next_rival_search:
-            self._has_rival = has_rival(ImagePyramid(frame), mesh)
-            self._next_rival_search = number + RIVAL_INTERVAL_FRAMES
+        if mesh is not None and number >= self._next_face_search:
+            self._has_similar_face = has_similar_face(ImagePyramid(frame), mesh)
+            self._next_face_search = number + FACE_SEARCH_INTERVAL_FRAMES
         self._last = mesh
-        return mesh, self._has_rival, cut
+        return mesh, self._has_similar_face, cut
 
     def _is_cut(self, frame: Frame) -> bool:
         import cv2
@@ -111,15 +111,15 @@ class FaceTracker:
         return change > CUT_LEVELS and change > CUT_RATIO * median
 
 
-def has_rival(pyramid: ImagePyramid, mesh: Float32Array) -> bool:
-    """Return whether the picture has another face of at least :data:`RIVAL_SIZE` times the size of ``mesh``."""
+def has_similar_face(pyramid: ImagePyramid, mesh: Float32Array) -> bool:
+    """Return whether the picture has another face of at least :data:`SIMILAR_SIZE` times the size of ``mesh``."""
     own = oval_box(mesh)
     networks = face_networks()
     crops = [crop for reach in ("short", "full") for crop in detect(networks, [pyramid.picture], reach)[0]]
     others = [crop for crop in crops if not _inside(crop.x, crop.y, own)]
     meshes = mesh_provider.estimate_meshes(networks, pyramid, others, mesh_provider.MIN_PRESENCE)
     boxes = [oval_box(other) for other in meshes]
-    return any(box.height >= RIVAL_SIZE * own.height and overlap(box, own) < RIVAL_SIZE / 2 for box in boxes)
+    return any(box.height >= SIMILAR_SIZE * own.height and overlap(box, own) < SIMILAR_SIZE / 2 for box in boxes)
 
 
 def track_video(frames: Iterable[Frame], size_px: int) -> FaceTrack:
@@ -128,13 +128,14 @@ def track_video(frames: Iterable[Frame], size_px: int) -> FaceTrack:
     previous: Float32Array | None = None
     for number, frame in enumerate(frames):
         track.shape = (frame.shape[0], frame.shape[1])
-        mesh, rivals, cut = tracker.update(number, frame)
+        mesh, similar_faces, cut = tracker.update(number, frame)
         if cut:
             track.breaks[number] = CUT
         elif mesh is not None and previous is not None and is_jump(previous, mesh):
             track.breaks[number] = JUMP
         track.meshes.append(mesh)
-        track.problems.append(NO_FACE if mesh is None else RIVALS if rivals else problem_of(mesh, track.shape, size_px))
+        problem = RIVALS if similar_faces else None
+        track.problems.append(NO_FACE if mesh is None else problem or problem_of(mesh, track.shape, size_px))
         previous = mesh
     return track
 

@@ -47,7 +47,7 @@ DISCRIMINATOR_PREFIX: Final = "netD_motion."
 CLIPS: Final = 8
 """Held-out clips whose lips are predicted."""
 DEAD_SHARE: Final = 0.1
-"""Motion of the prediction relative to that of the targets, below which it counts as dead."""
+"""Motion of the prediction relative to that of the targets, below which it counts as no motion."""
 
 
 def check_run(run: Path, data: Path) -> list[Finding]:
@@ -171,7 +171,7 @@ def check_prediction(folder: Path, averages: State, data: Path) -> Iterator[Find
 def _check_motion(place: str, share: float, rough: float) -> Iterator[Finding]:
     if share < DEAD_SHARE:
         yield Finding(
-            "dead", "the predicted motion is dead, whatever the loss says",
+            "no_motion", "the run predicts no motion, although its loss may have fallen",
             "train longer or with a higher --learning-rate; if the loss has long been flat, check the data for clips "
             "whose sound and picture are apart: a network that cannot predict the lips predicts their mean",
             {place: f"{100 * share:.0f} % of the motion of the held-out clips"},

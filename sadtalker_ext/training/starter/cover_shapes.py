@@ -137,7 +137,7 @@ def draw_sheet(face: CoveredFace, random: Random, at: Float64Array) -> Cover:
     return Cover(share, shaded_texture(face, random, share))
 
 
-def draw_thing(face: CoveredFace, random: Random, at: Float64Array) -> Cover:
+def draw_object(face: CoveredFace, random: Random, at: Float64Array) -> Cover:
     """A rounded object: food, a flower, a ball."""
     turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     rough = random.uniform(0, 0.4)
@@ -208,7 +208,7 @@ def draw_printed_mask(face: CoveredFace, random: Random, at: Float64Array) -> Co
 
 DRAWERS: Final[dict[str, tuple[float, Callable[[CoveredFace, Random, Float64Array], Cover]]]] = {
     "microphone": (0.14, draw_microphone), "hand": (0.24, draw_hand), "sheet": (0.15, draw_sheet),
-    "cloth": (0.17, draw_cloth), "thing": (0.10, draw_thing), "hair": (0.04, draw_hair), "mask": (0.06, draw_mask),
+    "cloth": (0.17, draw_cloth), "thing": (0.10, draw_object), "hair": (0.04, draw_hair), "mask": (0.06, draw_mask),
     "printed mask": (0.10, draw_printed_mask),
 }  # fmt: skip
 """Kinds of covers: how often each is drawn, and its function."""

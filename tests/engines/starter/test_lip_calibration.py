@@ -1,4 +1,4 @@
-"""Which openings of a portrait's lips the face tracker sees, measured in rendered frames."""
+"""Openings of a portrait's lips that the face tracker measures in rendered frames."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from skimage.data import astronaut
 
 from sadtalker_ext.engines.starter.engine import StarterEngine
 from sadtalker_ext.engines.starter.lip_calibration import PROBED_OPENINGS, PROBED_WIDTHS, calibrate_lips
-from sadtalker_ext.engines.starter.lip_response import LipResponse, SeenOpenings
+from sadtalker_ext.engines.starter.lip_response import LipResponse, TrackedOpenings
 from sadtalker_ext.faces.find import find_faces, track_faces
 from sadtalker_ext.geometry.measures import mouth_opening
 from sadtalker_ext.geometry.motion import Motion
@@ -61,7 +61,7 @@ def test_a_portrait_is_measured_once(engine, portrait, monkeypatch):
 
 def test_openings_are_inverted_at_every_width():
     commanded = np.linspace(0.0, 1.0, 11, dtype=np.float32)
-    table = SeenOpenings(commanded, np.float32([0.9, 1.1]), np.stack([0.3 * commanded**2, 0.2 * commanded]))
+    table = TrackedOpenings(commanded, np.float32([0.9, 1.1]), np.stack([0.3 * commanded**2, 0.2 * commanded]))
     response = LipResponse(openings=table)
     asked = np.float32([0.075, 0.1, 0.1, 0.3])
     opening = response.opening_for(asked, np.float32([0.8, 1.2, 1.0, 0.9]))

@@ -7,8 +7,8 @@ from sadtalker_ext.audio.prosody import Prosody
 from sadtalker_ext.engines.starter import lively_motion
 from sadtalker_ext.engines.starter.head_motion import head_motion
 from sadtalker_ext.engines.starter.lively_motion import (
+    add_liveliness,
     brow_motion,
-    enliven,
     lean_track,
     liveliness,
 )
@@ -32,7 +32,7 @@ def clips():
     for seed in range(16):
         prosody = simulate_prosody(250, np.random.default_rng(seed))
         plain = head_motion(network, prosody, "natural", np.random.default_rng(seed))
-        motions.append((plain, enliven(*plain, np.random.default_rng(seed))))
+        motions.append((plain, add_liveliness(*plain, np.random.default_rng(seed))))
     return motions
 
 
@@ -75,7 +75,7 @@ def test_lively_motion_is_smooth_limited_and_starts_in_the_source_pose(clips):
 
 def test_no_amount_changes_only_the_limits(clips):
     rotation, translation = clips[0][0]
-    still, placed = enliven(rotation, translation, rng(), amount=0.0)
+    still, placed = add_liveliness(rotation, translation, rng(), amount=0.0)
     np.testing.assert_allclose(still, rotation, atol=0.012)
     np.testing.assert_allclose(placed, translation, atol=0.015)
 
@@ -114,6 +114,6 @@ def test_brows_follow_the_pitch_in_part():
     assert 0.15 < r < 0.7
 
 
-def test_people_who_do_not_speak_are_calmer():
+def test_silent_people_move_less():
     assert liveliness(prosody_with([0], [200])) == 1
     assert 0 < liveliness(prosody_with([], [])) < 1

@@ -1,4 +1,4 @@
-"""The mouth of the starter: opening and width as LipMotion says, shapes as SpeechToExpression says."""
+"""The mouth of the starter: opening and width as predicted by LipMotion, shapes by SpeechToExpression."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -15,8 +15,8 @@ from sadtalker_ext.engines.starter.mouth_motion import (
     WIDTH_GAIN,
     MouthPredictions,
     advance,
-    believed_closures,
     combine,
+    confident_closures,
     open_mouth_motion,
     sound_gate,
     speech_gate,
@@ -48,7 +48,7 @@ def lips(frames, opening=0.0, width=0.0, voice=5.0):
 
 @pytest.mark.parametrize("shape", [{}, {"upper_lip_raise": 0.8, "lower_lip_drop": 0.9}, {"pucker": 0.7}])
 @pytest.mark.parametrize("opening", [-1.0, 0.0, 1.0, 2.0])
-def test_lips_open_as_predicted_whatever_shape_does_it(opening, shape):
+def test_lips_open_as_predicted_by_every_shape(opening, shape):
     response = LipResponse(jaw_opening=0.33)
     mouth = combine(curves(40, **shape), lips(40, opening), TYPICAL, response)
     expected = max(0.0, 0.08 + OPENING_GAIN * 0.05 * opening)
@@ -60,7 +60,7 @@ def test_lips_open_as_predicted_whatever_shape_does_it(opening, shape):
 
 
 def seen_width(mouth, response):
-    """The width that a tracker sees, relative to the mouth at rest."""
+    """The width that a tracker measures, relative to the mouth at rest."""
     return TRACKED_WIDTH_SHARE * (mouth_width(mouth, response.excess_width) - 1.0)
 
 
@@ -90,7 +90,7 @@ def test_tucked_lip_still_opens_as_predicted():
 def test_closure_is_complete_where_both_agree_or_one_is_certain():
     closed = np.array([0.2, 0.2, 0.9, 0.05], np.float32)
     opening = np.array([-1.0, 1.0, 1.0, -1.0], np.float32)
-    np.testing.assert_allclose(believed_closures(closed, opening), [1, 0, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(confident_closures(closed, opening), [1, 0, 1, 0], atol=1e-6)
     certain = curves(30, lips_closed=np.where(np.arange(30) == 15, 0.95, 0.0))
     opened = mouth_opening(combine(certain, lips(30, 1.0), TYPICAL))
     assert opened[15] == 0.0

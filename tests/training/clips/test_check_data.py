@@ -1,4 +1,4 @@
-"""``sadtalker train check``: a clean set of practice clips has no problem, and each spoilt set is recognised."""
+"""``sadtalker train check``: a clean set of practice clips has no problem, and each faulty set is recognised."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 
 import cv2
+import faulty_clips as faulty
 import numpy as np
 import pytest
-import spoilt_clips as spoilt
 import torch
 from synthetic_videos import VOICE
 
@@ -45,7 +45,7 @@ def clean(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(practice, "run_jobs", inline)
         make_practice(folder / "practice", PLAN)
-    return spoilt.copy_data(
+    return faulty.copy_data(
         folder / "practice", folder / "clean", lambda number, clip: replace(clip, identity=f"person{number % SPEAKERS}")
     )
 
@@ -66,7 +66,7 @@ def test_a_clean_set_has_no_problem(clean, capsys):
 
 @pytest.mark.parametrize(("seconds", "side"), [(0.3, "behind"), (-0.28, "before")])
 def test_sound_and_picture_apart(clean, tmp_path, seconds, side):
-    data = spoilt.copy_data(clean, tmp_path / "data", lambda _, clip: spoilt.delayed(clip, seconds))
+    data = faulty.copy_data(clean, tmp_path / "data", lambda _, clip: faulty.delayed(clip, seconds))
     found = problems(data)
     assert set(found) == {"sync"}
     assert len(found["sync"]) >= 6
@@ -77,9 +77,9 @@ def test_sound_and_picture_apart(clean, tmp_path, seconds, side):
 
 def test_single_clips_whose_sound_is_late_are_named(clean, tmp_path):
     def change(number, clip):
-        return spoilt.delayed(clip, 0.32) if number in (0, 1, 4) else clip
+        return faulty.delayed(clip, 0.32) if number in (0, 1, 4) else clip
 
-    found = problems(spoilt.copy_data(clean, tmp_path / "data", change))
+    found = problems(faulty.copy_data(clean, tmp_path / "data", change))
     assert set(found) == {"sync"}
     named = {int(name[-6:]) for name in found["sync"]}
     assert named <= {0, 1, 4}, "no clip that is in sync"
@@ -88,17 +88,17 @@ def test_single_clips_whose_sound_is_late_are_named(clean, tmp_path):
 
 @pytest.mark.parametrize("rate_hz", [20, 30])
 def test_another_frame_rate_with_the_sound_cut_to_fit(clean, tmp_path, rate_hz):
-    found = problems(spoilt.copy_data(clean, tmp_path / "data", lambda _, clip: spoilt.at_rate(clip, rate_hz)))
+    found = problems(faulty.copy_data(clean, tmp_path / "data", lambda _, clip: faulty.at_rate(clip, rate_hz)))
     assert found == {"frame_rate": {"all clips": f"lips and voice agree at {rate_hz} frames per second"}}
 
 
 def test_another_frame_rate_with_the_whole_sound_with_repeats_or_in_the_card(clean, tmp_path, capsys):
     def change(number, clip):
         if number == 0:
-            return spoilt.with_frames(clip, np.arange(60) / 1.2)
-        return spoilt.with_frames(clip, np.floor(np.floor(np.arange(50) * 0.6) / 0.6)) if number == 1 else clip
+            return faulty.with_frames(clip, np.arange(60) / 1.2)
+        return faulty.with_frames(clip, np.floor(np.floor(np.arange(50) * 0.6) / 0.6)) if number == 1 else clip
 
-    data = spoilt.copy_data(clean, tmp_path / "data", change, rate_hz=30)
+    data = faulty.copy_data(clean, tmp_path / "data", change, rate_hz=30)
     assert main(["train", "check", str(data)]) == 1
     out = capsys.readouterr().out
     assert "60 frames, 2.00 s of sound: 30 per second" in out
@@ -108,19 +108,19 @@ def test_another_frame_rate_with_the_whole_sound_with_repeats_or_in_the_card(cle
     assert "1 problem found." in out
 
 
-def test_dead_flickering_and_silent_clips(clean, tmp_path):
-    changes = {0: spoilt.frozen, 1: spoilt.trembling, 2: spoilt.silent, 3: flashing, 4: still_coefficients}
-    data = spoilt.copy_data(clean, tmp_path / "data", lambda number, clip: changes.get(number, lambda c: c)(clip))
+def test_still_flickering_and_silent_clips(clean, tmp_path):
+    changes = {0: faulty.frozen, 1: faulty.trembling, 2: faulty.silent, 3: flashing, 4: still_coefficients}
+    data = faulty.copy_data(clean, tmp_path / "data", lambda number, clip: changes.get(number, lambda c: c)(clip))
     found = problems(data)
     numbers = {check: sorted(int(name[-6:]) for name in places) for check, places in found.items()}
-    assert numbers == {"dead": [0, 4], "flicker": [1, 3], "silent": [2]}
+    assert numbers == {"no_motion": [0, 4], "flicker": [1, 3], "silent": [2]}
 
 
 def flashing(clip):
     """Return the clip with every other picture darker."""
     pictures = [clip.image(number) for number in range(len(clip))]
     dark = [np.round(picture * (0.9 if number % 2 else 1.0)) for number, picture in enumerate(pictures)]
-    return replace(clip, frames=tuple(spoilt.encode_image(picture.astype(np.uint8)) for picture in dark))
+    return replace(clip, frames=tuple(faulty.encode_image(picture.astype(np.uint8)) for picture in dark))
 
 
 def still_coefficients(clip):
@@ -136,9 +136,9 @@ def test_clips_with_the_sound_of_others_and_noisy_targets(clean, tmp_path):
         noise = np.zeros_like(clip.lip_expression)
         noise[:, :8] = 0.15 * random.standard_normal((len(clip), 8))
         noisy = replace(clip, lip_expression=clip.lip_expression + noise) if number == 1 else clip
-        return spoilt.with_sound(noisy, sounds[number - 1] if number else clip.sound[::-1])
+        return faulty.with_sound(noisy, sounds[number - 1] if number else clip.sound[::-1])
 
-    report = check_data(spoilt.copy_data(clean, tmp_path / "data", change))
+    report = check_data(faulty.copy_data(clean, tmp_path / "data", change))
     problems = {finding.check: finding for finding in report.findings}
     assert set(problems) == {"sync", "flicker"}
     assert problems["sync"].problem.startswith("the lips do not follow the sound")
@@ -146,7 +146,7 @@ def test_clips_with_the_sound_of_others_and_noisy_targets(clean, tmp_path):
 
 
 def test_too_few_speakers(clean, tmp_path):
-    data = spoilt.copy_data(clean, tmp_path / "data", lambda number, clip: replace(clip, identity=f"p{number % 2}"))
+    data = faulty.copy_data(clean, tmp_path / "data", lambda number, clip: replace(clip, identity=f"p{number % 2}"))
     report = check_data(data)
     assert [finding.check for finding in report.findings] == ["speakers"]
     assert "2 of 5" in report.findings[0].problem
@@ -157,13 +157,13 @@ def test_features_that_are_not_those_of_the_sound(clean, tmp_path):
     def change(number, clip):
         return replace(clip, mel=clip.mel * np.float32(0.5)) if number == 3 else clip
 
-    found = problems(spoilt.copy_data(clean, tmp_path / "data", change))
+    found = problems(faulty.copy_data(clean, tmp_path / "data", change))
     assert set(found) == {"features"}
     assert len(found["features"]) == 1
 
 
 def test_damaged_files_are_named_and_the_others_still_checked(clean, tmp_path, capsys):
-    data = spoilt.copy_data(clean, tmp_path / "data", lambda _, clip: clip)
+    data = faulty.copy_data(clean, tmp_path / "data", lambda _, clip: clip)
     shard = data / "train-000000.tar"
     content = bytearray(shard.read_bytes())
     content[-len(content) // 3 :] = b""
@@ -180,7 +180,7 @@ def test_damaged_files_are_named_and_the_others_still_checked(clean, tmp_path, c
     assert report["summary"]["clips"] >= 2
 
 
-def test_what_is_no_data_set_cannot_be_checked(tmp_path, capsys):
+def test_folders_without_a_data_set_are_refused(tmp_path, capsys):
     assert main(["train", "check", str(tmp_path)]) == 2
     assert "is not a finished data set" in capsys.readouterr().err
     assert main(["train", "check", str(tmp_path), "--sample", "-1"]) == 2

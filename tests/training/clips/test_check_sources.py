@@ -143,10 +143,10 @@ def test_targets_that_are_moved_in_time_are_found():
     assert [finding.places["a"].split(",")[0] for finding in late + early] == ["6 frames late", "5 frames early"]
 
 
-def test_faces_that_are_cut_or_have_company_are_named():
+def test_cut_faces_and_faces_beside_others_are_named():
     lips = np.zeros((10, 3))
-    assert check_framing("a", VideoTrack(lips, 1.0, cut=0.4, rivals=0.3)) == []
-    found = check_framing("a", VideoTrack(lips, 1.0, cut=0.8, rivals=1.0))
+    assert check_framing("a", VideoTrack(lips, 1.0, cut=0.4, similar_faces=0.3)) == []
+    found = check_framing("a", VideoTrack(lips, 1.0, cut=0.8, similar_faces=1.0))
     assert [finding.places["a"] for finding in found] == [
         "the border cuts the face in 80 % of the frames", "two faces of about the same size",
     ]  # fmt: skip

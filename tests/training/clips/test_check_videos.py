@@ -51,7 +51,7 @@ def test_each_bad_video_is_named_once(checked):
     assert summary == {"videos": 8, "speakers": 8, "checked": 8, "compared": 3}
     assert {check: sorted(found) for check, found in places.items()} == {
         "sync": ["late.mp4"],
-        "dead": ["still.mp4"],
+        "no_motion": ["still.mp4"],
         "frame_rate": ["slow.mp4"],
         "silent": ["mute.mp4", "quiet.mp4"],
         "damaged": ["cut.mp4"],

@@ -85,13 +85,13 @@ def test_a_run_of_other_data_is_found(run, tmp_path):
     assert found(folder, tmp_path / "data")["run"] == {"exp_net/exp_net.safetensors": "coefficients bfm, data puppet"}
 
 
-def test_dead_predictions_are_found(run, tmp_path):
+def test_predictions_without_motion_are_found(run, tmp_path):
     folder, network = run
     with torch.no_grad():
         network.mapping1.weight.zero_()
     save_state(folder, network)
     save_network(folder / FILE_NAME, network, KIND, {"coefficients": "puppet"})
-    assert set(found(folder, tmp_path / "data")) == {"dead"}
+    assert set(found(folder, tmp_path / "data")) == {"no_motion"}
 
 
 def test_damaged_and_missing_states_are_named(run, tmp_path):
