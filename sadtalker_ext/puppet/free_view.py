@@ -14,6 +14,7 @@ import numpy as np
 
 from sadtalker_ext.puppet.backdrop import MASK_SET, close_gaps, fill_textured, grow_mask, person_mask, soft_matte
 from sadtalker_ext.puppet.far_side import build_far_side
+from sadtalker_ext.puppet.head_back import build_backs
 from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.rig import (
     Rig,
@@ -80,6 +81,7 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
         matte=matte_on(grid, alpha),
         backdrop=backdrop,
         far_side=build_far_side(rig.picture, mesh, person, (rig.face, grid), imaging),
+        backs=build_backs((rig.picture, backdrop), mesh, person, (rig.face, grid), imaging),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from copy import copy
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
@@ -46,7 +46,7 @@ _MIN_MATTE: Final = 0.002
 """Matte below which a pixel is background; half a level of 255."""
 _WHOLE_MATTE: Final = 0.999
 """Matte above which a pixel is foreground only, so that blending can be skipped."""
-_IN_FOOTPRINT: Final = (-0.375, -0.125, 0.125, 0.375)
+_IN_FOOTPRINT: Final = np.array([-0.375, -0.125, 0.125, 0.375], np.float32).reshape(-1, 1, 1, 1)
 """Places in what a squeezed pixel shows, as shares of its length, whose mean is its colour: up to 7 source pixels."""
 _OPAQUE: Final = 255.0
 """Level of a soft texture's last channel where it hides the backdrop."""
@@ -159,6 +159,8 @@ class PortraitRenderer:
             pixel_share = imaging.upsample(share[..., None], part.cell)[inner][..., 0]
             canvas[window] = imaging.blend(front, self._backdrop[window], pixel_share)
         self._draw_squeezed(canvas, source[nodes_window], part)
+        for back in rig.backs:
+            back.draw(canvas, (pose.head, pose.rotation), (source[nodes_window], part), imaging)
         return None if rig.soft is None else np.asarray(cv2.erode(matte, np.ones((3, 3), np.uint8)), np.float32)
 
     def _draw_squeezed(self, canvas: BackendArray, source: Float32Array, part: Grid) -> None:
@@ -183,10 +185,10 @@ class PortraitRenderer:
         if soft is None or _is_empty(window):
             return
         fine = imaging.upsample(maps, block.cell)[inner]
-        total: Any = 0.0
-        for offset in _IN_FOOTPRINT:
-            total = total + imaging.to_float(imaging.sample_texels(soft, fine[..., :2] + offset * fine[..., 2:4]))
-        mean = total / len(_IN_FOOTPRINT)
+        offsets = imaging.array(_IN_FOOTPRINT)
+        places = (fine[..., :2] + offsets * fine[..., 2:4]).reshape(-1, *fine.shape[1:2], 2)
+        samples = imaging.to_float(imaging.sample_texels(soft, places))
+        mean = samples.reshape(len(_IN_FOOTPRINT), *fine.shape[:2], -1).mean(0)
         behind = imaging.to_float(self._backdrop[window]) * (1.0 - mean[..., 3:] / _OPAQUE)
         canvas[window] = imaging.blend(imaging.to_uint8(mean[..., :3] + behind), canvas[window], fine[..., 4])
 

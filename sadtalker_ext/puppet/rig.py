@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
     from sadtalker_ext.puppet.far_side import FarSide
     from sadtalker_ext.puppet.head import Head
+    from sadtalker_ext.puppet.head_back import HeadBack
     from sadtalker_ext.puppet.imaging import Imaging, Texture
     from sadtalker_ext.puppet.mouth import Mouth
     from sadtalker_ext.puppet.warp import Window
@@ -77,7 +78,8 @@ class Rig:
     HEAD_MARGIN_CELLS, how much a pixel belongs to the moving person. backdrop: the picture with the person filled in.
     mouth_outline: (N, 1, 2) pixels, points that bound both lips. mouth_covered: whether jaw and lips stay as they are.
     soft: a blurred texture with the matte as fourth channel, for parts that a free view squeezes, or None.
-    far_side: what is drawn where a free view stretches the far side of a turned face, or None.
+    far_side: what is drawn where a free view stretches the far side of a turned face, or None. backs: what a free view
+    shows behind the ears.
     """
 
     picture: Image
@@ -96,6 +98,7 @@ class Rig:
     mouth_covered: bool = False
     soft: Texture | None = None
     far_side: FarSide | None = None
+    backs: tuple[HeadBack, ...] = ()
 
 
 def build_rig(

@@ -102,15 +102,14 @@ class VisibleDisplacement(Displacement):
 
 def _spread(sums: Float32Array) -> Float32Array:
     """Return means (rows, columns, 2) of counts and sums (rows, columns, 3); gaps are filled from wider areas."""
-    known = sums[..., :1] > 0.0
-    means = sums[..., 1:] / np.maximum(sums[..., :1], 1.0)
-    side = 3
-    while not known.all() and side < 2 * max(sums.shape[:2]):
-        wide = cv2.blur(sums, (side, side), borderType=cv2.BORDER_CONSTANT)
-        found = ~known & (wide[..., :1] > _MIN_COUNT)
-        means = np.where(found, wide[..., 1:] / np.maximum(wide[..., :1], _MIN_COUNT), means)
-        known, side = known | found, 2 * side + 1
-    return np.asarray(means, np.float32)
+    means = (sums[..., 1:] / np.maximum(sums[..., :1], 1.0)).reshape(-1, 2)
+    unknown, side = np.flatnonzero(sums[..., 0] <= 0.0), 3
+    while len(unknown) and side < 2 * max(sums.shape[:2]):
+        wide = cv2.blur(sums, (side, side), borderType=cv2.BORDER_CONSTANT).reshape(-1, 3)[unknown]
+        found = wide[:, 0] > _MIN_COUNT
+        means[unknown[found]] = wide[found, 1:] / wide[found, :1]
+        unknown, side = unknown[~found], 2 * side + 1
+    return np.asarray(means.reshape(*sums.shape[:2], 2), np.float32)
 
 
 @dataclass(frozen=True)
