@@ -72,7 +72,7 @@ for name in sys.argv[1:]:
 
 
 def test_importing_any_module_does_nothing():
-    """No process, connection, folder, file or thread of ours comes of importing; optional packages may be missing."""
+    """Importing creates no process, connection, folder, file or thread; optional packages may be missing."""
     files = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
     names = [".".join(("sadtalker_ext", *file.relative_to(PACKAGE).with_suffix("").parts)) for file in files]
     names = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]

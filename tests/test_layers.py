@@ -38,7 +38,7 @@ HEAVY_FOR_COMMANDS = HEAVY | {"numpy", "PIL"}
 
 
 class Import(NamedTuple):
-    """An import statement: where it stands, the dotted name it wants, and whether importing the file runs it."""
+    """An import statement: its place, the imported dotted name, and whether importing the file runs it."""
 
     file: Path
     line: int
@@ -129,7 +129,7 @@ def test_every_file_belongs_to_a_layer():
 
 
 @pytest.mark.parametrize("rule", [breaches, misplaced_frameworks, heavy_imports])
-def test_imports_obey(rule):
+def test_imports_follow_the_layers(rule):
     assert list(rule(ALL)) == []
 
 

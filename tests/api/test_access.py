@@ -1,4 +1,4 @@
-"""Each login sees its own jobs; the documentation asks for the login too; CORS is granted to listed origins only."""
+"""Each login sees its own jobs; the documentation requires the login too; CORS is granted to listed origins only."""
 
 import re
 
@@ -31,7 +31,7 @@ def test_jobs_of_another_login_are_not_found(serve, portrait_file):
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/openapi.json"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_documentation_asks_for_the_login(serve, path, method):
+def test_documentation_requires_the_login(serve, path, method):
     client = serve(logins=dict([ME])).client
     response = client.request(method, path)
     assert response.status_code == 401

@@ -166,7 +166,7 @@ def test_network_paths_are_refused_before_they_are_resolved(tmp_path, monkeypatc
 
 
 def test_a_file_that_is_exchanged_after_the_request_is_not_read(tmp_path):
-    """Whoever may write to an allowed folder could otherwise have any file of the server read."""
+    """Otherwise, a user who may write to an allowed folder could read any file of the server."""
     folder, scratch, secret = tmp_path / "allowed", tmp_path / "scratch", tmp_path / "secret.wav"
     for made in (folder, scratch):
         made.mkdir()

@@ -1,4 +1,4 @@
-"""Whatever a request contains, the REST API answers with a status and a sentence, never with an internal error."""
+"""The REST API answers every malformed request with a status and a sentence, never with an internal error."""
 
 import base64
 import json

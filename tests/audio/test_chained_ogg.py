@@ -1,4 +1,4 @@
-"""Ogg files in a row whose formats differ: all of their sound is used, and that is said."""
+"""Chained Ogg streams of different formats: all of their sound is used, and a note says so."""
 
 import subprocess
 

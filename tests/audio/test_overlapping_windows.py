@@ -1,4 +1,4 @@
-"""Windows that overlap: slices of the padded signal, whatever the blocks, in constant memory."""
+"""Windows that overlap: slices of the padded signal, for any blocks, in constant memory."""
 
 import numpy as np
 import pytest

@@ -99,7 +99,7 @@ def test_a_single_frame_uses_the_first_keyframe(motion, source):
 
 
 def test_parity_turns_the_view_instead_of_the_head():
-    """As the official code walks: 1 degree a frame from 0 to 2 and back, the last keyframe never reached."""
+    """As in the official code: 1 degree per frame from 0 to 2 and back; the last keyframe is never reached."""
     still = np.zeros((5, 3), np.float32)
     motion, source = Motion(still, still, still), Motion(still[:1], still[:1], still[:1])
     turned = OFFICIAL.edit(motion, source, Settings(yaw="0,2,0", roll="5"), VideoTiming(5, 25))

@@ -52,7 +52,7 @@ def test_very_short_motion_is_joined(frames):
     assert np.isfinite(joined.rotation).all()
 
 
-def test_each_section_has_a_seed_of_its_own():
+def test_each_section_has_its_own_seed():
     style = MotionStyle(seed=7)
     assert section_style(style, 0) == style
     seeds = [section_style(style, number).seed for number in range(50)]

@@ -71,7 +71,7 @@ def wav_headers(draw):
     return kind + struct.pack("<I", draw(st.just(len(body) + 4) | u32)) + b"WAVE" + body
 
 
-def hear(path):
+def read_sound(path):
     speech = open_speech(path, "voice")
     assert 0 < speech.duration_s <= MAX_CLIP_S
     samples = speech.samples()
@@ -82,11 +82,11 @@ def hear(path):
 @property_of(6, data=st.data(), name=st.sampled_from(["voice.wav", "voice.mp3", "voice"]))
 def test_sounds(place, wav, data, name):
     path = place.write(name, data.draw(damaged(wav) | wav_headers()))
-    place.read(hear, path)
+    place.read(read_sound, path)
     path.unlink()
 
 
-def watch(path):
+def read_video(path):
     info = probe(path)
     assert info.rate_hz > 0
     with closing(read_frames(path)) as frames:
@@ -97,12 +97,12 @@ def watch(path):
 @property_of(6, data=st.data(), name=st.sampled_from(["video.mp4", "video.mov", "video.wav"]))
 def test_videos(place, mp4, data, name):
     path = place.write(name, data.draw(damaged(mp4)))
-    place.read(watch, path)
-    place.read(hear, path)
+    place.read(read_video, path)
+    place.read(read_sound, path)
     path.unlink()
 
 
-def look(path):
+def read_any_picture(path):
     picture = read_picture(path, 256, "portrait")
     assert picture.pixels.dtype == np.uint8
     assert picture.pixels.ndim == 3
@@ -112,7 +112,7 @@ def look(path):
 @property_of(6, data=st.data(), kind=st.sampled_from(PICTURES), name=st.sampled_from(["a.png", "a.jpg", "a"]))
 def test_pictures(place, pictures, data, kind, name):
     path = place.write(name, data.draw(damaged(pictures[kind])))
-    place.read(look, path)
+    place.read(read_any_picture, path)
     path.unlink()
 
 
@@ -121,6 +121,6 @@ def test_pictures(place, pictures, data, kind, name):
 )
 def test_other_files(place, content, name):
     path = place.write(name, content)
-    for reader in (look, watch, hear):
+    for reader in (read_any_picture, read_video, read_sound):
         place.read(reader, path)
     path.unlink()

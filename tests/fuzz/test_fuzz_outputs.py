@@ -85,7 +85,7 @@ def test_names_on_the_command_line(place, name):
     2, chosen=st.fixed_dictionaries({}, optional=RENDERED), idle_s=st.sampled_from(["0.2", "0.24", "0.3", "0.1"])
 )
 def test_accepted_settings_make_a_video(place, chosen, idle_s):
-    """Or a sentence says why not, for example for a face that the picture does not have."""
+    """Otherwise a sentence gives the reason, for example a face that the picture does not have."""
     settings = place.write("settings.json", as_json(chosen))
     path = place.folder / "out.mp4"
     code, _ = place.run("animate", "portrait.png", "--idle", idle_s, "--quiet", "-o", path, "--settings-from", settings)

@@ -29,7 +29,7 @@ def test_the_page_is_built_with_every_option_and_button(host):
     assert {"sadtalker_output", "sadtalker_move_model"} <= set(host.shared.opts.data_labels)
 
 
-def test_the_options_are_in_a_category_of_their_own_if_the_host_has_categories(host):
+def test_the_options_are_in_a_separate_category_if_the_host_has_categories(host):
     names = {}
     host.modules["modules.options"] = types.SimpleNamespace(
         categories=types.SimpleNamespace(register_category=names.__setitem__)
@@ -81,8 +81,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("part", FAULTS)
-def test_a_fault_anywhere_is_logged_and_does_not_reach_the_host(host, monkeypatch, caplog, part):
-    """A fault without a message in the page is logged with what does not work."""
+def test_any_error_is_logged_and_does_not_reach_the_host(host, monkeypatch, caplog, part):
+    """An error without a message in the page is logged with what does not work."""
     module, name = FAULTS[part]
     owner = extension_of(host).queue if module == "queue" else sys.modules[f"sadtalker_ext.webui.{module}"]
     monkeypatch.setattr(owner, name, lambda *_, **__: 1 / 0)

@@ -12,7 +12,7 @@ NO_WHEEL = "ERROR: Could not find a version that satisfies\nERROR: No matching d
 
 @pytest.fixture
 def host(tmp_path):
-    """A webui with four packages; pip, a subprocess without -S, sees the packages of this environment too."""
+    """A webui with four packages; pip, a subprocess without -S, finds the packages of this environment too."""
     made = FakeEnvironment(tmp_path)
     for name, version in (("torch", "2.1.2+cu121"), ("numpy", "1.26.2"), ("protobuf", "3.20.0"), ("gradio", "3.41.2")):
         made.add_package(name, version)

@@ -1,4 +1,4 @@
-"""Failures of install.py: each message fits the situation, and nothing that cannot be had is requested twice."""
+"""Failures of install.py: each message fits the situation, and a package that failed is not requested twice."""
 
 import json
 import os

@@ -139,7 +139,7 @@ def test_unusable_logins_serve_no_routes(sdnext, caplog, source, value):
     assert "SadTalker cannot serve its REST API" in caplog.text
 
 
-def test_allowed_origins_have_flags_of_their_own(sdnext):
+def test_allowed_origins_have_separate_flags(sdnext):
     sdnext.shared.cmd_opts.cors_origins = "https://app.example"
     sdnext.shared.cmd_opts.cors_regex = r"https://.*\.example\.org"
     client = client_of(sdnext)

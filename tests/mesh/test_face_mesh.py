@@ -106,7 +106,7 @@ def test_gaze_moves_the_iris_to_the_right_of_the_viewer(renderer, face_mesh):
     assert np.abs(moved[:, 1]).max() < 0.2 * moved[:, 0].max()
 
 
-def test_opposite_gazes_have_targets_of_their_own_and_weights_that_are_not_negative(renderer, face_mesh):
+def test_opposite_gazes_have_separate_targets_and_weights_that_are_not_negative(renderer, face_mesh):
     """Blender and Unity limit weights to 0 to 1."""
     eye = face_mesh.parts["eye_left"]
     for there, back in (("look_left", "look_right"), ("look_down", "look_up")):

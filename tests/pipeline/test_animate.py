@@ -83,7 +83,7 @@ def test_cancellation_leaves_no_file_and_closes_the_engine(engine, files):
 
 
 def test_cancellation_ends_reading_of_the_voice(engine, files):
-    """predict_motion, which runs in a thread of its own, ends within one block of audio."""
+    """predict_motion, which runs in a separate thread, ends within one block of audio."""
     blocks, ended = [], threading.Event()
 
     def predict(speech, source, style):

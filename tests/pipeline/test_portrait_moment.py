@@ -98,7 +98,7 @@ def test_moment_after_the_end_is_refused(fading):
         read_portrait_picture(fading, LIMIT_PX, "60")
 
 
-def test_moment_of_a_picture_is_not_used_and_said(tmp_path):
+def test_moment_of_a_picture_is_ignored_with_a_note(tmp_path):
     Image.new("RGB", (100, 100)).save(tmp_path / "a.png")
     picture = read_portrait_picture(tmp_path / "a.png", LIMIT_PX, "3.5")
     assert picture.notes == ("The moment of 3.5 s is not used: the portrait is not a video.",)

@@ -39,7 +39,7 @@ def test_no_copy_of_the_head_appears_beside_it_when_it_turns_away(yaw_deg: float
     assert (np.abs(shown - GREEN).max(axis=-1) > 60).mean() < 0.02
 
 
-def test_hair_that_the_border_cuts_goes_on():
+def test_hair_cut_by_the_border_is_continued():
     picture, mesh, person = portrait(room_px=-12)
     wide = PortraitRenderer(picture, mesh, person).free_view()
     for yaw_deg in (-30.0, 30.0):
@@ -48,7 +48,7 @@ def test_hair_that_the_border_cuts_goes_on():
 
 
 def test_no_seam_is_seen_where_the_background_goes_on_beyond_the_border():
-    """Hair that the segmentation is not sure of touches the border: what is filled in has another colour there."""
+    """Hair with an uncertain segmentation touches the border; the filled part has another colour there."""
     picture, mesh, person = portrait(room_px=20)
     middle = mesh[:468, 1].mean()
     strand = (np.abs(np.arange(picture.shape[0]) - middle) < 30)[:, None] & (person < 0.5)

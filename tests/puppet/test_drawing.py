@@ -40,7 +40,7 @@ def drawn() -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_drawings_and_other_portraits_are_told_apart(name):
+def test_drawings_and_other_portraits_are_distinguished(name):
     share = measured(picture_of(name), name)
     assert share > 1.3 * FLAT_SHARE if name in DRAWN else share < 0.7 * FLAT_SHARE
 

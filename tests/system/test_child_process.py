@@ -168,7 +168,7 @@ def test_exit_code_input_and_output_are_those_of_the_program():
 
 
 @POSIX
-def test_writer_notices_that_the_program_has_ended():
+def test_writer_gets_an_error_after_the_program_has_ended():
     child = ChildProcess(["true"], feed=True)
     child.wait()
     with pytest.raises(BrokenPipeError):

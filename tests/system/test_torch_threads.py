@@ -1,4 +1,4 @@
-"""Networks of small operators run on one thread, and no other thread notices."""
+"""Networks of small operators run on one thread, without an effect on other threads."""
 
 from __future__ import annotations
 

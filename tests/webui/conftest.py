@@ -76,7 +76,7 @@ def inputs(tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, inputs):
-    """Function that opens the page at an address in a browser context of its own."""
+    """Function that opens the page at an address in a separate browser context."""
     contexts = []
 
     def open_page(address, width=1280, theme="light", locale="en-US"):

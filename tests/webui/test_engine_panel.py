@@ -72,7 +72,7 @@ def test_a_failed_download_says_why_until_another_source_is_chosen(actions, tmp_
     assert button["value"] == "Download 1,036 MB"
 
 
-def test_the_panel_is_neutral_and_says_why_one_would_want_it(tmp_path):
+def test_the_panel_is_neutral_and_states_the_use_of_the_engine(tmp_path):
     shown = view(tmp_path)
     assert "sharper faces" in shown
     assert "1.0 GB" in shown

@@ -17,7 +17,7 @@ FOCUSED = "document.activeElement.dataset.page"
 
 @pytest.fixture
 def day(standalone):
-    """More old results than a page of the gallery shows, in a folder of their own."""
+    """More old results than a page of the gallery shows, in a separate folder."""
     folder = standalone.folder / "videos" / "1999-12-31"
     folder.mkdir(parents=True)
     first = folder / "old_0.mp4"

@@ -1,4 +1,4 @@
-"""Values of requests resolve to uploaded files only, whatever their form."""
+"""Values of requests resolve to uploaded files only, in every form."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""From checkpoints in the official format to frames, with nothing left out. The weights are noise, so is the face."""
+"""From checkpoints in the official format to frames, with nothing left out; the weights are random."""
 
 from contextlib import closing
 

@@ -121,7 +121,7 @@ def test_layouts_that_fail_in_the_official_code(open_small, width, height, box, 
     assert frame.shape[1::-1] == framing.output_px
     if MODES[mode].pasted:
         gap = cv2.absdiff(frame, face.picture).mean()
-        assert gap < 3, "a face at rest, rendered as it is, lies where it was"
+        assert gap < 3, "a face at rest is rendered at its place"
 
 
 def test_batch_size_does_not_change_frames(open_small):

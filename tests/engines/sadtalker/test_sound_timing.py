@@ -1,4 +1,4 @@
-"""When the official networks hear what: windows of the official code, no lag, and the answer to silence in silence."""
+"""Which samples affect which frame in the official networks: official windows, no lag, no motion in silence."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def open_seeded(monkeypatch, networks):
 
 
 def official_samples(frame):
-    """First sample and the one after the last that frame ``frame`` hears, from the facts about the official code."""
+    """First sample and the one after the last that affect frame ``frame``, from the facts about the official code."""
     start = int(80 * ((frame - 2) / 25))
     return start * HOP - HALF_WINDOW, (start + 15) * HOP + HALF_WINDOW
 
@@ -71,7 +71,7 @@ def test_a_click_reaches_exactly_the_frames_of_the_official_windows(open_seeded,
     expected = {frame for frame in range(28) if official_samples(frame)[0] < at < official_samples(frame)[1]}
     assert changed(expression(engine, click), expression(engine, quiet)) == expected
     middle = np.mean(sorted(expected))
-    assert abs(middle * FRAME_SAMPLES - at) < 0.04 * 16_000, "the mouth answers within 40 ms, neither late nor early"
+    assert abs(middle * FRAME_SAMPLES - at) < 0.04 * 16_000, "the mouth reacts within 40 ms, neither late nor early"
 
 
 def test_windows_are_centred_on_their_frames_at_any_time():
@@ -101,7 +101,7 @@ def test_mouth_has_the_shape_of_silence_as_soon_as_the_voice_pauses(open_seeded,
     assert changed(heard, rest) >= set(range(8)) | set(range(24, 32))
 
 
-def test_only_parity_hears_the_idle_mode_as_sound(open_seeded):
+def test_only_parity_treats_the_idle_mode_as_sound(open_seeded):
     """The official idle mode feeds 0, a medium level, to the networks; silence is -4 in their spectrogram."""
     assert IDLE_MEL == 0.0
     assert mel_spectrogram(np.zeros(6400, np.float32)).max() == -4.0

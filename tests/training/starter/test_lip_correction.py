@@ -1,4 +1,4 @@
-"""The fit of LipCorrection, its share beside the linear map, and its form in LipMotion."""
+"""The fit of LipCorrection, its share relative to the linear map, and its form in LipMotion."""
 
 import numpy as np
 import pytest

@@ -53,7 +53,7 @@ def test_lips_are_read_at_the_times_of_sound_that_starts_later_or_ends_earlier(t
     assert np.isnan(short[54:]).all()
 
 
-def test_videos_of_no_use_are_left_out_with_their_reason(talk, tmp_path, caplog):
+def test_unusable_videos_are_left_out_with_their_reason(talk, tmp_path, caplog):
     videos = tmp_path / "videos"
     write(videos / "meadow.mp4", empty_scene((96, 128, 3), 10))
     ffmpeg("-i", talk, "-t", 1, "-c", "copy", videos / "brief.mp4")
