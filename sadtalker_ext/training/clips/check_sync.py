@@ -250,7 +250,8 @@ def _unrelated(highest: float) -> Finding:
 def _finding(pair: LipPair, lag: Lag) -> Finding:
     side = "before" if lag.frames > 0 else "behind"
     seconds = abs(lag.frames) / FRAME_RATE_HZ
-    measured = f"{pair.video}: sound {seconds:.2f} s {side} the lips, r {lag.highest:.2f}, in sync {lag.in_sync:.2f}"
+    video = "" if pair.video == pair.name else f"{pair.video}: "
+    measured = f"{video}sound {seconds:.2f} s {side} the lips, r {lag.highest:.2f}, in sync {lag.in_sync:.2f}"
     return Finding(
         "sync", "sound and picture are apart",
         "shift the sound of the original video (ffmpeg -i VIDEO -itsoffset SECONDS -i VIDEO -map 0:v -map 1:a -c copy "

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
+import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.system.atomic_output import write_file
@@ -14,6 +17,9 @@ from sadtalker_ext.system.atomic_output import write_file
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
+
+FULL_DISK_BYTES: Final = 1 << 20
+"""A disk with less free space is full."""
 
 
 class ExponentialMovingAverage:
@@ -52,8 +58,6 @@ class TrainingState:
 
     def save(self, path: Path, done: int) -> None:
         """Write the state after ``done`` steps, atomically."""
-        import torch
-
         content = {
             "done": done,
             "record": json.dumps(self.record, sort_keys=True),
@@ -61,7 +65,7 @@ class TrainingState:
             "averages": {name: average.network.state_dict() for name, average in self.averages.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
         }
-        write_file(path, lambda part: torch.save(content, part), WeightsError, (OSError, RuntimeError))
+        write_file(path, lambda part: _save(content, part), WeightsError, (OSError, RuntimeError))
 
     def load_if_exists(self, path: Path) -> int:
         """Load a checkpoint and return the number of steps done; 0 if the file does not exist.
@@ -97,6 +101,18 @@ class TrainingState:
                 f"{path} belongs to a run with other options ({'; '.join(changed)}). Use the same options or another "
                 "folder."
             )
+
+
+def _save(content: dict[str, Any], path: Path) -> None:
+    """Write ``content``; OSError if the disk is full, which torch reports as an unexpected position in the file."""
+    import torch
+
+    try:
+        torch.save(content, path)
+    except RuntimeError as error:
+        if shutil.disk_usage(path.parent).free < FULL_DISK_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
 
 
 def _comparable(record: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:

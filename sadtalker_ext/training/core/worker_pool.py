@@ -36,6 +36,9 @@ def run_jobs(work: Callable[[Job, int], None], jobs: Sequence[Job], processes: i
                     done.add(futures[future])
             except BrokenProcessPool:
                 log.warning("A process crashed; %d jobs are repeated", len(left) - len(done))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # the end of the block would wait for all jobs
+                raise
         left = [job for index, job in enumerate(left) if index not in done]
     if left:
         raise MediaError(

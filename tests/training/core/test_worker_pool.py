@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,16 @@ def test_unfinished_jobs_are_repeated_after_a_crash(tmp_path: Path):
 def test_job_that_always_crashes_is_named(tmp_path: Path):
     with pytest.raises(MediaError, match="Processes crashed 4 times; 1 jobs are unfinished"):
         run_jobs(crash_once, [(str(tmp_path), "bad", True)], 1)
+
+def fail_first(job, _attempt):
+    folder, number = job
+    if number == 0:
+        raise MediaError("The disk is full")
+    time.sleep(0.05)
+    Path(folder, str(number)).touch()
+
+
+def test_after_an_error_the_other_jobs_are_not_begun(tmp_path: Path):
+    with pytest.raises(MediaError, match="The disk is full"):
+        run_jobs(fail_first, [(str(tmp_path), number) for number in range(60)], 1)
+    assert len(list(tmp_path.iterdir())) < 10
