@@ -1,4 +1,4 @@
-"""Array types used in annotations, and the smoothstep curve."""
+"""Array types used in annotations, the smoothstep curve, and runs of flags."""
 
 from __future__ import annotations
 
@@ -30,3 +30,9 @@ def smoothstep(position: NDArray[FloatT]) -> NDArray[FloatT]:
     """
     x = np.clip(position, 0.0, 1.0)
     return x * x * (3.0 - 2.0 * x)
+
+
+def true_runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return (first, first after) of each run of true values of ``flags`` (N,)."""
+    edges = np.flatnonzero(np.diff(np.pad(flags.astype(np.int8), 1)))
+    return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sadtalker_ext.arrays import Float32Array, Float64Array, Samples
+from sadtalker_ext.arrays import Float32Array, Float64Array, Samples, true_runs
 from sadtalker_ext.audio.pitch import FrameTracks, measure_frames
 from sadtalker_ext.constants import FRAME_RATE_HZ
 
@@ -156,18 +156,12 @@ def joined_runs(flags: NDArray[np.bool_], pause: float, shortest: float) -> list
     pause, shortest: in flags.
     """
     joined: list[tuple[int, int]] = []
-    for start, end in _runs(flags):
+    for start, end in true_runs(flags):
         if joined and start - joined[-1][1] < pause:
             joined[-1] = (joined[-1][0], end)
         else:
             joined.append((start, end))
     return [(start, end) for start, end in joined if end - start >= shortest]
-
-
-def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return (first, first after) of each run of true flags."""
-    edges = np.flatnonzero(np.diff(np.pad(flags.astype(np.int8), 1)))
-    return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _scale_level(tracks: FrameTracks, active: NDArray[np.bool_]) -> Float64Array:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from sadtalker_ext.arrays import true_runs
 from sadtalker_ext.geometry.landmarks import LIPS
 
 if TYPE_CHECKING:
@@ -134,8 +135,7 @@ def silent_frames(speech_s: Sequence[tuple[float, float]], rate_hz: float, frame
     silent = np.ones(frames, bool)
     for start_s, end_s in speech_s:
         silent[int(start_s * rate_hz) : int(end_s * rate_hz) + 1] = False
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], silent.astype(np.int8), [0]])))
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
+    for start, end in true_runs(silent):
         if end - start < MIN_SILENCE_S * rate_hz:
             silent[start:end] = False
     return silent
