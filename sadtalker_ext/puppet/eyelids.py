@@ -25,11 +25,16 @@ _FLAT_ABOVE: Final = 0.12
 """Height of the flat skin above the lashes of a drawing, as a share of the opening: it covers their soft edge."""
 _BELOW_REACH: Final = 0.55
 """Height of the skin below the eye that stretches with the lower lid, in half eye widths."""
+_LOWER_EDGE: Final = 0.05
+"""Height of the lower lid's edge, in half eye widths, that a closed upper lid covers with its lashes: the line of light
+on it, and the blurred border of the white, would otherwise show as a pale strip."""
 _MIN_STRETCHED_PX: Final = 1e-3
 """Smallest height by which a stretch is divided, and smallest opening of an eye."""
 
 _OVERLAP: Final = 0.02
 """Overlap of the lids in a complete blink, in half eye widths, so that no line of the eyeball shows."""
+_MIN_SEAM_PX: Final = 1.0
+"""Smallest width of the soft line where the skins of closed lids meet: a sharper one would show as steps."""
 _OVERLAP_FROM: Final = 0.9
 _OVERLAP_RATE: Final = 10.0
 """Blink at which the overlap begins, and its slope: it is complete at a blink of 1."""
@@ -100,10 +105,17 @@ class LidGeometry:
         lower_now = lower - blink * (1.0 - UPPER_LID_SHARE) * opening
         return Lids(upper, lower, upper_now, lower_now)
 
-    def skin_source(self, v: BackendArray, lids: Lids, xp: ModuleType) -> BackendArray:
-        """Return the source height of the skin that covers height ``v``."""
-        is_upper = v < 0.5 * (lids.upper_now + lids.lower_now)
-        return xp.where(is_upper, self._upper_source(v, lids, xp), self._lower_source(v, lids, xp))
+    def skin_sources(
+        self, v: BackendArray, lids: Lids, blink: float, xp: ModuleType
+    ) -> tuple[BackendArray, BackendArray, BackendArray]:
+        """Return the source heights of the upper and the lower lid's skin at height ``v``, and the upper one's share.
+
+        The skins meet as softly as the edges of the portrait are.
+        """
+        seam_px = max(_MIN_SEAM_PX, self.lashes.blur_px)
+        middle = 0.5 * (lids.upper_now + lids.lower_now)
+        share = xp.clip((middle - v) / seam_px + _HALF_PIXEL, 0.0, 1.0)
+        return self._upper_source(v, lids, xp), self._lower_source(v, lids, blink, xp), share
 
     def _upper_source(self, v: BackendArray, lids: Lids, xp: ModuleType) -> BackendArray:
         """The lash band moves unstretched, the skin up to the fold stretches."""
@@ -115,11 +127,12 @@ class LidGeometry:
         stretched = top + (v - top) * slope
         return xp.where(v > to_margin, v - (lids.upper_now - lids.upper), xp.where(v > top, stretched, v))
 
-    def _lower_source(self, v: BackendArray, lids: Lids, xp: ModuleType) -> BackendArray:
+    def _lower_source(self, v: BackendArray, lids: Lids, blink: float, xp: ModuleType) -> BackendArray:
         bottom = lids.lower + _BELOW_REACH * self.half_px
-        slope = (bottom - lids.lower) / xp.clip(bottom - lids.lower_now, _MIN_STRETCHED_PX, UNLIMITED)
+        edge = lids.lower + blink * (_LOWER_EDGE * self.half_px + self.lashes.blur_px)
+        slope = (bottom - edge) / xp.clip(bottom - lids.lower_now, _MIN_STRETCHED_PX, UNLIMITED)
         stretched = bottom - (bottom - v) * slope
-        return xp.where(v < lids.lower_now, v + (lids.lower - lids.lower_now), xp.where(v < bottom, stretched, v))
+        return xp.where(v < lids.lower_now, v + (edge - lids.lower_now), xp.where(v < bottom, stretched, v))
 
     def smooth_skin(self, v: BackendArray, lids: Lids, xp: ModuleType) -> tuple[BackendArray, BackendArray]:
         """Return the share of smooth skin that replaces the stretched picture on the lid, and its source height.

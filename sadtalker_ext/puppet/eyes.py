@@ -109,12 +109,14 @@ class Eye:
             return self._sample(picture, t - shift_t * inside, v - shift_v * inside, imaging)
         geometry = self._lids
         lids = geometry.close(upper, lower, state.blink, xp)
-        source_v = geometry.skin_source(v, lids, xp)
-        skin = self._sample(picture, t, source_v, imaging)
+        upper_v, lower_v, upper_share = geometry.skin_sources(v, lids, state.blink, xp)
+        skin = self._sample(picture, t, upper_v, imaging) * upper_share[..., None]
+        skin = skin + self._sample(picture, t, lower_v, imaging) * (1.0 - upper_share)[..., None]
         smooth_share, smooth_v = geometry.smooth_skin(v, lids, xp)
         smooth, rims = self._sample(self.lid_skin.smooth, t, smooth_v, imaging), self.lid_skin.rims
         share = smooth_share[..., None]
         if rims is not None:
+            source_v = xp.where(v < 0.5 * (lids.upper_now + lids.lower_now), upper_v, lower_v)
             share = xp.maximum(share, self._sample(rims, t, source_v, imaging))
         skin = skin * (1.0 - share) + smooth * share
         skin = skin * geometry.skin_shade(v, lids, state.blink, xp)[..., None]
