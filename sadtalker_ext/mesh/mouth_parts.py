@@ -57,7 +57,13 @@ _MIN_DEPTH: Final = 0.2
 _MOST_ASIDE: Final = 0.8
 """Smallest depth from the lips to the jaw's hinge (face heights), and the largest motion sideways per motion back."""
 _LIGHT: Final = 0.92
-"""Light on the teeth relative to the painted strip, which the lips shade."""
+"""Light on the teeth and the tongue relative to the painted strips, which the lips shade."""
+_LOWER_TEETH_LIGHT: Final = 0.7
+"""Light on the lower teeth, which the upper ones and the lip shade."""
+_LIP_SHADOW: Final = 0.6
+_SHADOW_LENGTH: Final = 0.015
+"""Depth of the upper lip's shadow on the teeth at the edge of the lip, and the distance below it, in face heights, at
+which the shadow has fallen to 1/e. An opening as small as this shows teeth in the shadow only, as in a photograph."""
 _TEETH_FOLLOW: Final = 0.96
 _TONGUE_STAYS: Final = 0.40
 """Share of the jaw's drop that the lower teeth follow, and that the tongue stays behind."""
@@ -182,11 +188,16 @@ def _row_part(rig: Rig, name: str, row: _Row, skin: Float64Array, relief: Relief
 
 
 def _row_targets(rig: Rig, row: _Row, points: Float64Array, relief: Relief) -> dict[str, Float64Array]:
-    """Return the displacements of a row that follows the jaw as a solid."""
-    if row.follow == 0.0:
-        return {}
+    """Return the displacements of a row that follows the jaw as a solid, or of the upper one.
+
+    Where a smile ends, the upper lip comes down. The upper teeth follow, so that their visible length stays; during
+    speech they do not move.
+    """
     face, unit = rig.face, rig.face.height_px
     down = np.append(face.mouth.axes.down, 0.0)
+    if row.follow == 0.0:
+        lowered = UPPER_LIP_CLOSES * rig.mouth.gap * unit * down
+        return {"mouth_neutral": np.tile(lowered, (len(points), 1))} if rig.mouth.gap > 0.0 else {}
     drop = (points[:, :2] - relief.hinge[:2]) @ face.axes.down / np.maximum(relief.hinge[2] - points[:, 2], 0.25 * unit)
     swing = np.clip(drop, 0.0, 0.6)[:, None] * np.array([0.0, 0.0, 1.0])
     jaw = JAW_DROP * unit * (row.follow * down + swing)
@@ -199,12 +210,22 @@ def _strip_tile(rig: Rig, row: _Row) -> Tile:
     begin = max(round((row.top - row.strip.top) * TEXELS_PER_HEIGHT), 0)
     end = begin + max(round((row.bottom - row.top) * TEXELS_PER_HEIGHT), 1)
     image = row.strip.image[begin:end]
-    levels = _LIGHT * image[..., :3] + rig.mouth.palette.cavity * (1.0 - image[..., 3:])
+    light = _LIGHT * _light(row, len(image))[:, None, None]
+    levels = light * image[..., :3] + rig.mouth.palette.cavity * (1.0 - image[..., 3:])
     scale = min(1.0, 1.5 * rig.face.height_px / TEXELS_PER_HEIGHT)
     size = (max(64, round(levels.shape[1] * scale)), max(16, round(levels.shape[0] * scale)))
     return Tile(
         _picture(np.asarray(cv2.resize(levels.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32))
     )
+
+
+def _light(row: _Row, rows: int) -> Float64Array:
+    """Return the light (rows,) that the lips and the other teeth leave on a row, from its top to its bottom."""
+    if row.follow == 0.0:
+        below_lip = np.maximum(np.linspace(row.top, row.bottom, rows) + row.place, 0.0)
+        light: Float64Array = 1.0 - _LIP_SHADOW * np.exp(-below_lip / _SHADOW_LENGTH)
+        return light
+    return np.full(rows, _LOWER_TEETH_LIGHT if row.follow == _TEETH_FOLLOW else 1.0)
 
 
 def _picture(levels: NDArray[np.floating[Any]]) -> Image:

@@ -176,3 +176,24 @@ def test_covered_mouth_does_not_move(landmarks):
     weights = target_weights(covered.rig, shape(jaw_open=1.0, blink_left=1.0)[None])[0]
     moving = {name for name, weight in zip(TARGET_NAMES, weights, strict=True) if weight != 0.0}
     assert moving == {"blink_left"}
+
+
+def test_upper_teeth_keep_their_place_below_the_lip_where_a_smile_closes(renderer, face_mesh):
+    """The portrait shows its teeth; in speech, which starts from the closed mouth, as much of them is below the lip."""
+    assert renderer.rig.mouth.gap > 0.0
+    moved = face_mesh.targets[TARGET_NAMES.index("mouth_neutral")]
+    teeth = moved[face_mesh.parts["teeth_upper"]]
+    np.testing.assert_allclose(teeth, np.broadcast_to(teeth[0], teeth.shape), atol=1e-7)
+    np.testing.assert_allclose(teeth[0, :2], moved[13, :2], atol=0.003 * FACE_HEIGHT_M)
+
+
+def test_upper_lip_shades_the_teeth(face_mesh):
+    """The brightest teeth 2 mm below the edge of the lip are darker than those 6 mm below it."""
+    height, width = face_mesh.texture.shape[:2]
+    row = face_mesh.parts["teeth_upper"]
+    at = np.rint(face_mesh.uv[row] * [width, height] - 0.5).astype(int)
+    light = face_mesh.texture[at[:, 1], at[:, 0]].mean(axis=1)
+    below = face_mesh.positions[13, 1] - face_mesh.positions[row, 1]
+    middle = np.abs(face_mesh.positions[row, 0] - np.median(face_mesh.positions[row, 0])) < 0.004
+    near, far = (light[middle & (np.abs(below - distance) < 0.0006)].max() for distance in (0.0016, 0.0055))
+    assert near < 0.85 * far
