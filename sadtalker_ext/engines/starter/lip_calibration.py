@@ -53,7 +53,9 @@ def calibrate_lips(
     if (rows[:, -1] - rows[:, 0]).min() < MIN_SEEN_SHARE * computed_range:
         return response
     commanded = np.linspace(0.0, 1.0, CURVE_POINTS)
-    seen = np.stack([_curve(row, commanded, response.jaw_opening) for row in rows])
+    curves = np.stack([_curve(row, commanded, response.jaw_opening) for row in rows])
+    # The tracker sees a narrow mouth farther open than a wide one, even with closed lips; these stay closed at 0.
+    seen = np.maximum(curves - curves[:, 0].mean(), COMPUTED_SHARE * response.jaw_opening * commanded)
     table = (np.asarray(part, np.float32) for part in (commanded, PROBED_WIDTHS, seen))
     return replace(response, openings=TrackedOpenings(*table))
 
@@ -69,7 +71,7 @@ def _measure(frames: Iterable[Frame], mesh: Float32Array) -> Float64Array | None
 
 
 def _curve(measured: Float64Array, commanded: Float64Array, jaw_opening: float) -> Float64Array:
-    """Return the ascending curve (N,) of the openings seen at ``commanded`` (N,), 0 at the first.
+    """Return the ascending curve (N,) of the openings seen at ``commanded`` (N,).
 
     measured: (K,) openings seen at :data:`PROBED_OPENINGS`.
     """
@@ -80,6 +82,5 @@ def _curve(measured: Float64Array, commanded: Float64Array, jaw_opening: float) 
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SMOOTHNESS) ** 2)
     padded = np.pad(curve, reach, mode="reflect", reflect_type="odd")
     smooth = np.convolve(padded, weights / weights.sum(), mode="valid")
-    mixed = (1.0 - COMPUTED_SHARE) * smooth + COMPUTED_SHARE * jaw_opening * commanded
-    from_zero: Float64Array = mixed - mixed[0]
-    return from_zero
+    mixed: Float64Array = (1.0 - COMPUTED_SHARE) * smooth + COMPUTED_SHARE * jaw_opening * commanded
+    return mixed

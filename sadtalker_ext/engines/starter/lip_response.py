@@ -40,7 +40,7 @@ class TrackedOpenings(NamedTuple):
     """Openings that the tracker sees of one portrait's lips.
 
     commanded: (N,) openings from 0 to 1, ascending. widths: (W,) of the mouth, ascending, two or more. seen: (W, N) in
-    eye distances, ascending along N, 0 at the first.
+    eye distances, ascending along N, from what is seen of closed lips: 0, or more in mouths that seem to be open.
     """
 
     commanded: Float32Array

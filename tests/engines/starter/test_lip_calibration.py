@@ -90,6 +90,27 @@ def test_lips_that_the_tracker_does_not_follow_are_computed(monkeypatch, seen, k
         assert opening[0] == pytest.approx(0.5, abs=0.02)
 
 
+def test_openings_are_seen_alike_at_every_width(monkeypatch):
+    """The tracker of this test sees narrow mouths farther open, as with some portraits, closed ones too."""
+    probed = []
+
+    def see(opening, width):
+        return 0.3 * opening - 0.1 * (width - 1.0)
+
+    def render(mouth):
+        probed.extend(zip(sync.mouth_opening(mouth), sync.mouth_width(mouth), strict=True))
+        return iter(range(len(mouth)))
+
+    monkeypatch.setattr("sadtalker_ext.faces.mesh_provider.follow_each", lambda frames, mesh: frames)
+    monkeypatch.setattr("sadtalker_ext.geometry.measures.mouth_opening", lambda frame: see(*probed[frame]))
+    calibrated = calibrate_lips(LipResponse(0.3), np.zeros((478, 3), np.float32), render)
+    widths = np.float32([0.9, 0.95, 1.0, 1.05, 1.1])
+    for asked in (0.04, 0.1, 0.2):
+        opening = calibrated.opening_for(np.full(len(widths), asked, np.float32), widths)
+        np.testing.assert_allclose(see(opening, widths), asked, atol=0.003)
+    np.testing.assert_array_equal(calibrated.opening_for(np.zeros(len(widths), np.float32), widths), 0.0)
+
+
 def test_a_face_that_is_not_found_is_computed(monkeypatch):
     monkeypatch.setattr("sadtalker_ext.faces.mesh_provider.follow_each", lambda frames, mesh: (None for _ in frames))
     response = LipResponse(0.3)
