@@ -25,9 +25,6 @@ _FLAT_ABOVE: Final = 0.12
 """Height of the flat skin above the lashes of a drawing, as a share of the opening: it covers their soft edge."""
 _BELOW_REACH: Final = 0.55
 """Height of the skin below the eye that stretches with the lower lid, in half eye widths."""
-_LOWER_EDGE: Final = 0.05
-"""Height of the lower lid's edge, in half eye widths, that a closed upper lid covers with its lashes: the line of light
-on it, and the blurred border of the white, would otherwise show as a pale strip."""
 _MIN_STRETCHED_PX: Final = 1e-3
 """Smallest height by which a stretch is divided, and smallest opening of an eye."""
 
@@ -106,7 +103,7 @@ class LidGeometry:
         return Lids(upper, lower, upper_now, lower_now)
 
     def skin_sources(
-        self, v: BackendArray, lids: Lids, blink: float, xp: ModuleType
+        self, v: BackendArray, lids: Lids, xp: ModuleType
     ) -> tuple[BackendArray, BackendArray, BackendArray]:
         """Return the source heights of the upper and the lower lid's skin at height ``v``, and the upper one's share.
 
@@ -115,7 +112,7 @@ class LidGeometry:
         seam_px = max(_MIN_SEAM_PX, self.lashes.blur_px)
         middle = 0.5 * (lids.upper_now + lids.lower_now)
         share = xp.clip((middle - v) / seam_px + _HALF_PIXEL, 0.0, 1.0)
-        return self._upper_source(v, lids, xp), self._lower_source(v, lids, blink, xp), share
+        return self._upper_source(v, lids, xp), self._lower_source(v, lids, xp), share
 
     def _upper_source(self, v: BackendArray, lids: Lids, xp: ModuleType) -> BackendArray:
         """The lash band moves unstretched, the skin up to the fold stretches."""
@@ -127,12 +124,11 @@ class LidGeometry:
         stretched = top + (v - top) * slope
         return xp.where(v > to_margin, v - (lids.upper_now - lids.upper), xp.where(v > top, stretched, v))
 
-    def _lower_source(self, v: BackendArray, lids: Lids, blink: float, xp: ModuleType) -> BackendArray:
+    def _lower_source(self, v: BackendArray, lids: Lids, xp: ModuleType) -> BackendArray:
         bottom = lids.lower + _BELOW_REACH * self.half_px
-        edge = lids.lower + blink * (_LOWER_EDGE * self.half_px + self.lashes.blur_px)
-        slope = (bottom - edge) / xp.clip(bottom - lids.lower_now, _MIN_STRETCHED_PX, UNLIMITED)
+        slope = (bottom - lids.lower) / xp.clip(bottom - lids.lower_now, _MIN_STRETCHED_PX, UNLIMITED)
         stretched = bottom - (bottom - v) * slope
-        return xp.where(v < lids.lower_now, v + (edge - lids.lower_now), xp.where(v < bottom, stretched, v))
+        return xp.where(v < lids.lower_now, v + (lids.lower - lids.lower_now), xp.where(v < bottom, stretched, v))
 
     def smooth_skin(self, v: BackendArray, lids: Lids, xp: ModuleType) -> tuple[BackendArray, BackendArray]:
         """Return the share of smooth skin that replaces the stretched picture on the lid, and its source height.

@@ -109,7 +109,7 @@ class Eye:
             return self._sample(picture, t - shift_t * inside, v - shift_v * inside, imaging)
         geometry = self._lids
         lids = geometry.close(upper, lower, state.blink, xp)
-        upper_v, lower_v, upper_share = geometry.skin_sources(v, lids, state.blink, xp)
+        upper_v, lower_v, upper_share = geometry.skin_sources(v, lids, xp)
         skin = self._sample(picture, t, upper_v, imaging) * upper_share[..., None]
         skin = skin + self._sample(picture, t, lower_v, imaging) * (1.0 - upper_share)[..., None]
         smooth_share, smooth_v = geometry.smooth_skin(v, lids, xp)
