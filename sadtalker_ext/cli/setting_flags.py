@@ -22,6 +22,11 @@ FILE_SETTINGS: Final = ("restore", "upscale", "tts_voice", "weights")
 SEVERAL_FILES: Final = ("weights",)
 """Those of them that name several files, separated by commas."""
 
+MAX_NUMBER: Final = 1024
+"""Largest number of threads, and of frames computed together."""
+SHOWN_CHARACTERS: Final = 20
+"""Largest part of a wrong number that a message repeats."""
+
 MAX_JSON_BYTES: Final = 1 << 20
 """Largest file of settings that is read; all settings together take less than 2 kB."""
 
@@ -67,15 +72,25 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
         "(default: auto: float32 on CPUs, for the engine sadtalker float16 on CUDA)",
     )  # fmt: skip
     group.add_argument(
-        "--batch-size", type=int, default=0, metavar="N", help="number of frames computed together (default: automatic)"
-    )
+        "--batch-size", type=_number_or_automatic, default=0, metavar="N",
+        help="number of frames computed together; 0 is automatic (default: 0)",
+    )  # fmt: skip
     group.add_argument(
         "--folder", type=Path, action="append", default=[],
         help="folder searched first for checkpoints, restorers and upscalers; can be repeated",
     )  # fmt: skip
     group.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="number of CPU threads (default: one per core)"
-    )
+        "--threads", type=_number_or_automatic, default=0, metavar="N",
+        help="number of CPU threads; 0 is one per core (default: 0)",
+    )  # fmt: skip
+
+
+def _number_or_automatic(text: str) -> int:
+    """Return a whole number from 0, which is automatic, to MAX_NUMBER."""
+    number = int(text) if text.isdecimal() and len(text) <= len(str(MAX_NUMBER)) else -1
+    if not 0 <= number <= MAX_NUMBER:
+        raise argparse.ArgumentTypeError(f"{text[:SHOWN_CHARACTERS]!r} is not a whole number from 0 to {MAX_NUMBER}")
+    return number
 
 
 def read_settings(options: argparse.Namespace) -> Settings:
@@ -93,7 +108,7 @@ def read_runtime(options: argparse.Namespace) -> Runtime:
     folders = (*dict.fromkeys(path.parent for path in files), *options.folder)
     for path in files:
         _check_found_first(path, folders)
-    return Runtime(options.device, options.dtype, max(0, options.batch_size), max(0, options.threads), folders)
+    return Runtime(options.device, options.dtype, options.batch_size, options.threads, folders)
 
 
 def _check_found_first(path: Path, folders: Sequence[Path]) -> None:

@@ -103,3 +103,15 @@ def test_the_setting_accepts_names_only(value):
 def test_names_may_be_a_list():
     for value in ([" a.bin", "", "b.bin"], "a.bin, b.bin"):
         assert Settings(weights=value).weights == "a.bin,b.bin"
+
+
+@pytest.mark.parametrize("flag", ["--threads", "--batch-size"])
+@pytest.mark.parametrize("number", ["-3", "1025", "9" * 5000, "2.5", "many", "\N{SUPERSCRIPT TWO}"])
+def test_unusable_numbers_of_threads_and_frames_are_refused(capsys, flag, number):
+    parser = argparse.ArgumentParser()
+    add_runtime(parser)
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args([f"{flag}={number}"])
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.endswith("is not a whole number from 0 to 1024")
+    assert len(message) < 150

@@ -62,6 +62,7 @@ class StarterEngine:
         from sadtalker_ext.engines.starter.mouth_motion import open_mouth_motion
 
         runtime.torch_dtype()  # refuses any other than float32
+        runtime.torch_device()  # refuses a device that is not available, before the speech is analysed
         self.runtime = runtime
         self._mouth_motion = open_mouth_motion(trained)
         self._pose_cvae = open_pose_cvae(trained.pose_cvae if trained else None)

@@ -1,4 +1,4 @@
-"""The starter engine computes in float32 and says so."""
+"""The starter engine computes in float32; other dtypes and unavailable devices are refused when it is opened."""
 
 import pytest
 
@@ -15,3 +15,9 @@ def test_other_dtypes_are_refused(dtype):
 
 def test_float32_is_accepted():
     open_engine("starter", runtime=Runtime(dtype="float32")).close()
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "toaster"])
+def test_an_unavailable_device_is_refused_when_the_engine_is_opened(device):
+    with pytest.raises(EngineError, match=f"The device '{device}' cannot be used"):
+        open_engine("starter", runtime=Runtime(device=device))
