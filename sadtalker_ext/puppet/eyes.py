@@ -116,7 +116,7 @@ class Eye:
         smooth, rims = self._sample(self.lid_skin.smooth, t, smooth_v, imaging), self.lid_skin.rims
         share = smooth_share[..., None]
         if rims is not None:
-            source_v = xp.where(v < 0.5 * (lids.upper_now + lids.lower_now), upper_v, lower_v)
+            source_v = xp.where(upper_share > 0.5, upper_v, lower_v)
             share = xp.maximum(share, self._sample(rims, t, source_v, imaging))
         skin = skin * (1.0 - share) + smooth * share
         skin = skin * geometry.skin_shade(v, lids, state.blink, xp)[..., None]
