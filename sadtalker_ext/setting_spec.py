@@ -47,6 +47,11 @@ class SettingSpec(NamedTuple):
     engines: tuple[str, ...] = ()
 
     @property
+    def form(self) -> str:
+        """Description of the text that a setting without choices accepts; empty if it is any text."""
+        return "" if self.choices else _FORMS.get(self.parse, "")
+
+    @property
     def accepts(self) -> str:
         """Description of the accepted values, for messages and help."""
         if self.choices:
@@ -54,7 +59,7 @@ class SettingSpec(NamedTuple):
         if isinstance(self.default, bool):
             return "true or false"
         if isinstance(self.default, str):
-            return _FORMS.get(self.parse, "text")
+            return self.form or "text"
         kind = "an integer" if isinstance(self.default, int) else "a number"
         return f"{kind} from {self.low:g} to {self.high:.10g}{' ' + self.unit if self.unit else ''}"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sadtalker_ext.cli.main import build_parser
-from sadtalker_ext.cli.setting_flags import flag_of
+from sadtalker_ext.cli.setting_flags import ALSO_PATH, FILE_SETTINGS, flag_of
 from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S
 from sadtalker_ext.engines.registry import setting_specs
 from sadtalker_ext.settings import Settings
@@ -36,7 +36,8 @@ def settings_table():
         switch = isinstance(spec.default, bool)
         default = ("on" if spec.default else "off") if switch else "empty" if spec.default == "" else spec.default
         accepts = f"on; `{flag_of('no_' + spec.name)}` for off" if switch else spec.accepts
-        rows.append(f"| `{flag_of(spec.name)}` | {accepts} | {default} | {spec.help} |")
+        text = f"{spec.help} {ALSO_PATH}" if spec.name in FILE_SETTINGS else spec.help
+        rows.append(f"| `{flag_of(spec.name)}` | {accepts} | {default} | {text} |")
     return "\n".join(rows)
 
 

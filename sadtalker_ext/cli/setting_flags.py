@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FILE_SETTINGS: Final = ("restore", "upscale", "tts_voice", "weights")
 """Settings that name a file; on the command line the name may include its folder."""
+ALSO_PATH: Final = "On the command line, also a path."
 SEVERAL_FILES: Final = ("weights",)
 """Those of them that name several files, separated by commas."""
 
@@ -56,6 +57,10 @@ def add_setting(group: argparse._ArgumentGroup, spec: SettingSpec) -> None:
         return
     bounds = f"{spec.low:g}..{spec.high:.10g}" if spec.low is not None and spec.high else ""
     metavar = "|".join(spec.choices) or ("DEGREES" if spec.parse is parse_angles else bounds) or spec.name.upper()
+    if spec.name in FILE_SETTINGS:
+        text += f" {ALSO_PATH}"
+    elif spec.form and spec.parse is not parse_angles:
+        text += f" Values: {spec.form}."
     text += f" Default: {default if default != '' else 'empty'}"
     group.add_argument(flag, default=argparse.SUPPRESS, metavar=metavar, help=text)
 

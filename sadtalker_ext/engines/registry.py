@@ -56,10 +56,22 @@ def setting_specs() -> Iterator[SettingSpec]:
     for spec in Settings.specs():
         if spec.name == "engine":
             yield spec._replace(choices=engine_names())
+        elif spec.name == "pose_style":
+            yield spec._replace(help=f"{spec.help} {_style_names()}")
         elif spec.engines:
             yield spec._replace(help=f"Only for the engine {' and '.join(spec.engines)}. {spec.help}")
         else:
             yield spec
+
+
+def _style_names() -> str:
+    """Return the names of the head motion styles of each engine, or the last number if numbers are their names."""
+    texts = []
+    for name, entry in _ENTRIES.items():
+        styles, last = entry.pose_styles, len(entry.pose_styles) - 1
+        numbered = styles == tuple(map(str, range(len(styles))))
+        texts.append(f"{name}: 0 to {last}" if numbered else f"{name}: {', '.join(styles)} (0 to {last})")
+    return "; ".join(texts) + "."
 
 
 def setting_spec(name: str) -> SettingSpec:
