@@ -29,3 +29,6 @@ MIN_CLIP_S: Final = 0.2
 
 MAX_CLIP_S: Final = 7200.0
 """Longest voice or idle clip, seconds."""
+
+LIP_VIDEO_S: Final = 60.0
+"""Length from the start of each video that ``train lip_motion`` uses, seconds: speakers count more than minutes."""

@@ -18,6 +18,7 @@ from sadtalker_ext.cli.train_flags import (
     require_positive,
     show_progress,
 )
+from sadtalker_ext.constants import LIP_VIDEO_S
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +69,9 @@ def _add_lip_motion(recipes: Any) -> None:  # noqa: ANN401 - argparse has no pub
     )  # fmt: skip
     _add_folders(lips, "folders of videos, or folders with lips.json and sound files (see the training guide)")
     lips.add_argument(
-        "--seconds", type=float, default=60.0, help="length from the start of each video that is used (default 60)"
-    )
+        "--seconds", type=float, default=LIP_VIDEO_S,
+        help=f"length from the start of each video that is used (default {LIP_VIDEO_S:g})",
+    )  # fmt: skip
     lips.set_defaults(run=_lip_motion)
 
 

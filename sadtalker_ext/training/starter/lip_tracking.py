@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sadtalker_ext.constants import FRAME_RATE_HZ
+from sadtalker_ext.constants import FRAME_RATE_HZ, LIP_VIDEO_S
 from sadtalker_ext.errors import FaceError, MediaError, SettingsError
 from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.clips.check_motion import DEAD_OPENING, MIN_ACTIVE_SHARE, active_share
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from sadtalker_ext.training.clips.prepare_sources import Video
     from sadtalker_ext.training.starter.lip_recordings import LipRecording
 
-SECONDS: Final = 60.0
-"""Length from the start of each video that is used: variety of speakers counts more than minutes."""
 UNCHANGED: Final = ("file", "bytes", "modified_ns", "seconds")
 """Keys of an entry that must be the same for a video that is not tracked again."""
 
@@ -47,7 +45,7 @@ class LipTrack:
     lips: Float64Array
 
 
-def collect_recordings(folders: Sequence[Path], out: Path, seconds: float = SECONDS) -> list[LipRecording]:
+def collect_recordings(folders: Sequence[Path], out: Path, seconds: float = LIP_VIDEO_S) -> list[LipRecording]:
     """Return the recordings of folders with a ``lips.json``, and of all other folders by :func:`measure_videos`.
 
     SettingsError if there are too few speakers, before anything is tracked.
@@ -60,7 +58,7 @@ def collect_recordings(folders: Sequence[Path], out: Path, seconds: float = SECO
     return [*recordings, *(measure_videos(sources, out, seconds) if sources else [])]
 
 
-def measure_videos(sources: Sequence[Path], folder: Path, seconds: float = SECONDS) -> list[LipRecording]:
+def measure_videos(sources: Sequence[Path], folder: Path, seconds: float = LIP_VIDEO_S) -> list[LipRecording]:
     """Track the lips in all videos of ``sources`` and write ``lips.json`` to ``folder``; return the recordings.
 
     The speaker is the identity of :func:`~sadtalker_ext.training.clips.prepare_sources.identity_of`. A video without a
@@ -89,7 +87,7 @@ def measure_videos(sources: Sequence[Path], folder: Path, seconds: float = SECON
     return read_recordings(folder)
 
 
-def track_lips(path: Path, seconds: float = SECONDS) -> LipTrack:
+def track_lips(path: Path, seconds: float = LIP_VIDEO_S) -> LipTrack:
     """Return the lips in the first seconds of a video; FaceError if more than half of the frames have no face."""
     from sadtalker_ext.faces.find import track_faces
     from sadtalker_ext.geometry.measures import mouth_opening, mouth_width
