@@ -23,7 +23,7 @@ _PALATE_SHARE: Final = 0.30
 """Distance below the upper lip at which the cavity is fully lit, and the share of light that is missing above."""
 
 # Tongue, lower and upper teeth.
-_TONGUE_RISE: Final = 0.016
+_TONGUE_RISE: Final = 0.030
 """Rise of the tongue above the lower lip's place when the jaw is closed."""
 _TONGUE_JAW_SHARE: Final = 0.40
 """Share of the jaw's drop by which the tongue stays behind the jaw."""
@@ -49,7 +49,7 @@ _UPPER_LIP_SHADOW: Final = 0.30
 _LOWER_LIP_SHADOW: Final = 0.22
 _SHADOW_LENGTH: Final = 0.010
 """Depth of the shadows of both lips on the interior, and the distance at which they have fallen to 1/e."""
-_NARROW_SHADOW: Final = 0.6
+_NARROW_SHADOW: Final = 0.35
 _NARROW_GAP: Final = 0.04
 """Light that the interior loses where the lips nearly touch, and the distance between them, face heights, at which the
 loss has fallen to 1/e: little light falls through a narrow gap."""
