@@ -27,10 +27,17 @@ def open_share_link(port: int) -> str:
         address = networking.setup_tunnel(*arguments)
     except Exception as e:  # classes differ between versions: network, download, relay program
         raise EngineError(
-            f"The page cannot be shared, because Gradio's relay cannot be used ({e}); check the connection to the "
-            "Internet, or omit --share"
+            f"The page has no public address, because Gradio's relay cannot be used ({_first_cause(e)}); check the "
+            "connection to the Internet"
         ) from e
     return str(address)
+
+
+def _first_cause(error: BaseException) -> str:
+    """Return the message of the error that led to the others; those of HTTP libraries repeat it in long texts."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def host_name(address: str) -> str:

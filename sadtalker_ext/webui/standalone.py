@@ -124,32 +124,32 @@ def _validate_inputs(validate: Callable[..., None], function: Any, inputs: Any) 
 
 
 def launch(page: Any, options: PageOptions) -> PageServer:  # noqa: ANN401 - Gradio's Blocks
-    """Start to serve the page in the background."""
+    """Start to serve the page in the background, and write its addresses to stderr as soon as each is available."""
     app = page_app(page, options)
     server = PageServer(app, options.host, options.port)
+    sys.stderr.write(f"SadTalker is at {server.address}\n")
     if options.share:
-        _share(server, app)
+        threading.Thread(target=_share, args=(server, app), name="sadtalker-share", daemon=True).start()
     if options.open_browser:
         webbrowser.open(server.address)
     return server
 
 
 def _share(server: PageServer, app: RequestGuard) -> None:
-    """Open a public address for the server, and write it to stderr."""
+    """Open a public address for the server and write it to stderr, or why there is none."""
     try:
         address = open_share_link(server.port)
-    except EngineError:
-        server.close()
-        raise
+    except EngineError as e:
+        sys.stderr.write(f"{e}. The page continues without one at {server.address}\n")
+        return
     app.allow_host(host_name(address))
     sys.stderr.write(f"Everyone who knows this address can use the page for up to {LIFETIME}: {address}\n")
 
 
 def serve(queue: JobQueue, options: PageOptions) -> str:
-    """Serve the page until Ctrl-C; write the address to stderr as soon as the page is available, and return it."""
+    """Serve the page until Ctrl-C, and return its address."""
     page = build_page(queue, options)
     server = launch(page, options)
-    sys.stderr.write(f"SadTalker is at {server.address}\n")
     threading.Thread(target=warm_up, args=(queue,), name="sadtalker-warm-up", daemon=True).start()
     try:
         server.wait()
