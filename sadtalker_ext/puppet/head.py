@@ -132,6 +132,10 @@ class Head:
             shift[..., 1] *= np.where(shift[..., 1] > 0.0, top, bottom)
         return Displacement.on(self.grid, shift.astype(np.float32))
 
+    def amplified(self, rotation: Float64Array) -> Float64Array:
+        """Return the angles (3,) by which the surface turns for the rotation (3,), both in radians."""
+        return rotation * np.array(self.gains)
+
     def move_points(self, points: Float64Array, rotation: Float64Array, translation: Float64Array) -> Float64Array:
         """Return where ``points`` (M, N, 2) of the face move to; exact where :meth:`displace` interpolates."""
         known = self.grid.sample(np.stack([self.follow, self.depth], axis=-1), points.astype(np.float32))
@@ -141,7 +145,7 @@ class Head:
     def _shift(self, points: _Values, depth: _Values, pose: tuple[Float64Array, Float64Array]) -> Float64Array:
         """Return the shift (..., 2) in pixels of points (..., 2) that follow the head completely."""
         rotation, translation = pose
-        matrix = rotation_matrix(rotation * np.array(self.gains))
+        matrix = rotation_matrix(self.amplified(rotation))
         x = points[..., 0] - self.pivot[0]
         y = points[..., 1] - self.pivot[1]
         z = self.relief * (depth - self.pivot[2])
