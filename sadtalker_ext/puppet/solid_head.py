@@ -66,8 +66,8 @@ _PITCH_GAIN_RANGE: Final = (1.0, 1.35)
 _YAW_TRACKED: Final = 0.93
 _PITCH_TRACKED: Final = 0.95
 """Rotation of the landmarks to which the head is calibrated, divided by the given one. With these a face tracker
-measures slopes between 0.8 and 1.2. In pictures of a scanned head it measures 1.06 times the yaw and 0.92 times the pitch; with
-more yaw, eyes that come into view would be narrower than in a turned head."""
+measures slopes between 0.8 and 1.2. In pictures of a scanned head it measures 1.06 times the yaw and 0.92 times the
+pitch; with more yaw, eyes that come into view would be narrower than in a turned head."""
 
 
 class VisibleDisplacement(Displacement):
