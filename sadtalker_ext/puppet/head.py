@@ -134,7 +134,8 @@ class Head:
 
     def amplified(self, rotation: Float64Array) -> Float64Array:
         """Return the angles (3,) by which the surface turns for the rotation (3,), both in radians."""
-        return rotation * np.array(self.gains)
+        angles: Float64Array = rotation * np.array(self.gains)
+        return angles
 
     def move_points(self, points: Float64Array, rotation: Float64Array, translation: Float64Array) -> Float64Array:
         """Return where ``points`` (M, N, 2) of the face move to; exact where :meth:`displace` interpolates."""

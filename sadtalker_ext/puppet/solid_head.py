@@ -148,7 +148,8 @@ class SolidHead(Head):
         """
         aside = min(abs(float(rotation[1])) / FREE_VIEW_LIMITS_RAD[1], 1.0)
         pitch, yaw, roll = self.gains
-        return rotation * np.array([1.0 + (pitch - 1.0) * (1.0 - aside**2), yaw, roll])
+        angles: Float64Array = rotation * np.array([1.0 + (pitch - 1.0) * (1.0 - aside**2), yaw, roll])
+        return angles
 
     def _visible(self, rotation: Float64Array) -> Float32Array:
         """Return the depth (rows, columns) of what the rotation (3,) leaves visible."""
