@@ -64,6 +64,9 @@ _LIP_SHADOW: Final = 0.6
 _SHADOW_LENGTH: Final = 0.015
 """Depth of the upper lip's shadow on the teeth at the edge of the lip, and the distance below it, in face heights, at
 which the shadow has fallen to 1/e. An opening as small as this shows teeth in the shadow only, as in a photograph."""
+_LOWER_TEETH_PLACE: Final = 0.004
+"""Distance of the lower teeth's edge below the lower lip at rest, in face heights: higher ones touch the upper teeth in
+small openings, which then show no gap. The renderer of the portrait shades such openings instead."""
 _TEETH_FOLLOW: Final = 0.96
 _TONGUE_STAYS: Final = 0.40
 """Share of the jaw's drop that the lower teeth follow, and that the tongue stays behind."""
@@ -160,7 +163,7 @@ def row_parts(rig: Rig, skin: Float64Array, relief: Relief) -> list[tuple[Part, 
     if not drawn:
         upper, lower = upper_teeth(palette), lower_teeth(palette)
         rows["teeth_upper"] = _Row(upper, -0.085, 0.001, mouth.upper_edge, 0.020, 0.075, 0.010, 0.0)
-        rows["teeth_lower"] = _Row(lower, 0.0, 0.055, -0.005, 0.030, 0.075, 0.0, _TEETH_FOLLOW)
+        rows["teeth_lower"] = _Row(lower, 0.0, 0.055, _LOWER_TEETH_PLACE, 0.030, 0.075, 0.0, _TEETH_FOLLOW)
     return [_row_part(rig, name, row, skin, relief) for name, row in rows.items()]
 
 

@@ -197,3 +197,17 @@ def test_upper_lip_shades_the_teeth(face_mesh):
     middle = np.abs(face_mesh.positions[row, 0] - np.median(face_mesh.positions[row, 0])) < 0.004
     near, far = (light[middle & (np.abs(below - distance) < 0.0006)].max() for distance in (0.0016, 0.0055))
     assert near < 0.85 * far
+
+
+def test_lower_lip_covers_the_lower_teeth_until_it_drops(renderer, face_mesh):
+    """The edge of the lower incisors is within 1 mm below that of the lip, and above it where the lip alone drops."""
+    row = face_mesh.parts["teeth_lower"]
+    middle = np.abs(face_mesh.positions[row, 0] - face_mesh.positions[14, 0]) < 0.005
+
+    def above_lip(weights):
+        moved = face_mesh.morphed(weights)
+        return float(moved[row][middle, 1].max() - moved[14, 1])
+
+    rest, dropped = (above_lip(weights_for(renderer, lower_lip_drop=drop)) for drop in (0.0, 1.0))
+    assert -0.001 < rest < 0.0
+    assert dropped > 0.002
