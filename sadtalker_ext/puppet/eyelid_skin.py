@@ -24,10 +24,12 @@ _REACH_PX: Final = 4
 _EYE: Final = (0.23, 0.35, 1.25)
 """What is not skin because of the eye: above the lashes and below the lower lid in openings, to the sides in half eye
 widths."""
+_ROUND: Final = (0.06, 0.35, 1.12)
+"""The same for large round eyes, whose outline is that of the eye itself."""
 _CORE: Final = (0.06, 0.2, 1.12)
 _LARGE_CORE: Final = (0.18, 0.2, 1.12)
-"""The same without the skin on which rims of glasses and strands of hair may be in front of the lids, and for large
-drawn eyes, which have thick lash lines."""
+"""The same as the first without the skin on which rims of glasses and strands of hair may be in front of the lids, and
+for large drawn eyes, which have thick lash lines."""
 _BROW_FROM: Final = 0.85
 """What is not skin because of the brow: from this share of the way from the upper lid to the brow on."""
 _SKIN_ASIDE: Final = 1.9
@@ -44,6 +46,9 @@ _FOREIGN_SPREAD: Final = 2.5
 or this many times the median distance where wrinkles and light make more. Hair and background are farther."""
 _OWN_ASIDE: Final = 1.0
 """Reach of what is skin in any colour, such as a hat's shadow, above and below the eye, in half eye widths."""
+_ABOVE_ROUND: Final = 0.6
+"""Height above the lower lid, in openings, from which on skin is taken for the lids of large round eyes: that below the
+eye often has another colour in animals, and its fur another direction."""
 _LIGHTNESS_WEIGHT: Final = 0.6
 """Weight of the difference in lightness in that distance: skin around an eye has shadows."""
 _COARSE_HALF_PX: Final = 16.0
@@ -108,7 +113,7 @@ def lid_skin(
     core = place.eye(frame, _LARGE_CORE if frame.drawn else _CORE)
     rims = find_rims(levels, core, half) if flat_skin is None else find_drawn_lines(levels, core, flat_skin)
     other = (
-        place.eye(frame, _EYE)
+        place.eye(frame, _ROUND if frame.drawn and flat_skin is None else _EYE)
         | (place.above < lashes.band_px - _BROW_FROM * frame.crease_px)
         | (np.abs(place.t) > _SKIN_ASIDE * half)
     )
@@ -116,10 +121,12 @@ def lid_skin(
         other |= rims > _ANY_RIM
     if flat_skin is not None:
         other |= skin_distance(levels, flat_skin) > _FLAT_COLOUR
+    elif frame.drawn:
+        other |= place.below > -_ABOVE_ROUND * frame.opening_px
     else:
         other |= _foreign(levels, other) & (np.abs(place.t) > _OWN_ASIDE * half)
     smooth = _average_skin(levels, other, half)
-    if flat_skin is None:
+    if flat_skin is None and not frame.drawn:
         smooth += _grain(place, other, frame)
     texture = imaging.texture(np.clip(smooth, 0.0, 255.0), origin=place.origin)
     if rims is None:

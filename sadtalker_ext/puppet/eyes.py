@@ -92,7 +92,9 @@ class Eye:
         half, opening = self.frame.half_px, self._lids.opening_px
         if not blinks:
             return _GAZE_ACROSS * half, _GAZE_UP * opening + _GAZE_UP_PX
-        return _BLINK_ACROSS * half, max(self._lids.fold_px + opening, _BLINK_UP * half) * _BLINK_MARGIN
+        is_round = self.frame.drawn and not self._lids.flat
+        lid_px = opening / 2.0 if is_round else opening  # the middle of a round eye is that of its opening
+        return _BLINK_ACROSS * half, max(self._lids.fold_px + lid_px, _BLINK_UP * half) * _BLINK_MARGIN
 
     def compose(self, picture: Texture, points: BackendArray, state: EyeState, imaging: Imaging) -> BackendArray:
         """Return the levels (h, w, 3) of skin, lids and eyeball for source points (h, w, 2)."""

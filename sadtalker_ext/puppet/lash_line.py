@@ -65,7 +65,7 @@ def measure_lash_line(picture: Image, frame: EyeFrame, flat_skin: Float64Array |
     band_px = _BAND * frame.opening_px
     if flat_skin is not None and not frame.drawn:
         band_px = max(band_px, _drawn_lashes_px(picture, frame, flat_skin))
-    shade = 0.0 if frame.drawn else _SHADE * sharp_px / thickness_px
+    shade = 0.0 if frame.drawn and flat_skin is not None else _SHADE * sharp_px / thickness_px
     return LashLine(thickness_px, shade, blur_px, band_px)
 
 

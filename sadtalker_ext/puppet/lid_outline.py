@@ -9,35 +9,23 @@ and make-up cannot be distinguished from the eye.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
 
 from sadtalker_ext.puppet.curves import Curve
-from sadtalker_ext.puppet.lab_colour import rgb_to_lab
+from sadtalker_ext.puppet.eye_patch import SAMPLES, EyePatch, cut_eye, lab_bytes, sample_eye
+from sadtalker_ext.puppet.round_eyes import cover_round_eyes
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from sadtalker_ext.arrays import Float32Array, Float64Array, Image
+    from sadtalker_ext.arrays import Float64Array, Image
     from sadtalker_ext.puppet.face_geometry import EyeFrame, FaceGeometry
 
-_SAMPLES: Final = 18
-"""Samples per half eye width of the patch in which the eye is separated from the skin."""
 _REACH: Final = (1.7, 0.45, 1.0)
 """Reach of the patch to both sides of the eye, above and below the lids, in half eye widths."""
-_BLUR_SAMPLES: Final = 0.5
-"""Standard deviation of the blur against aliasing, in samples."""
-_LAB_SCALE: Final = np.array([2.55, 1.0, 1.0], np.float32)
-_LAB_OFFSET: Final = np.array([0.0, 128.0, 128.0], np.float32)
-"""CIE L*a*b* in bytes, as OpenCV encodes it: GrabCut reads pictures of bytes only."""
 _ITERATIONS: Final = 2
 """Rounds of fitting the colour models and cutting; later ones hardly change the outline."""
-_MODEL_SIZE: Final = 65
-"""Numbers of OpenCV's colour models: five Gaussians with weight, mean and covariance."""
-_SEED: Final = 1
-"""Seed of the clusters from which the colour models start, so that a portrait always has the same lids."""
 
 _MIN_OPENING: Final = 0.25
 """Opening of the narrowest eye whose outline is searched, in half eye widths; two rows of samples are certainly eye."""
@@ -51,6 +39,8 @@ _SKIN_ABOVE, _SKIN_BELOW, _SKIN_ASIDE = 0.35, 0.7, 1.5
 _MIN_DROP: Final = 0.08
 """Distance below the landmarks' lid that the eye must reach, in half eye widths; people's eyes have at most 0.07
 in 30 of 33 photographs and paintings, characters 0.12 to 0.7."""
+_MIN_DARK_DROP: Final = 0.05
+"""The same below a dark iris that fills the eye: people's eyes have white."""
 _DROP_PERCENT: Final = 70.0
 """Percentile of the columns between the corners that must reach it."""
 _LID_DEGREE: Final = 4
@@ -68,29 +58,50 @@ _OTHER_HUE: Final = 14.0
 """Distance of the hues a and b of an iris from those of the skin (CIE Lab)."""
 _EYEBALL_SHARE: Final = 0.5
 """Share of what is below the landmarks' lid that must be white or iris."""
+_DARK_IRIS: Final = 0.45
+"""Lightness of a dark iris relative to the skin below the eye."""
+_IRIS_SHARE: Final = 0.7
+"""Share of the eye, above and below the landmarks' lid, that is dark."""
+_ROUND_DROP: Final = 0.2
+"""Mean distance below the landmarks' lids, in half eye widths, from which on eyes are large and round."""
 _STRAIGHT_FROM: Final = 0.7
 """From here to a wider corner, in half eye widths, the upper lid is straight."""
 
 
-class _Patch(NamedTuple):
-    """The surroundings of an eye. u: (w,), v: (h,) places along its axes, half eye widths.
+def refine_lids(picture: Image, face: FaceGeometry, *, drawn: bool = False) -> FaceGeometry:
+    """Return ``face`` with lids around all that is seen of the eyes in the picture (H, W, 3).
 
-    lab: (h, w, 3) CIE Lab, 0 to 255. upper, lower: (w,) the landmarks' lids. eye: (h, w) what is eye and not skin.
+    drawn: whether it is a drawing; :func:`~sadtalker_ext.puppet.drawn_eyes.refine_drawn_eyes` finds its large eyes.
     """
-
-    u: Float64Array
-    v: Float64Array
-    lab: Float32Array
-    upper: Float64Array
-    lower: Float64Array
-    eye: NDArray[np.bool_]
-
-
-def refine_lids(picture: Image, face: FaceGeometry) -> FaceGeometry:
-    """Return ``face`` with lids around all that is seen of the eyes in the picture (H, W, 3)."""
     eyes = (face.left_eye, face.right_eye)
-    left, right = (eye if eye.drawn or _is_narrow(eye) else _refine(picture, eye) for eye in eyes)
-    return replace(face, left_eye=left, right_eye=right)
+    patches = [None if eye.drawn or _is_narrow(eye) else _separate(picture, eye) for eye in eyes]
+    left, right = patches
+    if not drawn and left is not None and right is not None and _are_round(left, right):
+        return cover_round_eyes(picture, face, (left, right))
+    left_eye, right_eye = (
+        eye if patch is None else _refine(eye, patch) for eye, patch in zip(eyes, patches, strict=True)
+    )
+    return replace(face, left_eye=left_eye, right_eye=right_eye)
+
+
+def _are_round(left: EyePatch, right: EyePatch) -> bool:
+    """Return whether both eyes reach so far below the landmarks that these end on the iris."""
+    drops = [float(np.percentile(_drop(patch), _DROP_PERCENT)) for patch in (left, right)]
+    if sum(drops) / 2.0 < _ROUND_DROP or min(drops) < _MIN_DROP:
+        return False
+    return all(_is_eyeball(patch) or _is_dark_iris(patch) for patch in (left, right))
+
+
+def _drop(patch: EyePatch) -> Float64Array:
+    """Return how far the eye reaches below the landmarks' lid in each column between the corners."""
+    bottom = _bottom(patch)
+    return np.maximum(bottom - patch.lower, 0.0)[np.abs(patch.u) < _CORE_ASIDE]
+
+
+def _bottom(patch: EyePatch) -> Float64Array:
+    """Return the lower end (w,) of the eye, the landmarks' lid in columns without it."""
+    lowest = patch.v[len(patch.v) - 1 - np.argmax(patch.eye[::-1], axis=0)]
+    return np.where(patch.eye.any(axis=0), lowest, patch.lower)
 
 
 def _is_narrow(eye: EyeFrame) -> bool:
@@ -98,13 +109,11 @@ def _is_narrow(eye: EyeFrame) -> bool:
     return eye.opening_px < _MIN_OPENING * eye.half_px
 
 
-def _refine(picture: Image, eye: EyeFrame) -> EyeFrame:
-    patch = _separate(picture, eye)
-    column = patch.eye.any(axis=0)
-    bottom = np.where(column, patch.v[len(patch.v) - 1 - np.argmax(patch.eye[::-1], axis=0)], patch.lower)
+def _refine(eye: EyeFrame, patch: EyePatch) -> EyeFrame:
+    bottom = _bottom(patch)
     drop = np.maximum(bottom - patch.lower, 0.0)
-    deep = float(np.percentile(drop[np.abs(patch.u) < _CORE_ASIDE], _DROP_PERCENT)) >= _MIN_DROP
-    is_lower = deep and _is_eyeball(patch)
+    deepest = float(np.percentile(_drop(patch), _DROP_PERCENT))
+    is_lower = (deepest >= _MIN_DROP and _is_eyeball(patch)) or (deepest >= _MIN_DARK_DROP and _is_dark_iris(patch))
     corners = [_wider_corner(patch, side) for side in (-1.0, 1.0)]
     if not is_lower and corners == [None, None]:
         return eye
@@ -134,16 +143,14 @@ def _smooth(u: Float64Array, lower: Float64Array, ends: list[float]) -> Float64A
     return np.where(inside, np.polyval(fitted, u), lower)
 
 
-def _separate(picture: Image, eye: EyeFrame) -> _Patch:
+def _separate(picture: Image, eye: EyeFrame) -> EyePatch:
     """Return the surroundings of an eye and what of them is eye."""
     half, (aside, above, below) = eye.half_px, _REACH
-    u = np.arange(-aside, aside, 1.0 / _SAMPLES)
+    u = np.arange(-aside, aside, 1.0 / SAMPLES)
     upper, lower = eye.upper(u * half) / half, eye.lower(u * half) / half
-    v = np.arange(upper.min() - above, lower.max() + below, 1.0 / _SAMPLES)
+    v = np.arange(upper.min() - above, lower.max() + below, 1.0 / SAMPLES)
     across, down = np.meshgrid(u, v)
-    where = eye.axes.pixels(across * half, down * half).astype(np.float32)
-    exact = rgb_to_lab(_sample(picture, where, half / _SAMPLES))
-    lab = np.rint(exact * _LAB_SCALE + _LAB_OFFSET).astype(np.uint8)
+    lab = lab_bytes(sample_eye(picture, eye, across, down))
     opening = lower - upper
     labels = np.full(down.shape, cv2.GC_PR_BGD, np.uint8)
     labels[(down > upper) & (down < lower) & (np.abs(across) < 1.0)] = cv2.GC_PR_FGD
@@ -151,29 +158,11 @@ def _separate(picture: Image, eye: EyeFrame) -> _Patch:
     labels[core & (np.abs(across) < _CORE_ASIDE)] = cv2.GC_FGD
     skin = (down < upper - _SKIN_ABOVE) | (down > lower + _SKIN_BELOW) | (np.abs(across) > _SKIN_ASIDE)
     labels[skin] = cv2.GC_BGD
-    cv2.setRNGSeed(_SEED)
-    models = np.zeros((2, 1, _MODEL_SIZE))
-    cv2.grabCut(lab, labels, (0, 0, 1, 1), models[0], models[1], _ITERATIONS, cv2.GC_INIT_WITH_MASK)
-    found = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
-    _, parts = cv2.connectedComponents(found, connectivity=4)
-    seen = np.bincount(parts[core & (found > 0)], minlength=1)
-    is_eye = parts == int(np.argmax(seen)) if seen.any() else np.zeros_like(core)
-    return _Patch(u, v, lab.astype(np.float32), upper, lower, is_eye & (found > 0))
+    found = cut_eye(lab, labels, core, _ITERATIONS)
+    return EyePatch(u, v, lab.astype(np.float32), upper, lower, found)
 
 
-def _sample(picture: Image, where: Float32Array, step_px: float) -> Image:
-    """Return the levels (h, w, 3) at pixels ``where`` (h, w, 2), which are ``step_px`` apart."""
-    corner = np.maximum(np.floor(where.min(axis=(0, 1))).astype(int) - 1, 0)
-    end = np.ceil(where.max(axis=(0, 1))).astype(int) + 2
-    corner = np.minimum(corner, np.array(picture.shape[1::-1]) - 1)
-    crop = picture[corner[1] : max(end[1], corner[1] + 1), corner[0] : max(end[0], corner[0] + 1)]
-    smooth = cv2.GaussianBlur(crop, (0, 0), _BLUR_SAMPLES * step_px) if step_px > 1.0 else crop
-    x, y = np.moveaxis(where - corner.astype(np.float32), -1, 0)
-    levels = cv2.remap(smooth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(levels, np.uint8)
-
-
-def _is_eyeball(patch: _Patch) -> bool:
+def _is_eyeball(patch: EyePatch) -> bool:
     """Return whether what reaches below the landmarks' lid is white or iris and not lashes, make-up and shadow.
 
     Those are darker than the skin and have its hue or none.
@@ -187,7 +176,23 @@ def _is_eyeball(patch: _Patch) -> bool:
     return float((bright | coloured).mean()) > _EYEBALL_SHARE
 
 
-def _wider_corner(patch: _Patch, side: float) -> tuple[float, float] | None:
+def _is_dark_iris(patch: EyePatch) -> bool:
+    """Return whether what reaches below the landmarks' lid is the lower part of an iris that fills a dark eye.
+
+    It is much darker than the skin, and so is the eye above it. Above make-up, there is the white of the eye.
+    """
+    inside, height = np.abs(patch.u) < _CORE_ASIDE, patch.v[:, None]
+    skin = (height > patch.lower + _SKIN_BELOW) & inside
+    dark = patch.lab[..., 0] < _DARK_IRIS * np.median(patch.lab[skin][:, 0])
+    below = patch.eye & (height > patch.lower) & inside
+    if not below.any() or dark[below].mean() < _IRIS_SHARE:
+        return False
+    edge = _CORE_LOWER * (patch.lower - patch.upper)
+    above = (height < patch.lower - edge) & (height > patch.upper + edge)
+    return float(dark[above & below.any(axis=0)].mean()) >= _IRIS_SHARE
+
+
+def _wider_corner(patch: EyePatch, side: float) -> tuple[float, float] | None:
     """Return distance from the middle and height of the eye's corner on one side if the landmarks' one is nearer."""
     along = side * patch.u
     gaps = along[(along > 0.0) & ~patch.eye.any(axis=0)]

@@ -111,7 +111,7 @@ def build_rig(
     flat_skin = cheek_colour(picture, mesh) if drawn else None
     if drawn:
         face = refine_drawn_mouth(picture, refine_drawn_eyes(picture, face, mesh), mesh)
-    face = refine_lids(picture, face)
+    face = refine_lids(picture, face, drawn=drawn)
     centre = mesh[list(topo.FACE_OVAL), :2].astype(np.float64).mean(0)
     face_grid = Grid.cover(_box(face, centre, _FACE_REACH), _FACE_NODES)
     left_eye, right_eye = (Eye(eye, picture, imaging, flat_skin) for eye in (face.left_eye, face.right_eye))
