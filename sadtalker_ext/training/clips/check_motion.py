@@ -55,6 +55,8 @@ EXPRESSION_LIMITS: Final = (0.15, NEVER)
 and coefficients. Lip gap and place are in distances of the outer eye corners; up to 0.07, 1.8 degrees and 0.04."""
 ROUGH_LIGHT: Final = 4.0
 """Second difference of the mean grey level of the frames; 1.03 or less."""
+USUAL_SHARE: Final = 0.85
+"""Share of the frames of a video by which its brightness is judged; others may be cuts. 58 videos have up to 0.65."""
 NOSE: Final = slice(27, 36)
 """Points of the nose."""
 REPEATED: Final = 0.1
@@ -164,7 +166,7 @@ def check_pictures(clip: Clip, frames: UInt8Array) -> Iterator[Finding]:
             clip.name, f"{100 * repeated:.0f} % of the frames repeat the previous one: about {rate_hz:.0f} per second"
         )
     elif light > ROUGH_LIGHT:
-        yield flicker(clip.name, f"brightness changes by {light:.1f} grey levels from frame to frame")
+        yield flickering_light(clip.name, light)
 
 
 def usual_step(steps: Float32Array) -> float:
@@ -191,6 +193,23 @@ def roughness(track: Float32Array | Float64Array) -> tuple[float, float]:
     second = float(np.sqrt((np.diff(exact, n=2, axis=0) ** 2).mean(axis=0).sum()))
     spread = float(np.sqrt(exact.var(axis=0).sum()))
     return (second / spread if spread > 1e-9 else 0.0), second
+
+
+def check_brightness(place: str, levels: Float32Array) -> list[Finding]:
+    """Return the finding for a video, possibly with cuts, whose mean grey levels (T,) flicker."""
+    second = np.sort(np.abs(np.diff(levels.astype(np.float64), n=2)))[: int(USUAL_SHARE * len(levels))]
+    light = float(np.sqrt((second**2).mean())) if len(second) else 0.0
+    return [flickering_light(place, light)] if light > ROUGH_LIGHT else []
+
+
+def flickering_light(place: str, levels: float) -> Finding:
+    """Return the finding for a clip or video whose brightness flickers."""
+    return Finding(
+        "flicker", "the brightness flickers from frame to frame",
+        "remove the flicker from the original videos (ffmpeg -i ORIGINAL -vf deflicker ...) and track them again, or "
+        "remove these clips; a network trained on them lets the picture flicker",
+        {place: f"brightness changes by {levels:.1f} grey levels from frame to frame"},
+    )  # fmt: skip
 
 
 def silent(place: str, measured: str) -> Finding:

@@ -32,7 +32,7 @@ class VideoTrack:
     lips: (T, 3) opening and width of the mouth and height of the face in pixels, interpolated where there is no face.
     seen: share of the frames with a face. cut: share of them in which the border cuts the face. similar_faces: share of
     the searched frames with another face of similar size. steps: mean difference of consecutive pictures in grey
-    levels.
+    levels. brightness: mean grey level of each picture.
     """
 
     lips: Float64Array
@@ -40,6 +40,7 @@ class VideoTrack:
     cut: float = 0.0
     similar_faces: float = 0.0
     steps: Float32Array = field(default_factory=lambda: np.zeros(0, np.float32))
+    brightness: Float32Array = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @property
     def repeated(self) -> float:
@@ -57,9 +58,10 @@ def track_video(path: Path, seconds: float) -> VideoTrack:
 
     frames = islice(read_frames(path, FRAME_RATE_HZ), round(seconds * FRAME_RATE_HZ))
     steps: list[float] = []
+    levels: list[float] = []
     read: deque[Frame] = deque()  # the tracker reads some frames ahead
     rows, cut, similar_faces = [], [], []
-    for number, face in enumerate(track_faces(_compared(frames, steps, read))):
+    for number, face in enumerate(track_faces(_compared(frames, steps, levels, read))):
         picture = read.popleft()
         if face is None:
             rows.append((np.nan, np.nan, np.nan))
@@ -71,17 +73,19 @@ def track_video(path: Path, seconds: float) -> VideoTrack:
     if not cut:
         return VideoTrack(np.zeros((0, 3)))
     shares = (len(cut) / len(rows), float(np.mean(cut)), float(np.mean(similar_faces or [False])))
-    return VideoTrack(_interpolated(np.array(rows, np.float64)), *shares, np.array(steps, np.float32))
+    pictures = np.array(steps, np.float32), np.array(levels, np.float32)
+    return VideoTrack(_interpolated(np.array(rows, np.float64)), *shares, *pictures)
 
 
-def _compared(frames: Iterable[Frame], steps: list[float], read: deque[Frame]) -> Iterator[Frame]:
-    """Yield the frames, and add each to ``read`` and its difference from the one before to ``steps``."""
+def _compared(frames: Iterable[Frame], steps: list[float], levels: list[float], read: deque[Frame]) -> Iterator[Frame]:
+    """Yield the frames; add each to ``read``, its mean to ``levels`` and the difference from the last to ``steps``."""
     last: Float32Array | None = None
     for frame in frames:
         grey = frame[::REDUCED, ::REDUCED].mean(axis=2, dtype=np.float32)
         if last is not None:
             steps.append(float(np.abs(grey - last).mean()))
         last = grey
+        levels.append(float(grey.mean()))
         read.append(frame)
         yield frame
 

@@ -20,6 +20,7 @@ from sadtalker_ext.training.clips.check_motion import (
     OPENING_LIMITS,
     ROUGHNESS,
     active_share,
+    check_brightness,
     flicker,
     no_motion,
     repeated_finding,
@@ -124,7 +125,7 @@ class _VideoCheck:
         if track.seen < MIN_DETECTED_SHARE or len(track.lips) < MIN_FRAMES:
             return [*found, faceless(name, track.seen)], None
         found += self.copies.add(name, samples, track.lips[:, 0])
-        found += check_framing(name, track)
+        found += [*check_framing(name, track), *check_brightness(name, track.brightness)]
         if info.rate_hz >= MIN_RATE_HZ and track.repeated > MAX_REPEATED_SHARE:
             found.append(repeated_finding(name, track.repeated))
         active = active_share(samples)

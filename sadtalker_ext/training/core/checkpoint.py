@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
+DATA_KEY: Final = "data"
+"""Entry of a record: description of the data. Records of earlier versions do not have it."""
 FULL_DISK_BYTES: Final = 1 << 20
 """A disk with less free space is full."""
 
@@ -91,6 +93,11 @@ class TrainingState:
         return int(content["done"])
 
     def _check_record(self, path: Path, stored: dict[str, Any]) -> None:
+        if (data := self.record.get(DATA_KEY)) and stored.get(DATA_KEY, data) != data:
+            raise WeightsError(
+                f"{path} belongs to a run that was trained on other data ({stored[DATA_KEY]}; now {data}). Use the "
+                "data of that run, or choose another folder to train on these."
+            )
         record, defaults = json.loads(json.dumps(self.record)), json.loads(json.dumps(self.defaults))
         current, previous = _comparable(record, defaults), _comparable(stored, defaults)
         changed = [
@@ -121,7 +128,7 @@ def _comparable(record: dict[str, Any], defaults: dict[str, Any]) -> dict[str, A
     How the examples of a step are split into batches changes memory use and rounding only, so batch size and
     accumulation are compared by their product.
     """
-    ignored = {"plan", "log_every", "validate_every", "save_every", "workers"}
+    ignored = {"plan", DATA_KEY, "log_every", "validate_every", "save_every", "workers"}
     flat = {k: v for k, v in {**record, **defaults, **record.get("plan", {})}.items() if k not in ignored}
     if "batch_size" in flat:
         flat["batch_size x accumulate"] = flat.pop("batch_size") * flat.pop("accumulate", 1)

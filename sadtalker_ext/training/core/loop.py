@@ -23,7 +23,7 @@ import numpy as np
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.runtime import is_out_of_memory
 from sadtalker_ext.system.path_problems import make_folder
-from sadtalker_ext.training.core.checkpoint import ExponentialMovingAverage, TrainingState
+from sadtalker_ext.training.core.checkpoint import DATA_KEY, ExponentialMovingAverage, TrainingState
 from sadtalker_ext.training.core.plan import Plan
 from sadtalker_ext.training.core.processes import open_accelerator
 from sadtalker_ext.training.core.run_log import VALIDATION_PREFIX, RunLog
@@ -229,4 +229,5 @@ def _run_record(recipe: Recipe, plan: Plan, processes: int) -> dict[str, Any]:
     for phase in recipe.phases:
         period = "" if (phase.start, phase.end) == (0.0, 1.0) else f" {phase.start:g} to {phase.end:g}"
         tables[phase.network + period] = dict(phase.weights)
-    return {"recipe": recipe.name, "losses": tables, "plan": asdict(plan), "processes": processes}
+    record = {"recipe": recipe.name, "losses": tables, "plan": asdict(plan), "processes": processes}
+    return {**record, DATA_KEY: recipe.data} if recipe.data else record

@@ -23,6 +23,8 @@ class Recipe(Protocol):
 
     name: str
     phases: tuple[Phase, ...]
+    data: str
+    """Description of the data, which a resumed run must have; empty if the recipe makes its own."""
 
     def build(self) -> dict[str, nn.Module]:
         """Return new networks by name, on the CPU, initialised from the global torch generator (the loop seeds it)."""

@@ -6,6 +6,7 @@ from other weights, or belongs to another data set.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,7 +16,9 @@ from sadtalker_ext.errors import SadTalkerError, WeightsError
 from sadtalker_ext.models.folding import fold
 from sadtalker_ext.training.clips.check_motion import ROUGH_TRACK, roughness
 from sadtalker_ext.training.clips.check_report import Finding, merge
+from sadtalker_ext.training.clips.data_digest import describe_clips
 from sadtalker_ext.training.clips.dataset import ClipInfo
+from sadtalker_ext.training.core.checkpoint import DATA_KEY
 from sadtalker_ext.training.core.loop import CHECKPOINT_NAME
 from sadtalker_ext.training.sadtalker.audio_windows import ClipWindowSampler
 from sadtalker_ext.training.sadtalker.exp_net import FILE_NAME as EXP_NET_FILE
@@ -55,7 +58,7 @@ def check_run(run: Path, data: Path) -> list[Finding]:
 
     WeightsError if there is no run in the folder.
     """
-    info = ClipInfo.load(data)
+    info, present = ClipInfo.load(data), describe_clips(data)
     single = (run / CHECKPOINT_NAME).is_file()
     folders = [run] if single else sorted(path.parent for path in run.glob(f"*/{CHECKPOINT_NAME}"))
     if not folders:
@@ -64,7 +67,9 @@ def check_run(run: Path, data: Path) -> list[Finding]:
     states: dict[str, State] = {}
     for folder in folders:
         try:
-            states[folder.name] = read_averages(folder)
+            states[folder.name], trained_on = read_run(folder)
+            if trained_on not in ("", present):
+                findings.append(_other_data(folder.name, f"trained on {trained_on}; these are {present}"))
             findings += _check_files(folder, states[folder.name], info)
             if (folder / EXP_NET_FILE).is_file():
                 findings += check_prediction(folder, states[folder.name], data)
@@ -74,12 +79,20 @@ def check_run(run: Path, data: Path) -> list[Finding]:
     return merge(findings)
 
 
-def read_averages(folder: Path) -> State:
-    """Return the averaged weights of the training state, which are exported, by the name of the network."""
-    content: Any = read_pickle(folder / CHECKPOINT_NAME).get("averages")
-    if not isinstance(content, dict) or not all(isinstance(state, dict) for state in content.values()):
+def read_run(folder: Path) -> tuple[State, str]:
+    """Return the averaged weights of the training state, which are exported, and the description of the data.
+
+    The weights have the names of the networks. The description is empty in states of earlier versions.
+    """
+    content: Any = read_pickle(folder / CHECKPOINT_NAME)
+    averages, record = content.get("averages"), content.get("record", "{}")
+    try:
+        trained_on = str(json.loads(record).get(DATA_KEY, ""))
+    except (TypeError, ValueError, AttributeError):
+        averages = None
+    if not isinstance(averages, dict) or not all(isinstance(state, dict) for state in averages.values()):
         raise WeightsError(f"{folder / CHECKPOINT_NAME} is no training state; repeat the command of the run")
-    return content
+    return averages, trained_on
 
 
 def find_state(tensors: Mapping[str, Tensor], averages: State) -> Mapping[str, Tensor] | None:
@@ -195,7 +208,7 @@ def _differs(place: str, measured: str) -> Finding:
 
 def _other_data(place: str, measured: str) -> Finding:
     return Finding(
-        "run", "the run was trained on another kind of data",
+        "run", "the run was trained on other data",
         "check the run with the data set that it was trained on, or train again with this one",
         {place: measured},
     )  # fmt: skip

@@ -18,6 +18,7 @@ from torch.nn import functional
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.sadtalker.coefficients import EXPRESSION
 from sadtalker_ext.models.exp_net import ExpNet, ExpNetConfig
+from sadtalker_ext.training.clips.data_digest import describe_clips
 from sadtalker_ext.training.core.curve_plot import write_track_plot
 from sadtalker_ext.training.core.loop import train
 from sadtalker_ext.training.core.phases import Phase
@@ -91,6 +92,7 @@ class SadTalkerExpNetRecipe:
         self, data: Path, size: SpeechModelSize, face_model: Path | None = None, reader: nn.Module | None = None
     ) -> None:
         self.train_set, self.test_set = (ClipWindowSampler(data, split, FRAMES) for split in ("train", "test"))
+        self.data = describe_clips(data)
         self.info, self.config = self.train_set.store.info, ExpNetConfig(audio_widths=size.audio_widths)
         self.landmarks = make_landmark_model(self.info.coefficients, face_model)
         self.reading = None if reader is None else LipReadingLoss(reader, self.landmarks)
@@ -217,9 +219,7 @@ def make_landmark_model(coefficients: str, face_model: Path | None) -> LandmarkM
     return bfm_landmarks(face_model)
 
 
-def train_sadtalker_exp_net(
-    recipe: SadTalkerExpNetRecipe, folder: Path, plan: Plan, commit: str = "unknown"
-) -> Path:
+def train_sadtalker_exp_net(recipe: SadTalkerExpNetRecipe, folder: Path, plan: Plan, commit: str = "unknown") -> Path:
     """Train or resume in ``folder``, write ``exp_net.safetensors`` there and return its path.
 
     commit: version of the code, for the header of the file.

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.models.mapping_net import HeadParameters, MappingNet
+from sadtalker_ext.training.clips.data_digest import describe_clips
 from sadtalker_ext.training.core.loop import train
 from sadtalker_ext.training.core.phases import Phase, staged_phases
 from sadtalker_ext.training.core.plan import Plan
@@ -81,6 +82,7 @@ class MappingRecipe:
         weights = GUIDED_WEIGHTS if guided or size.name != "full" else WEIGHTS
         self.phases = staged_phases("mapping", weights, KEYPOINT_LOSSES, KEYPOINTS_ONLY_SHARE.get(size.name, 0.0))
         self.train_set, self.test_set = (FramePairs(data, split, size) for split in ("train", "test"))
+        self.data = describe_clips(data)
 
     def build(self) -> dict[str, nn.Module]:
         """Return a new MappingNet."""

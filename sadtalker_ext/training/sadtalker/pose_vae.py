@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from sadtalker_ext.engines.sadtalker.coefficients import POSE
 from sadtalker_ext.metrics.motion import jitter_deg_per_s3
 from sadtalker_ext.models.pose_vae import PoseDiscriminator, PoseVAE, PoseVAEConfig
+from sadtalker_ext.training.clips.data_digest import describe_clips
 from sadtalker_ext.training.core.curve_plot import write_track_plot
 from sadtalker_ext.training.core.loop import train
 from sadtalker_ext.training.core.phases import Phase
@@ -114,7 +115,7 @@ class SadTalkerPoseVaeRecipe:
     def __init__(self, data: Path, size: SpeechModelSize) -> None:
         frames = PoseVAEConfig.frames + 1
         self.train_set, self.test_set = (ClipWindowSampler(data, split, frames) for split in ("train", "test"))
-        self.info = self.train_set.store.info
+        self.info, self.data = self.train_set.store.info, describe_clips(data)
         people, official = len(self.info.identities), PoseVAEConfig.styles
         self.config = PoseVAEConfig(
             styles=max(people, official) if size.name == "full" else people,
@@ -206,9 +207,7 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
 
 
-def train_sadtalker_pose_vae(
-    recipe: SadTalkerPoseVaeRecipe, folder: Path, plan: Plan, commit: str = "unknown"
-) -> Path:
+def train_sadtalker_pose_vae(recipe: SadTalkerPoseVaeRecipe, folder: Path, plan: Plan, commit: str = "unknown") -> Path:
     """Train or resume in ``folder``, write ``pose_vae.safetensors`` there and return its path.
 
     commit: version of the code, for the header of the file.

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from sadtalker_ext.models.discriminator import Discriminator
 from sadtalker_ext.models.keypoints import predicted_angles
+from sadtalker_ext.training.clips.data_digest import describe_clips
 from sadtalker_ext.training.core.gradient_checkpointing import enable_gradient_checkpointing
 from sadtalker_ext.training.core.loop import train
 from sadtalker_ext.training.core.phases import Phase, staged_phases
@@ -97,6 +98,7 @@ class RendererRecipe:
     ) -> None:  # fmt: skip
         self.size, self.pyramid, self.gradient_checkpointing = size, pyramid, gradient_checkpointing
         self.train_set, self.test_set = (FramePairs(data, split, size) for split in ("train", "test"))
+        self.data = describe_clips(data)
         self.guided = guided or size.name != "full"
         full = {**OFFICIAL_WEIGHTS, **GUIDANCE} if guided else OFFICIAL_WEIGHTS
         weights = full if size.name == "full" else SMALL_WEIGHTS

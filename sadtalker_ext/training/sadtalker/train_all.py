@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.system.path_problems import make_folder
+from sadtalker_ext.training.clips.data_digest import describe_clips
 from sadtalker_ext.training.clips.practice import PracticePlan, make_practice
 from sadtalker_ext.training.core.json_files import write_json
 from sadtalker_ext.training.sadtalker import exp_net as exp_net_recipe
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECORD: Final = "run.json"
+TRAINED_ON: Final = "trained_on"
+"""Entry of :data:`RECORD`: description of the data. Records of earlier versions do not have it."""
 DATA, EXPORT = "data", "export"
 PRACTICE_PLANS: Final = {
     "tiny": PracticePlan(clips=8, size_px=32),
@@ -92,6 +95,7 @@ def train_all(options: TrainAllOptions, folder: Path, commit: str = "unknown") -
     make_folder(folder)
     _check_options(options, folder)
     data = options.data or _make_practice_clips(options, folder / DATA)
+    _check_data(data, folder)
     started = time.monotonic()
     for stage in stages(options, folder, data, commit):
         _run(stage, folder / stage.name)
@@ -170,7 +174,19 @@ def _check_options(options: TrainAllOptions, folder: Path) -> None:
     ]
     if changed:
         raise SettingsError(f"{folder} was started with other options ({'; '.join(changed)}); choose another folder")
-    write_json(path, current)
+    write_json(path, {**saved, **current})
+
+
+def _check_data(data: Path, folder: Path) -> None:
+    """Save a description of the data, or raise a SettingsError if it differs from that of an earlier start."""
+    path, found = folder / RECORD, describe_clips(data)
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    if (earlier := saved.get(TRAINED_ON, found)) != found:
+        raise SettingsError(
+            f"{folder} was trained on other data ({earlier}), and {data} now has {found}; use the data of that run, or "
+            "choose another folder to train on these"
+        )
+    write_json(path, {**saved, TRAINED_ON: found})
 
 
 def _elapsed(started: float) -> str:

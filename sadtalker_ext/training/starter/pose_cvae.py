@@ -69,6 +69,7 @@ class PoseCvaeRecipe:
     """
 
     name = "pose_vae"
+    data = ""
     phases: tuple[Phase, ...] = (
         Phase("pose", {"reconstruction": 50.0, "velocity": 400.0, "kl": 1.0, "join": 200.0, "gan": 0.05}),
         Phase("judge", {"judge": 1.0}, learning_rate_scale=0.3),

@@ -23,6 +23,7 @@ from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.speech_to_expression import MEL_PER_FRAME, SpeechToExpression, SpeechToExpressionConfig
 from sadtalker_ext.puppet.expression_fields import TUCK_CLOSES
 from sadtalker_ext.puppet.mouth_fields import PUCKER_NARROWS, SPREAD_WIDENS
+from sadtalker_ext.training.clips.data_digest import digest_of
 from sadtalker_ext.training.core.curve_plot import write_track_plot
 from sadtalker_ext.training.core.loop import train
 from sadtalker_ext.training.core.phases import Phase
@@ -109,7 +110,11 @@ class SpeechToExpressionRecipe:
     )
 
     def __init__(
-        self, folder: Path, config: SpeechToExpressionConfig | None = None, *, hold_out: bool = True,
+        self,
+        folder: Path,
+        config: SpeechToExpressionConfig | None = None,
+        *,
+        hold_out: bool = True,
         start: Path | None = None,
     ) -> None:
         self.start = load_speech_to_expression(start) if start else None
@@ -128,6 +133,7 @@ class SpeechToExpressionRecipe:
         self.seen = seen[:: max(1, len(seen) // _MAX_SEEN)]
         if not self.train_set or not (self.seen or self.unseen):
             raise WeightsError(f"The folder {folder} has no features; make them with: sadtalker train corpus")
+        self.data = f"{len(files)} files of features, {digest_of([*(path for path, _ in files), *tests])}"
         lengths = np.array([len(part.log_mel) for part in self.train_set], np.float64)
         self.recorded_hours = float(lengths[recorded].sum() / MEL_RATE_HZ / 3600)
         self.cumulative_probabilities = np.cumsum(stream_probabilities(lengths, recorded))
@@ -214,9 +220,7 @@ class SpeechToExpressionRecipe:
         network = shipped_network(networks)
         for number, stream in enumerate((*self.unseen[:1], *self.seen[:1])):
             predicted, target = predict_stream(network, stream)
-            rows = {
-                name: np.stack([target[:250, i], predicted[:250, i]], 1) for i, name in enumerate(ARTICULATED)
-            }
+            rows = {name: np.stack([target[:250, i], predicted[:250, i]], 1) for i, name in enumerate(ARTICULATED)}
             write_track_plot(folder / f"stream{number}.svg", rows, low=0.0, high=1.0)
 
 

@@ -52,7 +52,10 @@ def clean(tmp_path_factory):
 
 def problems(folder):
     """Return the places of each problem by the name of the check."""
-    return {finding.check: dict(finding.places) for finding in check_data(folder).findings}
+    places: dict[str, dict[str, str]] = {}
+    for finding in check_data(folder).findings:
+        places.setdefault(finding.check, {}).update(finding.places)
+    return places
 
 
 def test_a_clean_set_has_no_problem(clean, capsys):

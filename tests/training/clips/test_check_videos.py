@@ -12,6 +12,7 @@ from synthetic_videos import astronaut, empty_scene, talking_frames, write
 
 from sadtalker_ext.cli.main import main
 from sadtalker_ext.ffmpeg import ffmpeg_program
+from sadtalker_ext.training.clips.check_motion import check_brightness
 from sadtalker_ext.training.clips.check_videos import flickering_lips
 
 FRAMES, SHORT = 100, 25
@@ -36,6 +37,8 @@ def checked(tmp_path_factory):
     write(folder / "mute.mp4", frames[:5], sound=False)
     ffmpeg("-i", talk, "-t", 1, "-af", "volume=0.0001", folder / "quiet.mp4")
     write(folder / "meadow.mp4", empty_scene((96, 128, 3), SHORT))
+    pulse = "eq=brightness='0.06*(mod(n,2)*2-1)':eval=frame"
+    ffmpeg("-i", talk, "-ss", 2, "-t", 1.2, "-vf", pulse, folder / "pulse.mp4")
     (folder / "cut.mp4").write_bytes(talk.read_bytes()[:20000])
     with pytest.MonkeyPatch.context() as patch:
         printed = []
@@ -48,7 +51,7 @@ def checked(tmp_path_factory):
 
 def test_each_bad_video_is_named_once(checked):
     summary, places = checked
-    assert summary == {"videos": 8, "speakers": 8, "checked": 8, "compared": 3}
+    assert summary == {"videos": 9, "speakers": 9, "checked": 9, "compared": 4}
     assert {check: sorted(found) for check, found in places.items()} == {
         "sync": ["late.mp4"],
         "no_motion": ["still.mp4"],
@@ -56,6 +59,7 @@ def test_each_bad_video_is_named_once(checked):
         "silent": ["mute.mp4", "quiet.mp4"],
         "damaged": ["cut.mp4"],
         "framing": ["meadow.mp4"],
+        "flicker": ["pulse.mp4"],
     }
 
 
@@ -79,6 +83,17 @@ def test_frames_in_a_wrong_order_flicker_if_the_face_is_large():
         assert bool(flickering_lips(lips[order])) is flickers
     shaken = lips + np.random.default_rng(0).normal(0.0, 0.1, (250, 1)) * [1.0, 0.0, 0.0]
     assert "roughness" in flickering_lips(shaken)
+
+
+def test_cuts_and_slow_changes_of_the_light_do_not_flicker():
+    times = np.arange(250)
+    cuts = np.repeat([40.0, 180.0, 90.0, 220.0, 60.0], 50)
+    slow = 100.0 + 60.0 * np.sin(2.0 * np.pi * times / 50.0)
+    for levels in (cuts, slow, cuts + slow / 4.0, np.zeros(1)):
+        assert not check_brightness("clip", levels)
+    for period in (2, 3, 5):
+        measured = check_brightness("clip", slow + 8.0 * (times % period == 0))
+        assert "brightness changes by" in measured[0].places["clip"]
 
 
 def test_a_run_is_not_checked_with_videos(tmp_path, capsys):

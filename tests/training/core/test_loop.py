@@ -24,6 +24,7 @@ class LineRecipe:
     """Fit y = 2 x; a critic network learns the opposite in a second phase."""
 
     name = "line"
+    data = ""
     phases = (Phase("fit", {"square": 1.0, "size": 0.01}), Phase("critic", {"critic": 1.0}, learning_rate_scale=0.5))
 
     def build(self):
@@ -201,3 +202,19 @@ def test_records_without_newer_plan_fields_are_accepted(tmp_path: Path):
     torch.save({**content, "record": json.dumps(record)}, tmp_path / "checkpoint.pt")
     with pytest.raises(WeightsError, match=r"betas was \[0\.9, 0\.98\], is \[0\.5, 0\.9\]"):
         train(LineRecipe(), replace(PLAN, betas=(0.5, 0.9)), tmp_path)
+
+
+def test_a_run_is_resumed_with_its_own_data_only(tmp_path: Path):
+    class Described(LineRecipe):
+        data = "12 train and 3 test clips of 5 speakers, 0123456789ab"
+
+    train(LineRecipe(), PLAN, tmp_path / "old", stop_after=3)
+    train(Described(), PLAN, tmp_path / "old")  # states of earlier versions do not name their data
+    recipe = Described()
+    train(recipe, PLAN, tmp_path / "run", stop_after=3)
+    train(recipe, PLAN, tmp_path / "run")
+    recipe.data = "12 train and 3 test clips of 5 speakers, ba9876543210"
+    with pytest.raises(
+        WeightsError, match=r"other data \(12 .* 0123456789ab; now .*ba9876543210\)\. Use .* another folder"
+    ):
+        train(recipe, PLAN, tmp_path / "run")

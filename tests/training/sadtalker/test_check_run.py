@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -12,6 +13,7 @@ from talking_clips import write_talking
 
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.exp_net import ExpNet, ExpNetConfig
+from sadtalker_ext.training.clips.data_digest import describe_clips
 from sadtalker_ext.training.sadtalker.audio_windows import speech_model_size
 from sadtalker_ext.training.sadtalker.check_run import check_run
 from sadtalker_ext.training.sadtalker.exp_net import FILE_NAME, KIND
@@ -35,9 +37,10 @@ def run(tmp_path):
     return folder, network
 
 
-def save_state(folder, network):
+def save_state(folder, network, **record):
     state = {key: value.clone() for key, value in network.state_dict().items()}
-    torch.save({"done": 3, "averages": {"exp_net": state}, "networks": {"exp_net": state}}, folder / "checkpoint.pt")
+    content = {"averages": {"exp_net": state}, "networks": {"exp_net": state}, "record": json.dumps(record)}
+    torch.save({"done": 3, **content}, folder / "checkpoint.pt")
 
 
 def found(folder, data):
@@ -83,6 +86,17 @@ def test_a_run_of_other_data_is_found(run, tmp_path):
         header = {**file.metadata(), "coefficients": "bfm"}
     save_file(load_file(path), path, header)
     assert found(folder, tmp_path / "data")["run"] == {"exp_net/exp_net.safetensors": "coefficients bfm, data puppet"}
+
+
+def test_a_run_of_other_clips_is_found(run, tmp_path):
+    folder, network = run
+    save_state(folder, network, data=describe_clips(tmp_path / "data"))
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    assert found(folder, tmp_path / "copy") == {}
+    card = tmp_path / "copy" / "card.json"
+    card.write_text(card.read_text().replace('"sources": "', '"sources": "other '))
+    measured = found(folder, tmp_path / "copy")["run"]["exp_net"]
+    assert measured == f"trained on {describe_clips(tmp_path / 'data')}; these are {describe_clips(tmp_path / 'copy')}"
 
 
 def test_predictions_without_motion_are_found(run, tmp_path):
