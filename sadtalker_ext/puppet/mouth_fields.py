@@ -83,9 +83,13 @@ _SWELL_REACH: Final = 1.9
 """Falloff width of the thickening lip, in lip thicknesses."""
 _SWELL_ALONG: Final = Falloff(1.1, power=4)
 """Falloff of the thickening along the mouth, in half mouth widths."""
-_PUCKER_THICKENS: Final = 0.34
+_PUCKER_THICKENS: Final = 0.22
 _SPREAD_THINS: Final = 0.16
-"""Change of the lip's thickness at pucker = 1 and at spread = 1, as a share of the distance from the lip edge."""
+"""Change of the upper lip's thickness at pucker = 1 and of both at spread = 1, as a share of the distance from the lip
+edge. The lower lip keeps its height when it is rounded: as it narrows, it already looks fuller."""
+_PUCKER_SPARES: Final = 0.6
+"""Share of the narrowing that the middle of rounded lips does not take part in: the sides turn around the corners, so
+that the opening is round and the lower lip no narrow block."""
 
 # Smile.
 _SMILE_CORNER_ALONG: Final = Falloff(0.62, centre=1.08)
@@ -216,8 +220,10 @@ def _corner_fields(face: FaceGeometry, place: MouthPlace, below: bool) -> dict[s
     corner = _SMILE_CORNER_ALONG(np.abs(place.u)) * _SMILE_CORNER_DOWN(place.level)
     cheek = _SMILE_CHEEK_ALONG(np.abs(place.u)) * _SMILE_CHEEK_DOWN(place.level)
     side = np.tanh(place.u / _SMILE_SIDES)
+    rounded = ramp * (1.0 - _PUCKER_SPARES * np.maximum(1.0 - place.u**2, 0.0) ** 2)
+    thickens = np.zeros_like(swell) if below else _PUCKER_THICKENS * swell
     return {
-        "pucker": _to_pixels(face, -PUCKER_NARROWS * half * ramp * reach, _PUCKER_THICKENS * swell),
+        "pucker": _to_pixels(face, -PUCKER_NARROWS * half * rounded * reach, thickens),
         "spread": _to_pixels(face, SPREAD_WIDENS * half * ramp * reach, -_SPREAD_THINS * swell),
         "smile": _to_pixels(face, _SMILE_OUT * side * corner, -_SMILE_UP * corner - _SMILE_CHEEK_UP * cheek),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -35,6 +36,9 @@ _MIN_MOTION: Final = 1e-5
 """Radians, face heights and field weights below this are no motion."""
 _TEETH_FOLLOW: Final = 0.96
 """Share of the lower lip's drop by the jaw that the lower teeth follow."""
+_MOST_BARED: Final = 0.02
+"""Height of the lower teeth, face heights, that a lip lowered without the jaw approaches; beyond it the jaw drops too.
+Trackers describe many openings by the lip alone, whose teeth would otherwise stand high in the mouth."""
 _PRESS_FROM: Final = 0.6
 _PRESS_ROLL: Final = 0.10
 """Value of lips_closed from which the lips press together, and the share of their thickness that rolls in at 1."""
@@ -193,7 +197,7 @@ class Pose:
         press = max(self._value("lips_closed") - _PRESS_FROM, 0.0) / (1.0 - _PRESS_FROM) * _PRESS_ROLL
         pitch, yaw = float(self.rotation[0]), float(self.rotation[1])
         return MouthState(
-            jaw=weight["jaw"] * _TEETH_FOLLOW - (1.0 - UPPER_LIP_CLOSES) * closing,
+            jaw=weight["jaw"] * _TEETH_FOLLOW + _jaw_of_lip(weight["part_lower"]) - (1.0 - UPPER_LIP_CLOSES) * closing,
             opened=opened + closing + self._corner_motion(),
             raised=weight["part_upper"],
             sealed=float(smooth_ramp(self.expression[SHAPE_INDEX["lips_closed"]], _SEALS_FROM, 1.0)),
@@ -236,6 +240,12 @@ class Pose:
         corners = np.array([[a * across, b * up] for a in (-1, 0, 1) for b in (-1, 0, 1)])
         points = eye.frame.axes.pixels(corners[:, 0], corners[:, 1])
         return Box.around(self.forward(points[:, None, :].astype(np.float32), UPPER).reshape(-1, 2))
+
+
+def _jaw_of_lip(lip_drop: float) -> float:
+    """Return the drop of the lower teeth, face heights, for that of a lip that the jaw does not explain."""
+    drop = max(lip_drop, 0.0)
+    return drop - _MOST_BARED * (1.0 - math.exp(-drop / _MOST_BARED))
 
 
 def _from_edge(below_px: Float64Array, cell_px: float) -> Float32Array:

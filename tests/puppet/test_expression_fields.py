@@ -82,6 +82,27 @@ def test_pucker_narrows_and_spread_widens(face):
         assert sign * travel(face, shape(**{name: 1.0}), LOWER, -1.0)[0] < -0.015
 
 
+@pytest.mark.parametrize("layer", [UPPER, LOWER])
+def test_rounded_lips_keep_the_width_of_their_middle_and_do_not_fold(face, layer):
+    """Lips are rounded by their sides; narrowed evenly, they look squeezed and the opening is pointed."""
+    u = np.linspace(-2.0, 2.0, 401)
+    shift = build_fields(face, seam_points(face, u, layer))[layer, FIELD_NAMES.index("pucker"), 0]
+    narrowed = -np.sign(u) * (shift @ face.mouth.axes.along)
+    corner, quarter = (float(np.interp(at, u, narrowed)) for at in (1.0, 0.25))
+    assert 0.0 < quarter < 0.7 * 0.25 * corner
+    pixels = face.mouth.axes.local(seam_points(face, u, layer) + 1.2 * shift)[0]
+    assert np.diff(pixels).min() > 0.0
+
+
+def test_rounding_leaves_the_height_of_the_lower_lip(face):
+    """A lip that narrows and grows downwards as well looks like a block that hangs."""
+    mouth = face.mouth
+    below = np.linspace(0.0, 2.0, 9) * mouth.lower_thickness_px
+    points = mouth.axes.pixels(np.zeros(9), mouth.lower(np.zeros(9)) + below)
+    shift = build_fields(face, points[None])[LOWER, FIELD_NAMES.index("pucker"), 0]
+    assert np.abs(shift @ mouth.axes.down).max() < 1e-6
+
+
 def test_clamped_expressions_stay_in_their_ranges():
     unbounded = np.random.default_rng(0).normal(0.0, 5.0, (50, len(SHAPES)))
     limited = clamp_expression(unbounded)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from puppet_portraits import NAMES, STILL, mesh_of, picture_of, shape
 
-from sadtalker_ext.puppet.expression_fields import LOWER, build_fields, field_weights
+from sadtalker_ext.puppet.expression_fields import FIELD_NAMES, LOWER, build_fields, field_weights
 from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.imaging import CpuImaging
 from sadtalker_ext.puppet.mouth import Mouth, build_mouth
 from sadtalker_ext.puppet.mouth_colours import estimate_palette
 from sadtalker_ext.puppet.mouth_seam import dark_bands
+from sadtalker_ext.puppet.pose import Pose
 from sadtalker_ext.puppet.renderer import PortraitRenderer
 from sadtalker_ext.puppet.strips import Palette
 from sadtalker_ext.puppet.teeth import lower_teeth, upper_teeth
@@ -186,3 +187,20 @@ def test_parted_lips_show_as_much_of_the_teeth_as_real_ones(make_renderer):
         heights_mm.append(column.sum() / column.max() / face.height_px * FACE_HEIGHT_MM)
     assert 1.9 < heights_mm[0] < 3.4
     assert heights_mm[1] > heights_mm[0] + 2.0
+
+
+LOWER_CROWN_MM = 9.0
+"""Length of the crown of a lower central incisor (Wheeler's Dental Anatomy)."""
+
+
+def test_a_lowered_lip_bares_half_of_the_lower_teeth_at_most(astronaut):
+    """The jaw drops with a lip that is lowered far, so that the lower teeth do not stand high in the mouth."""
+    bared_mm = []
+    for lowered in (0.0, 0.3, 0.6, 1.0):
+        pose = Pose(astronaut.rig, shape(jaw_open=0.15, lower_lip_drop=lowered), STILL, STILL)
+        weight = dict(zip(FIELD_NAMES, pose.weights.tolist(), strict=True))
+        lip = weight["jaw"] + weight["part_lower"]
+        bared_mm.append((lip - pose.mouth_state().jaw) * FACE_HEIGHT_MM)
+    assert bared_mm == sorted(bared_mm)
+    assert bared_mm[0] < 0.3
+    assert 1.0 < bared_mm[1] < bared_mm[3] < 0.5 * LOWER_CROWN_MM
