@@ -126,6 +126,15 @@ def test_a_finished_run_is_skipped(run, caplog):
         train_all(options(run, portraits=Path("elsewhere")), run / "run")
 
 
+def test_a_finished_run_is_not_repeated_with_other_data(run, copied, tmp_path):
+    shutil.copytree(run / "data", tmp_path / "data")
+    card, record = tmp_path / "data" / "card.json", copied / "run.json"
+    card.write_text(card.read_text().replace('"sources": "', '"sources": "other '))
+    record.write_text(record.read_text().replace(str(run / "data"), str(tmp_path / "data")))
+    with pytest.raises(SettingsError, match=r"was trained on other data .*use the data of that run, or choose another"):
+        train_all(options(tmp_path), copied, "abc")
+
+
 def respell(path, **changes):
     with safe_open(path, "pt") as file:
         header = {**file.metadata(), **changes}
