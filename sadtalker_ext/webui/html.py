@@ -73,7 +73,8 @@ def job_view(job: Job, ahead: int = 0) -> str:
         return progress_bar(STOPPING, 0.0, placeholder(""))
     fraction = progress.done / progress.total if progress.total else 0.0
     percent = f", {fraction:.0%}" if progress.done and progress.total else ""
-    left = f", {format_duration(progress.left_s)} left" if progress.done and progress.frames_per_s else ""
+    goes_on = 0 < progress.done < progress.total and progress.frames_per_s
+    left = f", {format_duration(progress.left_s)} left" if goes_on else ""
     text = STAGE_TEXTS.get(progress.stage, progress.stage) + (percent + left or " ...")
     return progress_bar(text, fraction, preview(progress.frame))
 

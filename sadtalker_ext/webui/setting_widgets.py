@@ -21,13 +21,16 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Head": ("still", "head_motion_scale", "pose_style"),
     "Eyes": ("blink",),
     "Picture and video": (
-        "quality", "frame_rate", "view", "mode", "size", "restore", "restore_strength", "upscale", "resolution_limit",
+        "quality", "frame_rate", "view", "model_3d", "mode", "size", "restore", "restore_strength", "upscale",
+        "resolution_limit",
     ),
     "Advanced": ("seed", *ANGLES, "paste", "parity"),
 }  # fmt: skip
 """Settings by the part of the video that they change."""
 PLACED_SEPARATELY: Final = ("engine", "face", "tts_voice", "speech_rate")
 """Settings whose widgets are beside the portrait, the checkpoints and the text."""
+EXAMPLES: Final = {"weights": "lip_motion.safetensors"}
+"""Placeholder of a text field whose accepted values are too long to be shown in it."""
 LABELLED_UNIT: Final = "Hz"
 """Unit that the label of a setting contains as "per second"."""
 LARGEST_SLIDER: Final = 10_000.0
@@ -104,7 +107,7 @@ def _text_widget(spec: SettingSpec, installed: Sequence[str], common: dict[str, 
         return gr.Dropdown(choices=list(installed), allow_custom_value=True, **(common | {"value": value}))
     if spec.choices:
         return gr.Radio(choices=labelled(spec.name, spec.choices), **common)
-    return gr.Textbox(max_lines=1, **{"placeholder": spec.accepts, **common})
+    return gr.Textbox(max_lines=1, **{"placeholder": EXAMPLES.get(spec.name, spec.accepts), **common})
 
 
 def settings_from_values(values: Sequence[object]) -> Settings:

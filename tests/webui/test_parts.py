@@ -77,6 +77,13 @@ def test_texts_are_escaped():
     assert "<script>" not in job_view(job)
 
 
+def test_a_stage_that_is_complete_shows_no_remaining_time():
+    job = Job(REQUEST, state=RUNNING)
+    job.progress = Progress("motion", 100, 100, 50.0, 0.0)
+    assert "100%" in job_view(job)
+    assert "left" not in job_view(job)
+
+
 def test_a_running_job_shows_progress_time_and_preview():
     frame = np.zeros((40, 30, 3), np.uint8)
     job = Job(REQUEST, state=RUNNING)
