@@ -25,7 +25,7 @@ NO_FACE: Final = "no face"
 SMALL: Final = "the face is too small"
 TURNED: Final = "the head is turned too far"
 BORDER: Final = "the face is cut by the border"
-RIVALS: Final = "two faces of about the same size"
+SIMILAR_FACES: Final = "two faces of about the same size"
 CUT: Final = "the scene cuts"
 JUMP: Final = "the face jumps"
 SHORT: Final = "too short"
@@ -134,7 +134,7 @@ def track_video(frames: Iterable[Frame], size_px: int) -> FaceTrack:
         elif mesh is not None and previous is not None and is_jump(previous, mesh):
             track.breaks[number] = JUMP
         track.meshes.append(mesh)
-        problem = RIVALS if similar_faces else None
+        problem = SIMILAR_FACES if similar_faces else None
         track.problems.append(NO_FACE if mesh is None else problem or problem_of(mesh, track.shape, size_px))
         previous = mesh
     return track

@@ -23,8 +23,8 @@ from sadtalker_ext.training.clips.prepare_sources import Video
 from sadtalker_ext.training.clips.prepare_tracking import (
     CUT,
     NO_FACE,
-    RIVALS,
     SHORT,
+    SIMILAR_FACES,
     SMALL,
 )
 
@@ -83,7 +83,7 @@ def test_report_lists_excluded_seconds_by_reason(data):
     assert set(by_name) == {"WDA_Astro_000.mp4", "mute.mp4", "pair.mp4", "broken.mp4"}
     assert by_name["WDA_Astro_000.mp4"]["lost_s"] == {NO_FACE: EMPTY / 25}
     assert by_name["WDA_Astro_000.mp4"]["cuts"].get(CUT, 0) >= 1
-    assert by_name["pair.mp4"]["lost_s"] == {RIVALS: 13 / 25}
+    assert by_name["pair.mp4"]["lost_s"] == {SIMILAR_FACES: 13 / 25}
     assert "no sound" in by_name["mute.mp4"]["error"]
     assert "cannot be read as video or audio" in by_name["broken.mp4"]["error"]
     text = (folder / "report.md").read_text()
