@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import cv2
 import numpy as np
 
+from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.backdrop import MASK_SET, close_gaps, fill_textured, grow_mask, person_mask, soft_matte
 from sadtalker_ext.puppet.far_side import build_far_side
 from sadtalker_ext.puppet.head_back import build_backs
@@ -51,6 +52,10 @@ _CUT_WHOLE: Final = 0.75
 """Share of the person at the border from which and at which it cuts the person: mirrored hair continues it there.
 Elsewhere the background is mirrored."""
 
+_INNER_FACE: Final = 0.94
+_FACE_EDGE: Final = 0.02
+"""Scale of the oval that counts as the face, and the softness of its edge in face heights."""
+
 
 def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, imaging: Imaging) -> Rig:
     """Return the rig for large rotations of the portrait that ``rig`` was built from; see ``build_rig``."""
@@ -82,7 +87,17 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
         backdrop=backdrop,
         far_side=build_far_side(rig.picture, mesh, person, (rig.face, grid), imaging),
         backs=build_backs((rig.picture, backdrop), mesh, person, (rig.face, grid), imaging),
+        within_face=_within_face(mesh, unit, grid),
     )
+
+
+def _within_face(mesh: Float32Array, unit: float, grid: Grid) -> Float32Array:
+    """Return the share of the face (rows, columns) at the nodes of ``grid``, 1 inside its oval and 0 outside of it."""
+    oval = mesh[list(topo.FACE_OVAL), :2]
+    inner = oval.mean(axis=0) + _INNER_FACE * (oval - oval.mean(axis=0))
+    corners = np.rint((inner - grid.nodes()[0, 0]) / grid.cell).astype(np.int32)
+    inside = cv2.fillPoly(np.zeros((grid.rows, grid.columns), np.float32), [corners], (1.0,))
+    return np.asarray(cv2.GaussianBlur(inside, (0, 0), _FACE_EDGE * unit / grid.cell), np.float32)
 
 
 class _Covered(NamedTuple):

@@ -48,6 +48,9 @@ _WHOLE_MATTE: Final = 0.999
 """Matte above which a pixel is foreground only, so that blending can be skipped."""
 _IN_FOOTPRINT: Final = np.array([-0.375, -0.125, 0.125, 0.375], np.float32).reshape(-1, 1, 1, 1)
 """Places in what a squeezed pixel shows, as shares of its length, whose mean is its colour: up to 7 source pixels."""
+_ACROSS_EDGE: Final = np.float32(4.0)
+"""Lengths over which that mean is taken in the face. What the far side of the nose hides is squeezed to a strip of
+some pixels, where its shading would be a dark line; a mean over so much contains the skin on both sides."""
 _OPAQUE: Final = 255.0
 """Level of a soft texture's last channel where it hides the backdrop."""
 _BLOCK_CELLS: Final = 10
@@ -172,6 +175,9 @@ class PortraitRenderer:
         soft = self.rig.soft
         if soft is None or not share.any():
             return
+        if self.rig.within_face is not None:
+            in_face = self.rig.head_grid.sample(self.rig.within_face, source)
+            footprints *= (1.0 + (_ACROSS_EDGE - 1.0) * in_face)[..., None]
         scale = np.float32(soft.scale)
         texels = (source - np.asarray(soft.origin, np.float32)) * scale
         maps = np.concatenate([texels, footprints * scale, share[..., None]], axis=-1)

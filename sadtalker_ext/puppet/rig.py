@@ -79,7 +79,7 @@ class Rig:
     mouth_outline: (N, 1, 2) pixels, points that bound both lips. mouth_covered: whether jaw and lips stay as they are.
     soft: a blurred texture with the matte as fourth channel, for parts that a free view squeezes, or None.
     far_side: what is drawn where a free view stretches the far side of a turned face, or None. backs: what a free view
-    shows behind the ears.
+    shows behind the ears. within_face: (rows, columns) on the nodes of head_grid, share of the face, in a free view.
     """
 
     picture: Image
@@ -99,6 +99,7 @@ class Rig:
     soft: Texture | None = None
     far_side: FarSide | None = None
     backs: tuple[HeadBack, ...] = ()
+    within_face: Float32Array | None = None
 
 
 def build_rig(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -39,3 +41,34 @@ def test_the_far_outline_looks_as_a_reduced_picture_of_a_larger_portrait(yaw_deg
     outline = error[SIDE_PX // 2 - 10 : SIDE_PX // 2 + 30, far]
     assert np.sqrt((outline**2).mean()) < 4.6
     assert outline.max() < 75.0
+
+
+@pytest.mark.parametrize("yaw_deg", [-30.0, 30.0])
+def test_a_dark_line_that_the_nose_hides_is_weakened(yaw_deg: float):
+    side = 640
+    mesh = mesh_of("astronaut").copy()
+    mesh[:, :2] -= mesh[:468, :2].mean(axis=0)
+    mesh *= 300.0 / np.ptp(mesh[:468, 1])
+    mesh[:, :2] += side / 2
+    motion = (shape(), np.deg2rad(np.float32([0.0, yaw_deg, 0.0])), STILL)
+    skin, person = np.full((side, side, 3), 200, np.uint8), np.ones((side, side), np.float32)
+    head = PortraitRenderer(skin, mesh, person).free_view().rig.head
+    spacing = 1.0 + head.displace(motion[1].astype(float), np.zeros(3)).slope[..., 0]
+    x, y = cv2.split(head.nodes - mesh[4, :2])
+    spacing = np.where(np.hypot(x, y) < 0.2 * head.height_px, spacing, 1.0)
+    rows = np.flatnonzero(spacing.min(axis=1) < 0.25)
+    assert len(rows) > 5
+    line = head.nodes[rows, spacing[rows].argmin(axis=1)]
+    cv2.polylines(skin, [np.rint(line).astype(np.int32)], isClosed=False, color=(40, 40, 40), thickness=3)
+    renderer = PortraitRenderer(skin, mesh, person).free_view()
+    weakened = renderer.render_frame(*motion)
+    renderer.rig = replace(renderer.rig, within_face=None)
+    whole = renderer.render_frame(*motion)
+    middle = line[1:-1]
+    moved = head.displace(motion[1].astype(float), np.zeros(3)).forward(middle[None])[0]
+    darkness = []
+    for frame in (weakened, whole):
+        around = [frame[round(y) - 1 : round(y) + 2, round(x) - 3 : round(x) + 4].min() for x, y in moved.tolist()]
+        darkness.append(200.0 - float(np.mean(around)))
+    assert darkness[1] > 30.0
+    assert darkness[0] < 0.7 * darkness[1]
