@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sadtalker_ext.constants import SAMPLE_RATE_HZ
-from sadtalker_ext.training.corpus import calls_and_glides
+from sadtalker_ext.training.corpus import calls_and_glides, signals_and_vowels
 from sadtalker_ext.training.corpus.background_sounds import make_music, make_noise
 
 if TYPE_CHECKING:
@@ -261,6 +261,12 @@ SOUNDS: Final[dict[str, Callable[[Random, int], Float64Array]]] = {
     "long calls": calls_and_glides.calls(calls_and_glides.long_call),
     "grunts": calls_and_glides.calls(calls_and_glides.grunt),
     "insects": calls_and_glides.insects,
+    "harmonic alarms": signals_and_vowels.harmonic_alarm,
+    "harmonic sirens": signals_and_vowels.harmonic_siren,
+    "motor horns": signals_and_vowels.motor_horn,
+    "tuned bells": signals_and_vowels.tuned_bells,
+    "synthesisers": signals_and_vowels.synthesiser,
+    "calls with formants": calls_and_glides.calls(signals_and_vowels.vowel_call),
     "mixture": _mix,
 }
 """Kinds of sounds by name."""

@@ -18,10 +18,12 @@ from torch.nn import functional
 from sadtalker_ext.audio.speech import open_speech
 from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.engines.starter.lip_curves import FRAME_SAMPLES, stream_features
+from sadtalker_ext.engines.starter.mouth_motion import OPENING_REACH, voice_gate
 from sadtalker_ext.errors import MediaError, SettingsError
 from sadtalker_ext.models.voice_detector import VoiceDetector, VoiceDetectorConfig
 from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.core.json_files import write_json
+from sadtalker_ext.training.corpus.signals_and_vowels import reverberate
 from sadtalker_ext.training.corpus.voice_variants import VARIANTS
 from sadtalker_ext.training.corpus.voiceless_sounds import SOUNDS, make_sound
 from sadtalker_ext.weights.speech_encoder import load_speech_encoder
@@ -58,10 +60,17 @@ FRAME_STEP: Final = 3
 """Every third frame is learned; neighbours are nearly equal."""
 PENALTY: Final = 0.03
 """Weight of the squared coefficients; with 0.001, the errors on left-out kinds of sounds were five times as many."""
-HARD_SOUNDS: Final = ("alarm", "sirens", "horn sirens", "theremin", "whistled tunes", "barks", "long calls", "grunts")
+HARD_SOUNDS: Final = (
+    "alarm", "sirens", "horn sirens", "theremin", "whistled tunes", "barks", "long calls", "grunts",
+    "harmonic alarms", "harmonic sirens", "motor horns", "synthesisers", "calls with formants",
+)  # fmt: skip
 HARD_FACTOR: Final = 3
 """Kinds of sounds that are most like a voice and differ most from example to example, and how many times as many
 examples they have."""
+HALF_OPEN: Final = 0.5
+"""Value of the engine's gate from which the mouth counts as open in the report."""
+REVERBERANT: Final = 0.4
+"""Share of the sounds without a voice that reverberate."""
 LEFT_OUT: Final = 5
 SOUND_ENDINGS: Final = (".flac", ".wav", ".mp3", ".ogg", ".opus", ".m4a")
 _LOG = logging.getLogger(__name__)
@@ -110,10 +119,12 @@ def train_voice_detector(
     report = {"left_out": spare_kinds, **_measure(fit(train, config), test), "recordings": len(recordings)}
     network = fit([*train, *test], config)
     write_json(folder / REPORT_FILE, report)
-    origin = {"recipe": "voice_detector", "commit": commit, "figures": json.dumps(report)}
-    save_voice_detector(
-        network, folder / WEIGHTS_FILE, {**origin, "data": f"{len(recordings)} recordings, {len(SOUNDS)} sounds"}
+    data = (
+        f"{len(recordings)} recordings of voices, each as recorded, varied and over another sound; {len(plan.kinds)} "
+        "kinds of synthetic sounds, those that are most like a voice with more examples"
     )
+    origin = {"recipe": "voice_detector", "commit": commit, "figures": json.dumps(report), "data": data}
+    save_voice_detector(network, folder / WEIGHTS_FILE, origin)
     return folder / WEIGHTS_FILE
 
 
@@ -138,7 +149,7 @@ class ExampleMaker:
             _LOG.info("voice %d of %d", number + 1, len(voices))
         for kind in kinds:
             for _ in range(plan.examples * (HARD_FACTOR if kind in HARD_SOUNDS else 1)):
-                features, _power = self._encode(make_sound(kind, self.random, round(SOUND_S * SAMPLE_RATE_HZ)))
+                features, _power = self._encode(self._sound(kind, round(SOUND_S * SAMPLE_RATE_HZ)))
                 yield Example(features, np.zeros(len(features), np.int8))
 
     def voice(self, samples: Samples) -> Example:
@@ -152,7 +163,7 @@ class ExampleMaker:
         pause = np.zeros(int(self.random.uniform(*PAUSE_S) * SAMPLE_RATE_HZ), np.float32)
         cut = int(self.random.uniform(0.3, 0.7) * len(samples))
         voice = np.concatenate([pause, samples[:cut], pause, samples[cut:]])
-        sound = make_sound(kind, self.random, len(voice))
+        sound = self._sound(kind, len(voice))
         gain = 10 ** (-self.random.uniform(*SNR_DB) / 20) * np.std(samples) / max(float(np.std(sound)), 1e-9)
         features, _ = self._encode((voice + gain * sound).astype(np.float32))
         power = np.square(voice[: len(features) * FRAME_SAMPLES]).reshape(len(features), -1).mean(1)
@@ -160,6 +171,11 @@ class ExampleMaker:
         labels = np.where(level_db > NEAR_VOICE_DB, 1, -1).astype(np.int8)
         labels[np.convolve(power > 0, np.ones(2 * PAUSE_MARGIN + 1), mode="same") == 0] = 0
         return Example(features, labels)
+
+    def _sound(self, kind: str, count: int) -> Samples:
+        """Return a sound (count,) of a kind, which may reverberate."""
+        sound = make_sound(kind, self.random, count)
+        return reverberate(sound, self.random) if self.random.random() < REVERBERANT else sound
 
     def _encode(self, samples: Samples) -> tuple[Float32Array, Float32Array]:
         scaled = samples * (self.random.uniform(*PEAK) / max(float(np.abs(samples).max()), 1e-9))
@@ -195,14 +211,15 @@ def fit(examples: Sequence[Example], config: VoiceDetectorConfig) -> VoiceDetect
 
 
 def _measure(network: VoiceDetector, examples: Sequence[Example]) -> dict[str, float]:
-    """Return the shares of frames that are recognised as what they are."""
+    """Return the shares of frames, with and without a voice, in which the mouth may open as the engine decides it."""
     with torch.inference_mode():
-        found = [(network(torch.from_numpy(one.features)).numpy(), one.labels) for one in examples]
-    right = {
-        name: [logits[labels == value] > 0 for logits, labels in found] for name, value in (("voice", 1), ("none", 0))
-    }
-    voice, none = (np.concatenate(right[name]) for name in ("voice", "none"))
-    return {"voices_found": round(float(voice.mean()), 4), "false_voices": round(float(none.mean()), 4)}
+        logits = [network(torch.from_numpy(one.features)).numpy() for one in examples]
+    open_, labels = (
+        np.concatenate(parts)
+        for parts in ([voice_gate(one, OPENING_REACH) > HALF_OPEN for one in logits], [one.labels for one in examples])
+    )
+    shares = {"voices_found": open_[labels == 1], "false_voices": open_[labels == 0]}
+    return {name: round(float(share.mean()), 4) for name, share in shares.items()}
 
 
 def sound_files(folders: Iterable[Path]) -> list[Path]:
