@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 
 Job = TypeVar("Job")
 ATTEMPTS: Final = 4
+PROGRESS_INTERVAL_S: Final = 10.0
+"""Time between two messages about finished jobs."""
 
 
 def run_jobs(work: Callable[[Job, int], None], jobs: Sequence[Job], processes: int) -> None:
@@ -23,7 +26,7 @@ def run_jobs(work: Callable[[Job, int], None], jobs: Sequence[Job], processes: i
     ``attempt`` counts from 0, so that ``work`` can use other random numbers. Raises MediaError after
     :data:`ATTEMPTS` attempts; an exception of ``work`` itself is raised at once.
     """
-    left = list(jobs)
+    left, shown_s = list(jobs), time.monotonic()
     for attempt in range(ATTEMPTS):
         if not left:
             return
@@ -34,6 +37,9 @@ def run_jobs(work: Callable[[Job, int], None], jobs: Sequence[Job], processes: i
                 for future in as_completed(futures):
                     future.result()
                     done.add(futures[future])
+                    if time.monotonic() - shown_s >= PROGRESS_INTERVAL_S:
+                        log.info("%d of %d parts are done", len(jobs) - len(left) + len(done), len(jobs))
+                        shown_s = time.monotonic()
             except BrokenProcessPool:
                 log.warning("A process crashed; %d jobs are repeated", len(left) - len(done))
             except BaseException:

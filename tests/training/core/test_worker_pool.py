@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sadtalker_ext.errors import MediaError
+from sadtalker_ext.training.core import worker_pool
 from sadtalker_ext.training.core.worker_pool import run_jobs
 
 
@@ -41,3 +42,10 @@ def test_after_an_error_the_other_jobs_are_not_begun(tmp_path: Path):
     with pytest.raises(MediaError, match="The disk is full"):
         run_jobs(fail_first, [(str(tmp_path), number) for number in range(60)], 1)
     assert len(list(tmp_path.iterdir())) < 10
+
+
+def test_the_number_of_finished_jobs_is_reported(tmp_path: Path, monkeypatch, caplog):
+    monkeypatch.setattr(worker_pool, "PROGRESS_INTERVAL_S", 0.0)
+    with caplog.at_level("INFO"):
+        run_jobs(crash_once, [(str(tmp_path), name, False) for name in ("a", "b")], 1)
+    assert [record.getMessage() for record in caplog.records] == ["1 of 2 parts are done", "2 of 2 parts are done"]
