@@ -47,7 +47,7 @@ class EngineView(BaseModel):
     name: str
     label: str
     ready: bool = Field(..., description="whether jobs can use the engine")
-    words: str = Field(..., description="description of the state")
+    message: str = Field(..., description="description of the state")
     references: List[str] = Field(default_factory=list, description="what it can copy from a reference video")  # noqa: UP006
     checkpoints: List[CheckpointView] = Field(default_factory=list)  # noqa: UP006
 
@@ -103,7 +103,7 @@ def view_voice(voice: Voice) -> VoiceView:
 def view_engine(state: EngineState) -> EngineView:
     """Return the state of an engine without the folders of the server."""
     return EngineView(
-        name=state.name, label=state.label, ready=state.ready, words=state.message, references=list(state.references),
+        name=state.name, label=state.label, ready=state.ready, message=state.message, references=list(state.references),
         checkpoints=[_view_checkpoint(file) for file in state.checkpoints],
     )  # fmt: skip
 

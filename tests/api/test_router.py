@@ -140,7 +140,7 @@ def test_engines_schema_and_health(serve, tmp_path):
     starter, official = service.client.get("/sadtalker/v1/engines").json()
     assert (starter["name"], starter["ready"]) == ("starter", True)
     assert (official["name"], official["ready"]) == ("sadtalker", False)
-    assert "3 of 3 checkpoints are missing" in official["words"]
+    assert "3 of 3 checkpoints are missing" in official["message"]
     assert {file["problem"] for file in official["checkpoints"]} == {"missing"}
     schema = service.client.get("/sadtalker/v1/settings/schema").json()
     jsonschema.validate(Settings().to_mapping(), schema)
