@@ -18,11 +18,11 @@ from sadtalker_ext.puppet.eyes import Eye
 from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.glasses import is_behind_dark_lens
 from sadtalker_ext.puppet.head import build_head
-from sadtalker_ext.puppet.held_rims import hold_brows, hold_rims
 from sadtalker_ext.puppet.lid_outline import refine_lids
 from sadtalker_ext.puppet.mouth import build_mouth
 from sadtalker_ext.puppet.mouth_seam import refine_seam
 from sadtalker_ext.puppet.protrusions import add_protrusions
+from sadtalker_ext.puppet.rim_motion import keep_rims_still, remove_brow_motion
 from sadtalker_ext.puppet.warp import Box, Grid
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ def _expression_fields(face: FaceGeometry, grid: Grid, eyes: tuple[Eye, Eye]) ->
     fields = np.ascontiguousarray(build_fields(face, grid.nodes().astype(np.float64)).swapaxes(0, 1), np.float32)
     left, right = (eye.lens_brightness for eye in eyes)
     if is_behind_dark_lens(left, right) and is_behind_dark_lens(right, left):
-        hold_brows(fields)
-    hold_rims(fields, grid, face, [eye.lid_skin.rim_mask for eye in eyes if eye.lid_skin.rim_mask is not None])
+        remove_brow_motion(fields)
+    keep_rims_still(fields, grid, face, [eye.lid_skin.rim_mask for eye in eyes if eye.lid_skin.rim_mask is not None])
     return fields
 
 

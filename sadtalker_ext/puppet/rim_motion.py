@@ -26,15 +26,15 @@ _FADE: Final = 0.012
 """Standard deviation of the transition beyond it, in face heights."""
 
 
-def hold_brows(fields: Float32Array) -> None:
+def remove_brow_motion(fields: Float32Array) -> None:
     """Remove the motion of the brows from ``fields``: dark lenses cover them, or would be stretched with them."""
     fields[_BROW_FIELDS] = 0.0
 
 
-def hold_rims(fields: Float32Array, grid: Grid, face: FaceGeometry, rims: Sequence[RimMask]) -> None:
+def keep_rims_still(fields: Float32Array, grid: Grid, face: FaceGeometry, rims: Sequence[RimMask]) -> None:
     """Remove the motion of the brows from ``fields`` (J, 2 layers, rows, columns, 2) on ``grid`` where rims are."""
     nodes = grid.nodes().astype(np.float64)
-    held = np.zeros(nodes.shape[:2], np.float32)
+    still = np.zeros(nodes.shape[:2], np.float32)
     pad = round(4.0 * (_REACH + _FADE) * face.height_px)
     size = 2 * max(round(_REACH * face.height_px), 1) + 1
     brow_t, brow_v = face.axes.local(face.brows)
@@ -47,6 +47,6 @@ def hold_rims(fields: Float32Array, grid: Grid, face: FaceGeometry, rims: Sequen
         wide = cv2.dilate(rim, np.ones((size, size), np.uint8))
         soft = cv2.GaussianBlur(wide, (0, 0), max(_FADE * face.height_px, 1.0))
         where = (nodes - [left - pad, top - pad]).astype(np.float32)
-        held = np.maximum(held, cv2.remap(soft, where[..., 0], where[..., 1], cv2.INTER_LINEAR))
+        still = np.maximum(still, cv2.remap(soft, where[..., 0], where[..., 1], cv2.INTER_LINEAR))
     for index in _BROW_FIELDS:
-        fields[index] *= (1.0 - held)[..., None]
+        fields[index] *= (1.0 - still)[..., None]
