@@ -87,7 +87,7 @@ _PUCKER_THICKENS: Final = 0.22
 _SPREAD_THINS: Final = 0.16
 """Change of the upper lip's thickness at pucker = 1 and of both at spread = 1, as a share of the distance from the lip
 edge. The lower lip keeps its height when it is rounded: as it narrows, it already looks fuller."""
-_PUCKER_SPARES: Final = 0.6
+_PUCKER_SPARES: Final = 0.35
 """Share of the narrowing that the middle of rounded lips does not take part in: the sides turn around the corners, so
 that the opening is round and the lower lip no narrow block."""
 
