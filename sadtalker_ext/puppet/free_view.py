@@ -24,6 +24,7 @@ from sadtalker_ext.puppet.rig import (
     matte_on,
 )
 from sadtalker_ext.puppet.solid_head import build_solid_head
+from sadtalker_ext.puppet.uncertain_background import without_background
 from sadtalker_ext.puppet.warp import Box, Grid, Window
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
     alpha, backdrop = np.ones((height, width), np.float32), rig.backdrop
     if person is not None:
         mask = close_gaps(person_mask(person, mesh, unit, _FOREGROUND_FROM), _GAPS * unit)
+        mask = without_background(rig.picture, mask, person, (mesh[list(topo.FACE_OVAL), :2].mean(axis=0), unit))
         mask = attached_mask(grid, rig.picture, mask, rig.face)
         alpha = soft_matte(mask, unit)
         filled = grow_mask(mask, _FILL_GROWTH * unit)
