@@ -70,10 +70,11 @@ def _parts(small: Image, share: Float32Array, unit: float) -> UInt8Array:
     difference = np.abs(cv2.blur(small.astype(np.float32), (3, 3)) - fill_background(small, around)).max(axis=-1)
     alike = _binary(possible & (share < _CERTAIN) & (difference < _SAME_COLOUR))
     side = 2 * max(1, round(_HALF_WIDTH * unit)) + 1
-    wide = cv2.morphologyEx(alike, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    wide = np.asarray(cv2.morphologyEx(alike, cv2.MORPH_OPEN, kernel), np.uint8)
     if not wide.any():
         return np.zeros_like(around)
-    rim = grow_mask(np.asarray(wide, np.uint8), _RIM * unit) & _binary(share < _RIM_BELOW)
+    rim = grow_mask(wide, _RIM * unit) & _binary(share < _RIM_BELOW)
     return np.asarray(wide | rim, np.uint8)
 
 
