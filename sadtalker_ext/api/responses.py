@@ -37,7 +37,7 @@ class CheckpointView(BaseModel):
     purpose: str
     size_bytes: int
     licence: str
-    here: bool = Field(..., description="whether the file was found")
+    found: bool = Field(..., description="whether the file was found")
     problem: str = Field("", description="why the file cannot be used; empty if it can")
 
 
@@ -111,6 +111,6 @@ def view_engine(state: EngineState) -> EngineView:
 def _view_checkpoint(file: CheckpointState) -> CheckpointView:
     return CheckpointView(
         name=file.name, purpose=file.purpose, size_bytes=file.size_bytes, licence=file.licence,
-        here=file.path is not None,
+        found=file.path is not None,
         problem="" if not file.problem else "missing" if file.path is None else "cannot be used",
     )  # fmt: skip

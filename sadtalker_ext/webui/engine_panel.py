@@ -118,5 +118,5 @@ def _checkpoint_table(state: EngineState) -> str:
 
 def _status(file: CheckpointState) -> str:
     if not file.problem:
-        return "here"
+        return "installed"
     return "not downloaded yet" if file.problem == MISSING else "cannot be used"
