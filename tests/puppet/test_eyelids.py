@@ -53,6 +53,23 @@ def test_a_blink_covers_eyes_that_are_larger_than_their_landmarks(photograph, me
     assert left[1] < 0.12 * added[1]
 
 
+def test_the_lower_lid_follows_a_narrow_strip_of_white_below_the_landmarks(mesh):
+    large = mesh * np.float32(2.0)
+    picture = np.array(cv2.resize(picture_of("astronaut"), None, fx=2 * SCALE, fy=2 * SCALE))
+    face = measure_face(large)
+    eyes = ((face.left_eye, EYES[0]), (face.right_eye, EYES[1]))
+    for eye, (upper, lower) in eyes:
+        lower_lid = large[list(lower[::-1]), :2] + np.array([0.0, 0.07 * eye.half_px])
+        strip = np.concatenate([large[list(upper), :2], lower_lid])
+        cv2.fillPoly(picture, [np.rint(strip).astype(np.int32)], WHITE_RGB, cv2.LINE_AA)
+        middle = eye.axes.pixels(np.array([eye.iris.t_px]), np.array([eye.iris.v_px]))[0]
+        cv2.circle(picture, tuple(np.rint(middle).astype(int).tolist()), round(0.3 * eye.half_px), IRIS_RGB, -1)
+    refined = refine_lids(picture, face)
+    for (before, _), after in zip(eyes, (refined.left_eye, refined.right_eye), strict=True):
+        t = np.linspace(-0.5, 0.5, 21) * before.half_px
+        assert np.median(after.lower(t) - before.lower(t)) / before.half_px == pytest.approx(0.07, abs=0.06)
+
+
 def test_lids_of_a_photograph_stay_near_the_landmarks(photograph, mesh):
     face = measure_face(mesh)
     refined = refine_lids(photograph, face)
