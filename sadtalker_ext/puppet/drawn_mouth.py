@@ -32,7 +32,7 @@ _MAX_LEVEL: Final = 250.0
 """Largest level of the tongue's colour."""
 _TONGUE_HEIGHT: Final = 0.16
 _TONGUE_DROP: Final = 0.05
-_TONGUE_WIDTH: Final = 0.72
+_TONGUE_WIDTH: Final = 0.95
 _TONGUE_POWER: Final = 2.2
 """Height of the tongue's strip (face heights), and how far its outline drops at which distance from the middle (half
 mouth widths), along a power curve."""
