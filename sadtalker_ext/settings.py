@@ -30,6 +30,8 @@ from sadtalker_ext.setting_spec import (
 
 NO_RESTORER: Final = "none"
 NO_VIEW: Final = "none"
+MAX_SHOWN_NAME: Final = 60
+"""Characters of an unknown name that a message shows."""
 VIEWS: Final = ("orbit", "sway", "nod", "dolly")
 """Camera paths by name; see sadtalker_ext.geometry.camera_path."""
 _SADTALKER: Final = ("sadtalker",)
@@ -163,7 +165,7 @@ class Settings:
             if name not in names:
                 nearest = get_close_matches(str(name), names, n=1)
                 hint = f"did you mean {nearest[0]}?" if nearest else f"the settings are {', '.join(names)}"
-                raise SettingsError(f"There is no setting named {name}; {hint}")
+                raise SettingsError(f"There is no setting named {str(name)[:MAX_SHOWN_NAME]}; {hint}")
         return cls(**values)  # type: ignore[arg-type] # __post_init__ checks and converts every value
 
     @classmethod

@@ -163,6 +163,8 @@ def receive_file(name: str, given: object, target: Path, options: ApiOptions) ->
         shown = str(source)[:MAX_SHOWN]
         raise HTTPException(422, f"The field {name} must contain a string named base64, path or url, not {shown!r}")
     try:
+        if source == "base64" and not value.strip():
+            raise MediaError(f"The {name} is empty (0 bytes); send the whole file as base64")
         shown_name = "sent as base64" if source == "base64" else value
         return _READERS[source](name, value, target, options), shown_name
     except MediaError as e:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -32,16 +33,28 @@ UNREAD: Final = 141
 COMMANDS: Final = (animate, mesh, demo, show, faces, evaluate, bench, serve, weights, voices, ui, train)
 
 
+_LONG_NUMBER: Final = re.compile(r"\d{50,}")
+_LONG_WORD: Final = re.compile(r"\S{300,}")
+
+
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose errors say what to do about file names that start with a dash."""
+    """A parser whose errors are one sentence, and say what to do about file names that start with a dash."""
 
     given: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
-        """Print usage and message, and exit with code 2."""
+        """Print the message, and exit with code 2."""
         names = dashed_names(CommandParser.given)
         remedy = f"write ./{names[0]}, or put -- before the names" if names else ""
-        super().error(f"{message}; a name that starts with a dash is read as an option: {remedy}" if names else message)
+        if names:
+            message = f"{message}; a name that starts with a dash is read as an option: {remedy}"
+        self.exit(REFUSED, f"{self.prog}: error: {shortened(message)}; see {self.prog} --help\n")
+
+
+def shortened(message: str) -> str:
+    """Return a message for users in which very long numbers and words, repeated from the input, are cut."""
+    message = _LONG_NUMBER.sub(lambda found: f"{found[0][:20]}... ({len(found[0])} digits)", message)
+    return _LONG_WORD.sub(lambda found: f"{found[0][:60]}... ({len(found[0])} characters)", message)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -83,7 +96,7 @@ def _run(arguments: Sequence[str]) -> int:
     except SadTalkerError as error:
         if getattr(options, "json", False):
             print(json.dumps({"error": str(error), "kind": type(error).__name__}))
-        sys.stderr.write(f"sadtalker: {error}\n")
+        sys.stderr.write(f"sadtalker: {shortened(str(error))}\n")
         return REFUSED
     return code
 

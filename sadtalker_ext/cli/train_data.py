@@ -30,7 +30,9 @@ def add_recipes(recipes: Any) -> None:  # noqa: ANN401 - argparse has no public 
         "--portraits", type=Path, metavar="DIR", help="folder of portraits (default: the demo portrait)"
     )
     practice.add_argument(
-        "--speech", type=Path, metavar="DIR",
+        "--speech",
+        type=Path,
+        metavar="DIR",
         help="folder of train corpus or of audio files (default: the synthesiser flite, or the demo voice)",
     )
     practice.add_argument("--size", type=int, default=128, metavar="PX", help="side length of the frames (default 128)")
@@ -77,6 +79,7 @@ def _practice(options: argparse.Namespace) -> int:
 
     show_progress()
     require_positive("--processes", options.processes)
+    require_positive("--seconds", options.seconds)
     plan = PracticePlan(
         clips=options.clips, size_px=options.size, seconds=options.seconds, portraits=options.portraits,
         speech=options.speech, seed=options.seed,
@@ -91,7 +94,10 @@ def _prepare(options: argparse.Namespace) -> int:
     from sadtalker_ext.weights.files import search_folders
 
     show_progress()
-    require_positive("--processes", options.processes)
+    for name, value in (
+        ("--processes", options.processes), ("--seconds", options.seconds), ("--shortest", options.shortest),
+    ):  # fmt: skip
+        require_positive(name, value)
     folders = search_folders(options.folder)
     plan = PreparePlan(
         size_px=options.size, shortest_s=options.shortest, longest_s=options.seconds,

@@ -64,8 +64,8 @@ def plan_from_options(plan: Plan, options: argparse.Namespace) -> Plan:
 
 
 def require_positive(flag: str, value: float) -> None:
-    """Raise SettingsError unless ``value`` is above 0."""
-    if value <= 0:
+    """Raise SettingsError unless ``value`` is above 0 and finite."""
+    if not 0 < value < float("inf"):
         raise SettingsError(f"{flag} is {value}; it must be above 0")
 
 

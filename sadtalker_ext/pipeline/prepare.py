@@ -194,6 +194,11 @@ def load_speech(inputs: Inputs, settings: Settings | None = None) -> Speech:
     if inputs.voice is None:
         return silence(inputs.idle_s or 0.0)
     speech = open_speech(inputs.voice, "voice", 0 if settings is None else settings.track)
+    if speech.repaired and speech.peak < SILENT_PEAK:
+        raise MediaError(
+            "The ", FileRef("voice", inputs.voice), " contains no sound: its samples are not numbers, or are far "
+            "beyond full scale; export it again, for example as WAV",
+        )  # fmt: skip
     if speech.peak < SILENT_PEAK:
         raise MediaError("The ", FileRef("voice", inputs.voice), " is silent; choose another file")
     return speech

@@ -42,6 +42,8 @@ def test_paths_outside_the_allowed_folders_are_refused(serve, portrait_file, voi
         ({"settings": {"paste": "seamless"}}, 422, "does not support the setting paste"),
         ({"portrait": "me.png"}, 422, "base64"),
         ({"portrait": {"base64": "%%%"}}, 422, "not valid base64"),
+        ({"portrait": {"base64": " "}}, 422, "The portrait is empty (0 bytes)"),
+        ({"settings": {"q" * 5000: 1}}, 422, f"no setting named {'q' * 60};"),
         ({"portrait": {"path": 3}}, 422, "a string named base64, path or url"),
         ({"portrait": {"ftp": "x"}}, 422, "not 'ftp'"),
         ({"voice": {"url": "http://example.com/a.wav"}}, 403, "does not download files"),

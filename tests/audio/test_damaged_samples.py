@@ -51,9 +51,9 @@ def test_files_without_damage_are_unchanged(tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
-def test_a_file_of_damaged_samples_is_silent(tmp_path, value):
+def test_a_file_of_damaged_samples_contains_no_sound(tmp_path, value):
     path = write_tone(tmp_path / "a.wav", value, at=slice(None))
-    with pytest.raises(MediaError, match="is silent"):
+    with pytest.raises(MediaError, match="contains no sound: its samples are not numbers"):
         load_speech(Inputs(tmp_path / "p.png", path))
 
 

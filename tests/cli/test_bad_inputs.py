@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sadtalker_ext.cli.main import main
+
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs a device that only Linux has")
 
 
@@ -203,3 +205,36 @@ def test_errors_are_printed_as_json(program, portrait, voice):
     error = json.loads(program.out)
     assert error["kind"] == "SettingsError"
     assert f"sadtalker: {error['error']}\n" == program.err
+
+
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["serve", "--port", LONG], ["faces", "a.png", "--unknown", LONG], ["faces", "x" * 5000],
+     ["train", "check", "data", "--sample", LONG[:4000]], ["animate", "a.png", "a.wav", "--yaw", f"0:{LONG}"],
+     ["animate", "a.png", "--threads", "-1"]],
+)  # fmt: skip
+def test_messages_are_one_short_sentence(arguments, capsys):
+    try:
+        code = main(arguments)
+    except SystemExit as error:
+        code = error.code
+    message = capsys.readouterr().err
+    assert code == 2
+    assert len(message.splitlines()) == 1
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "all", "--out", "r", "--learning-rate", "nan"], "--learning-rate is nan"),
+        (["train", "corpus", "--out", "c", "--hours", "inf"], "--hours is inf"),
+        (["train", "practice", "-o", "p", "--seconds", "nan"], "--seconds is nan"),
+        (["train", "prepare", "v", "-o", "p", "--shortest", "-1"], "--shortest is -1.0"),
+    ],
+)
+def test_training_refuses_numbers_that_are_not_positive_and_finite(program, arguments, message):
+    assert message in program.refused(*arguments)

@@ -93,8 +93,10 @@ def test_a_run_of_other_clips_is_found(run, tmp_path):
     save_state(folder, network, data=describe_clips(tmp_path / "data"))
     shutil.copytree(tmp_path / "data", tmp_path / "copy")
     assert found(folder, tmp_path / "copy") == {}
-    card = tmp_path / "copy" / "card.json"
-    card.write_text(card.read_text().replace('"sources": "', '"sources": "other '))
+    shard = tmp_path / "copy" / "train-000000.tar"
+    content = bytearray(shard.read_bytes())
+    content[4000] ^= 1  # a coefficient of the first clip
+    shard.write_bytes(content)
     measured = found(folder, tmp_path / "copy")["run"]["exp_net"]
     assert measured == f"trained on {describe_clips(tmp_path / 'data')}; these are {describe_clips(tmp_path / 'copy')}"
 
