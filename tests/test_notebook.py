@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from sadtalker_ext.cli.main import build_parser
 from sadtalker_ext.video.read import probe
@@ -45,6 +46,18 @@ def test_every_command_line_is_understood():
         words = shlex.split(line.replace("{PORTRAIT}", "a.png").replace("{VOICE}", "a.wav"))[1:]
         seen.add(build_parser().parse_args(words).command)
     assert seen == {"mesh", "weights", "ui"}
+
+
+@pytest.mark.parametrize("address", ["git+https://example.org/owner/repository.git", "file:///content/sadtalker.zip"])
+def test_an_address_is_installed_with_extras(address):
+    cell = next(source(cell) for cell in CONTENT["cells"] if "install" in tags(cell))
+    code = "\n".join(line for line in cell.splitlines() if not line.startswith("%"))
+    with pytest.raises(ValueError, match="Set SOURCE"):
+        exec(code, {})
+    names = {}
+    exec(code.replace('SOURCE = ""', f"SOURCE = {address!r}"), names)
+    needed = Requirement(names["ENGINES"])
+    assert (needed.name, needed.extras, needed.url) == ("sadtalker-ext", {"sadtalker", "tts"}, address)
 
 
 def test_the_notebook_runs(tmp_path):
