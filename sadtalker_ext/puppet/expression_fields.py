@@ -14,7 +14,7 @@ import numpy as np
 
 from sadtalker_ext.puppet.basis import SHAPE_INDEX, SHAPES
 from sadtalker_ext.puppet.brow_fields import brow_fields
-from sadtalker_ext.puppet.mouth_fields import MouthPlace, mouth_fields
+from sadtalker_ext.puppet.mouth_fields import UPPER_LIP_CLOSES, MouthPlace, mouth_fields
 from sadtalker_ext.puppet.profiles import smooth_ramp, soft_clamp
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ TUCK_RAISE: Final = 0.30 * LIP_RAISE
 """Rise of the upper lip in f and v, in face heights, so that the teeth show on the lower lip."""
 TUCK_CLOSES: Final = 0.5
 """Share of the opening by jaw and lips that the lower lip closes when it rises to the teeth in f and v."""
+_TUCK_KEEPS: Final = UPPER_LIP_CLOSES / (1.0 - UPPER_LIP_CLOSES)
+"""Rise of the upper lip that keeps it in place, per opening that the lower lip closes: a closing field moves both."""
 TUCK_LIFT: Final = 0.008
 """Rise of the lower lip towards the upper one in f and v, in face heights, in addition to rolling in."""
 TUCK_ROLL: Final = 0.5
@@ -96,6 +98,8 @@ def field_weights(
     upper = LIP_RAISE * value["upper_lip_raise"] + TUCK_RAISE * value["lip_tuck"]
     opened = np.maximum(drop + upper - TUCK_LIFT * value["lip_tuck"], 0.0)
     closed = value["lips_closed"]
+    tuck_closes = (1.0 - closed) * TUCK_CLOSES * value["lip_tuck"]
+    rise = np.minimum(_TUCK_KEEPS * tuck_closes * np.maximum(drop, 0.0), np.maximum(LIP_RAISE - upper, 0.0))
     wide_open = jaw_is_wide(value["jaw_open"])
     relaxed = value["mouth_neutral"] * excess_width
     narrowing = (JAW_NARROWS + WIDE_NARROWS * excess_width) * wide_open + NEUTRAL_NARROWS * relaxed
@@ -103,8 +107,8 @@ def field_weights(
     weights = {
         "jaw": JAW_DROP * value["jaw_open"],
         "part_lower": lower,
-        "part_upper": upper,
-        "close_opened": (1.0 - (1.0 - closed) * (1.0 - TUCK_CLOSES * value["lip_tuck"])) * opened + overlap,
+        "part_upper": upper + rise,
+        "close_opened": (closed + tuck_closes) * opened + rise + overlap,
         "close_source": 1.0 - (1.0 - closed) * (1.0 - value["mouth_neutral"]) if source_gap > 0.0 else 0.0 * closed,
         "pucker": value["pucker"],
         "spread": value["spread"] - narrowing,

@@ -12,7 +12,7 @@ from sadtalker_ext.mesh.skin import below_mouth, skin_points
 from sadtalker_ext.mesh.targets import TARGET_NAMES, target_weights
 from sadtalker_ext.mesh.topology import EYE_CONTOURS, LOWER_EDGE, LOWER_LIP, SKIN_VERTICES, UPPER_EDGE
 from sadtalker_ext.puppet.basis import SHAPES
-from sadtalker_ext.puppet.expression_fields import TUCK_LIFT, TUCK_ROLL
+from sadtalker_ext.puppet.expression_fields import JAW_DROP, TUCK_LIFT, TUCK_RAISE, TUCK_ROLL
 
 EXPRESSIONS = {
     "rest": {},
@@ -57,6 +57,18 @@ def test_a_tucked_lip_rises_and_its_edge_rolls_in(renderer, face_mesh):
     assert up[14] == pytest.approx(TUCK_LIFT, abs=1.5e-3)
     assert up[17] > TUCK_LIFT + 0.5 * TUCK_ROLL * mouth.lower_thickness_px / unit
     assert (moved - rest)[14, 2] < -0.01 * FACE_HEIGHT_M
+
+
+def test_a_tucked_lip_closes_the_jaw_without_the_upper_lip(renderer, face_mesh):
+    """In f and v the lower lip rises to the teeth: the upper lip rises as without the jaw, and does not cover them."""
+    shut, tucked, jaw, both = (
+        face_mesh.morphed(weights_for(renderer, **k)) / FACE_HEIGHT_M
+        for k in ({}, {"lip_tuck": 1.0}, {"jaw_open": 0.6}, {"jaw_open": 0.6, "lip_tuck": 1.0})
+    )
+    assert both[13, 1] - jaw[13, 1] == pytest.approx(tucked[13, 1] - shut[13, 1], abs=1e-3)
+    closed = (jaw[13, 1] - jaw[14, 1]) - (both[13, 1] - both[14, 1])
+    opening = 0.5 * (0.6 * JAW_DROP + TUCK_RAISE - TUCK_LIFT)  # as sadtalker_ext.metrics.sync.mouth_opening has it
+    assert closed == pytest.approx(0.6 * JAW_DROP - opening, abs=1.5e-3)
 
 
 def openings(points, size):
