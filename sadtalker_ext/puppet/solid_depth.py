@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.ear_slope import limit_ear_slope
 from sadtalker_ext.puppet.eye_slope import limit_eye_slope
 from sadtalker_ext.puppet.head_depth import thin_plate
 from sadtalker_ext.puppet.profiles import smooth_ramp
@@ -101,7 +102,7 @@ def solid_depth(
     gentle = limit_slope(eased, _STEEPEST * grid.cell)
     if far is not None and far.any():
         gentle += far * (limit_slope(eased, _STEEPEST_FAR * grid.cell) - gentle)
-    return _blurred(gentle, _EDGE_BLUR * unit / grid.cell)
+    return _blurred(limit_ear_slope(gentle, mesh, face, grid), _EDGE_BLUR * unit / grid.cell)
 
 
 def _blurred(depth: Float32Array, sigma: float) -> Float32Array:
