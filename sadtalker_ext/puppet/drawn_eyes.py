@@ -56,6 +56,13 @@ _CURVE_STEPS: Final = 128
 """Range of the tabulated lids in half widths of the eye, and its steps."""
 _MIN_FOLD: Final = 0.35
 """Smallest distance from the upper lid to the brow, in half eye widths."""
+_LID_ASIDE: Final = 0.8
+_LID_FROM: Final = 0.25
+_LID_SAMPLES: Final = 15
+"""Where the skin above an eye is compared with the cheek: to both sides of its middle (half eye widths), from this
+distance above the upper lid (openings) to the brow, and the samples in each direction."""
+_MIN_LIT: Final = 0.1
+"""Share of these samples that has the colour of the cheek, below which the eye is in the shade."""
 
 
 class _Extent(NamedTuple):
@@ -90,6 +97,22 @@ def cheek_colour(picture: Image, mesh: Float32Array) -> Float64Array:
     levels = cv2.remap(picture, cheeks[None, :, 0], cheeks[None, :, 1], cv2.INTER_LINEAR)[0]
     colour: Float64Array = np.median(levels, axis=0).astype(np.float64)
     return colour
+
+
+def flat_skin_at(picture: Image, eye: EyeFrame, skin: Float64Array | None) -> Float64Array | None:
+    """Return the colour ``skin`` (3,) of a drawing, or None where nothing above the eye has it.
+
+    The eye is then in the shade of hair or of a hat, and a lid in the colour of the cheek would shine there.
+    """
+    if skin is None or eye.drawn:
+        return skin
+    t, above = np.meshgrid(
+        np.linspace(-_LID_ASIDE, _LID_ASIDE, _LID_SAMPLES) * eye.half_px,
+        np.linspace(_LID_FROM * eye.opening_px, _BROW_SHARE * eye.crease_px, _LID_SAMPLES),
+    )
+    where = eye.axes.pixels(t, eye.upper(t) - above).astype(np.float32)
+    levels = cv2.remap(picture, where[..., 0], where[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return skin if float((skin_distance(levels, skin) < _COLOUR).mean()) > _MIN_LIT else None
 
 
 def skin_distance(levels: NDArray[np.generic], skin: Float64Array, lightness_weight: float = 1.0) -> Float32Array:

@@ -11,7 +11,7 @@ from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.backdrop import fill_background, person_mask, soft_matte
 from sadtalker_ext.puppet.continued_parts import FacePlace, add_continued_parts
 from sadtalker_ext.puppet.drawing import is_drawing
-from sadtalker_ext.puppet.drawn_eyes import cheek_colour, refine_drawn_eyes
+from sadtalker_ext.puppet.drawn_eyes import cheek_colour, flat_skin_at, refine_drawn_eyes
 from sadtalker_ext.puppet.drawn_mouth import refine_drawn_mouth
 from sadtalker_ext.puppet.expression_fields import build_fields
 from sadtalker_ext.puppet.eyes import Eye
@@ -115,7 +115,9 @@ def build_rig(
     face = refine_lids(picture, face, drawn=drawn)
     centre = mesh[list(topo.FACE_OVAL), :2].astype(np.float64).mean(0)
     face_grid = Grid.cover(_box(face, centre, _FACE_REACH), _FACE_NODES)
-    left_eye, right_eye = (Eye(eye, picture, imaging, flat_skin) for eye in (face.left_eye, face.right_eye))
+    left_eye, right_eye = (
+        Eye(eye, picture, imaging, flat_skin_at(picture, eye, flat_skin)) for eye in (face.left_eye, face.right_eye)
+    )
     head_grid = Grid.cover(_box(face, centre, _HEAD_REACH).clipped(width, height), _HEAD_NODES)
     if person is None:
         matte = np.ones(head_grid.nodes(HEAD_MARGIN_CELLS).shape[:2], np.float32)

@@ -182,3 +182,19 @@ def test_the_lash_line_of_a_drawing_moves_as_a_whole(mesh):
         dark = np.flatnonzero(np.abs(column - ink).max(axis=-1) < 60)
         assert len(dark) >= 4
         assert dark.min() > 12
+
+
+def test_the_lid_of_a_drawing_is_dark_in_the_shade_of_hair(mesh):
+    skin, shade = (250, 225, 205), (120, 78, 66)
+    picture = np.full((512 * SCALE, 512 * SCALE, 3), skin, np.uint8)
+    for chains in EYES:
+        (x, y), half = eye_middle(mesh, chains)
+        if chains is EYES[1]:
+            corner = (x - round(2.5 * half), y - 3 * half), (x + round(1.6 * half), y + round(1.6 * half))
+            cv2.rectangle(picture, *corner, shade, -1)
+        cv2.ellipse(picture, (x, y), (round(half), round(0.45 * half)), 0, 0, 360, IRIS_RGB, -1, cv2.LINE_AA)
+    frame = PortraitRenderer(picture, mesh).render_frame(BLINK, STILL, STILL)
+    for chains, expected in zip(EYES, (skin, shade), strict=True):
+        (x, y), half = eye_middle(mesh, chains)
+        lid = frame[y - round(0.35 * half) : y, x - round(0.4 * half) : x + round(0.4 * half)]
+        assert np.abs(np.median(lid, axis=(0, 1)) - expected).max() < 25
