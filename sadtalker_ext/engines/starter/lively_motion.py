@@ -37,18 +37,20 @@ LEAN_ROLL: Final = 0.7
 LEAN_INTERVAL_S: Final = (1.6, 4.5)
 LEAN_MOVE_S: Final = (1.0, 1.8)
 """Ranges of the time between two changes of the lean and of the duration of a change, seconds."""
-BROW_LEVEL: Final = 0.75
-"""Standard deviation of the level of the brows between accents; positive raises, negative lowers them."""
+BROW_LEVEL: Final = 1.0
+"""Standard deviation of the level of the brows between accents, before the limits; positive raises, negative lowers
+them. The height of the brows of nine speakers on video varies by 0.028 distances of the eyes (standard deviation); a
+tracker sees 0.049 of a full raise and 0.021 of a full frown, so that the whole range is needed."""
 BROW_OF_PITCH: Final = 0.1
 """Rise of this level per semitone of the pitch: most raises go with a rise of the pitch (Cave et al. 1996, "About the
 relationship between eyebrow movements and F0 variations")."""
 BROW_PITCH_S: Final = 0.12
 """Standard deviation of the window in which the pitch is averaged, seconds."""
-BROW_RANGE: Final = (-0.5, 0.95)
+BROW_RANGE: Final = (-0.65, 1.0)
 """Lowest and highest level; a low one, held, looks stern."""
-BROW_INTERVAL_S: Final = (0.2, 0.48)
+BROW_INTERVAL_S: Final = (0.2, 0.36)
 BROW_MOVE_S: Final = (0.12, 0.22)
-BROW_SLOWNESS_S: Final = 0.2
+BROW_SLOWNESS_S: Final = 0.16
 """Ranges of the time between two changes of this level and of the duration of a small change, and what a change by 1
 adds to it, seconds."""
 IDLE_LIVELINESS: Final = 0.5
