@@ -53,6 +53,8 @@ _NARROW_SHADOW: Final = 0.35
 _NARROW_GAP: Final = 0.04
 """Light that the interior loses where the lips nearly touch, and the distance between them, face heights, at which the
 loss has fallen to 1/e: little light falls through a narrow gap."""
+_SMILE_LIGHTS: Final = 0.6
+"""Share of the lips' shadows that is missing in a smile, which draws the lips back to the teeth."""
 _SIDE_SHADOW: Final = 0.50
 _SIDE_SHADOW_U: Final = 0.90
 _SIDE_SHADOW_HALF_WIDTH: Final = 0.30
@@ -109,7 +111,8 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     upper_v = upper - edge + _ARCH_BOW * u * u
     colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, _UPPER_TEETH_LIGHT * shade, imaging)
     if mouth.shading:
-        colour = colour * _shadows(maps, (below_upper, above_lower), imaging)[..., None]
+        depth = 1.0 - _SMILE_LIGHTS * state.smile
+        colour = colour * _shadows(maps, (below_upper, above_lower), depth, imaging)[..., None]
     rim = _rim_share(mouth, maps, state, xp.minimum(below_upper, above_lower), imaging)[..., None]
     colour = colour + (imaging.array(mouth.palette.rim) - colour) * rim
     if mouth.gap <= 0.0:
@@ -133,16 +136,18 @@ def _cavity(mouth: Mouth, maps: MouthMaps, from_lip: BackendArray, imaging: Imag
     return imaging.array(mouth.palette.mucosa) * lit + imaging.array(mouth.palette.cavity) * (depth * (1.0 - lit))
 
 
-def _shadows(maps: MouthMaps, from_lips: tuple[BackendArray, BackendArray], imaging: Imaging) -> BackendArray:
+def _shadows(
+    maps: MouthMaps, from_lips: tuple[BackendArray, BackendArray], depth: float, imaging: Imaging
+) -> BackendArray:
     """Return the light (h, w) that the lips and the mouth corners leave on the interior.
 
-    from_lips: distances (h, w) below the upper and above the lower lip.
+    from_lips: distances (h, w) below the upper and above the lower lip. depth: share of the shadows of the lips.
     """
     xp = imaging.xp
-    upper = _UPPER_LIP_SHADOW * xp.exp(-from_lips[0] / _SHADOW_LENGTH)
-    lower = _LOWER_LIP_SHADOW * xp.exp(-from_lips[1] / _SHADOW_LENGTH)
+    upper = depth * _UPPER_LIP_SHADOW * xp.exp(-from_lips[0] / _SHADOW_LENGTH)
+    lower = depth * _LOWER_LIP_SHADOW * xp.exp(-from_lips[1] / _SHADOW_LENGTH)
     side = imaging.smooth_edge(xp.abs(maps.skull_u) - _SIDE_SHADOW_U, _SIDE_SHADOW_HALF_WIDTH)
-    narrow = _NARROW_SHADOW * xp.exp(-(from_lips[0] + from_lips[1]) / _NARROW_GAP)
+    narrow = depth * _NARROW_SHADOW * xp.exp(-(from_lips[0] + from_lips[1]) / _NARROW_GAP)
     return (1.0 - upper - lower) * (1.0 - _SIDE_SHADOW * side) * (1.0 - narrow)
 
 

@@ -202,6 +202,7 @@ class Pose:
             raised=weight["part_upper"],
             sealed=float(smooth_ramp(self.expression[SHAPE_INDEX["lips_closed"]], _SEALS_FROM, 1.0)),
             pucker=float(np.clip(self._value("pucker"), 0.0, 1.0)),
+            smile=float(np.clip(self._value("smile"), 0.0, 1.0)),
             roll_upper=press * mouth.upper_thickness_px / unit,
             roll_lower=self._tucked() + press * mouth.lower_thickness_px / unit,
             parallax_u=_PARALLAX_YAW * float(np.sin(yaw)) * 2.0 * unit / mouth.width_px,

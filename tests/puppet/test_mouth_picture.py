@@ -204,3 +204,20 @@ def test_a_lowered_lip_bares_half_of_the_lower_teeth_at_most(astronaut):
     assert bared_mm == sorted(bared_mm)
     assert bared_mm[0] < 0.3
     assert 1.0 < bared_mm[1] < bared_mm[3] < 0.5 * LOWER_CROWN_MM
+
+
+def test_smiling_lips_shade_the_teeth_less(make_renderer):
+    """A smile draws the lips back to the teeth, which light then reaches in a narrow gap too."""
+    renderer = make_renderer("astronaut")
+    black = Palette(**{field.name: np.zeros(3, np.float32) for field in fields(Palette)})
+    brightest = []
+    for smile in (0.0, 1.0):
+        frames = []
+        for palette in (black, replace(black, enamel=np.full(3, 255.0, np.float32))):
+            shown = PortraitRenderer.__new__(PortraitRenderer)
+            rig = replace(renderer.rig, mouth=recoloured(renderer.rig.mouth, palette))
+            shown.__dict__.update(renderer.__dict__, rig=rig)
+            motion = shape(jaw_open=0.2, mouth_neutral=1.0, smile=smile)
+            frames.append(shown.render_frame(motion, STILL, STILL)[mouth_window()].astype(float).mean(axis=-1))
+        brightest.append(np.percentile(frames[1] - frames[0], 99))
+    assert 1.1 * brightest[0] < brightest[1] <= 255.0
