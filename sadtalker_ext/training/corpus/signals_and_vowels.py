@@ -114,7 +114,10 @@ def vowel_call(random: Random) -> Float64Array:
     bleat = np.sin(2 * np.pi * random.uniform(7, 40) * np.arange(count) / SAMPLE_RATE_HZ)
     excited *= 1.0 + random.choice([0.0, random.uniform(0.3, 1.0)]) * bleat
     envelope = np.sin(np.pi * place ** random.uniform(0.3, 1.0)) ** random.uniform(0.4, 1.5)
-    return moving_resonances(excited, random, int(random.integers(1, 4)), random.uniform(0.1, 0.6)) * envelope
+    made: Float64Array = envelope * moving_resonances(
+        excited, random, int(random.integers(1, 4)), random.uniform(0.1, 0.6)
+    )
+    return made
 
 
 def moving_resonances(samples: Float64Array, random: Random, peaks: int, spread: float) -> Float64Array:
