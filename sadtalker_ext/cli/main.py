@@ -53,8 +53,8 @@ class CommandParser(argparse.ArgumentParser):
 
 def shortened(message: str) -> str:
     """Return a message for users in which very long numbers and words, repeated from the input, are cut."""
-    message = _LONG_NUMBER.sub(lambda found: f"{found[0][:20]}... ({len(found[0])} digits)", message)
-    return _LONG_WORD.sub(lambda found: f"{found[0][:60]}... ({len(found[0])} characters)", message)
+    message = _LONG_NUMBER.sub(lambda found: f"{found[0][:20]}...", message)
+    return _LONG_WORD.sub(lambda found: f"{found[0][:60]}...", message)
 
 
 def build_parser() -> argparse.ArgumentParser:

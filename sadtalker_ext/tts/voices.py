@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
@@ -58,7 +59,9 @@ def _named_voice(name: str, voices: Sequence[Voice]) -> Voice:
         language = wanted.partition("+")[0] if voice.provider == ESPEAK else wanted
         if language == voice.name.lower():
             return voice if language == wanted else _with_variant(voice, wanted)
-    nearest = get_close_matches(wanted, [voice.name for voice in voices], n=1)
+    names = [voice.name for voice in voices]
+    parts = [one for one in names if wanted in re.split(r"[-_+.]", one.lower())]
+    nearest = parts or get_close_matches(wanted, names, n=1)
     hint = f"did you mean {nearest[0]}?" if nearest else "the command sadtalker voices lists all"
     raise SettingsError(f"There is no voice named {name!r}; {hint}")
 

@@ -159,6 +159,8 @@ def test_voices_are_found_by_name():
     assert voices.find_voice("de+f3", ()).name == "de+f3"
     with pytest.raises(SettingsError, match="did you mean en-gb"):
         voices.find_voice("en-gbb", ())
+    with pytest.raises(SettingsError, match="no voice named 'joe'; did you mean en_US-joe-medium"):
+        voices.find_voice("joe", ())
 
 
 def test_files_in_checkpoint_folders_come_first(tmp_path):
