@@ -48,7 +48,7 @@ class CommandParser(argparse.ArgumentParser):
         remedy = f"write ./{names[0]}, or put -- before the names" if names else ""
         if names:
             message = f"{message}; a name that starts with a dash is read as an option: {remedy}"
-        self.exit(REFUSED, f"{self.prog}: error: {shortened(message)}; see {self.prog} --help\n")
+        self.exit(REFUSED, f"sadtalker: {shortened(message)}; see {self.prog} --help\n")
 
 
 def shortened(message: str) -> str:

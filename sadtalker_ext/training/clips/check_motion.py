@@ -206,8 +206,8 @@ def flickering_light(place: str, levels: float) -> Finding:
     """Return the finding for a clip or video whose brightness flickers."""
     return Finding(
         "flicker", "the brightness flickers from frame to frame",
-        "remove the flicker from the original videos (ffmpeg -i ORIGINAL -vf deflicker=size=10 ...) and track them again, or "
-        "remove these clips; a network trained on them lets the picture flicker",
+        "remove the flicker from the original videos (ffmpeg -i ORIGINAL -vf deflicker=size=10 ...) and track them "
+        "again, or remove these clips; a network trained on them lets the picture flicker",
         {place: f"brightness changes by {levels:.1f} grey levels from frame to frame"},
     )  # fmt: skip
 
