@@ -17,6 +17,8 @@ LONGEST_MOMENT_S: Final = 86400.0
 ANGLE_LIMIT_DEG: Final = 60.0
 LONGEST_VIDEO_S: Final = 7200.0
 """Latest time of a keyframe in seconds: the longest voice."""
+MAX_SHOWN: Final = 80
+"""Characters of a value that a message repeats."""
 MAX_DIGITS: Final = 32
 """Longest text accepted as a number."""
 
@@ -68,11 +70,22 @@ class SettingSpec(NamedTuple):
         try:
             return self.parse(self, value)
         except InvalidValueError as e:
-            raise SettingsError(f"The setting {self.name} is {value!r:.200}, but it accepts {self.accepts}") from e
+            raise SettingsError(f"The setting {self.name} is {shown_value(value)}, but it accepts {self.accepts}") from e
 
     def supported_by(self, engine: str) -> bool:
         """Whether the engine of this name supports the setting."""
         return not self.engines or engine in self.engines
+
+
+def shown_value(value: object) -> str:
+    """Return a value as a message shows it: its beginning if it is long."""
+    if isinstance(value, str):
+        return repr(value) if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]!r}..."
+    try:
+        text = repr(value)
+    except ValueError:  # an integer with more digits than Python converts
+        return "a number with thousands of digits"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def setting(  # noqa: PLR0913 - the arguments are the declaration of a setting

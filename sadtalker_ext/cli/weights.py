@@ -34,6 +34,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     fetching.add_argument("--mirror", default="github", help="github, huggingface, hf-mirror, or a URL")
     fetching.add_argument("--yes", action="store_true", help="do not ask before downloading")
     checking = _add_action(actions, "check", "check that the files are present, complete and valid", run_check)
+    checking.description = (
+        "Check that the files are present, complete and valid. Exit code: 2 if a file that exists cannot be used, or "
+        "if a file given by name is missing; otherwise 0, because no mode needs all files."
+    )
+    checking.add_argument("names", nargs="*", metavar="NAME", help="file names (default: all, and those of measures)")
     checking.add_argument("--quick", action="store_true", help="skip the comparison of hashes")
     checking.add_argument("--json", action="store_true", help="print the result as JSON")
     _add_action(actions, "convert", "convert mapping pickles to safetensors files in the same folder", run_convert)
@@ -139,18 +144,27 @@ def run_fetch(options: argparse.Namespace) -> int:
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Print the result for each file; the exit code is 2 if an existing file cannot be used."""
-    from sadtalker_ext.weights.check import check_all, check_measure_files
+    """Print the result for each file; the exit code is 2 if an existing or a named file cannot be used."""
+    from sadtalker_ext.weights.catalog import find_catalog_entry
+    from sadtalker_ext.weights.check import check_all, check_checkpoint, check_measure_files
 
-    folders = list_folders(options)
-    results = [*check_all(folders, deep=not options.quick), *check_measure_files(folders)]
+    folders, deep = list_folders(options), not options.quick
+    named = [find_catalog_entry(name) for name in options.names]
+    results = [check_checkpoint(entry, folders, deep) for entry in named]
+    if not named:
+        results = [*check_all(folders, deep), *check_measure_files(folders)]
     if options.json:
         print(json.dumps([_as_json(result) for result in results], indent=2))
     else:
         for result in results:
             mark = "good" if result.usable else "missing" if result.path is None else "BAD"
-            print(f"{mark:8}{result.name}\n        {result.problem or result.note or result.path}")
-    return 2 if any(result.path is not None and not result.usable for result in results) else 0
+            print(f"{mark:8}{result.name}")
+            if not result.missing:
+                print(f"        {result.problem or result.note or result.path}")
+        print("Searched: " + ", ".join(str(folder) for folder in folders))
+        if any(result.missing for result in results):
+            print("To download missing files: sadtalker weights fetch [NAME...]")
+    return 2 if any(not result.usable and (named or result.path is not None) for result in results) else 0
 
 
 def run_convert(options: argparse.Namespace) -> int:

@@ -55,7 +55,7 @@ RULES: Final[Sequence[Rule]] = (
     ),
     (r"(\S+) from \S+ is not the published file.*", r"\1 arrived damaged. Choose another source under Download from."),
     (
-        r"; run: sadtalker weights fetch [^,;.]+(?:, or put the file into one of them)?",
+        r"; run: sadtalker weights fetch(?: [\w.-]*\w)+(?:, or put the files? into (?:that folder|one of them))?",
         "; download it under Engine",
     ),
     (

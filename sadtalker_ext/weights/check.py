@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.weights.catalog import CATALOG, Checkpoint
+from sadtalker_ext.weights.errors import MissingCheckpointError
 from sadtalker_ext.weights.files import find_checkpoint, require_checkpoint
 from sadtalker_ext.weights.measure_files import ALL_FILES, MeasureFile, find_measure_file
 
@@ -28,13 +29,14 @@ class CheckResult:
     """Outcome of checking one checkpoint.
 
     path: the file, or None. problem: why it cannot be used and what to do; empty if it can be used. note: further
-    information about a usable file.
+    information about a usable file. missing: whether there is no file with this name or a similar one.
     """
 
     checkpoint: Checkpoint | MeasureFile
     path: Path | None
     problem: str = ""
     note: str = ""
+    missing: bool = False
 
     @property
     def name(self) -> str:
@@ -58,9 +60,10 @@ def check_checkpoint(entry: Checkpoint, folders: Sequence[Path], deep: bool = Tr
     try:
         path = find_checkpoint(entry, folders)
         if path is None:
-            require_checkpoint(entry, folders)
-            return CheckResult(entry, None)
+            path = require_checkpoint(entry, folders)
         check_content(entry, path)
+    except MissingCheckpointError as e:
+        return CheckResult(entry, None, problem=str(e), missing=True)
     except WeightsError as e:
         return CheckResult(entry, path, problem=str(e))
     except OSError as e:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sadtalker_ext.errors import FileRef, WeightsError
 from sadtalker_ext.weights.catalog import Checkpoint
-from sadtalker_ext.weights.errors import checkpoint_error
+from sadtalker_ext.weights.errors import MissingCheckpointError, checkpoint_error, place_to_put
 
 FOLDER_VARIABLE = "SADTALKER_CHECKPOINTS"
 LONGEST_NAME = 64
@@ -78,18 +78,32 @@ def find_checkpoint(entry: Checkpoint, folders: Sequence[Path]) -> Path | None:
 
 
 def require_checkpoint(entry: Checkpoint, folders: Sequence[Path]) -> Path:
-    """Return the file of a checkpoint; if it is missing, the WeightsError lists the folders and how to get the file."""
-    if found := find_checkpoint(entry, folders):
-        return found
-    if similar := find_similar_name(entry.name, folders):
-        raise WeightsError(
-            f"The checkpoint {entry.name} is in the ", FileRef("folder", similar.parent),
-            f" under the name {similar.name!r}; rename it to exactly {entry.name}",
-        )
+    """Return the file of a checkpoint; errors as in :func:`require_checkpoints`."""
+    return require_checkpoints([entry], folders)[0]
+
+
+def require_checkpoints(entries: Sequence[Checkpoint], folders: Sequence[Path]) -> list[Path]:
+    """Return the files of checkpoints.
+
+    MissingCheckpointError with all that are missing, the folders, and one command that fetches them; WeightsError for
+    a file with a similar name.
+    """
+    found = [find_checkpoint(entry, folders) for entry in entries]
+    missing = [entry for entry, path in zip(entries, found, strict=True) if path is None]
+    if not missing:
+        return [path for path in found if path is not None]
+    for entry in missing:
+        if similar := find_similar_name(entry.name, folders):
+            raise WeightsError(
+                f"The checkpoint {entry.name} is in the ", FileRef("folder", similar.parent),
+                f" under the name {similar.name!r}; rename it to exactly {entry.name}",
+            )  # fmt: skip
     searched = [part for folder in folders for part in (", ", FileRef("folder", folder))][1:]
-    raise WeightsError(
-        f"The checkpoint {entry.name} ({entry.purpose}) was not found in: ", *searched,
-        f"; run: sadtalker weights fetch {entry.name}, or put the file into one of them",
+    one, names = len(missing) == 1, " ".join(entry.name for entry in missing)
+    listed = " and ".join(f"{entry.name} ({entry.purpose})" for entry in missing)
+    raise MissingCheckpointError(
+        f"The checkpoint{'' if one else 's'} {listed} {'was' if one else 'were'} not found in: ", *searched,
+        f"; run: sadtalker weights fetch {names}, or put the file{'' if one else 's'} into {place_to_put(folders)}",
     )  # fmt: skip
 
 

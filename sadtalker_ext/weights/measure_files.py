@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import FileRef, WeightsError
+from sadtalker_ext.weights.errors import place_to_put
 from sadtalker_ext.weights.files import find_file, find_similar_name
 
 if TYPE_CHECKING:
@@ -93,6 +94,6 @@ def require_measure_file(entry: MeasureFile, folders: Sequence[Path], named: Pat
     searched = [part for folder in folders for part in (", ", FileRef("folder", folder))][1:]
     raise WeightsError(
         f"The measure {entry.measure} needs the file {entry.name} ({entry.purpose}), which was not found in: ",
-        *searched, f"; download it from {entry.url} and put it into one of them, or name it with "
+        *searched, f"; download it from {entry.url} and put it into {place_to_put(folders)}, or name it with "
         f"--{entry.measure}-network FILE",
     )  # fmt: skip

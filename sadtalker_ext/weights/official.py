@@ -23,7 +23,7 @@ from sadtalker_ext.models.pose_vae import PoseVAE
 from sadtalker_ext.weights import catalog
 from sadtalker_ext.weights.config_json import config_from_json, parse_json_object
 from sadtalker_ext.weights.errors import checkpoint_error
-from sadtalker_ext.weights.files import find_checkpoint, require_checkpoint
+from sadtalker_ext.weights.files import find_checkpoint, require_checkpoint, require_checkpoints
 from sadtalker_ext.weights.packaged import (
     BFM,
     CONFIG_KEY,
@@ -125,11 +125,12 @@ class OfficialNetworks:
         return own_memory(network, tensors)
 
 
-def open_official(size_px: int, folders: Sequence[Path]) -> OfficialNetworks:
+def open_official(size_px: int, folders: Sequence[Path], coefficients: int | None = None) -> OfficialNetworks:
     """Return the networks for 256 or 512 pixels from the first folder with a packaged file.
 
     A trained export may render at another size, and its MappingNet is expected in the same folder. Without a packaged
-    file, the files of the old layout are used for 256 pixels. WeightsError if there is neither.
+    file, the files of the old layout are used for 256 pixels. WeightsError if there is neither; with ``coefficients``,
+    those of the MappingNet that is opened next, it also names the file of MappingNet if that is missing.
     """
     path = find_packaged(size_px, folders)
     old = {prefix: find_checkpoint(entry, folders) for prefix, (entry, _) in OLD_LAYOUT.items()}
@@ -140,7 +141,8 @@ def open_official(size_px: int, folders: Sequence[Path]) -> OfficialNetworks:
         }
         return OfficialNetworks(old_parts, config, PACKAGED[size_px].name, folders)
     if path is None:
-        path = require_checkpoint(PACKAGED[size_px], folders)
+        mapping = [] if coefficients is None else [MAPPINGS[coefficients]]
+        path = require_checkpoints([PACKAGED[size_px], *mapping], folders)[0]
     config, trained = read_packaged_config(path)
     prefixes = split_packaged(read_safetensors(path), path)
     parts: Parts = {prefix: (path, partial(_read_part, path, prefix)) for prefix in prefixes}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sadtalker_ext.errors import FileRef, WeightsError
-from sadtalker_ext.weights.errors import checkpoint_error
+from sadtalker_ext.weights.errors import checkpoint_error, place_to_put
 from sadtalker_ext.weights.files import find_file
 from sadtalker_ext.weights.mouth_cover import MOUTH_COVER_KIND
 from sadtalker_ext.weights.starter import (
@@ -67,7 +67,9 @@ def _find(name: str, folders: Sequence[Path]) -> Path:
         if (folder / name).is_dir():
             raise checkpoint_error(folder / name, "is a folder; choose the .safetensors file in it")
     searched = [part for folder in folders for part in (", ", FileRef("folder", folder))][1:]
-    raise WeightsError(f"The checkpoint {name} was not found in: ", *searched, "; put the file into one of them")
+    raise WeightsError(
+        f"The checkpoint {name} was not found in: ", *searched, f"; put the file into {place_to_put(folders)}"
+    )
 
 
 def _network_of(path: Path) -> str:

@@ -8,6 +8,7 @@ import torch
 
 from sadtalker_ext.cli.main import main
 from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
+from sadtalker_ext.weights.catalog import CATALOG, MAPPING_CROP, MAPPING_FULL, PACKAGED_256
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,25 @@ def test_convert_writes_to_the_folder_of_the_pickle(tmp_path, capsys):
     assert (tmp_path / "mapping_00109-model.safetensors").is_file()
 
 
+def test_check_lists_missing_files_in_one_line_each_and_the_folders_once(tmp_path, capsys):
+    assert main(["weights", "check", "--folder", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:-2] == [f"missing {entry.name}" for entry in CATALOG]
+    assert lines[-2].startswith(f"Searched: {tmp_path}, ")
+    assert lines[-1] == "To download missing files: sadtalker weights fetch [NAME...]"
+
+
+def test_check_of_named_files_fails_if_one_is_missing(tmp_path, capsys):
+    torch.save({"mapping": MappingNet(MappingNetConfig(70)).state_dict()}, tmp_path / MAPPING_CROP.name)
+    check = ["weights", "check", "--folder", str(tmp_path)]
+    assert main([*check, MAPPING_CROP.name]) == 0
+    assert MAPPING_FULL.name not in capsys.readouterr().out
+    assert main([*check, MAPPING_CROP.name, MAPPING_FULL.name]) == 2
+    assert f"missing {MAPPING_FULL.name}\n" in capsys.readouterr().out
+    assert main([*check, "model.ckpt"]) == 2
+    assert "no checkpoint named model.ckpt" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["make-random", "make-seeded"])
 def test_random_checkpoints_never_replace_existing_files(tmp_path, capsys, name):
     (tmp_path / "mapping_00109-model.pth.tar").write_bytes(b"trained")
@@ -97,4 +117,4 @@ def test_the_engine_reports_missing_checkpoints(tmp_path, capsys, monkeypatch):
         file.writeframes(bytes(32000))
     code = main(["animate", str(picture), str(voice), "--engine", "sadtalker", "-o", str(tmp_path / "o.mp4")])
     assert code == 2
-    assert "sadtalker weights fetch" in capsys.readouterr().err
+    assert f"sadtalker weights fetch {PACKAGED_256.name} {MAPPING_FULL.name}, or" in capsys.readouterr().err

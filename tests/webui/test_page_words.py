@@ -10,11 +10,13 @@ from browser_pages import ROOT
 
 pytest.importorskip("gradio")
 
-from sadtalker_ext.errors import SettingsError
+from sadtalker_ext.errors import SettingsError, WeightsError
 from sadtalker_ext.faces import find
 from sadtalker_ext.faces.find import SearchResult, choose_face
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui.page_words import page_text
+from sadtalker_ext.weights.catalog import MAPPING_FULL, PACKAGED_256
+from sadtalker_ext.weights.files import require_checkpoints
 
 NOT_ON_PAGES = ("cli", "training", "metrics", "api", "mesh")
 """Packages whose messages no page shows."""
@@ -52,6 +54,16 @@ NOT_SEEN = (
     "weights/external_networks.py", "pipeline/evaluate", "pipeline/batch.py", "system/request_guard.py",
 )  # fmt: skip
 """Files whose errors end the program before there is a page, or belong to other commands."""
+
+
+@pytest.mark.parametrize("entries", [(PACKAGED_256,), (PACKAGED_256, MAPPING_FULL)])
+@pytest.mark.parametrize("folders", [1, 2])
+def test_missing_checkpoints_point_to_the_panel(entries, folders, tmp_path):
+    with pytest.raises(WeightsError) as caught:
+        require_checkpoints(entries, [tmp_path / str(number) for number in range(folders)])
+    shown = page_text(caught.value.describe({}))
+    assert shown.endswith(f"{folders - 1}; download it under Engine.")
+    assert all(shown.count(entry.name) == 1 for entry in entries)
 
 
 def test_no_message_names_flags_commands_or_settings():

@@ -3,11 +3,20 @@
 import pytest
 
 from sadtalker_ext.errors import WeightsError
-from sadtalker_ext.weights.catalog import CATALOG, MAPPING_CROP, PACKAGED_256, download_url, find_catalog_entry
+from sadtalker_ext.weights.catalog import (
+    CATALOG,
+    MAPPING_CROP,
+    MAPPING_FULL,
+    PACKAGED_256,
+    download_url,
+    find_catalog_entry,
+)
+from sadtalker_ext.weights.errors import MissingCheckpointError
 from sadtalker_ext.weights.files import (
     find_checkpoint,
     find_file,
     require_checkpoint,
+    require_checkpoints,
     search_folders,
     user_cache_folder,
 )
@@ -48,6 +57,19 @@ def test_similar_names_are_reported(tmp_path, ending):
     (tmp_path / (PACKAGED_256.name + ending)).write_bytes(b"x")
     with pytest.raises(WeightsError, match=r"rename it to exactly SadTalker_V0\.0\.2_256\.safetensors"):
         require_checkpoint(PACKAGED_256, [tmp_path])
+
+
+def test_all_missing_checkpoints_are_named_with_one_command(tmp_path):
+    (tmp_path / MAPPING_CROP.name).write_bytes(b"x")
+    entries = [PACKAGED_256, MAPPING_CROP, MAPPING_FULL]
+    with pytest.raises(MissingCheckpointError) as caught:
+        require_checkpoints(entries, [tmp_path, tmp_path / "other"])
+    assert f"fetch {PACKAGED_256.name} {MAPPING_FULL.name}, or put the files into one of them" in str(caught.value)
+    with pytest.raises(MissingCheckpointError, match="put the file into that folder"):
+        require_checkpoint(PACKAGED_256, [tmp_path])
+    for entry in entries:
+        (tmp_path / entry.name).write_bytes(b"x")
+    assert require_checkpoints(entries, [tmp_path]) == [tmp_path / entry.name for entry in entries]
 
 
 def test_catalog_entries_are_complete():

@@ -270,8 +270,8 @@ class SadTalkerEngine:
 
 def open_networks(options: SadTalkerOptions, folders: Sequence[Path]) -> Networks:
     """Load the networks from the checkpoints in ``folders``, and the MappingNet that belongs to them."""
-    official = open_official(options.size_px, folders)
     coefficients = mode_named(options.mode).coefficients
+    official = open_official(options.size_px, folders, coefficients)
     return official, open_mapping(coefficients, official.mapping_folders, official.config.coefficients)
 
 
