@@ -70,7 +70,8 @@ class SettingSpec(NamedTuple):
         try:
             return self.parse(self, value)
         except InvalidValueError as e:
-            raise SettingsError(f"The setting {self.name} is {shown_value(value)}, but it accepts {self.accepts}") from e
+            shown = shown_value(value)
+            raise SettingsError(f"The setting {self.name} is {shown}, but it accepts {self.accepts}") from e
 
     def supported_by(self, engine: str) -> bool:
         """Whether the engine of this name supports the setting."""
@@ -148,10 +149,7 @@ def parse_text(spec: SettingSpec, value: object) -> str:
     """Parse one of the choices, or any text; an integer is converted to text."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise InvalidValueError
-    try:
-        text = str(value).strip()
-    except ValueError as e:  # an integer with more digits than Python converts
-        raise InvalidValueError from e
+    text = _text(value)
     if (spec.choices and text not in spec.choices) or not text.isprintable():
         raise InvalidValueError
     return text
@@ -159,7 +157,7 @@ def parse_text(spec: SettingSpec, value: object) -> str:
 
 def parse_face(_: SettingSpec, value: object) -> str:
     """Parse ``largest``, a number from 1, or ``x,y,width,height`` in pixels of the picture (also as a list)."""
-    parts = value if isinstance(value, list | tuple) else str(value).strip().split(",")
+    parts = value if isinstance(value, list | tuple) else _text(value).split(",")
     if parts == [LARGEST_FACE]:
         return LARGEST_FACE
     if len(parts) == 1 and not isinstance(value, bool) and is_integer_text(str(parts[0])):
@@ -233,6 +231,13 @@ def angle_keyframes(text: str) -> AngleKeyframes | None:
     pairs = [[float(number) for number in part.split(":")] for part in text.split(",")]
     times = tuple(pair[0] for pair in pairs) if len(pairs[0]) == 2 else None
     return AngleKeyframes(tuple(pair[-1] for pair in pairs), times)
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value).strip()
+    except ValueError as e:  # an integer with more digits than Python converts
+        raise InvalidValueError from e
 
 
 def _number(value: object) -> float:

@@ -92,6 +92,17 @@ def test_refuses_with_the_name_the_value_and_the_range(values, message):
     assert message in str(refused.value)
 
 
+@pytest.mark.parametrize("value", ["9" * 5000, 10**5000, [""] * 5000, "-" * 81], ids=["text", "int", "list", "dashes"])
+def test_long_values_are_cut_in_messages(value):
+    for name in ("frame_rate", "yaw", "face"):
+        with pytest.raises(SettingsError) as refused:
+            Settings.from_mapping({name: value})
+        message = str(refused.value)
+        assert f"The setting {name} is " in message
+        assert len(message) < 300
+        assert message.count("'") % 2 == 0, "quotes are closed"
+
+
 def test_unknown_name_suggests_the_nearest():
     with pytest.raises(SettingsError, match="did you mean expression_scale"):
         Settings.from_mapping({"expresion_scale": 1.0})
