@@ -19,6 +19,7 @@ from sadtalker_ext.cli.train_flags import (
     show_progress,
 )
 from sadtalker_ext.constants import LIP_VIDEO_S
+from sadtalker_ext.system.path_problems import require_folder
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +131,7 @@ def _speech_to_expression(options: argparse.Namespace) -> int:
     )
 
     show_progress()
+    require_folder(options.data, "use the output folder of train corpus")
     hold_out, start = not options.all_voices, options.start_from
     recipe = SpeechToExpressionRecipe(options.data / "features", hold_out=hold_out, start=start)
     path = train_speech_to_expression(recipe, options.out, plan_from_options(PLAN, options), code_version())

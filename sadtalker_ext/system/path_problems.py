@@ -31,6 +31,13 @@ def write_problem(path: Path, error: Exception) -> str:
     return " ".join((getattr(error, "strerror", None) or str(error)).split())
 
 
+def require_folder(folder: Path, remedy: str) -> None:
+    """Raise MediaError unless ``folder`` is a folder. remedy: what to do, the last part of the message."""
+    if not folder.is_dir():
+        role, problem = ("file", "is not a folder") if folder.exists() else ("folder", "does not exist")
+        raise MediaError("The ", FileRef(role, folder), f" {problem}; {remedy}")
+
+
 def make_folder(folder: Path, error: type[SadTalkerError] = MediaError) -> None:
     """Create a folder for output, and those above it; ``error`` with the reason if that is not possible."""
     try:

@@ -214,7 +214,8 @@ LONG = "9" * 5000
     "arguments",
     [["serve", "--port", LONG], ["faces", "a.png", "--unknown", LONG], ["faces", "x" * 5000],
      ["train", "check", "data", "--sample", LONG[:4000]], ["animate", "a.png", "a.wav", "--yaw", f"0:{LONG}"],
-     ["animate", "a.png", "--threads", "-1"]],
+     ["animate", "a.png", "--threads", "-1"], ["animate", "a.png", "a.wav", "--frame-rate", LONG],
+     *(["animate", "a.png", "a.wav", "--frame-rate", rate] for rate in ("-25", "NaN", "inf", "1e9"))],
 )  # fmt: skip
 def test_messages_are_one_short_sentence(arguments, capsys):
     try:
@@ -225,6 +226,35 @@ def test_messages_are_one_short_sentence(arguments, capsys):
     assert code == 2
     assert len(message.splitlines()) == 1
     assert len(message) < 500
+
+
+CORPUS = ["train", "corpus", "--out", "run", "--recordings"]
+
+
+@pytest.mark.parametrize(
+    ("command", "empty"),
+    [
+        *((["train", name, "--out", "run", "--data"], message) for name, message in (
+            ("mouth_cover", "There are no pictures"), ("voice_detector", "No sound files"),
+            ("lip_motion", "There are no videos"), ("speech_to_expression", "has no features"),
+            ("exp_net", "has no card.json"), ("pose_vae", "has no card.json"), ("renderer", "has no card.json"),
+            ("all", "has no card.json"),
+        )),
+        (CORPUS, "has no recordings"),
+        (["train", "all", "--out", "run", "--portraits"], "There are no pictures"),
+        (["train", "practice", "-o", "run", "--portraits"], "There are no pictures"),
+        (["train", "export", "-o", "run"], "has no finished exp_net"),
+    ],
+    ids=lambda value: "-".join(value[1::3]) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_training_names_folders_that_are_files_missing_or_empty(program, tmp_path, command, empty):
+    (tmp_path / "text.txt").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    for given, problem in (("text.txt", "is not a folder"), ("missing", "does not exist"), ("empty", empty)):
+        message = program.refused(*command, tmp_path / given)
+        assert problem in message
+        assert given in message
+    assert not (tmp_path / "run").exists(), "the same command with the right folder starts"
 
 
 @pytest.mark.parametrize(

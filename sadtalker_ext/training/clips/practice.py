@@ -118,7 +118,8 @@ def make_practice(folder: Path, plan: PracticePlan, processes: int = 1) -> ClipI
     work = folder / WORK_FOLDER
     names, skipped = prepare_portraits(portraits, work, plan.size_px)
     pieces = split_work(folder, plan, tuple(names))
-    run_jobs(_render_piece, [piece for piece in pieces if not piece.shard.exists()], processes)
+    pending = [piece for piece in pieces if not piece.shard.exists()]
+    run_jobs(_render_piece, pending, processes, lambda piece: piece.shard.name)
     clips, identities, frames = count_clips(folder, SPLITS)
     info = ClipInfo(
         size_px=plan.size_px,

@@ -15,7 +15,7 @@ from sadtalker_ext.assets import demo_portrait
 from sadtalker_ext.engines.sadtalker.framing import MODES, frame_portrait
 from sadtalker_ext.errors import FaceError, MediaError
 from sadtalker_ext.geometry.landmarks import subset_68
-from sadtalker_ext.system.path_problems import make_folder
+from sadtalker_ext.system.path_problems import make_folder, require_folder
 from sadtalker_ext.training.core.array_records import load_arrays, save_arrays
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def find_portraits(folder: Path | None) -> list[Path]:
     """Return the image files of a folder, sorted; the demo portrait if ``folder`` is None."""
     if folder is None:
         return [demo_portrait()]
-    if not folder.is_dir():
-        raise MediaError(f"{folder} is not a folder. Use a folder with portraits.")
+    require_folder(folder, "use a folder of portraits")
     from sadtalker_ext.video.image_formats import supported_extensions
 
     extensions = supported_extensions()

@@ -70,7 +70,8 @@ def prepare(sources: Sequence[Path], folder: Path, plan: PreparePlan, processes:
     pieces = split_work(folder, plan, videos)
     make_folder(folder / WORK_FOLDER)
     check_options(folder / OPTIONS_FILE, _options(plan, videos))
-    run_jobs(_convert_piece, [piece for piece in pieces if not piece.done.exists()], processes)
+    pending = [piece for piece in pieces if not piece.done.exists()]
+    run_jobs(_convert_piece, pending, processes, lambda piece: f"that from {piece.videos[0].path}")
     reports = [VideoReport(**row) for piece in pieces for row in json.loads(piece.done.read_text(encoding="utf-8"))]
     write_report(folder, reports)
     clips, identities, frames = count_clips(folder, (TRAIN_SPLIT, TEST_SPLIT))

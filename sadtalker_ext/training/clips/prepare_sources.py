@@ -46,7 +46,7 @@ def find_videos(sources: Sequence[Path]) -> list[Video]:
     for source in sources:
         if not source.exists():
             raise MediaError(f"{source} does not exist. Use a video or a folder of videos.")
-        files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if _is_video(path))
+        files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if is_video(path))
         for path in files:
             found.setdefault(path, identity_of(path, source))
     if not found:
@@ -64,7 +64,7 @@ def find_videos(sources: Sequence[Path]) -> list[Video]:
 
 def has_videos(folder: Path) -> bool:
     """Return whether there is a video in a folder or below it."""
-    return any(_is_video(path) for path in folder.rglob("*"))
+    return any(is_video(path) for path in folder.rglob("*"))
 
 
 def identity_of(path: Path, source: Path) -> str:
@@ -93,7 +93,8 @@ def held_out(video: Video, clip: int, clips: int) -> bool:
     return clips > 1 and clip == clips - 1
 
 
-def _is_video(path: Path) -> bool:
+def is_video(path: Path) -> bool:
+    """Return whether a path is a file with the ending of a video."""
     return path.suffix.lower() in VIDEO_EXTENSIONS and path.is_file()
 
 

@@ -20,10 +20,13 @@ PROGRESS_INTERVAL_S: Final = 10.0
 """Time between two messages about finished jobs."""
 
 
-def run_jobs(work: Callable[[Job, int], None], jobs: Sequence[Job], processes: int) -> None:
+def run_jobs(
+    work: Callable[[Job, int], None], jobs: Sequence[Job], processes: int, name: Callable[[Job], str] = str
+) -> None:
     """Call ``work(job, attempt)`` for every job in ``processes`` processes; repeat unfinished jobs after a crash.
 
-    ``attempt`` counts from 0, so that ``work`` can use other random numbers. Raises MediaError after
+    ``attempt`` counts from 0, so that ``work`` can use other random numbers. name: returns what users know a job by,
+    such as the file that it writes, for messages. Raises MediaError after
     :data:`ATTEMPTS` attempts; an exception of ``work`` itself is raised at once.
     """
     left, shown_s = list(jobs), time.monotonic()
@@ -41,13 +44,14 @@ def run_jobs(work: Callable[[Job, int], None], jobs: Sequence[Job], processes: i
                         log.info("%d of %d parts are done", len(jobs) - len(left) + len(done), len(jobs))
                         shown_s = time.monotonic()
             except BrokenProcessPool:
-                log.warning("A process crashed; %d jobs are repeated", len(left) - len(done))
+                log.warning("A process crashed; parts that are not done are repeated: %d", len(left) - len(done))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)  # the end of the block would wait for all jobs
                 raise
         left = [job for index, job in enumerate(left) if index not in done]
     if left:
+        count = "1 part is" if len(left) == 1 else f"{len(left)} parts are"
         raise MediaError(
-            f"Processes crashed {ATTEMPTS} times; {len(left)} jobs are unfinished, the first is {left[0]}. Run the "
-            "same command again."
+            f"Processes crashed {ATTEMPTS} times, and {count} not done, the first is {name(left[0])}; run the same "
+            "command again, which continues, with fewer --processes if memory ran out"
         )

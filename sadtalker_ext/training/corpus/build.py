@@ -109,7 +109,7 @@ def build_corpus(folder: Path, hours: float, processes: int = 1, seed: int = 0) 
     jobs = [(folder / f"{name}.npz", voice, seed) for name, voice in parts]
     jobs.sort(key=lambda job: job[0].stem[-3:])
     pending = [job for job in jobs if not job[0].exists()]
-    run_jobs(_build_shard, pending, processes)
+    run_jobs(_build_shard, pending, processes, lambda job: job[0].name)
 
 
 def _build_shard(job: tuple[Path, Voice | None, int], attempt: int) -> None:

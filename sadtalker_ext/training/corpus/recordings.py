@@ -25,7 +25,7 @@ import numpy as np
 from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.errors import MediaError, MissingPackageError
 from sadtalker_ext.ffmpeg import Ffmpeg, container_error, file_input, require_media
-from sadtalker_ext.system.path_problems import make_folder
+from sadtalker_ext.system.path_problems import make_folder, require_folder
 from sadtalker_ext.training.core.worker_pool import run_jobs
 from sadtalker_ext.training.corpus.build import RECORDED_PREFIX, SHARD_S, pack_shard
 from sadtalker_ext.training.corpus.phonemes import SILENCE, to_symbols
@@ -59,6 +59,7 @@ class Recording:
 
 def find_recordings(folder: Path) -> list[Recording]:
     """Return the audio files in ``folder`` and its subfolders, sorted by path. MediaError if there are none."""
+    require_folder(folder, "use a folder of recordings with transcripts")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
     if not paths:
         raise MediaError(f"The folder {folder} has no recordings; add audio files, with their transcripts in NAME.txt")
@@ -175,7 +176,7 @@ def build_recordings(source: Path, folder: Path, processes: int = 1) -> None:
         path = folder / f"{RECORDED_PREFIX}-{number:03d}.npz"
         if not path.exists():
             jobs.append((path, part, sentences))
-    run_jobs(_build_shard, jobs, processes)
+    run_jobs(_build_shard, jobs, processes, lambda job: job[0].name)
 
 
 _Job = tuple[Path, list[Recording], list[str]]

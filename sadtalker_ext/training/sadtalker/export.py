@@ -18,7 +18,7 @@ from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.models.mapping_net import MappingNet, MappingNetConfig
 from sadtalker_ext.models.pose_vae import PoseVAEConfig
 from sadtalker_ext.system.atomic_output import write_file
-from sadtalker_ext.system.path_problems import make_folder
+from sadtalker_ext.system.path_problems import make_folder, require_folder
 from sadtalker_ext.training.sadtalker.exp_net import FILE_NAME as EXP_NET_FILE
 from sadtalker_ext.training.sadtalker.exp_net import load_exp_net
 from sadtalker_ext.training.sadtalker.pose_vae import FILE_NAME as POSE_VAE_FILE
@@ -92,6 +92,7 @@ def read_runs(run: Path) -> Runs:
     files = {EXP_NET: EXP_NET_FILE, POSE_VAE: POSE_VAE_FILE, RENDERER: RENDERER_FILE}
     for count in MAPPINGS:
         files[MAPPING.format(count)] = f"{MAPPING.format(count)}.safetensors"
+    require_folder(run, "use the folder of a run of train all")
     missing = [name for name, file in files.items() if not (run / name / file).is_file()]
     if missing:
         raise WeightsError(

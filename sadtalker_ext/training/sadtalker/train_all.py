@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sadtalker_ext.errors import SettingsError
 from sadtalker_ext.system.path_problems import make_folder
 from sadtalker_ext.training.clips.data_digest import describe_clips
+from sadtalker_ext.training.clips.dataset import ClipInfo
 from sadtalker_ext.training.clips.practice import PracticePlan, make_practice
+from sadtalker_ext.training.clips.practice_portraits import find_portraits
 from sadtalker_ext.training.core.json_files import write_json
 from sadtalker_ext.training.sadtalker import exp_net as exp_net_recipe
 from sadtalker_ext.training.sadtalker import export as exported
@@ -92,11 +94,15 @@ class Stage:
 
 def train_all(options: TrainAllOptions, folder: Path, commit: str = "unknown") -> list[Path]:
     """Train or resume all stages in ``folder``, export to ``folder / "export"``, and return the exported files."""
+    started = time.monotonic()
+    if options.data is not None:  # wrong folders are refused before the run records them
+        ClipInfo.load(options.data)
+    else:
+        find_portraits(options.portraits)
     make_folder(folder)
     _check_options(options, folder)
     data = options.data or _make_practice_clips(options, folder / DATA)
     _check_data(data, folder)
-    started = time.monotonic()
     for stage in stages(options, folder, data, commit):
         _run(stage, folder / stage.name)
     files = exported.export(folder, folder / EXPORT, options.checkpoints)

@@ -16,9 +16,9 @@ import numpy as np
 
 from sadtalker_ext.constants import FRAME_RATE_HZ, LIP_VIDEO_S
 from sadtalker_ext.errors import FaceError, MediaError, SettingsError
-from sadtalker_ext.system.path_problems import make_folder
+from sadtalker_ext.system.path_problems import make_folder, require_folder
 from sadtalker_ext.training.clips.check_motion import DEAD_OPENING, MIN_ACTIVE_SHARE, active_share
-from sadtalker_ext.training.clips.prepare_sources import find_videos, has_videos
+from sadtalker_ext.training.clips.prepare_sources import find_videos, has_videos, is_video
 from sadtalker_ext.training.core.json_files import write_json
 from sadtalker_ext.training.starter.lip_motion import require_speakers
 from sadtalker_ext.training.starter.lip_recordings import LIPS_FILE, MIN_FRAMES, read_recordings
@@ -50,6 +50,9 @@ def collect_recordings(folders: Sequence[Path], out: Path, seconds: float = LIP_
 
     SettingsError if there are too few speakers, before anything is tracked.
     """
+    for folder in folders:
+        if not (folder.is_file() and is_video(folder)):
+            require_folder(folder, "use videos, or folders of videos")
     measured = [folder for folder in folders if (folder / LIPS_FILE).is_file() and not _is_same(folder, out)]
     sources = [folder for folder in folders if folder not in measured]
     recordings = [recording for folder in measured for recording in read_recordings(folder)]

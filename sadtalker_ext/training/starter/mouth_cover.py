@@ -22,7 +22,7 @@ from sadtalker_ext.faces.find import find_faces
 from sadtalker_ext.faces.mesh_provider import measure
 from sadtalker_ext.faces.networks import face_networks
 from sadtalker_ext.models.mouth_cover import MouthCoverConfig, MouthCoverNet, mouth_features
-from sadtalker_ext.system.path_problems import make_folder
+from sadtalker_ext.system.path_problems import make_folder, require_folder
 from sadtalker_ext.training.core.json_files import write_json
 from sadtalker_ext.training.starter.cover_examples import (
     Example,
@@ -203,8 +203,14 @@ def fit(examples: Examples, plan: MouthCoverPlan) -> MouthCoverNet:
 
 
 def picture_files(folders: Sequence[Path]) -> list[Path]:
-    """Return the pictures in the folders, in a fixed order."""
-    return [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURE_ENDINGS]
+    """Return the pictures in the folders, in a fixed order; MediaError if there are none."""
+    for folder in folders:
+        require_folder(folder, "use folders of portraits")
+    found = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURE_ENDINGS]
+    if not found:
+        places = ", ".join(map(str, folders))
+        raise MediaError(f"There are no pictures ({', '.join(PICTURE_ENDINGS)}) in {places}; use folders of portraits")
+    return found
 
 
 def _measure(network: MouthCoverNet, test: Examples) -> dict[str, float]:

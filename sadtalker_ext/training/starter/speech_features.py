@@ -81,7 +81,7 @@ def build_features(corpus: Path, folder: Path, rounds: int, processes: int = 1) 
     parts = ["test", "clean", "plain", *(f"round{number}" for number in range(rounds))]
     jobs = [(path, folder / f"{path.stem}-{part}.npz", corpus) for part in parts for path in shards]
     pending = [job for job in jobs if not job[1].exists()]
-    run_jobs(_build_file, pending, processes)
+    run_jobs(_build_file, pending, processes, lambda job: job[1].name)
 
 
 def _build_file(job: tuple[Path, Path, Path], _attempt: int) -> None:

@@ -21,7 +21,7 @@ from sadtalker_ext.engines.starter.lip_curves import FRAME_SAMPLES, stream_featu
 from sadtalker_ext.engines.starter.mouth_motion import OPENING_REACH, voice_gate
 from sadtalker_ext.errors import MediaError, SettingsError
 from sadtalker_ext.models.voice_detector import VoiceDetector, VoiceDetectorConfig
-from sadtalker_ext.system.path_problems import make_folder
+from sadtalker_ext.system.path_problems import make_folder, require_folder
 from sadtalker_ext.training.core.json_files import write_json
 from sadtalker_ext.training.corpus.signals_and_vowels import reverberate
 from sadtalker_ext.training.corpus.voice_variants import VARIANTS
@@ -222,11 +222,16 @@ def _measure(network: VoiceDetector, examples: Sequence[Example]) -> dict[str, f
     return {name: round(float(share.mean()), 4) for name, share in shares.items()}
 
 
-def sound_files(folders: Iterable[Path]) -> list[Path]:
+def sound_files(folders: Sequence[Path]) -> list[Path]:
     """Return the sound files in the folders, in a fixed order; MediaError if there are none."""
+    for folder in folders:
+        require_folder(folder, "use folders of recorded voices")
     found = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix.lower() in SOUND_ENDINGS]
     if not found:
-        raise MediaError(f"No sound files ({', '.join(SOUND_ENDINGS)}) were found; choose folders with recorded voices")
+        places = ", ".join(map(str, folders))
+        raise MediaError(
+            f"No sound files ({', '.join(SOUND_ENDINGS)}) were found in {places}; use folders of recorded voices"
+        )
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import time
 from pathlib import Path
@@ -27,8 +28,24 @@ def test_unfinished_jobs_are_repeated_after_a_crash(tmp_path: Path):
 
 
 def test_job_that_always_crashes_is_named(tmp_path: Path):
-    with pytest.raises(MediaError, match="Processes crashed 4 times; 1 jobs are unfinished"):
-        run_jobs(crash_once, [(str(tmp_path), "bad", True)], 1)
+    with pytest.raises(MediaError) as caught:
+        run_jobs(crash_once, [(str(tmp_path), "bad", True)], 1, lambda job: f"{job[1]}.npz")
+    assert str(caught.value) == (
+        "Processes crashed 4 times, and 1 part is not done, the first is bad.npz; run the same command again, which "
+        "continues, with fewer --processes if memory ran out"
+    )
+
+
+def test_all_uses_of_the_pool_name_their_jobs():
+    """Each call passes ``name``, so that no message shows an internal record."""
+    uses = []
+    for path in (Path(worker_pool.__file__).parents[1]).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "run_jobs":
+                uses.append((path.name, len(node.args)))
+    assert len(uses) == 5
+    assert all(count == 4 for _, count in uses), uses
+
 
 def fail_first(job, _attempt):
     folder, number = job
