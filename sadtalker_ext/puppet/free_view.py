@@ -16,6 +16,7 @@ from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.backdrop import MASK_SET, close_gaps, fill_textured, grow_mask, person_mask, soft_matte
 from sadtalker_ext.puppet.far_side import build_far_side
 from sadtalker_ext.puppet.head_back import build_backs
+from sadtalker_ext.puppet.picture_border import border_windows, inside_border, without_border
 from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.rig import (
     Rig,
@@ -52,6 +53,14 @@ _CUT_FROM: Final = 0.5
 _CUT_WHOLE: Final = 0.75
 """Share of the person at the border from which and at which it cuts the person: mirrored hair continues it there.
 Elsewhere the background is mirrored."""
+_STRANDS: Final = 0.05
+_STRANDS_FROM: Final = 0.15
+"""Distance in face heights from a certain part within which a border that is only possibly the person, such as one
+that cuts strands with gaps, counts as certain, and the least share of the person there."""
+_NARROWING: Final = 0.5
+_SOFT: Final = 0.04
+"""How much narrower at each end the person is with each pixel beyond the border, and the width of its edge in face
+heights."""
 
 _INNER_FACE: Final = 0.94
 _FACE_EDGE: Final = 0.02
@@ -62,22 +71,25 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
     """Return the rig for large rotations of the portrait that ``rig`` was built from; see ``build_rig``."""
     height, width = rig.picture.shape[:2]
     unit, old = rig.face.height_px, rig.head_grid
+    inside = inside_border(rig.picture)
+    picture = without_border(rig.picture, inside)
     box = Box(old.x0, old.y0, old.x0 + old.width - 1, old.y0 + old.height - 1).clipped(width, height)
     grid = Grid.cover(box, _NODES)
     alpha, backdrop = np.ones((height, width), np.float32), rig.backdrop
     if person is not None:
+        person = without_border(person, inside)
         mask = close_gaps(person_mask(person, mesh, unit, _FOREGROUND_FROM), _GAPS * unit)
-        mask = without_background(rig.picture, mask, person, (mesh[list(topo.FACE_OVAL), :2].mean(axis=0), unit))
-        mask = attached_mask(grid, rig.picture, mask, rig.face)
+        mask = without_background(picture, mask, person, (mesh[list(topo.FACE_OVAL), :2].mean(axis=0), unit))
+        mask = attached_mask(grid, picture, mask, rig.face)
         alpha = soft_matte(mask, unit)
         filled = grow_mask(mask, _FILL_GROWTH * unit)
-        backdrop = fill_around(grid, rig.picture, filled, partial(fill_textured, height_px=unit))
-    covered = _covered((height, width), grid, round(_BEYOND * unit))
+        backdrop = fill_around(grid, picture, filled, partial(fill_textured, height_px=unit))
+    covered = _covered(inside, grid, round(_BEYOND * unit))
     origin = covered.first
     if person is None:
-        beyond = _beyond(rig.picture, covered)
+        beyond = _beyond(picture, covered)
     else:
-        beyond = _without_copies((rig.picture, backdrop), _cut_share(person, covered), covered, _JOINT * unit)
+        beyond = _without_copies((picture, backdrop), _cut_share(person, covered, unit), covered, _JOINT * unit)
     wider = grid.widened(_MARGIN_CELLS)
     return replace(
         rig,
@@ -87,8 +99,9 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
         head_grid=grid,
         matte=matte_on(grid, alpha),
         backdrop=backdrop,
-        far_side=build_far_side(rig.picture, mesh, person, (rig.face, grid), imaging),
-        backs=build_backs((rig.picture, backdrop), mesh, person, (rig.face, grid), imaging),
+        far_side=build_far_side(picture, mesh, person, (rig.face, grid), imaging),
+        backs=build_backs((picture, backdrop), mesh, person, (rig.face, grid), imaging),
+        borders=border_windows((height, width), inside),
         within_face=_within_face(mesh, unit, grid),
     )
 
@@ -119,13 +132,18 @@ def _beyond(picture: Image, covered: _Covered) -> Image:
     return np.asarray(cv2.copyMakeBorder(part, *covered.missing, borderType=cv2.BORDER_REFLECT_101), np.uint8)
 
 
-def _cut_share(person: Float32Array, covered: _Covered) -> Float32Array:
+def _cut_share(person: Float32Array, covered: _Covered, unit: float) -> Float32Array:
     """Return 1 in the picture and, beyond it, how much the border there cuts the person (H, W); as :func:`_beyond`."""
-    certain = smooth_ramp(person[covered.part], _CUT_FROM, _CUT_WHOLE).astype(np.float32)
+    part = person[covered.part]
+    side = 2 * max(1, round(_STRANDS * unit)) + 1
+    beside = cv2.dilate(part, np.ones((side, side), np.uint8))
+    certain = smooth_ramp(np.where(part > _STRANDS_FROM, beside, part), _CUT_FROM, _CUT_WHOLE).astype(np.float32)
     share = np.asarray(cv2.copyMakeBorder(certain, *covered.missing, borderType=cv2.BORDER_REPLICATE), np.float32)
     above, _, left, _ = covered.missing
     share[above : above + certain.shape[0], left : left + certain.shape[1]] = 1.0
-    return share
+    along = cv2.distanceTransform((share > 0.0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    narrower = smooth_ramp(along - _NARROWING * _distance_beyond(covered), 0.0, _SOFT * unit)
+    return np.minimum(share, narrower.astype(np.float32))
 
 
 def _without_copies(pictures: tuple[Image, Image], share: Float32Array, covered: _Covered, joint_px: float) -> Image:
@@ -155,13 +173,19 @@ def _distance_beyond(covered: _Covered) -> Float32Array:
     return np.asarray(np.hypot(outside[0][:, None], outside[1]), np.float32)
 
 
-def _covered(size: tuple[int, int], grid: Grid, margin_px: int) -> _Covered:
-    """Return what ``grid`` and ``margin_px`` around it cover of a picture (height, width)."""
-    height, width = size
+def _covered(inside: Window, grid: Grid, margin_px: int) -> _Covered:
+    """Return what ``grid`` and ``margin_px`` around it cover of the window ``inside`` of a picture."""
+    rows, columns = inside
     left, top = grid.x0 - margin_px, grid.y0 - margin_px
     right, bottom = grid.x0 + grid.width + margin_px, grid.y0 + grid.height + margin_px
-    part = (slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width)))
-    missing = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
+    part = (
+        slice(max(top, rows.start), min(bottom, rows.stop)),
+        slice(max(left, columns.start), min(right, columns.stop)),
+    )
+    missing = (
+        max(rows.start - top, 0), max(bottom - rows.stop, 0),
+        max(columns.start - left, 0), max(right - columns.stop, 0),
+    )  # fmt: skip
     return _Covered(part, missing, (float(left), float(top)))
 
 

@@ -116,6 +116,8 @@ class PortraitRenderer:
         for eye, state in pose.eye_states():
             if state.moves:
                 self._draw_eye(canvas, (pose, inside), eye, state)
+        for border in self.rig.borders:
+            canvas[border] = self._picture[border]
         return self.imaging.to_numpy(canvas)
 
     def place_points(

@@ -80,6 +80,7 @@ class Rig:
     soft: a blurred texture with the matte as fourth channel, for parts that a free view squeezes, or None.
     far_side: what is drawn where a free view stretches the far side of a turned face, or None. backs: what a free view
     shows behind the ears. within_face: (rows, columns) on the nodes of head_grid, share of the face, in a free view.
+    borders: windows of the picture that nothing covers in a free view.
     """
 
     picture: Image
@@ -100,6 +101,7 @@ class Rig:
     far_side: FarSide | None = None
     backs: tuple[HeadBack, ...] = ()
     within_face: Float32Array | None = None
+    borders: tuple[Window, ...] = ()
 
 
 def build_rig(

@@ -47,6 +47,28 @@ def test_hair_cut_by_the_border_is_continued():
         assert (np.abs(middle - GREEN).max(axis=-1) < 20).mean() < 0.02
 
 
+def beyond_right(renderer: PortraitRenderer, rows: slice, distance_px: int) -> np.ndarray:
+    """Return pixels (h, 3) of the texture in rows of the picture, ``distance_px`` beyond its right border."""
+    texture, width = renderer.rig.texture, renderer.rig.picture.shape[1]
+    pixels = np.asarray(texture.data)[:: int(texture.scale), :: int(texture.scale)].astype(int)
+    top, left = round(texture.origin[1]), round(texture.origin[0])
+    return pixels[rows.start - top : rows.stop - top, width - 1 + distance_px - left]
+
+
+def test_hair_is_continued_where_the_last_pixels_are_possibly_the_person_and_narrows():
+    picture, mesh, person = portrait(room_px=-12)
+    height, cut = np.ptp(mesh[:468, 1]), np.flatnonzero(person[:, -1] > 0.0)
+    person[:, -2:] *= 0.3
+    renderer = PortraitRenderer(picture, mesh, person).free_view()
+    middle = slice(round(cut.mean() - 0.1 * height), round(cut.mean() + 0.1 * height))
+    for share in (0.1, 0.2):
+        away = np.abs(beyond_right(renderer, middle, round(share * height)) - GREEN).max(axis=-1)
+        assert (away > 30).mean() > 0.9
+    end = slice(int(cut[0]), int(cut[0] + 0.05 * height))
+    far = beyond_right(renderer, end, round(0.3 * height))
+    assert (np.abs(far - GREEN).max(axis=-1) < 30).mean() > 0.9
+
+
 def test_no_seam_is_seen_where_the_background_goes_on_beyond_the_border():
     """Hair with an uncertain segmentation touches the border; the filled part has another colour there."""
     picture, mesh, person = portrait(room_px=20)
