@@ -156,13 +156,18 @@ def plan_jobs(options: argparse.Namespace) -> tuple[list[BatchJob], bool]:
 
     combinations, output = list_inputs(options), options.output
     single = len(combinations) == 1 and not any(path.is_dir() for path in options.inputs)
-    is_folder = options.output_is_folder or (output is not None and output.is_dir())
+    is_folder = is_output_folder(options)
     if single and output is not None and not is_folder:
         _check_suffix(output)
         return [batch.BatchJob(combinations[0], output)], single
     if output is not None and output.suffix.lower() == SUFFIX and not is_folder:
         raise MediaError("The ", FileRef("output", output), " is one file, but several videos are made; name a folder")
     return batch.plan(combinations, output or OUTPUT_FOLDER), single
+
+
+def is_output_folder(options: argparse.Namespace) -> bool:
+    """Return whether ``-o`` names a folder: an existing one, or a name that ends with a separator."""
+    return options.output_is_folder or (options.output is not None and options.output.is_dir())
 
 
 def _check_suffix(output: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from sadtalker_ext.assets import demo_portrait, demo_voice
-from sadtalker_ext.cli.animate import add_output_flags, print_result
+from sadtalker_ext.cli.animate import OutputAction, add_output_flags, is_output_folder, print_result
 from sadtalker_ext.cli.progress import ProgressLine
 from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
 from sadtalker_ext.settings import VIEWS
@@ -26,7 +26,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "demo", help="make a video from the demo portrait and voice", allow_abbrev=False,
         description="Make a video from the photograph of an astronaut and the voice that ship with this package.",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, default=OUTPUT, help=f"output file, .mp4 (default: {OUTPUT})")
+    parser.add_argument(
+        "-o", "--output", action=OutputAction, metavar="OUT", default=OUTPUT,
+        help="output file (.mp4), or output folder: an existing one, or a name that ends in / "
+        f"(default: {OUTPUT})",
+    )  # fmt: skip
     parser.add_argument("--sheet", type=Path, metavar="PICTURE", help="also write a contact sheet of the video")
     parser.add_argument(
         "--free-view", action="store_true",
@@ -39,7 +43,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     add_output_flags(parser)
     add_settings(parser)
     add_runtime(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, output_is_folder=False)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,8 +54,10 @@ def run(options: argparse.Namespace) -> int:
     with fast_imports():
         from sadtalker_ext.pipeline.animate import animate
         from sadtalker_ext.pipeline.contact_sheet import ContactSheet
+        from sadtalker_ext.pipeline.output import free_name
         from sadtalker_ext.pipeline.progress import Progress, Watcher
 
+    output = free_name(options.output, OUTPUT.stem) if is_output_folder(options) else options.output
     sheet = ContactSheet(max(1, options.sheet_every), HEAD_AND_SHOULDERS) if options.sheet else None
     with ProgressLine(quiet=options.quiet) as line:
 
@@ -60,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
             if sheet:
                 sheet.report(progress)
 
-        result = animate(demo_portrait(), demo_voice(), options.output, settings, runtime, Watcher(report))
+        result = animate(demo_portrait(), demo_voice(), output, settings, runtime, Watcher(report))
     if sheet:
         sheet.write(options.sheet)
     print_result(result, as_json=options.json)

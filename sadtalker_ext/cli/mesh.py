@@ -7,7 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sadtalker_ext.cli.animate import add_input_flags, add_output_flags, list_inputs
+from sadtalker_ext.cli.animate import (
+    OutputAction,
+    add_input_flags,
+    add_output_flags,
+    is_output_folder,
+    list_inputs,
+)
 from sadtalker_ext.cli.progress import ProgressLine, format_duration
 from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
 from sadtalker_ext.errors import SettingsError
@@ -38,8 +44,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "with sound)",
     )  # fmt: skip
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="OUT", default=OUTPUT,
-        help=f"output file (.glb); the sound gets the same name with .wav (default: {OUTPUT})",
+        "-o", "--output", action=OutputAction, metavar="OUT", default=OUTPUT,
+        help="output file (.glb), or output folder: an existing one, or a name that ends in /; the sound gets the same "
+        f"name with .wav (default: {OUTPUT})",
     )  # fmt: skip
     parser.add_argument(
         "--blendshapes", type=Path, metavar="FILE",
@@ -53,12 +60,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     add_output_flags(parser)
     add_settings(parser)
     add_runtime(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, output_is_folder=False)
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the 3D face and print where its files are."""
     settings, runtime = read_settings(options), read_runtime(options)
+    from sadtalker_ext.pipeline import batch
     from sadtalker_ext.pipeline.animate_mesh import make_mesh
     from sadtalker_ext.pipeline.mesh_files import MeshFiles
     from sadtalker_ext.pipeline.progress import Watcher
@@ -66,7 +74,9 @@ def run(options: argparse.Namespace) -> int:
     inputs = list_inputs(options)
     if len(inputs) != 1:
         raise SettingsError(f"One 3D face is made at a time, from one portrait and one voice, not {len(inputs)}")
-    files = MeshFiles(options.output, options.blendshapes, options.shaded)
+    in_folder = is_output_folder(options)
+    output = batch.plan(inputs, options.output, OUTPUT.suffix)[0].output if in_folder else options.output
+    files = MeshFiles(output, options.blendshapes, options.shaded)
     with ProgressLine(quiet=options.quiet) as line:
         result = make_mesh(inputs[0], files, settings, runtime, Watcher(line.report))
     print_mesh(result, as_json=options.json)

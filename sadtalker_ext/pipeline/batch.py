@@ -16,6 +16,7 @@ from sadtalker_ext.pipeline.output import free_name, short_stem
 from sadtalker_ext.pipeline.progress import Watcher
 from sadtalker_ext.runtime import Runtime
 from sadtalker_ext.settings import Settings
+from sadtalker_ext.video.write import SUFFIX
 
 STEM_CHARACTERS: Final = 40
 """Characters of a text that the name of its video shows."""
@@ -92,13 +93,13 @@ def portraits_only(paths: Sequence[Path], instead: str) -> list[Path]:
     return _files(paths[0], PICTURES, "pictures")
 
 
-def plan(inputs: Iterable[Inputs], folder: Path) -> list[BatchJob]:
-    """Return a job for each video, named after its files in ``folder``; no name is repeated, no result replaced."""
+def plan(inputs: Iterable[Inputs], folder: Path, suffix: str = SUFFIX) -> list[BatchJob]:
+    """Return a job for each result, named after its files in ``folder``; no name is repeated, no result replaced."""
     jobs: list[BatchJob] = []
     taken: set[Path] = set()
     for one in inputs:
         voice = short_stem(one.voice.stem) if one.voice else "idle" if one.text is None else text_stem(one.text)
-        taken.add(path := free_name(folder, f"{short_stem(one.portrait.stem)}_{voice}", taken))
+        taken.add(path := free_name(folder, f"{short_stem(one.portrait.stem)}_{voice}", taken, suffix))
         jobs.append(BatchJob(one, path))
     return jobs
 

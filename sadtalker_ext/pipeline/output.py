@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import takewhile
@@ -83,11 +83,11 @@ def short_stem(stem: str) -> str:
     return short
 
 
-def free_name(folder: Path, stem: str, taken: set[Path]) -> Path:
+def free_name(folder: Path, stem: str, taken: Collection[Path] = (), suffix: str = SUFFIX) -> Path:
     """Return ``folder/stem.mp4``, with a number appended if that file exists or is in ``taken``."""
-    path, number = folder / f"{stem}{SUFFIX}", 2
+    path, number = folder / f"{stem}{suffix}", 2
     while path.exists() or path in taken:
-        path, number = folder / f"{stem}_{number}{SUFFIX}", number + 1
+        path, number = folder / f"{stem}_{number}{suffix}", number + 1
     return path
 
 
@@ -95,4 +95,4 @@ def dated_output(folder: Path, stem: str) -> Path:
     """Return a free name for a new video in a folder of the day, ``folder/2026-01-31/stem_153012_417.mp4``."""
     now = datetime.now().astimezone()
     day, time = now.strftime("%Y-%m-%d"), now.strftime("%H%M%S_%f")[:-3]
-    return free_name(folder / day, f"{short_stem(stem)}_{time}", set())
+    return free_name(folder / day, f"{short_stem(stem)}_{time}")

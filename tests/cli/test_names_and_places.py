@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+from sadtalker_ext.errors import MediaError
 
 FLAGS = ("--quiet", "--resolution-limit", "256")
 
@@ -20,6 +23,30 @@ def test_new_folder_for_one_video(program, portrait, make_voice, output):
     voice = make_voice("v.wav", 0.3)
     assert program("animate", portrait, voice, "-o", output, *FLAGS) == 0
     assert videos(program.folder) == [f"{os.path.normpath(output)}/{portrait.stem}_v.mp4"]
+
+
+@pytest.mark.parametrize("given", ["dir.mp4", "new/"])
+@pytest.mark.parametrize(
+    ("command", "name"), [("animate", "{pair}.mp4"), ("demo", "demo.mp4"), ("mesh", "{pair}.glb")]
+)
+def test_every_command_writes_into_output_folders(program, portrait, voice, monkeypatch, *, command, name, given):
+    outputs = []
+
+    def make(*arguments):
+        outputs.extend(getattr(argument, "glb", argument) for argument in arguments)
+        raise MediaError("stopped by the test")
+
+    for place in ("animate.make_video", "animate.animate", "animate_mesh.make_mesh"):
+        monkeypatch.setattr(f"sadtalker_ext.pipeline.{place}", make)
+    folder, pair = program.folder / given, f"{portrait.stem}_{voice.stem}"
+    files = [] if command == "demo" else [portrait, voice]
+    (program.folder / "dir.mp4").mkdir()
+    assert program(command, *files, "-o", given, "--quiet") == 2
+    assert Path(given) / name.format(pair=pair) in outputs
+    folder.mkdir(exist_ok=True)
+    (folder / name.format(pair=pair)).touch()
+    assert program(command, *files, "-o", given, "--quiet") == 2
+    assert Path(given) / name.format(pair=pair).replace(".", "_2.") in outputs, "no result is replaced"
 
 
 def test_name_without_suffix_may_be_a_file_or_a_folder(program, portrait, voice):
