@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.engines.entry import MISSING
 from sadtalker_ext.errors import Cancelled, SadTalkerError
-from sadtalker_ext.webui.html import message, progress_bar
+from sadtalker_ext.webui.html import message, progress_bar, with_unit
 from sadtalker_ext.webui.page_words import page_text
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class CheckpointDownload:
                 if self._stop.is_set():
                     raise Cancelled("The download was stopped; it resumes where it stopped")
                 self.fraction = done / total
-                self.text = f"{name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
+                self.text = f"{name}: {done / 1e6:,.0f} of {with_unit(f'{total / 1e6:,.0f}', 'MB')}"
 
             try:
                 fetch(find_catalog_entry(name), folder, FetchOptions(mirror, report))
@@ -88,7 +88,9 @@ def panel_view(state: EngineState, folders: tuple[Path, ...], download: Checkpoi
     if state.ready and not state.checkpoints:
         return ""
     size_mb = to_download_mb(state)
-    text = NEEDED.format(size=f"{size_mb / 1e3:.1f} GB" if size_mb >= GB_FROM_MB else f"{size_mb:,.0f} MB")
+    in_gb = size_mb >= GB_FROM_MB
+    size = with_unit(f"{size_mb / 1e3:.1f}", "GB") if in_gb else with_unit(f"{size_mb:,.0f}", "MB")
+    text = NEEDED.format(size=size)
     parts = [message(text if size_mb else page_text(state.message))]
     parts += [message(page_text(file.problem), "warning") for file in state.checkpoints if _is_unusable(file)]
     if download.running:
@@ -110,7 +112,7 @@ def _is_unusable(file: CheckpointState) -> bool:
 def _checkpoint_table(state: EngineState) -> str:
     rows = "".join(
         f"<tr><td><b>{escape(file.name)}</b><br>{escape(file.note or file.purpose)}<br>"
-        f"{file.size_bytes / 1e6:,.0f} MB, {_status(file)}</td></tr>"
+        f"{with_unit(f'{file.size_bytes / 1e6:,.0f}', 'MB')}, {_status(file)}</td></tr>"
         for file in state.checkpoints
     )
     return f'<table class="st-files"><tbody>{rows}</tbody></table>'

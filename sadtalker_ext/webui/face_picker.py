@@ -24,8 +24,8 @@ COVERED: Final = (
     "mouth."
 )
 NO_FACE: Final = "No face was found. Draw a box around it on the picture, from forehead to chin."
-ONE_FACE: Final = "This face will speak."
-DRAWN_BOX: Final = "The face in the box will speak."
+ONE_FACE: Final = "This face will be animated."
+DRAWN_BOX: Final = "The face in the box will be animated."
 CHANGE_BUTTON: Final = (
     '<label class="st-button" data-label="Change picture">Change picture'
     '<input type="file" class="st-unseen" accept="image/*" data-portrait="change" aria-label="Change picture"></label>'
@@ -102,5 +102,5 @@ def _hint(found: PictureFaces) -> str:
         return message(page_text(found.problem), "warning")
     if found.mouth_covered:
         return message(COVERED, "warning")
-    text = ONE_FACE if count == 1 else f"{count} faces. Choose the one that speaks, or draw a box."
+    text = ONE_FACE if count == 1 else f"{count} faces. Choose the one to animate, or draw a box."
     return f'<div class="st-text" role="status">{escape(text)}</div>'

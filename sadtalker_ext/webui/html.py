@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import math
+import re
 import time
 from html import escape
 from typing import TYPE_CHECKING, Final
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.pipeline.job import Job
     from sadtalker_ext.pipeline.progress import Progress
 
+NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 PREVIEW_PX: Final = 640
 JPEG_QUALITY: Final = 80
 STOPPING: Final = "Stopping ..."
@@ -55,6 +58,21 @@ def format_duration(seconds: float) -> str:
     """Return a duration as m:ss."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     return f"{minutes}:{rest:02d}"
+
+
+def format_length(seconds: float) -> str:
+    """Return the length of a sound or video as m:ss like players, which drop the fraction of a second."""
+    return format_duration(math.floor(seconds))
+
+
+def with_unit(number: str, unit: str) -> str:
+    """Return a number with its unit, which stay on one line."""
+    return f"{number}{NO_BREAK}{unit}"
+
+
+def keep_units(text: str) -> str:
+    """Return a text in which sizes such as 1 GB stay on one line."""
+    return re.sub(r"(?<=\d) (?=[GMk]B\b)", NO_BREAK, text)
 
 
 def job_view(job: Job, ahead: int = 0) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sadtalker_ext.engines.registry import find_engine, setting_specs
 from sadtalker_ext.errors import MediaError, SadTalkerError
 from sadtalker_ext.pipeline.mesh_files import GLB, MeshFiles
-from sadtalker_ext.webui.html import format_duration, jpeg_url, message
+from sadtalker_ext.webui.html import format_length, jpeg_url, message
 from sadtalker_ext.webui.page_words import page_text
 from sadtalker_ext.webui.setting_choices import LABELS, SHOWN, to_label
 
@@ -92,7 +92,7 @@ def _card(path: Path, folder: Path, deletable: bool) -> str:
     return (
         f'<li class="st-card" data-name="{name}">'
         f'<button type="button" class="st-result" data-result="show" title="{title}">'
-        f'<img alt="" src="{thumbnail.picture}"><span class="st-length">{format_duration(thumbnail.duration_s)}</span>'
+        f'<img alt="" src="{thumbnail.picture}"><span class="st-length">{format_length(thumbnail.duration_s)}</span>'
         f'<span class="st-caption">{title}</span><span class="st-when">{_when(changed_s)}</span></button>'
         f'<div class="st-row"><button type="button" class="st-small" data-result="compare" '
         f'aria-label="Compare {title} with the shown result">Compare</button>{delete if deletable else ""}</div></li>'
@@ -155,7 +155,7 @@ def details_view(path: Path, result: Result | None = None) -> str:
         record, info = read_record(path), probe(path)
     except SadTalkerError as e:
         return message(page_text(e.describe({path: path.name})), "error")
-    duration, size = format_duration(info.duration_s or 0.0), f"{info.width_px} x {info.height_px}"
+    duration, size = format_length(info.duration_s or 0.0), f"{info.width_px} x {info.height_px}"
     facts = f"{duration} · {size} · {info.rate_hz:g} frames per second"
     made = f", made in {max(1, round(result.total_s))} s" if result is not None else ""
     changes = ", ".join(_changed_settings(record.settings)) or "Default settings"

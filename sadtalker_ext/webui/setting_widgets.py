@@ -11,6 +11,7 @@ import gradio as gr
 from sadtalker_ext.engines.registry import setting_spec, setting_specs
 from sadtalker_ext.setting_spec import SettingSpec
 from sadtalker_ext.settings import Settings
+from sadtalker_ext.webui.html import keep_units
 from sadtalker_ext.webui.setting_choices import DROPDOWNS, LABELS, labelled, to_label, to_value
 
 COMMON: Final = ("still", "expression_scale", "head_motion_scale", "blink")
@@ -106,7 +107,8 @@ def _text_widget(spec: SettingSpec, installed: Sequence[str], common: dict[str, 
         value = to_label(spec.name, common["value"], Settings().engine)
         return gr.Dropdown(choices=list(installed), allow_custom_value=True, **(common | {"value": value}))
     if spec.choices:
-        return gr.Radio(choices=labelled(spec.name, spec.choices), **common)
+        choices = [(keep_units(label), value) for label, value in labelled(spec.name, spec.choices)]
+        return gr.Radio(choices=choices, **common)
     return gr.Textbox(max_lines=1, **{"placeholder": EXAMPLES.get(spec.name, spec.accepts), **common})
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from html import escape
 from typing import TYPE_CHECKING
 
 from sadtalker_ext.errors import SadTalkerError
-from sadtalker_ext.webui.html import format_duration, message
+from sadtalker_ext.webui.html import format_length, message, with_unit
 from sadtalker_ext.webui.page_words import page_text
 from sadtalker_ext.webui.uploads import upload_name
 
@@ -27,9 +26,6 @@ def voice_note(path: Path | None) -> str:
     except SadTalkerError as e:
         return message(page_text(e.describe({path: upload_name(path)})), "error")
     notes = "".join(message(note, "warning") for note in speech_notes(speech))
-    return f'<div class="st-text" role="status">{escape(_length(speech.duration_s))} of speech</div>{notes}'
-
-
-def _length(seconds: float) -> str:
-    """Return a length as the player above the note shows it, which drops the fraction of a second."""
-    return format_duration(math.floor(seconds)) if seconds >= 1.0 else f"{seconds:.1f} s"
+    seconds = speech.duration_s
+    length = format_length(seconds) if seconds >= 1.0 else with_unit(f"{seconds:.1f}", "s")
+    return f'<div class="st-text" role="status">{escape(length)} of speech</div>{notes}'

@@ -75,7 +75,7 @@ def test_a_failed_download_says_why_until_another_source_is_chosen(actions, tmp_
 def test_the_panel_is_neutral_and_states_the_use_of_the_engine(tmp_path):
     shown = view(tmp_path)
     assert "sharper faces" in shown
-    assert "1.0 GB" in shown
+    assert "1.0\N{NO-BREAK SPACE}GB" in shown
     assert "st-error" not in shown
     assert view(tmp_path, engine="starter") == ""
 

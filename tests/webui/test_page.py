@@ -15,7 +15,7 @@ def test_from_two_files_to_a_video_that_plays(standalone, visit):
     page = visitor.page
     before = len(videos(standalone))
     visitor.portrait()
-    assert "This face will speak" in page.inner_text("#sadtalker_faces")
+    assert "This face will be animated" in page.inner_text("#sadtalker_faces")
     assert page.locator("#sadtalker_faces .st-face-box.st-chosen").count() == 1
     visitor.voice()
     assert "0:01 of speech" in page.inner_text("#sadtalker_voice_note")
@@ -77,7 +77,7 @@ def test_a_face_is_chosen_by_button_click_or_box(standalone, visit):
     drawn = [int(number) for number in visitor.field("face").split(",")]
     assert all(abs(number - expected) <= 4 for number, expected in zip(drawn, (128, 64, 128, 128), strict=True))
     assert page.is_visible("#sadtalker_face")
-    assert "The face in the box will speak" in page.inner_text("#sadtalker_faces")
+    assert "The face in the box will be animated" in page.inner_text("#sadtalker_faces")
     assert "2 faces" not in page.inner_text("#sadtalker_faces")
     page.click("#sadtalker_faces [data-box=remove]")
     assert visitor.field("face") == "1"

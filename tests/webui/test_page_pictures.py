@@ -46,7 +46,7 @@ def test_pictures_that_browsers_cannot_show_are_shown_and_animated(standalone, v
     visitor.portrait(name)
     shown = visitor.page.locator("#sadtalker_faces .st-canvas img")
     assert shown.evaluate("image => image.complete && image.naturalWidth") == 256
-    assert "This face will speak" in visitor.page.inner_text("#sadtalker_faces")
+    assert "This face will be animated" in visitor.page.inner_text("#sadtalker_faces")
     if name == "phone.heic":
         visitor.voice()
         visitor.press("generate")
@@ -77,7 +77,7 @@ def test_a_frame_of_a_video_is_the_portrait(standalone, visit, pictures):
     visitor = visit(standalone.address)
     page = visitor.page
     visitor.portrait("talk.mp4")
-    assert "This face will speak" in page.inner_text("#sadtalker_faces")
+    assert "This face will be animated" in page.inner_text("#sadtalker_faces")
     assert visitor.field("at") == "auto"
     visitor.open_group("advanced")
     page.fill("#sadtalker_at textarea, #sadtalker_at input", "0.2")
@@ -120,5 +120,5 @@ def test_pictures_of_a_type_that_the_browser_does_not_know(standalone, visit, pi
         [content, name, way],
     )
     visitor.page.wait_for_selector("#sadtalker_faces .st-faces[data-ready]")
-    assert "This face will speak" in visitor.page.inner_text("#sadtalker_faces")
+    assert "This face will be animated" in visitor.page.inner_text("#sadtalker_faces")
     assert visitor.errors == []

@@ -23,9 +23,9 @@ from sadtalker_ext.settings import Settings
 from sadtalker_ext.webui import html
 from sadtalker_ext.webui.actions import JobForm, PageActions, output_stem
 from sadtalker_ext.webui.engine_actions import REFERENCE_USES
-from sadtalker_ext.webui.html import format_duration, job_view, message, stage_text
+from sadtalker_ext.webui.html import format_duration, format_length, job_view, keep_units, message, stage_text
 from sadtalker_ext.webui.page_context import PageContext
-from sadtalker_ext.webui.setting_widgets import engine_specific, settings_from_values, widget_values
+from sadtalker_ext.webui.setting_widgets import engine_specific, make_widget, settings_from_values, widget_values
 from sadtalker_ext.webui.standalone import warm_up
 from sadtalker_ext.webui.tab import build_tab
 
@@ -102,6 +102,19 @@ def test_a_running_job_shows_progress_time_and_preview():
     job.stop_requested.set()
     assert "Stopping ..." in job_view(job)
     assert (format_duration(59.6), format_duration(-1)) == ("1:00", "0:00")
+
+
+def test_lengths_are_those_that_players_show():
+    """Players show whole seconds that have passed: 2.5 s is 0:02 and not 0:03."""
+    for seconds, shown in ((2.5, "0:02"), (2.99, "0:02"), (59.9, "0:59"), (60.0, "1:00"), (0.4, "0:00")):
+        assert format_length(seconds) == shown
+
+
+def test_sizes_do_not_break_over_two_lines():
+    choices = make_widget(registry.setting_spec("engine")).choices
+    (label,) = [label for label, value in choices if value == "sadtalker"]
+    assert "1\N{NO-BREAK SPACE}GB download" in label
+    assert keep_units("2 boxes of 1,036 MB") == "2 boxes of 1,036\N{NO-BREAK SPACE}MB"
 
 
 @pytest.mark.parametrize(
