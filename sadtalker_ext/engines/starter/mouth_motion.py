@@ -15,6 +15,7 @@ from sadtalker_ext.arrays import smoothstep
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.starter.lip_curves import open_lip_curves
 from sadtalker_ext.engines.starter.lip_response import LipResponse
+from sadtalker_ext.engines.starter.lip_tuck import confident_tucks, tucked_opening
 from sadtalker_ext.engines.starter.speech_motion import SPEECH_SHAPES, gate_closures, open_speech_to_motion
 from sadtalker_ext.metrics.sync import with_opening, with_width
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
@@ -128,14 +129,17 @@ def combine(
         return mouth
     closed = confident_closures(curves[:, SPEECH_SHAPES.index("lips_closed")], track.lips[:, 0])
     mouth[:, MOUTH_SHAPES.index("lips_closed")] = closed
+    lips = advance(track.lips, LEAD_S)
+    tuck = mouth[:, MOUTH_SHAPES.index("lip_tuck")]
+    tuck[:] = confident_tucks(tuck, lips[:, 0])
     voiced = voice_gate(track.voice, OPENING_REACH) * speech_gate(curves, OPENING_REACH)
     mouth *= voiced[:, None]
-    relative = 1.0 + WIDTH_GAIN * typical.width_scale / typical.width_mean * advance(track.lips, LEAD_S)[:, 1]
+    relative = 1.0 + WIDTH_GAIN * typical.width_scale / typical.width_mean * lips[:, 1]
     change = response.width_for(relative) - 1.0
     change *= voice_gate(track.voice, WIDTH_REACH) * speech_gate(curves, WIDTH_REACH)
     width = 1.0 + change
     opening = response.opening_for(predicted_opening(track, typical), width)
-    mouth = with_opening(mouth, opening * sound_gate(track.power) * voiced)
+    mouth = with_opening(mouth, tucked_opening(opening * sound_gate(track.power) * voiced, tuck))
     return with_width(mouth, width, response.excess_width)
 
 

@@ -17,6 +17,7 @@ from sadtalker_ext.audio.prosody import PAUSE_S, joined_runs, smooth
 from sadtalker_ext.constants import FRAME_RATE_HZ
 from sadtalker_ext.engines.starter.eyes_and_brows import minimum_jerk
 from sadtalker_ext.engines.starter.lip_response import LipResponse
+from sadtalker_ext.engines.starter.lip_tuck import tucked_opening
 from sadtalker_ext.metrics.sync import mouth_opening, mouth_width, with_opening
 from sadtalker_ext.puppet.basis import MOUTH_SHAPES
 
@@ -73,6 +74,7 @@ def add_pause_lips(
     response = response or LipResponse()
     width = mouth_width(mouth, response.excess_width).astype(np.float32)
     opening = response.opening_for(apart.astype(np.float32), width)
+    opening = tucked_opening(opening, mouth[:, MOUTH_SHAPES.index("lip_tuck")])
     unclosed = mouth.copy()
     unclosed[:, MOUTH_SHAPES.index("lips_closed")] = 0.0
     wider = opening > mouth_opening(unclosed)

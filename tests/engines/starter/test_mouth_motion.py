@@ -80,10 +80,11 @@ def test_mouth_is_seen_as_wide_as_predicted_however_far_it_opens(opening, width,
         assert change == pytest.approx(predicted, abs=1e-4)
 
 
-def test_tucked_lip_still_opens_as_predicted():
-    mouth = combine(curves(40, lip_tuck=1.0), lips(40, 0.5), TYPICAL)
+@pytest.mark.parametrize("opening", [-1.0, -0.9, -0.85])
+def test_tucked_lip_opens_as_predicted_where_both_agree(opening):
+    mouth = combine(curves(40, lip_tuck=1.0), lips(40, opening), TYPICAL)
     assert mouth[20, MOUTH_SHAPES.index("lip_tuck")] == 1.0
-    expected = LipResponse().opening_for(np.full(1, 0.08 + OPENING_GAIN * 0.025, np.float32))
+    expected = LipResponse().opening_for(np.full(1, 0.08 + OPENING_GAIN * 0.05 * opening, np.float32))
     np.testing.assert_allclose(mouth_opening(mouth)[20], expected[0], atol=1e-5)
 
 

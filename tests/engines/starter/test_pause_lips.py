@@ -81,6 +81,14 @@ def test_closed_lips_stay_closed():
     assert np.all(mouth_opening(add_pause_lips(mouth, spoken, predicted(0.1)))[90:100] == 0)
 
 
+def test_tucked_lips_stay_at_the_teeth():
+    mouth, spoken = speech_in((100, 150))
+    mouth[98:104, MOUTH_SHAPES.index("lip_tuck")] = 1.0
+    parted = add_pause_lips(mouth, spoken, predicted(0.2))
+    assert parted[98:104, JAW].max() <= 0.32
+    assert mouth_opening(parted)[95] > 0.4
+
+
 def test_breaths_fit_into_short_pauses():
     track = breath_track([(0, 50), (54, 100), (115, 150)], FRAMES)
     assert np.all(track[:100] == 0)
