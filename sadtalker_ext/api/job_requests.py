@@ -25,7 +25,7 @@ from sadtalker_ext.settings import Settings
 from sadtalker_ext.system.folder_files import FileTooLargeError, keep_file
 from sadtalker_ext.system.portable_names import NETWORK_PATHS
 from sadtalker_ext.tts.text_parts import clean_text
-from sadtalker_ext.video.image_formats import reject_documents
+from sadtalker_ext.video.image_formats import reject_documents, reject_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,6 +69,7 @@ def _build_job_request(fields: Mapping[str, Any], scratch: Path, options: ApiOpt
     inputs, names = read_inputs(fields, scratch, options)
     try:
         reject_documents(inputs.portrait, "portrait")
+        reject_text(inputs.portrait, "portrait")
     except MediaError as e:
         raise HTTPException(422, e.describe(names)) from e
     stem = inputs.portrait.stem
@@ -82,7 +83,7 @@ def _build_job_request(fields: Mapping[str, Any], scratch: Path, options: ApiOpt
 def read_inputs(fields: Mapping[str, Any], scratch: Path, options: ApiOptions) -> tuple[Inputs, dict[Path, str]]:
     """Return the inputs of the video, and the display name of each file, as the sender knows it.
 
-    An empty field of a form counts as omitted.
+    An empty field of a form, and null in JSON, count as omitted.
     """
     given = {name: value for name, value in fields.items() if value not in ("", None)}
     use, idle_s = given.get("reference_use", ""), read_duration(given.get("idle_s"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any, Final
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REQUEST_TIMEOUT_S: Final = 20.0
-"""Longest wait for the line and headers of a request, from the connection or the end of the previous response."""
+"""Longest wait for the line and headers of a request, from the connection or the end of the previous response, and for
+the rest of a request that was answered before it arrived."""
+BAD_REQUEST: Final = "This is not a valid HTTP request; check its headers, such as Content-Length"
 MAX_CONNECTIONS: Final = 256
 """Open connections; further ones are closed at once, so that they do not use up the file descriptors."""
 CLOSE_TIMEOUT_S: Final = 3
@@ -23,6 +27,47 @@ CLOSE_TIMEOUT_S: Final = 3
 WRITE_TIMEOUT_S: Final = 60.0
 """Longest wait for a client that reads so little of a response that no more of it can be sent."""
 BACKLOG: Final = 128
+
+
+class LingeringTransport:
+    """A transport whose :meth:`close` lets the client read the response before the connection ends.
+
+    If a connection is closed while the client sends, the system resets it, and the client may lose the response. Here
+    the end of the response is sent at once, and what the client still sends is discarded until it closes the connection
+    or the time is over.
+    """
+
+    def __init__(self, transport: asyncio.Transport, conn: h11.Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._conn, self._loop = transport, conn, loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all other attributes are those of the transport
+        return getattr(self._transport, name)
+
+    @property
+    def lingers(self) -> bool:
+        """Whether received data is to be discarded."""
+        return self._timer is not None
+
+    def is_closing(self) -> bool:
+        """Return whether :meth:`close` was called or the connection has ended."""
+        return self.lingers or self._transport.is_closing()
+
+    def close(self) -> None:
+        """End the response, and the connection once the client has closed it; a second call ends it at once."""
+        sending = self._conn.their_state in (h11.SEND_BODY, h11.ERROR)
+        if self.is_closing() or not sending or not self._transport.can_write_eof():
+            self.cancel()
+            self._transport.close()
+            return
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._timer = self._loop.call_later(REQUEST_TIMEOUT_S, self._transport.abort)
+
+    def cancel(self) -> None:
+        """Stop to wait."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class BoundedProtocol(H11Protocol):
@@ -34,6 +79,7 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Start to wait for the first request."""
         super().connection_made(transport)
+        self.transport = LingeringTransport(transport, self.conn, self.loop)  # type: ignore[assignment]
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
         else:
@@ -44,6 +90,7 @@ class BoundedProtocol(H11Protocol):
         if self._watch is not None:
             self._watch.cancel()
         self._stop_unread()
+        self.transport.cancel()  # type: ignore[attr-defined]
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -64,11 +111,27 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse received data; a number that h11 cannot convert is answered like any other broken request."""
+        if self.transport.lingers:  # type: ignore[attr-defined]
+            return
         try:
             super().data_received(data)
         except ValueError:
             self.logger.warning("Invalid HTTP request received.")
-            self.send_400_response("Invalid HTTP request received.")
+            self.send_400_response(BAD_REQUEST)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a broken request with a message like those of the routes, and close the connection."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # the handler of the request does not answer it as well
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            body = json.dumps({"detail": BAD_REQUEST}).encode()
+            headers = [
+                ("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close"),
+            ]  # fmt: skip
+            for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""

@@ -12,6 +12,7 @@ from fastapi import HTTPException
 
 from sadtalker_ext.api.job_requests import receive_file
 from sadtalker_ext.api.options import ApiOptions
+from sadtalker_ext.settings import Settings
 
 
 def test_paths_outside_the_allowed_folders_are_refused(serve, portrait_file, voice_file, tmp_path):
@@ -42,6 +43,7 @@ def test_paths_outside_the_allowed_folders_are_refused(serve, portrait_file, voi
         ({"settings": {"paste": "seamless"}}, 422, "does not support the setting paste"),
         ({"portrait": "me.png"}, 422, "base64"),
         ({"portrait": {"base64": "%%%"}}, 422, "not valid base64"),
+        ({"portrait": {"base64": "aGVsbG8="}}, 422, "The portrait sent as base64 is a text file, not a picture"),
         ({"portrait": {"base64": " "}}, 422, "The portrait is empty (0 bytes)"),
         ({"settings": {"q" * 5000: 1}}, 422, f"no setting named {'q' * 60};"),
         ({"portrait": {"path": 3}}, 422, "a string named base64, path or url"),
@@ -64,6 +66,14 @@ def test_invalid_fields_are_refused(serve, portrait_file, voice_file, fields, co
     body = {"portrait": as_base64(portrait_file), "voice": as_base64(voice_file), **fields}
     assert message in detail(service.client.post(JOBS, json=body), code)
     assert service.temporary_files() == []
+
+
+def test_null_counts_as_omitted_in_every_optional_field(serve, portrait_file):
+    client, names = serve().client, ("settings", "text", "voice", "reference", "reference_use")
+    response = client.post(JOBS, json={"portrait": as_base64(portrait_file), "idle_s": 0.3, **dict.fromkeys(names)})
+    assert response.status_code == 202
+    assert response.json()["settings"] == Settings().to_mapping()
+    client.delete(f"{JOBS}/{response.json()['id']}")
 
 
 def test_invalid_bodies_are_refused(serve):
@@ -102,7 +112,7 @@ def test_errors_show_the_file_names_of_the_sender(serve, portrait_file, tmp_path
     assert message.startswith("The voice sent as base64 is silent")
     message = error(service.client.post(JOBS, json={"portrait": portrait, "voice": {"path": str(silent)}}))
     assert message.startswith(f"The voice {silent} is silent")
-    message = error(service.upload(text, silent))
+    message = detail(service.upload(text, silent), 422)
     assert message.startswith("The portrait notes.txt is a text file, not a picture")
     message = error(service.upload(portrait_file, text))
     assert message.startswith("The voice notes.txt cannot be read")
@@ -144,6 +154,9 @@ def test_playlist_reads_no_other_file(serve, portrait_file, voice_file, playlist
     given = {"portrait": as_base64(portrait_file), "voice": as_base64(voice_file)}
     for hostile in (as_base64(path), {"path": str(path)}):
         response = service.client.post(JOBS, json=given | {part: hostile})
+        if part == "portrait":
+            assert "playlists" in detail(response, 422)
+            continue
         view = service.wait(response.json()["id"])
         assert view["state"] == "failed"
         assert "playlists" in view["error"]

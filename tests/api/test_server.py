@@ -1,5 +1,6 @@
 """The HTTP server of ``sadtalker serve``: waiting connections are bounded, a busy port is one sentence."""
 
+import json
 import socket
 import threading
 import time
@@ -100,6 +101,27 @@ def test_number_that_is_too_long_is_a_bad_request(port):
         b"HTTP/1.1 400",
         b"HTTP/1.1 413",
     )
+
+
+@pytest.mark.parametrize(
+    ("headers", "code", "message"),
+    [
+        (b"Content-Length: -5", 400, "not a valid HTTP request"), (b"Content-Length: many", 400, "not a valid HTTP"),
+        (b"Content-Length: 8000000\r\nOrigin: https://evil.example", 403, "pages of other sites"),
+        (b"Content-Length: 8000000\r\nTransfer-Encoding: chunked", 400, ""),
+        (b"Content-Length: 8000000\r\nHost: evil.example", 400, "not a valid HTTP request"),
+    ],
+)  # fmt: skip
+def test_answer_to_a_refused_upload_can_be_read(port, monkeypatch, caplog, headers, code, message):
+    """Without a reset of the connection, although the client sends its whole body before it reads."""
+    monkeypatch.setattr(server, "REQUEST_TIMEOUT_S", 20.0)
+    begin_s = time.monotonic()
+    received = answer(port, HEAD + headers + b"\r\n\r\n", b"x" * 8_000_000)
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % code)
+    assert message in json.loads(body)["detail"]
+    assert time.monotonic() - begin_s < 10.0, "the response ends before the time is over"
+    assert "Traceback" not in caplog.text
 
 
 def test_busy_port_is_one_sentence(port, capsys):
