@@ -11,6 +11,7 @@ from sadtalker_ext.puppet.eyelid_skin import lid_skin
 from sadtalker_ext.puppet.eyelids import UNLIMITED, LidGeometry
 from sadtalker_ext.puppet.glasses import lens_brightness
 from sadtalker_ext.puppet.lash_line import measure_lash_line
+from sadtalker_ext.puppet.outer_corner import lower_outer_corner, outer_cover
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float64Array, Image
@@ -48,6 +49,8 @@ _BLINK_MARGIN: Final = 1.15
 """Half width of the box that a blink can change, its smallest half height (both half eye widths), and the margin that
 multiplies the height."""
 
+_OPEN: Final = 0.4
+"""Opening, in half eye widths, from which on skin covers the lashes above the outer corner completely in a blink."""
 _LAST_STEP: Final = 1.001
 """Distance from the end of a table at which look-ups stop, so that the next entry exists."""
 
@@ -83,8 +86,10 @@ class Eye:
         self.frame, self.lens_brightness = frame, lens_brightness(picture, frame)
         lashes = measure_lash_line(picture, frame, flat_skin)
         self._lids = LidGeometry.measure(frame, lashes, flat=flat_skin is not None)
+        self._outer = 0.0 if flat_skin is not None or frame.drawn else frame.outer
         self._upper = imaging.array(frame.upper.values.astype(np.float32))
         self._lower = imaging.array(frame.lower.values.astype(np.float32))
+        self._cover_share = min(self._lids.opening_px / (_OPEN * frame.half_px), 1.0)
         self.lid_skin = lid_skin(frame, picture, imaging, lashes, flat_skin)
 
     def reach_px(self, blinks: bool) -> tuple[float, float]:
@@ -110,13 +115,15 @@ class Eye:
             inside = _eyeball_share(v, (upper, lower), gaze_edge_px, xp)
             return self._sample(picture, t - shift_t * inside, v - shift_v * inside, imaging)
         geometry = self._lids
-        lids = geometry.close(upper, lower, state.blink, xp)
+        lids, outer = geometry.close(upper, lower, state.blink, xp), t * (self._outer / self.frame.half_px)
+        lids = lower_outer_corner(lids, outer, state.blink * geometry.opening_px, xp)
         upper_v, lower_v, upper_share = geometry.skin_sources(v, lids, xp)
         skin = self._sample(picture, t, upper_v, imaging) * upper_share[..., None]
         skin = skin + self._sample(picture, t, lower_v, imaging) * (1.0 - upper_share)[..., None]
         smooth_share, smooth_v = geometry.smooth_skin(v, lids, xp)
         smooth, rims = self._sample(self.lid_skin.smooth, t, smooth_v, imaging), self.lid_skin.rims
-        share = smooth_share[..., None]
+        cover = outer_cover(v, lids, outer, self.frame.half_px, xp)
+        share = xp.maximum(smooth_share, state.blink * self._cover_share * cover)[..., None]
         if rims is not None:
             source_v = xp.where(upper_share > 0.5, upper_v, lower_v)
             share = xp.maximum(share, self._sample(rims, t, source_v, imaging))

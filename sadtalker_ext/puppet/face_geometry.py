@@ -82,7 +82,8 @@ class EyeFrame:
     """One eye: local axes with the origin midway between its corners, lid curves v(t), and the iris.
 
     crease_px: distance from the upper lid up to the brow, whose skin can cover the closing eye. drawn: whether it is a
-    large eye of a drawing, whose lids are flat skin instead of stretched one.
+    large eye of a drawing, whose lids are flat skin instead of stretched one. outer: direction of the outer corner
+    along the axes, -1 or 1; 0 where that corner does not move in a blink.
     """
 
     axes: Axes
@@ -92,6 +93,7 @@ class EyeFrame:
     iris: Iris
     crease_px: float
     drawn: bool = False
+    outer: float = 0.0
 
     @property
     def opening_px(self) -> float:
@@ -209,4 +211,5 @@ def _measure_eye(points: Float64Array, chains: _EyeChains) -> EyeFrame:
         lower=lower_lid.not_above(upper_lid),
         iris=Iris(float(iris_t[0]), float(iris_v[0]), radius),
         crease_px=max(crease, _MIN_CREASE * half),
+        outer=-1.0 if outer[0] < inner[0] else 1.0,
     )
