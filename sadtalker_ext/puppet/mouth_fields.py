@@ -26,10 +26,10 @@ PUCKER_NARROWS: Final = 0.36
 SPREAD_WIDENS: Final = 0.24
 """Outward travel of the mouth corners at spread = 1, in half mouth widths, before the falloff along the mouth."""
 
-_LENS_POWER: Final = 0.65
+_LENS_POWER: Final = 0.58
 _LENS_REACH: Final = 0.97
 """Exponent of the opening profile ``1 - (u / reach)^2``, and where lips begin to part, half mouth widths: inside the
-corners, around which the lips join. Below 1 the opening is fuller than a parabola, with rounder corners."""
+corners, around which the lips join. With 0.5 the opening is an ellipse; with 1, wide mouths have straight sides."""
 _GAP_POWER: Final = 0.6
 """Exponent of the profile ``1 - u^2`` with which the gap of an open portrait closes."""
 

@@ -55,6 +55,10 @@ _NARROW_GAP: Final = 0.04
 loss has fallen to 1/e: little light falls through a narrow gap."""
 _SMILE_LIGHTS: Final = 0.6
 """Share of the lips' shadows that is missing in a smile, which draws the lips back to the teeth."""
+_TUCK_LIGHTS: Final = 0.7
+_TUCK_WHOLE: Final = 0.02
+"""Share of the lips' shadows that is missing in f and v, where the lower lip lies at the edge of the upper teeth, and
+the height of the rolled-in lip, face heights, from which on it is missing in full."""
 _SIDE_SHADOW: Final = 0.50
 _SIDE_SHADOW_U: Final = 0.90
 _SIDE_SHADOW_HALF_WIDTH: Final = 0.30
@@ -64,7 +68,7 @@ _SIDE_SHADOW_HALF_WIDTH: Final = 0.30
 _RIM_REACH: Final = 0.0065
 """Distance from the edge of a lip, face heights, at which its visible inner side has faded to 1/e. The inner side turns
 away from the light gradually; where it ends abruptly, a wide mouth has a light outline."""
-_RIM_SLOPE: Final = 5.0
+_RIM_SLOPE: Final = 7.0
 """Growth of that distance, which is vertical, where the edge is steep, per opening (face heights) and lip_u."""
 _RIM_FROM: Final = 0.45
 _RIM_WHOLE: Final = 0.7
@@ -111,7 +115,8 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     upper_v = upper - edge + _ARCH_BOW * u * u
     colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, _UPPER_TEETH_LIGHT * shade, imaging)
     if mouth.shading:
-        depth = 1.0 - _SMILE_LIGHTS * state.smile
+        tucked = min(max(state.roll_lower / _TUCK_WHOLE, 0.0), 1.0)
+        depth = (1.0 - _SMILE_LIGHTS * state.smile) * (1.0 - _TUCK_LIGHTS * tucked)
         colour = colour * _shadows(maps, (below_upper, above_lower), depth, imaging)[..., None]
     rim = _rim_share(mouth, maps, state, xp.minimum(below_upper, above_lower), imaging)[..., None]
     colour = colour + (imaging.array(mouth.palette.rim) - colour) * rim

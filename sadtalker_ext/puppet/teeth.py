@@ -96,12 +96,12 @@ _GUM_HALF_WIDTH: Final = 0.004
 """Half width of the soft border between tooth and gum."""
 
 # Shading: factors of the enamel's level.
-_GAP_SHADE: Final = 0.24
+_GAP_SHADE: Final = 0.12
 _GAP_PROFILE: Final = Falloff(0.07)
 _GAP_HALF_WIDTH: Final = 0.012
 """Darkening between two teeth, its falloff from their border across a tooth, and the distance in which it fades in from
 the incisal edge."""
-_SIDE_SHADE: Final = 0.13
+_SIDE_SHADE: Final = 0.06
 _SIDE_POWER: Final = 2.5
 """Darkening of a tooth's sides, which curve away, and the exponent of its profile."""
 _TIP_SHADE: Final = 0.10

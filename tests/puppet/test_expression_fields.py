@@ -47,6 +47,15 @@ def test_the_jaw_lowers_the_lower_lip_by_jaw_drop_and_not_the_upper_lip(face):
     assert abs(travel(face, opened, UPPER, 0.0)[1]) < 0.02 * JAW_DROP
 
 
+@pytest.mark.parametrize("u", [-0.8, -0.5, 0.5, 0.8])
+def test_the_jaw_opens_the_mouth_like_an_ellipse(face, u):
+    """Real wide mouths have round sides; a parabola has straight ones."""
+    opened = shape(jaw_open=1.0)
+    parted = 0.97
+    heights = [travel(face, opened, LOWER, at)[1] - travel(face, opened, UPPER, at)[1] for at in (0.0, parted * u)]
+    assert heights[1] / heights[0] == pytest.approx(np.sqrt(1.0 - u * u), abs=0.06)
+
+
 @pytest.mark.parametrize("jaw", [0.0, 0.2, 0.6])
 def test_closed_lips_meet_at_any_jaw_opening(face, jaw):
     expression = shape(jaw_open=jaw, lips_closed=1.0)

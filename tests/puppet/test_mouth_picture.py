@@ -221,3 +221,20 @@ def test_smiling_lips_shade_the_teeth_less(make_renderer):
             frames.append(shown.render_frame(motion, STILL, STILL)[mouth_window()].astype(float).mean(axis=-1))
         brightest.append(np.percentile(frames[1] - frames[0], 99))
     assert 1.1 * brightest[0] < brightest[1] <= 255.0
+
+
+def test_teeth_on_a_tucked_lip_are_in_the_light(make_renderer):
+    """In f and v the lips leave the teeth uncovered, which are nearly as bright as in a smile."""
+    renderer = make_renderer("astronaut")
+    black = Palette(**{field.name: np.zeros(3, np.float32) for field in fields(Palette)})
+    brightest = []
+    tucked = shape(lip_tuck=0.9, jaw_open=0.15, upper_lip_raise=0.2, mouth_neutral=1.0)
+    for motion in (tucked, shape(smile=1.0, jaw_open=0.2, mouth_neutral=1.0)):
+        frames = []
+        for palette in (black, replace(black, enamel=np.full(3, 255.0, np.float32))):
+            shown = PortraitRenderer.__new__(PortraitRenderer)
+            rig = replace(renderer.rig, mouth=recoloured(renderer.rig.mouth, palette))
+            shown.__dict__.update(renderer.__dict__, rig=rig)
+            frames.append(shown.render_frame(motion, STILL, STILL)[mouth_window()].astype(float).mean(axis=-1))
+        brightest.append(np.percentile(frames[1] - frames[0], 99))
+    assert 0.8 * brightest[1] < brightest[0] <= 255.0
