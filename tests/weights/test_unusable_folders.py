@@ -27,7 +27,7 @@ def test_a_user_cache_that_cannot_be_searched_has_no_files(monkeypatch, capsys):
     assert find_file("a.pth", search_folders()) is None
     assert TOO_LONG in str(user_cache_folder())
     assert main(["weights", "check", "--quick"]) == 0
-    assert "was not found in" in capsys.readouterr().out
+    assert "missing SadTalker_V0.0.2_256.safetensors\n" in capsys.readouterr().out
 
 
 def test_a_folder_that_does_not_exist_yet_is_kept(monkeypatch, tmp_path):

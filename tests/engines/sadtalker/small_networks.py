@@ -45,7 +45,7 @@ class SmallNetworks:
 
     def use(self, monkeypatch):
         """Let the engine open these networks and a small MappingNet."""
-        monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: self.of_size(size))
+        monkeypatch.setattr(sadtalker, "open_official", lambda size, folders, coefficients: self.of_size(size))
         monkeypatch.setattr(
             sadtalker, "open_mapping",
             lambda count, folders, kind: with_random_weights("mapping.", MappingNet(MappingNetConfig(count, width=32))),

@@ -44,7 +44,7 @@ def networks():
 @pytest.fixture
 def moved(monkeypatch, networks, tmp_path):
     """Return a function that makes a silent video with a reference and settings, and returns the rendered motion."""
-    monkeypatch.setattr(sadtalker, "open_official", lambda size, folders: networks)
+    monkeypatch.setattr(sadtalker, "open_official", lambda size, folders, coefficients: networks)
     mapping = with_random_weights("mapping.", MappingNet(MappingNetConfig(70, width=32)))
     monkeypatch.setattr(sadtalker, "open_mapping", lambda count, folders, kind: mapping)
     Image.fromarray(astronaut()).resize((256, 256), Image.LANCZOS).save(tmp_path / "p.png")

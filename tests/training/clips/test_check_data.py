@@ -35,7 +35,7 @@ def clean(tmp_path_factory):
     """Seven practice clips of one portrait, each with the name of another speaker."""
     folder = tmp_path_factory.mktemp("clean")
 
-    def inline(work, jobs, processes):
+    def inline(work, jobs, processes, name):
         threads = torch.get_num_threads(), cv2.getNumThreads()
         for job in jobs:
             work(job, 0)

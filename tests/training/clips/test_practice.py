@@ -33,7 +33,7 @@ SIZE = 128
 PLAN = PracticePlan(clips=2, size_px=SIZE, seconds=1.2, speech=VOICE, seed=3)
 
 
-def inline(work, jobs, processes):
+def inline(work, jobs, processes, name):
     """Run the jobs in this process, whose number of threads stays what it is in the main process of the command."""
     threads = torch.get_num_threads(), cv2.getNumThreads()
     for job in jobs:

@@ -32,7 +32,7 @@ FIRST, SECOND, EMPTY = 50, 30, 15
 """Frames of the scenes of the synthetic film."""
 
 
-def inline(work, jobs, processes):
+def inline(work, jobs, processes, name):
     for job in jobs:
         work(job, 0)
 
@@ -140,14 +140,14 @@ def test_clip_has_one_box_and_one_crop(data):
 def test_interrupted_run_resumes_and_other_options_are_refused(data, videos, tmp_path, monkeypatch):
     folder, made = tmp_path / "data", []
 
-    def stop_after_two(work, jobs, processes):
+    def stop_after_two(work, jobs, processes, name):
         for job in jobs[:2]:
             work(job, 0)
         raise KeyboardInterrupt
 
-    def count(work, jobs, processes):
+    def count(work, jobs, processes, name):
         made.extend(job.number for job in jobs)
-        inline(work, jobs, processes)
+        inline(work, jobs, processes, name)
 
     monkeypatch.setattr(prepare_module, "run_jobs", stop_after_two)
     with pytest.raises(KeyboardInterrupt):
