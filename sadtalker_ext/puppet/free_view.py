@@ -89,7 +89,9 @@ def free_view_rig(rig: Rig, mesh: Float32Array, person: Float32Array | None, ima
     if person is None:
         beyond = _beyond(picture, covered)
     else:
-        beyond = _without_copies((picture, backdrop), _cut_share(person, covered, unit), covered, _JOINT * unit)
+        away = _distance_beyond(covered)
+        share = _cut_share(person, covered, away, unit)
+        beyond = _without_copies((picture, backdrop), share, covered, away, _JOINT * unit)
     wider = grid.widened(_MARGIN_CELLS)
     return replace(
         rig,
@@ -132,8 +134,11 @@ def _beyond(picture: Image, covered: _Covered) -> Image:
     return np.asarray(cv2.copyMakeBorder(part, *covered.missing, borderType=cv2.BORDER_REFLECT_101), np.uint8)
 
 
-def _cut_share(person: Float32Array, covered: _Covered, unit: float) -> Float32Array:
-    """Return 1 in the picture and, beyond it, how much the border there cuts the person (H, W); as :func:`_beyond`."""
+def _cut_share(person: Float32Array, covered: _Covered, away: Float32Array, unit: float) -> Float32Array:
+    """Return 1 in the picture and, beyond it, how much the border there cuts the person (H, W); as :func:`_beyond`.
+
+    away: (H, W) distance in pixels from the picture.
+    """
     part = person[covered.part]
     side = 2 * max(1, round(_STRANDS * unit)) + 1
     beside = cv2.dilate(part, np.ones((side, side), np.uint8))
@@ -142,15 +147,17 @@ def _cut_share(person: Float32Array, covered: _Covered, unit: float) -> Float32A
     above, _, left, _ = covered.missing
     share[above : above + certain.shape[0], left : left + certain.shape[1]] = 1.0
     along = cv2.distanceTransform((share > 0.0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    narrower = smooth_ramp(along - _NARROWING * _distance_beyond(covered), 0.0, _SOFT * unit)
+    narrower = smooth_ramp(along - _NARROWING * away, 0.0, _SOFT * unit)
     return np.minimum(share, narrower.astype(np.float32))
 
 
-def _without_copies(pictures: tuple[Image, Image], share: Float32Array, covered: _Covered, joint_px: float) -> Image:
+def _without_copies(
+    pictures: tuple[Image, Image], share: Float32Array, covered: _Covered, away: Float32Array, joint_px: float
+) -> Image:
     """Return the picture as :func:`_beyond`, but where ``share`` (H, W) is 0 with the background beyond the border.
 
     pictures: the picture and its background (H, W, 3). There is no copy of the person beyond the border. The difference
-    of both at the border fades out within ``joint_px``, so that it shows no seam.
+    of both at the border fades out within ``joint_px``, so that it shows no seam. away: as for :func:`_cut_share`.
     """
     mirrored, behind = (_beyond(picture, covered) for picture in pictures)
     joined = np.asarray(cv2.blendLinear(mirrored, behind, share, 1.0 - share), np.uint8)
@@ -158,7 +165,7 @@ def _without_copies(pictures: tuple[Image, Image], share: Float32Array, covered:
         return joined
     picture, background = (part[covered.part].astype(np.int16) for part in pictures)
     step = cv2.copyMakeBorder(picture - background, *covered.missing, borderType=cv2.BORDER_REPLICATE)
-    fading = smooth_ramp(_distance_beyond(covered), joint_px, 0.0) * (1.0 - share)
+    fading = smooth_ramp(away, joint_px, 0.0) * (1.0 - share)
     return np.asarray(np.clip(np.rint(joined + step * fading[..., None]), 0.0, 255.0), np.uint8)
 
 
