@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from sadtalker_ext.faces.find import find_faces
@@ -25,6 +26,11 @@ def picture_of(name: str) -> np.ndarray:
     from PIL import Image
 
     return np.asarray(Image.open(SHARED / f"{name}.png").convert("RGB"))
+
+
+def enlarged(name: str, scale: int) -> np.ndarray:
+    """Return a picture with ``scale`` times its width and height."""
+    return cv2.resize(picture_of(name), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
 
 
 @cache

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-import cv2
 import numpy as np
 import pytest
-from puppet_portraits import STILL, mesh_of, picture_of, shape
+from puppet_portraits import STILL, enlarged, mesh_of, shape
 
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.face_geometry import measure_face
@@ -33,7 +32,7 @@ def closed_mesh() -> np.ndarray:
 
 def portrait_with_shadow() -> np.ndarray:
     """Return the enlarged astronaut with a mouth in the colour of lips and a shadow along its seam."""
-    picture = cv2.resize(picture_of("astronaut"), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
+    picture = enlarged("astronaut", SCALE)
     face = measure_face(closed_mesh())
     rows, columns = np.mgrid[: len(picture), : picture.shape[1]].astype(float)
     t, v = face.mouth.axes.local(np.stack([columns, rows], axis=-1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from puppet_portraits import STILL, mesh_of, picture_of, shape
+from puppet_portraits import STILL, enlarged, mesh_of, shape
 
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.renderer import PortraitRenderer
@@ -17,7 +17,7 @@ EYES = ((topo.LEFT_EYE_UPPER[0], topo.LEFT_EYE_UPPER[-1]), (topo.RIGHT_EYE_UPPER
 @pytest.mark.parametrize(("motion", "percent"), [({"brows_up": 1.0}, 95), ({"brows_down": 1.0}, 90)])
 def test_rims_stay_while_the_brows_move(motion, percent):
     mesh = mesh_of("astronaut") * np.float32(SCALE)
-    bare = cv2.resize(picture_of("astronaut"), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
+    bare = enlarged("astronaut", SCALE)
     rims = np.zeros(bare.shape[:2], np.uint8)
     for corners in EYES:
         ends = mesh[list(corners), :2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from puppet_portraits import EYES, STILL, eye_middle, mesh_of, picture_of, shape
+from puppet_portraits import EYES, STILL, enlarged, eye_middle, mesh_of, shape
 
 from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.lid_outline import refine_lids
@@ -27,7 +27,7 @@ def mesh() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def photograph() -> np.ndarray:
-    return cv2.resize(picture_of("astronaut"), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
+    return enlarged("astronaut", SCALE)
 
 
 @pytest.fixture(scope="module")
