@@ -19,13 +19,13 @@ from sadtalker_ext.api.sender_names import SenderNames
 from sadtalker_ext.constants import MAX_CLIP_S, MIN_CLIP_S
 from sadtalker_ext.errors import MediaError, SadTalkerError, SettingsError
 from sadtalker_ext.pipeline.file_names import display_name
+from sadtalker_ext.pipeline.input_formats import check_formats
 from sadtalker_ext.pipeline.inputs import Inputs
 from sadtalker_ext.pipeline.job import JobRequest
 from sadtalker_ext.settings import Settings
 from sadtalker_ext.system.folder_files import FileTooLargeError, keep_file
 from sadtalker_ext.system.portable_names import NETWORK_PATHS
 from sadtalker_ext.tts.text_parts import clean_text
-from sadtalker_ext.video.image_formats import reject_documents, reject_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,8 +68,7 @@ def _build_job_request(fields: Mapping[str, Any], scratch: Path, options: ApiOpt
     settings = read_settings(fields.get("settings"))
     inputs, names = read_inputs(fields, scratch, options)
     try:
-        reject_documents(inputs.portrait, "portrait")
-        reject_text(inputs.portrait, "portrait")
+        check_formats(inputs)
     except MediaError as e:
         raise HTTPException(422, e.describe(names)) from e
     stem = inputs.portrait.stem

@@ -16,12 +16,13 @@ import numpy as np
 from sadtalker_ext.errors import ContainerError, FileRef, MediaError, StalledError
 from sadtalker_ext.ffmpeg import require_file
 from sadtalker_ext.video.decoded_picture import DecodedPicture, UnsupportedPictureError, by, check_size
+from sadtalker_ext.video.heif_boxes import HeifError, read_structure
 from sadtalker_ext.video.heif_picture import decode_heif
 from sadtalker_ext.video.image_formats import load_optional_readers, reject_documents, reject_text, unknown_format_error
 from sadtalker_ext.video.image_limits import check_limits
-from sadtalker_ext.video.jxl_picture import decode_jxl
+from sadtalker_ext.video.jxl_picture import SIGNATURES, decode_jxl
 from sadtalker_ext.video.picture_colour import flatten, to_srgb
-from sadtalker_ext.video.pillow_picture import decode_with_pillow
+from sadtalker_ext.video.pillow_picture import check_header, decode_with_pillow
 from sadtalker_ext.video.read import VideoInfo, probe, read_frames
 
 if TYPE_CHECKING:
@@ -62,6 +63,31 @@ def read_picture(path: str | Path, limit_px: int, role: str = "picture", at_s: f
     picture = _to_working_picture(decoded, limit_px)
     unused = (f"The moment of {at_s:g} s is not used: the {role} is not a video.",) if at_s else ()
     return replace(picture, notes=(*picture.notes, *unused))
+
+
+def check_picture(path: str | Path, role: str = "picture") -> None:
+    """Raise MediaError if the header of a file is not that of a picture or video, or states a size that is not allowed.
+
+    Nothing is decoded, so :func:`read_picture` may still find damage.
+    """
+    file = require_file(path, role)
+    reject_documents(file, role)
+    reject_text(file, role)
+    ref = FileRef(role, file)
+    if not _is_heif_or_jxl(file) and not check_header(ref):
+        info = _probe_video(ref)
+        check_size(ref, (info.width_px, info.height_px))
+
+
+def _is_heif_or_jxl(file: Path) -> bool:
+    """Return whether a file is HEIF or JPEG XL; :func:`read_picture` alone says what is wrong with its parts."""
+    try:
+        if read_structure(file) is not None:
+            return True
+    except HeifError:
+        return True
+    with file.open("rb") as opened:
+        return opened.read(16).startswith(SIGNATURES)
 
 
 def _decode_picture(file: FileRef) -> DecodedPicture | None:

@@ -46,6 +46,18 @@ def decode_with_pillow(file: FileRef) -> DecodedPicture | None:
         return None
 
 
+def check_header(file: FileRef) -> bool:
+    """Return whether a file begins like a picture that Pillow opens here; MediaError if it is damaged or too large."""
+    from PIL import Image
+
+    try:
+        with _translate_errors(file), open_image(file.path) as opened:
+            check_size(file, opened.size)
+    except Image.UnidentifiedImageError:
+        return False
+    return True
+
+
 def _decode(file: FileRef, opened: Image) -> DecodedPicture:
     if opened.format == "TIFF":
         _reject_camera_raw(file, opened)

@@ -5,6 +5,7 @@ import wave
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from rest_requests import JOBS, as_base64, detail
 
 pytest.importorskip("fastapi", reason="fastapi is not installed")
@@ -85,11 +86,24 @@ def test_invalid_bodies_are_refused(serve):
     assert "Content-Length" in detail(post(JOBS, content=iter([b"{}"])), 411)
 
 
-def test_portrait_that_is_not_a_picture_fails(serve, voice_file):
+def test_files_of_another_kind_are_refused_at_once(serve, portrait_file, voice_file, tmp_path):
+    """No job is made for a file whose header shows that it cannot be used."""
     service = serve()
-    view = service.wait(service.upload(voice_file, voice_file).json()["id"])
-    assert view["state"] == "failed"
-    assert "not a picture" in view["error"]
+    noise, small = tmp_path / "noise.jpg", tmp_path / "small.png"
+    noise.write_bytes(b"\xff\xd8" + bytes(range(1, 255)) * 9)
+    Image.new("RGB", (40, 90)).save(small)
+    for portrait, voice, message in (
+        (voice_file, voice_file, "The portrait voice.wav is not a picture or video that can be read"),
+        (noise, voice_file, "The portrait noise.jpg is not a picture or video that can be read"),
+        (small, voice_file, "The portrait small.png has 40 x 90 px, less than 64 px"),
+        (portrait_file, noise, "The voice noise.jpg is not an audio, picture or video file"),
+        (portrait_file, portrait_file, "The voice portrait.png has no audio: choose an audio file"),
+    ):
+        assert message in detail(service.upload(portrait, voice), 422)
+    with open(portrait_file, "rb") as picture, open(voice_file, "rb") as audio, open(voice_file, "rb") as sound:
+        response = service.client.post(JOBS, files={"portrait": picture, "voice": audio, "reference": sound})
+    assert "The reference voice.wav has no video: choose a video of a face" in detail(response, 422)
+    assert service.queue.jobs() == []
     assert service.temporary_files() == []
 
 
@@ -114,7 +128,7 @@ def test_errors_show_the_file_names_of_the_sender(serve, portrait_file, tmp_path
     assert message.startswith(f"The voice {silent} is silent")
     message = detail(service.upload(text, silent), 422)
     assert message.startswith("The portrait notes.txt is a text file, not a picture")
-    message = error(service.upload(portrait_file, text))
+    message = detail(service.upload(portrait_file, text), 422)
     assert message.startswith("The voice notes.txt cannot be read")
     assert str(service.scratch) not in message
 
