@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sadtalker_ext.errors import EngineError
+from sadtalker_ext.system.lingering_protocol import LingeringProtocol
 from sadtalker_ext.system.listen_socket import bind_socket, local_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 REQUEST_TIMEOUT_S: Final = 20.0
-"""Longest wait for the line and headers of a request, from the connection or the end of the previous response, and for
-the rest of a request that was answered before it arrived."""
+"""Longest wait for the line and headers of a request, from the connection or the end of the previous response."""
 BAD_REQUEST: Final = "This is not a valid HTTP request; check its headers, such as Content-Length"
 MAX_CONNECTIONS: Final = 256
 """Open connections; further ones are closed at once, so that they do not use up the file descriptors."""
@@ -29,48 +28,7 @@ WRITE_TIMEOUT_S: Final = 60.0
 BACKLOG: Final = 128
 
 
-class LingeringTransport:
-    """A transport whose :meth:`close` lets the client read the response before the connection ends.
-
-    If a connection is closed while the client sends, the system resets it, and the client may lose the response. Here
-    the end of the response is sent at once, and what the client still sends is discarded until it closes the connection
-    or the time is over.
-    """
-
-    def __init__(self, transport: asyncio.Transport, conn: h11.Connection, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._conn, self._loop = transport, conn, loop
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all other attributes are those of the transport
-        return getattr(self._transport, name)
-
-    @property
-    def lingers(self) -> bool:
-        """Whether received data is to be discarded."""
-        return self._timer is not None
-
-    def is_closing(self) -> bool:
-        """Return whether :meth:`close` was called or the connection has ended."""
-        return self.lingers or self._transport.is_closing()
-
-    def close(self) -> None:
-        """End the response, and the connection once the client has closed it; a second call ends it at once."""
-        sending = self._conn.their_state in (h11.SEND_BODY, h11.ERROR)
-        if self.is_closing() or not sending or not self._transport.can_write_eof():
-            self.cancel()
-            self._transport.close()
-            return
-        self._transport.write_eof()
-        self._transport.resume_reading()
-        self._timer = self._loop.call_later(REQUEST_TIMEOUT_S, self._transport.abort)
-
-    def cancel(self) -> None:
-        """Stop to wait."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-
-class BoundedProtocol(H11Protocol):
+class BoundedProtocol(LingeringProtocol):
     """uvicorn's protocol, which also closes connections that send no complete request or do not read the response."""
 
     _watch: asyncio.TimerHandle | None = None
@@ -79,7 +37,6 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Start to wait for the first request."""
         super().connection_made(transport)
-        self.transport = LingeringTransport(transport, self.conn, self.loop)  # type: ignore[assignment]
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
         else:
@@ -90,7 +47,6 @@ class BoundedProtocol(H11Protocol):
         if self._watch is not None:
             self._watch.cancel()
         self._stop_unread()
-        self.transport.cancel()  # type: ignore[attr-defined]
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -111,8 +67,6 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse received data; a number that h11 cannot convert is answered like any other broken request."""
-        if self.transport.lingers:  # type: ignore[attr-defined]
-            return
         try:
             super().data_received(data)
         except ValueError:

@@ -29,10 +29,12 @@ class PageServer:
     def __init__(self, app: App, host: str, port: int) -> None:
         import uvicorn
 
+        from sadtalker_ext.system.lingering_protocol import LingeringProtocol
+
         self._socket = bind_socket(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.address = local_url(host, self.port)
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", http=LingeringProtocol))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="sadtalker-page", daemon=True
         )

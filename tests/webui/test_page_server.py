@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from sadtalker_ext.errors import EngineError
+from sadtalker_ext.system.request_guard import reject
 from sadtalker_ext.webui.page_server import PageServer, bind_socket, local_url
 
 
@@ -25,6 +26,23 @@ def test_serves_until_it_is_closed():
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(server.address, timeout=10)
     server.wait()
+
+
+async def refuse(scope, receive, send):
+    if scope["type"] == "http":
+        await reject(scope, send, 413, "too large")
+
+
+def test_answer_to_a_refused_upload_can_be_read():
+    """Without a reset of the connection, although the client sends its whole body before it reads."""
+    server = PageServer(refuse, "127.0.0.1", 0)
+    head = b"POST /upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 16000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        connection.sendall(head + bytes(16_000_000))
+        received = b"".join(iter(lambda: connection.recv(4096), b""))
+    server.close()
+    assert received.startswith(b"HTTP/1.1 413")
+    assert received.endswith(b'"too large"}')
 
 
 def test_an_unusable_address_is_an_engine_error():
