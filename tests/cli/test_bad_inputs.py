@@ -243,6 +243,8 @@ CORPUS = ["train", "corpus", "--out", "run", "--recordings"]
         (CORPUS, "has no recordings"),
         (["train", "all", "--out", "run", "--portraits"], "There are no pictures"),
         (["train", "practice", "-o", "run", "--portraits"], "There are no pictures"),
+        (["train", "all", "--out", "run", "--speech"], "There are no audio files"),
+        (["train", "practice", "-o", "run", "--speech"], "There are no audio files"),
         (["train", "export", "-o", "run"], "has no finished exp_net"),
     ],
     ids=lambda value: "-".join(value[1::3]) if isinstance(value, list) else "",
@@ -250,7 +252,8 @@ CORPUS = ["train", "corpus", "--out", "run", "--recordings"]
 def test_training_names_folders_that_are_files_missing_or_empty(program, tmp_path, command, empty):
     (tmp_path / "text.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
-    for given, problem in (("text.txt", "is not a folder"), ("missing", "does not exist"), ("empty", empty)):
+    text = "cannot be read" if "--speech" in command else "is not a folder"  # one audio file may be given as well
+    for given, problem in (("text.txt", text), ("missing", "does not exist"), ("empty", empty)):
         message = program.refused(*command, tmp_path / given)
         assert problem in message
         assert given in message

@@ -26,7 +26,7 @@ from sadtalker_ext.training.clips.dataset import (
 )
 from sadtalker_ext.training.clips.practice_portraits import find_portraits, prepare_portraits
 from sadtalker_ext.training.clips.practice_render import Actor, load_actor, moved_landmarks, render_frames
-from sadtalker_ext.training.clips.practice_speech import open_source, speech_from_samples
+from sadtalker_ext.training.clips.practice_speech import check_source, open_source, speech_from_samples
 from sadtalker_ext.training.clips.prepare_plan import CLIP_RANGE_S, SIZE_MULTIPLE_PX
 from sadtalker_ext.training.clips.shards import TEST_SPLIT, TRAIN_SPLIT
 from sadtalker_ext.training.clips.sound_samples import from_int16, to_int16
@@ -112,7 +112,7 @@ class Piece:
 def make_practice(folder: Path, plan: PracticePlan, processes: int = 1) -> ClipInfo:
     """Render practice clips to ``folder``; a repeated call resumes after an interruption."""
     plan.validate()
-    portraits, speech = find_portraits(plan.portraits), open_source(plan.speech).description
+    portraits, speech = find_portraits(plan.portraits), check_source(plan.speech)
     make_folder(folder)
     check_options(folder / OPTIONS_FILE, asdict(plan))
     work = folder / WORK_FOLDER

@@ -16,7 +16,7 @@ from sadtalker_ext.assets import demo_voice
 from sadtalker_ext.audio.speech import Speech, open_speech
 from sadtalker_ext.constants import SAMPLE_RATE_HZ
 from sadtalker_ext.errors import MediaError
-from sadtalker_ext.training.clips.shards import TEST_SPLIT
+from sadtalker_ext.training.clips.shards import TEST_SPLIT, TRAIN_SPLIT
 from sadtalker_ext.training.clips.sound_samples import from_int16
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ TEST_SENTENCE_EVERY: Final = 8
 """One of this many sentences is held out for testing."""
 MEAN_PAUSE_S: Final = 0.25
 """Mean pause between utterances."""
+USE_SPEECH: Final = "Use an audio file, a folder with speech or a folder of train corpus."
+CHECKED_S: Final = 0.5
+"""Length of the example that :func:`check_source` draws."""
 MAX_ATTEMPTS: Final = 8
 SENTENCES_PER_ATTEMPT: Final = 8
 
@@ -77,9 +80,19 @@ def open_source(path: Path | None) -> SpeechSource:
         if shards:
             return CorpusSource(shards)
     files = tuple(sorted(file for file in path.rglob("*") if file.is_file())) if path.is_dir() else (path,)
+    if not path.exists():
+        raise MediaError(f"The speech {path} does not exist. {USE_SPEECH}")
     if not files:
-        raise MediaError(f"There are no audio files in {path}. Use a folder with speech or a folder of train corpus.")
+        raise MediaError(f"There are no audio files in {path}. {USE_SPEECH}")
     return FileSource(files)
+
+
+def check_source(path: Path | None) -> str:
+    """Return the description of a source; MediaError if a part of it, drawn as an example, cannot be read."""
+    source = open_source(path)
+    if path is not None:
+        source.draw(np.random.default_rng(0), CHECKED_S, TRAIN_SPLIT)
+    return source.description
 
 
 @dataclass(frozen=True)

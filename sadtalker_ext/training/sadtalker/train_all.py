@@ -19,6 +19,7 @@ from sadtalker_ext.training.clips.data_digest import describe_clips
 from sadtalker_ext.training.clips.dataset import ClipInfo
 from sadtalker_ext.training.clips.practice import PracticePlan, make_practice
 from sadtalker_ext.training.clips.practice_portraits import find_portraits
+from sadtalker_ext.training.clips.practice_speech import check_source
 from sadtalker_ext.training.core.json_files import write_json
 from sadtalker_ext.training.sadtalker import exp_net as exp_net_recipe
 from sadtalker_ext.training.sadtalker import export as exported
@@ -99,6 +100,7 @@ def train_all(options: TrainAllOptions, folder: Path, commit: str = "unknown") -
         ClipInfo.load(options.data)
     else:
         find_portraits(options.portraits)
+        check_source(options.speech)
     make_folder(folder)
     _check_options(options, folder)
     data = options.data or _make_practice_clips(options, folder / DATA)
