@@ -16,6 +16,7 @@ import numpy as np
 
 from sadtalker_ext.puppet.expression_fields import LOWER, UPPER
 from sadtalker_ext.puppet.free_view import free_view_rig
+from sadtalker_ext.puppet.grid_blocks import blocks, clear_hidden
 from sadtalker_ext.puppet.imaging import CpuImaging
 from sadtalker_ext.puppet.mouth_compositing import compose_mouth
 from sadtalker_ext.puppet.mouth_maps import MouthMaps
@@ -24,8 +25,6 @@ from sadtalker_ext.puppet.rig import HEAD_MARGIN_CELLS, Rig, build_rig
 from sadtalker_ext.puppet.warp import Grid, squeezed_footprints, stretched_share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from sadtalker_ext.arrays import Float32Array, Float64Array, Frame, Image
@@ -53,8 +52,6 @@ _ACROSS_EDGE: Final = np.float32(4.0)
 some pixels, where its shading would be a dark line; a mean over so much contains the skin on both sides."""
 _OPAQUE: Final = 255.0
 """Level of a soft texture's last channel where it hides the backdrop."""
-_BLOCK_CELLS: Final = 10
-"""Cells along each side of a block that is drawn where the picture is squeezed, which it is in narrow bands."""
 _FEATHER_SHARE: Final = 0.08
 _MIN_FEATHER_PX: Final = 2.0
 """Width of a box's feathered border, as a share of the box, and its minimum."""
@@ -164,9 +161,12 @@ class PortraitRenderer:
             pixel_share = imaging.upsample(share[..., None], part.cell)[inner][..., 0]
             canvas[window] = imaging.blend(front, self._backdrop[window], pixel_share)
         self._draw_squeezed(canvas, source[nodes_window], part)
+        clear_hidden(canvas, self._backdrop, pose.head, (unposed[nodes_window], part), imaging)
         for back in rig.backs:
             back.draw(canvas, (pose.head, pose.rotation), (source[nodes_window], part), imaging)
-        return None if rig.soft is None else np.asarray(cv2.erode(matte, np.ones((3, 3), np.uint8)), np.float32)
+        if rig.soft is None:
+            return None
+        return np.asarray(cv2.erode(matte * pose.head.seen_at(unposed), np.ones((3, 3), np.uint8)), np.float32)
 
     def _draw_squeezed(self, canvas: BackendArray, source: Float32Array, part: Grid) -> None:
         """Draw means of the soft texture over the backdrop where the picture is squeezed, because it would alias there.
@@ -183,7 +183,7 @@ class PortraitRenderer:
         scale = np.float32(soft.scale)
         texels = (source - np.asarray(soft.origin, np.float32)) * scale
         maps = np.concatenate([texels, footprints * scale, share[..., None]], axis=-1)
-        for block, nodes in _blocks(part, share > 0.0):
+        for block, nodes in blocks(part, share > 0.0):
             self._draw_block(canvas, maps[nodes], block)
 
     def _draw_block(self, canvas: BackendArray, maps: Float32Array, block: Grid) -> None:
@@ -270,17 +270,6 @@ def _feather(height: int, width: int) -> Float32Array:
         return np.clip(np.minimum(position, size - position) / edge, 0.0, 1.0)
 
     return (ramp(height)[:, None] * ramp(width)[None, :]).astype(np.float32)
-
-
-def _blocks(grid: Grid, chosen: NDArray[np.bool_]) -> Iterator[tuple[Grid, Window]]:
-    """Yield square blocks of cells that contain all chosen nodes, with windows as :func:`_moving_part` returns them."""
-    for top in range(1, grid.rows + 1, _BLOCK_CELLS):
-        for left in range(1, grid.columns + 1, _BLOCK_CELLS):
-            bottom, right = min(top + _BLOCK_CELLS, grid.rows + 1), min(left + _BLOCK_CELLS, grid.columns + 1)
-            nodes = slice(top - 1, bottom + 1), slice(left - 1, right + 1)
-            if chosen[nodes].any():
-                x0, y0 = grid.x0 + (left - 1) * grid.cell, grid.y0 + (top - 1) * grid.cell
-                yield Grid(x0, y0, grid.cell, bottom - top, right - left), nodes
 
 
 def _moving_part(grid: Grid, moved: NDArray[np.bool_]) -> tuple[Grid, Window]:

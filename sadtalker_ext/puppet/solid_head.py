@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.far_outline import FarOutline, build_far_outline
 from sadtalker_ext.puppet.far_side import far_share
 from sadtalker_ext.puppet.head import Head, follow_share, neck_pivot, rotation_matrix
 from sadtalker_ext.puppet.profiles import smooth_ramp
@@ -120,16 +121,18 @@ class SolidHead(Head):
 
     bands_px: widths of the bands along the left, right, upper and lower border in which the head is held.
     person: (rows, columns), share of the person at each node in [0, 1]. depth_in_yaw: (rows, columns) pixels, the depth
-    for rotations about the vertical axis; ``depth`` is that for nods.
+    for rotations about the vertical axis; ``depth`` is that for nods. outline: what is beside the face, or None.
     """
 
     bands_px: tuple[float, ...] = ()
     depth_in_yaw: Float32Array | None = None
     person: Float32Array | None = None
+    outline: FarOutline | None = None
 
     def displace(self, rotation: Float64Array, translation: Float64Array) -> Displacement:
         """Return the forward displacement for rotation (3,) in radians and translation (3,) in face heights."""
-        shift = self._shift(self.nodes, self._visible(rotation), (rotation, translation))
+        depth, front = self._surface(rotation)
+        shift = self._shift(self.nodes, self._visible(depth, front, rotation), (rotation, translation))
         if self.hold is not None:
             holding = 1.0 - self.hold
             shift[..., 1] -= self._beyond_crown(shift[..., 1], holding[..., _UPPER])
@@ -138,7 +141,8 @@ class SolidHead(Head):
             shift[..., 1] = self._held(shift[..., 1], holding, (_UPPER, _LOWER))
         else:
             shift *= self.follow[..., None]
-        return VisibleDisplacement.on(self.grid, shift.astype(np.float32))
+        displacement = VisibleDisplacement.on(self.grid, shift.astype(np.float32))
+        return replace(displacement, seen=self._seen(depth, float(front[0]), (rotation, translation)))
 
     def amplified(self, rotation: Float64Array) -> Float64Array:
         """Return the angles (3,) by which the surface turns for the rotation (3,), both in radians.
@@ -151,21 +155,42 @@ class SolidHead(Head):
         angles: Float64Array = rotation * np.array([1.0 + (pitch - 1.0) * (1.0 - aside**2), yaw, roll])
         return angles
 
-    def _visible(self, rotation: Float64Array) -> Float32Array:
-        """Return the depth (rows, columns) of what the rotation (3,) leaves visible."""
+    def _surface(self, rotation: Float64Array) -> tuple[Float32Array, Float64Array]:
+        """Return the depth (rows, columns) for the rotation (3,), and how the front moves in the picture (2,)."""
         pitch, yaw, _ = self.amplified(rotation)
-        matrix = rotation_matrix(np.array([pitch, yaw, 0.0]))
-        front = -matrix[:2, 2]
+        front: Float64Array = -rotation_matrix(np.array([pitch, yaw, 0.0]))[:2, 2]
         length = float(np.hypot(*front))
         if length < _MIN_FRONT:
-            return self.depth
-        front = front / length
-        depth = self.depth
+            return self.depth, np.zeros(2)
+        depth, sideways = self.depth, float(front[0]) / length
         if self.depth_in_yaw is not None:
-            depth = depth + np.float32(front[0] ** 2) * (self.depth_in_yaw - depth)
-        narrowing = float(front @ matrix[:2, :2] @ front)
+            depth = depth + np.float32(sideways**2) * (self.depth_in_yaw - depth)
+        if self.outline is not None:
+            depth = depth + self.outline.deeper(sideways)
+        return depth, front
+
+    def _visible(self, depth: Float32Array, front: Float64Array, rotation: Float64Array) -> Float32Array:
+        """Return the depth (rows, columns) of what the rotation (3,) leaves visible of a surface; see _surface."""
+        length = float(np.hypot(*front))
+        if length < _MIN_FRONT:
+            return depth
+        pitch, yaw, _ = self.amplified(rotation)
+        direction, matrix = front / length, rotation_matrix(np.array([pitch, yaw, 0.0]))
+        narrowing = float(direction @ matrix[:2, :2] @ direction)
         rise = max(narrowing - _MIN_SPACING, 0.0) / (length * self.relief)
-        return visible_depth(depth, front, rise * self.grid.cell)
+        return visible_depth(depth, direction, rise * self.grid.cell)
+
+    def _seen(self, depth: Float32Array, front: float, pose: tuple[Float64Array, Float64Array]) -> Float32Array | None:
+        """Return the share (rows, columns) of each node of a surface that is seen, or None: all are.
+
+        front: how far the front moves right. pose: rotation and translation (3,).
+        """
+        if self.outline is None or abs(front) < _MIN_FRONT:
+            return None
+        part, (rotation, translation) = self.outline.window, pose
+        upright = np.array([rotation[0], rotation[1], 0.0])
+        shift = self._shift(self.nodes[part], depth[part], (upright, translation))[..., 0] * self.follow[part]
+        return self.outline.seen(self.nodes[part][..., 0] + shift, 1 if front > 0.0 else -1)
 
     def _beyond_crown(self, down: Float64Array, holding: Float32Array) -> float:
         """Return how far the head must move up so that its top, cut by the border, comes down by little; pixels.
@@ -207,10 +232,12 @@ def build_solid_head(
     if person is not None:
         on_nodes = np.asarray(cv2.remap(person, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
     far = far_share(points, face, nodes.astype(np.float64)).astype(np.float32)
+    in_yaw = solid_depth(points, face, grid, CROWN_IN_YAW, far)
+    outline = None if on_nodes is None else build_far_outline(points, face, nodes, in_yaw, on_nodes)
     solid = SolidHead(
         grid=grid, nodes=nodes, follow=follow_share(face, nodes.astype(np.float64)).astype(np.float32),
         depth=solid_depth(points, face, grid, CROWN_IN_PITCH, far),
-        depth_in_yaw=solid_depth(points, face, grid, CROWN_IN_YAW, far),
+        depth_in_yaw=in_yaw, outline=outline,
         pivot=neck_pivot(face, mesh), height_px=face.height_px,
         hold=np.stack(hold, axis=-1).astype(np.float32), limits_rad=FREE_VIEW_LIMITS_RAD, bands_px=bands,
         person=on_nodes,

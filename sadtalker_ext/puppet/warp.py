@@ -174,12 +174,14 @@ def determinant_of(points: Float32Array, cell: int) -> Float32Array:
 class Displacement:
     """A smooth forward displacement on a grid: p moves to p + shift(p).
 
-    shift: (rows, columns, 2) pixels. slope: (rows, columns, 4), its derivatives dx/dx, dx/dy, dy/dx and dy/dy.
+    shift: (rows, columns, 2) pixels. slope: (rows, columns, 4), its derivatives dx/dx, dx/dy, dy/dx and dy/dy. seen:
+    (rows, columns), share of each node that other parts do not hide, or None where all are seen.
     """
 
     grid: Grid
     shift: Float32Array
     slope: Float32Array
+    seen: Float32Array | None = None
 
     @classmethod
     def on(cls, grid: Grid, shift: Float32Array) -> Displacement:
@@ -189,6 +191,10 @@ class Displacement:
         down = cv2.Sobel(shift, cv2.CV_32F, 0, 1, ksize=3, scale=scale, borderType=cv2.BORDER_REPLICATE)
         slope = np.stack([np.asarray(along, np.float32), np.asarray(down, np.float32)], axis=-1)
         return cls(grid, shift, slope.reshape(*shift.shape[:2], 4))
+
+    def seen_at(self, points: Float32Array) -> Float32Array:
+        """Return which share of ``points`` (h, w, 2), as they were before the displacement, is seen: (h, w)."""
+        return np.ones(points.shape[:2], np.float32) if self.seen is None else self.grid.sample(self.seen, points)
 
     def forward(self, points: Float32Array) -> Float32Array:
         """Return where ``points`` (h, w, 2) move to."""
