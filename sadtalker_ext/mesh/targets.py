@@ -7,7 +7,8 @@ a target for each direction, and ``lip_tuck`` contains the rise of both lips. Wi
 are from 0 to 1.
 
 Of two targets for opposite directions, one has the weight 0. Old versions of Babylon.js, whose shaders have room for 13
-targets of a mesh, leave such targets out. The mouth rises only where at most 12 other targets of the face move.
+targets of a mesh, leave such targets out. The sides of a wide mouth become rounder, and the mouth rises, only where at
+most 12 other targets of the face move.
 """
 
 from __future__ import annotations
@@ -76,12 +77,14 @@ FIELD_TARGETS: Final = (
     FieldTarget("mouth_lower", "mouth_raise", -LOWEST_MOUTH * MOUTH_RAISE),
     FieldTarget("brows_up", "brows_up", BROWS_LIMIT),
     FieldTarget("brows_down", "brows_down", BROWS_LIMIT),
+    FieldTarget("jaw_wide", "jaw_wide", JAW_DROP),
 )
 PAIRED: Final = ("spread", "narrow", "smile", "frown", "mouth_raise", "mouth_lower")
 """Targets of fields whose weights have both signs."""
-RAISING: Final = ("mouth_raise", "mouth_lower")
+LEFT_OUT: Final = (("mouth_raise", "mouth_lower"), ("jaw_wide",))
 MOST_AT_ONCE: Final = 13
-"""Largest number of targets of the face that move at once. Those of :data:`RAISING` are left out of more."""
+"""Largest number of targets of the face that move at once. Those of :data:`LEFT_OUT` are left out of more, the first
+ones first."""
 LOWER_LIP, UPPER_LIP, TUCK = "lower_lip_drop", "upper_lip_raise", "lip_tuck"
 """Targets that move the lower lip down and the upper lip up, and the one that raises both and rolls the lower in."""
 ROUNDING: Final = 1e-12
@@ -112,8 +115,11 @@ def target_weights(rig: Rig, expression: Float32Array) -> Float32Array:
     for lip in (LOWER_LIP, UPPER_LIP):
         others = columns[lip] - in_tuck(rig)[lip] * columns[TUCK]
         columns[lip] = np.where(np.abs(others) < ROUNDING, 0.0, others)
-    moving = np.count_nonzero([values for name, values in columns.items() if name not in RAISING], axis=0)
-    columns |= {name: np.where(moving < MOST_AT_ONCE, columns[name], 0.0) for name in RAISING}
+    optional = [name for names in LEFT_OUT for name in names]
+    moving = np.count_nonzero([values for name, values in columns.items() if name not in optional], axis=0)
+    for names in reversed(LEFT_OUT):
+        columns |= {name: np.where(moving < MOST_AT_ONCE, columns[name], 0.0) for name in names}
+        moving += np.count_nonzero([columns[name] for name in names], axis=0)
     gaze = limited[:, [SHAPE_INDEX["gaze_x"], SHAPE_INDEX["gaze_y"]]]
     columns |= {name: np.maximum(gaze @ np.array(direction), 0.0) for name, direction in GAZE_TARGETS.items()}
     weights: Float32Array = np.stack([columns[name] for name in TARGET_NAMES], axis=1).astype(np.float32)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 UPPER: Final = 0
 LOWER: Final = 1
 FIELD_NAMES: Final = (
-    "jaw", "part_lower", "part_upper", "close_opened", "close_source",
+    "jaw", "jaw_wide", "part_lower", "part_upper", "close_opened", "close_source",
     "pucker", "spread", "smile", "mouth_raise", "brows_up", "brows_down",
 )  # fmt: skip
 MOUTH_FIELDS: Final = tuple(index for index, name in enumerate(FIELD_NAMES) if not name.startswith("brows"))
@@ -59,8 +59,12 @@ NEUTRAL_NARROWS: Final = 1.8
 NEUTRAL_LOWERS: Final = 1.0
 """Inward travel of the corners in units of spread = 1, and decrease of the smile, at mouth_neutral = 1, per unit of
 :attr:`~MouthFrame.excess_width`: speakers keep about two thirds of the width of their smile."""
+WIDE_LOWERS: Final = 1.5
+"""Decrease of the smile at jaw_open = 1 per unit of :attr:`~MouthFrame.excess_width` that mouth_neutral leaves."""
 _NARROWS_FROM: Final = 0.3
 """Value of jaw_open at which the mouth begins to narrow."""
+_ROUNDS: Final = (0.5, 1.0)
+"""Values of jaw_open at which the sides of the opening begin to become rounder, and at which they are round."""
 OVERLAP: Final = 0.004
 """Overlap of the lips at a complete closure, in face heights, so that no gap shows between them."""
 _OVERLAP_FROM: Final = 0.8
@@ -103,16 +107,18 @@ def field_weights(
     wide_open = jaw_is_wide(value["jaw_open"])
     relaxed = value["mouth_neutral"] * excess_width
     narrowing = (JAW_NARROWS + WIDE_NARROWS * excess_width) * wide_open + NEUTRAL_NARROWS * relaxed
+    lowers = WIDE_LOWERS * (1.0 - value["mouth_neutral"]) * excess_width * wide_open
     overlap = OVERLAP * smooth_ramp(closed, _OVERLAP_FROM, 1.0)
     weights = {
         "jaw": JAW_DROP * value["jaw_open"],
+        "jaw_wide": JAW_DROP * value["jaw_open"] * smooth_ramp(value["jaw_open"], *_ROUNDS),
         "part_lower": lower,
         "part_upper": upper + rise,
         "close_opened": (closed + tuck_closes) * opened + rise + overlap,
         "close_source": 1.0 - (1.0 - closed) * (1.0 - value["mouth_neutral"]) if source_gap > 0.0 else 0.0 * closed,
         "pucker": value["pucker"],
         "spread": value["spread"] - narrowing,
-        "smile": value["smile"] * (1.0 - JAW_RELAXES_SMILE * wide_open) - NEUTRAL_LOWERS * relaxed,
+        "smile": value["smile"] * (1.0 - JAW_RELAXES_SMILE * wide_open) - NEUTRAL_LOWERS * relaxed - lowers,
         "mouth_raise": MOUTH_RAISE * value["mouth_raise"],
         "brows_up": value["brows_up"],
         "brows_down": value["brows_down"],

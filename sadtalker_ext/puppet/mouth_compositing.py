@@ -27,10 +27,10 @@ _LOWER_RIM_SHARE: Final = 0.6
 _UPPER_RIM: Final = Falloff(0.011)
 _LOWER_RIM: Final = Falloff(0.008)
 """Falloff of the rims away from the lip edges, in face heights."""
-_CORNER_U: Final = 1.0
+_CORNER_U: Final = 1.06
 _CORNER_FADE: Final = 0.03
 """Position along the lips, in half mouth widths, at which the gap has faded out, and the width of the fade; both lips
-cover what it leaves."""
+cover what it leaves. It is outside the corners: what a lip has beyond its edge is a light speck in a wide mouth."""
 _EDGE_SLOPE: Final = 8.0
 """Slope of a lip's edge, per opening (face heights) and lip_u: by how much more than 1 vertical distances from the edge
 of a wide mouth exceed distances across it."""

@@ -30,10 +30,15 @@ _LENS_POWER: Final = 0.58
 _LENS_REACH: Final = 0.97
 """Exponent of the opening profile ``1 - (u / reach)^2``, and where lips begin to part, half mouth widths: inside the
 corners, around which the lips join. With 0.5 the opening is an ellipse; with 1, wide mouths have straight sides."""
+_WIDE_LENS_POWER: Final = 2.2
+"""Exponent p of the opening profile ``(1 - (u / reach)^p)^(1 / p)`` of the widest mouth, which is rounder than an
+ellipse, whose exponent is 2."""
 _GAP_POWER: Final = 0.6
 """Exponent of the profile ``1 - u^2`` with which the gap of an open portrait closes."""
 
 # The jaw.
+_WIDE_CORNER_SHARE: Final = 0.46
+"""Share of the drop that the mouth corners follow when the jaw is at its lowest: near half the opening's height."""
 _MIN_CHIN_LEVEL: Final = 0.12
 """Smallest distance from the mouth line to the chin, face heights, for heads that look down so far that it vanishes."""
 _JAW_SIDE_STILL: Final = 1.25
@@ -51,6 +56,8 @@ _JAW_UPPER_LIP_POWER: Final = 0.5
 """Exponent that widens the zone above the upper lip that stays while the corners follow the jaw."""
 _JAW_INWARD: Final = 0.8
 """Factor of the inward pull in the jaw's field."""
+_WIDE_INWARD: Final = 1.0
+"""Factor of the inward pull that is added when the jaw is at its lowest."""
 _CORNER_PULL: Final = 0.05
 """Inward travel per unit of u and unit weight of the jaw, in face heights: an opening mouth narrows."""
 _CORNER_PULL_ALONG: Final = Falloff(1.35, power=4)
@@ -155,8 +162,11 @@ def mouth_fields(face: FaceGeometry, place: MouthPlace, below: bool) -> dict[str
     gap = gap * np.minimum(_SOURCE_GAP_RISE * gap_lens, 1.0)
     share = -(1.0 - UPPER_LIP_CLOSES) if below else UPPER_LIP_CLOSES
     inward = _CORNER_PULL * place.u * _CORNER_PULL_ALONG(place.u) * _CORNER_PULL_DOWN(place.level)
+    jaw = _jaw_drop(face, place, below, (lens, CORNER_SHARE))
+    wide_jaw = _jaw_drop(face, place, below, (_wide_lens(place.u), _WIDE_CORNER_SHARE))
     return {
-        "jaw": _to_pixels(face, -inward * _JAW_INWARD, _jaw_drop(face, place, below)),
+        "jaw": _to_pixels(face, -inward * _JAW_INWARD, jaw),
+        "jaw_wide": _to_pixels(face, -inward * _WIDE_INWARD, wide_jaw - jaw),
         "part_lower": _to_pixels(face, zero, lens * near if below else zero),
         "part_upper": _to_pixels(face, zero, zero if below else -lens * near),
         "close_opened": _to_pixels(face, zero, share * lens * wide),
@@ -180,6 +190,13 @@ def _lens(u: Float64Array) -> Float64Array:
     return lens
 
 
+def _wide_lens(u: Float64Array) -> Float64Array:
+    """Return the opening profile of the widest mouth."""
+    inside = np.maximum(1.0 - np.abs(u / _LENS_REACH) ** _WIDE_LENS_POWER, 0.0)
+    lens: Float64Array = inside ** (1.0 / _WIDE_LENS_POWER)
+    return lens
+
+
 def _to_pixels(face: FaceGeometry, along: Float64Array, down: Float64Array) -> Float64Array:
     """Return a displacement (..., 2) in pixels, given in face heights along the mouth's axes."""
     axes = face.mouth.axes
@@ -187,8 +204,12 @@ def _to_pixels(face: FaceGeometry, along: Float64Array, down: Float64Array) -> F
     return vector
 
 
-def _jaw_drop(face: FaceGeometry, place: MouthPlace, below: bool) -> Float64Array:
-    """Return the drop per unit weight of the jaw: 1 on the jaw and the lower lip, 0 on the upper lip."""
+def _jaw_drop(face: FaceGeometry, place: MouthPlace, below: bool, opening: tuple[Float64Array, float]) -> Float64Array:
+    """Return the drop per unit weight of the jaw: 1 on the jaw and the lower lip, 0 on the upper lip.
+
+    opening: the opening profile at ``place``, and the share of the drop that the mouth corners follow.
+    """
+    lens, corner_share = opening
     chin_level = max(float(face.mouth.axes.local(face.chin)[1]) / face.height_px, _MIN_CHIN_LEVEL)
     half_width = 0.5 * face.width_px / face.height_px
     side = np.abs(place.t_px) / face.height_px
@@ -197,10 +218,9 @@ def _jaw_drop(face: FaceGeometry, place: MouthPlace, below: bool) -> Float64Arra
     distance = np.maximum(place.from_lower, 0.0) if below else np.minimum(place.from_upper, 0.0)
     base = np.where(
         distance < 0.0,
-        CORNER_SHARE * smooth_ramp(distance, _JAW_UPPER_REACH, 0.0),
-        CORNER_SHARE + (1.0 - CORNER_SHARE) * smooth_ramp(distance, 0.0, _JAW_LOWER_WHOLE * chin_level),
+        corner_share * smooth_ramp(distance, _JAW_UPPER_REACH, 0.0),
+        corner_share + (1.0 - corner_share) * smooth_ramp(distance, 0.0, _JAW_LOWER_WHOLE * chin_level),
     )
-    lens = _lens(place.u)
     if below:
         base = base + (1.0 - base) * lens
     else:

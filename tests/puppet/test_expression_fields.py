@@ -56,6 +56,25 @@ def test_the_jaw_opens_the_mouth_like_an_ellipse(face, u):
     assert heights[1] / heights[0] == pytest.approx(np.sqrt(1.0 - u * u), abs=0.06)
 
 
+def test_the_corners_of_a_widest_mouth_come_in_and_are_near_half_its_height(face):
+    """Real ones are at .28 to .56 of the opening below the upper lip (ten speakers); in speech they stay wide."""
+    for jaw, shares, narrowing in ((0.3, (0.33, 0.40), 0.012), (1.0, (0.42, 0.50), 0.3)):
+        corner, middle = (travel(face, shape(jaw_open=jaw), LOWER, u) for u in (1.0, 0.0))
+        assert shares[0] < corner[1] / middle[1] < shares[1]
+        assert 0.0 < -corner[0] * face.height_px / face.mouth.right_px < narrowing
+    narrowed = -travel(face, shape(jaw_open=1.0), LOWER, 1.0)[0] * face.height_px / face.mouth.right_px
+    assert narrowed > 0.1
+
+
+@pytest.mark.parametrize("layer", [UPPER, LOWER])
+def test_lips_do_not_fold_when_the_jaw_is_at_its_lowest(face, layer):
+    u = np.linspace(-2.0, 2.0, 401)
+    points = seam_points(face, u, layer)
+    scalars = field_weights(shape(jaw_open=1.0)[None].astype(float), 0.0, 0.05)[0]
+    moved = points + np.einsum("j,jrcd->rcd", scalars, build_fields(face, points)[layer])
+    assert np.diff(face.mouth.axes.local(moved)[0]).min() > 0.0
+
+
 @pytest.mark.parametrize("jaw", [0.0, 0.2, 0.6])
 def test_closed_lips_meet_at_any_jaw_opening(face, jaw):
     expression = shape(jaw_open=jaw, lips_closed=1.0)

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from puppet_portraits import NAMES, STILL, mesh_of, picture_of, shape
+from puppet_portraits import NAMES, STILL, enlarged, mesh_of, picture_of, shape
 
 from sadtalker_ext.puppet.expression_fields import FIELD_NAMES, LOWER, build_fields, field_weights
 from sadtalker_ext.puppet.face_geometry import measure_face
@@ -160,6 +160,25 @@ def test_the_inner_side_of_the_lips_is_an_even_band_darker_than_the_gums(make_re
         assert np.mean(side[rows[0] : rows[-1] + 1].max(axis=1) > 0.3) > 0.9
     palette = renderer.rig.mouth.palette
     assert palette.cavity.mean() < palette.rim.mean() < palette.gum.mean()
+
+
+def test_between_parted_lips_is_the_interior_up_to_the_corners():
+    """What a lip has beyond its edge is not seen: it was a light speck in the corners of wide mouths."""
+    renderer = PortraitRenderer(enlarged("astronaut", 3), 3.0 * mesh_of("astronaut"))
+    window = tuple(slice(3 * part.start, 3 * part.stop) for part in mouth_window())
+    motion = shape(jaw_open=1.0, upper_lip_raise=0.3)
+    columns, rows = np.meshgrid(*(np.arange(part.start, part.stop, dtype=np.float32) for part in window[::-1]))
+    maps = Pose(renderer.rig, motion, STILL, STILL).mouth_maps(np.stack([columns, rows], axis=-1))
+    between = np.minimum(maps.from_upper_lip, -maps.from_lower_lip) > renderer.rig.mouth.edge
+    frames = []
+    for level in (0.0, 255.0):
+        palette = Palette(**{field.name: np.full(3, level, np.float32) for field in fields(Palette)})
+        shown = PortraitRenderer.__new__(PortraitRenderer)
+        rig = replace(renderer.rig, mouth=recoloured(renderer.rig.mouth, palette))
+        shown.__dict__.update(renderer.__dict__, rig=rig)
+        frames.append(shown.render_frame(motion, STILL, STILL)[window].astype(float).mean(axis=-1))
+    assert between.sum() > 5000
+    assert (frames[1] - frames[0])[between].min() > 60.0
 
 
 FACE_HEIGHT_MM = 185.0
