@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from sadtalker_ext.puppet.eyelid_skin import lid_skin
-from sadtalker_ext.puppet.eyelids import UNLIMITED, LidGeometry
+from sadtalker_ext.puppet.eyelids import UNLIMITED, LidGeometry, Lids
 from sadtalker_ext.puppet.glasses import lens_brightness
 from sadtalker_ext.puppet.lash_line import measure_lash_line
+from sadtalker_ext.puppet.lid_seam import recolour_seam
 from sadtalker_ext.puppet.outer_corner import lower_outer_corner, outer_cover
 
 if TYPE_CHECKING:
@@ -114,29 +115,46 @@ class Eye:
             gaze_edge_px = _DRAWN_EDGE * self.frame.half_px if self.frame.drawn else _GAZE_EDGES * edge_px
             inside = _eyeball_share(v, (upper, lower), gaze_edge_px, xp)
             return self._sample(picture, t - shift_t * inside, v - shift_v * inside, imaging)
-        geometry = self._lids
-        lids, outer = geometry.close(upper, lower, state.blink, xp), t * (self._outer / self.frame.half_px)
-        lids = lower_outer_corner(lids, outer, state.blink * geometry.opening_px, xp)
+        lids = self._lids.close(upper, lower, state.blink, xp)
+        if self._outer:
+            travel_px = state.blink * self._lids.opening_px
+            lids = lower_outer_corner(lids, self._outward(t), travel_px, xp)
+        skin = self._skin(picture, (t, v), lids, state.blink, imaging)
+        ball = self._sample(picture, t - shift_t, v - shift_v, imaging)
+        shade = self._lids.eyeball_shade(v, lids, state.blink, xp)
+        covered = 1.0 - _eyeball_share(v, (lids.upper_now, lids.lower_now), edge_px, xp)
+        levels = skin * covered[..., None] + ball * ((1.0 - covered) * shade)[..., None]
+        if self.lid_skin.rims is None:
+            return levels
+        rim = self._sample(self.lid_skin.rims, t, v, imaging)
+        return levels * (1.0 - rim) + self._sample(picture, t, v, imaging) * rim
+
+    def _skin(
+        self, picture: Texture, place: tuple[BackendArray, BackendArray], lids: Lids, blink: float, imaging: Imaging
+    ) -> BackendArray:
+        """Return the levels (h, w, 3) of the lids' skin with lash line and crease; ``place``: (h, w) t and v."""
+        (t, v), geometry, xp = place, self._lids, imaging.xp
         upper_v, lower_v, upper_share = geometry.skin_sources(v, lids, xp)
         skin = self._sample(picture, t, upper_v, imaging) * upper_share[..., None]
         skin = skin + self._sample(picture, t, lower_v, imaging) * (1.0 - upper_share)[..., None]
-        smooth_share, smooth_v = geometry.smooth_skin(v, lids, xp)
-        smooth, rims = self._sample(self.lid_skin.smooth, t, smooth_v, imaging), self.lid_skin.rims
-        cover = outer_cover(v, lids, outer, self.frame.half_px, xp)
-        share = xp.maximum(smooth_share, state.blink * self._cover_share * cover)[..., None]
-        if rims is not None:
+        share, smooth_v = geometry.smooth_skin(v, lids, xp)
+        smooth, outward, half_px = self._sample(self.lid_skin.smooth, t, smooth_v, imaging), None, self.frame.half_px
+        if self._outer:
+            outward = self._outward(t)
+            cover = outer_cover(v, lids, outward, half_px, xp)
+            share = xp.maximum(share, blink * self._cover_share * cover)
+        share = share[..., None]
+        if self.lid_skin.rims is not None:
             source_v = xp.where(upper_share > 0.5, upper_v, lower_v)
-            share = xp.maximum(share, self._sample(rims, t, source_v, imaging))
+            share = xp.maximum(share, self._sample(self.lid_skin.rims, t, source_v, imaging))
         skin = skin * (1.0 - share) + smooth * share
-        skin = skin * geometry.skin_shade(v, lids, state.blink, xp)[..., None]
-        ball = self._sample(picture, t - shift_t, v - shift_v, imaging)
-        shade = geometry.eyeball_shade(v, lids, state.blink, xp)
-        covered = 1.0 - _eyeball_share(v, (lids.upper_now, lids.lower_now), edge_px, xp)
-        levels = skin * covered[..., None] + ball * ((1.0 - covered) * shade)[..., None]
-        if rims is None:
-            return levels
-        rim = self._sample(rims, t, v, imaging)
-        return levels * (1.0 - rim) + self._sample(picture, t, v, imaging) * rim
+        if not geometry.flat:
+            skin = recolour_seam(skin, smooth, (t / half_px, (v - lids.upper_now) / half_px), blink, xp)
+        return skin * geometry.skin_shade(v, lids, outward, blink, xp)[..., None]
+
+    def _outward(self, t: BackendArray) -> BackendArray:
+        """Return the place along the eye, positive towards the outer corner, in half eye widths."""
+        return t * (self._outer / self.frame.half_px)
 
     def _curve(self, table: BackendArray, t: BackendArray, xp: ModuleType) -> BackendArray:
         """Return the tabulated lid height at ``t``, linear between the entries."""

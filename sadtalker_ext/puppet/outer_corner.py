@@ -31,6 +31,12 @@ _COVER_EDGE: Final = 0.08
 _COVER_END: Final = 0.02
 """Width of its transition to the lid's edge, and the distance of its middle from that, in half eye widths."""
 
+_WING_COVER: Final = 0.85
+_WING_FROM: Final = (0.9, 0.22)
+_WING_HEIGHT: Final = 0.2
+"""Share of smooth skin over the end of the lash line beyond the corner, where it begins and the width of its rise, and
+half the height of the covered strip, in half eye widths. The skin beyond stays: the line would bend upwards there."""
+
 
 def lower_outer_corner(lids: Lids, u: BackendArray, travel_px: float, xp: ModuleType) -> Lids:
     """Return ``lids`` with the outer corner moved down; travel_px: opening of the eye times blink."""
@@ -40,13 +46,16 @@ def lower_outer_corner(lids: Lids, u: BackendArray, travel_px: float, xp: Module
 
 
 def outer_cover(v: BackendArray, lids: Lids, u: BackendArray, half_px: float, xp: ModuleType) -> BackendArray:
-    """Return the share of smooth skin that covers the lashes above the outer corner in a complete blink."""
+    """Return the share of smooth skin that covers the lashes above and beside the outer corner in a complete blink."""
     (start, rise), (end, fade) = _COVER_FROM, _COVER_FADE
     aside = _smooth_step((u - start) / rise, xp) * _smooth_step((end - u) / fade, xp)
     above = _smooth_step((v - lids.upper + _COVER_ABOVE * half_px) / (_COVER_RISE * half_px), xp)
     edge_px = _COVER_EDGE * half_px
     below = xp.clip((lids.upper_now - _COVER_END * half_px - v) / edge_px + 0.5, 0.0, 1.0)
-    return _COVER * aside * above * below
+    (start, rise), line_px = _WING_FROM, _WING_HEIGHT * half_px
+    beyond = _smooth_step((u - start) / rise, xp) * _smooth_step((end - u) / fade, xp)
+    line = xp.exp(-(((v - lids.upper_now) / line_px) ** 2))
+    return xp.maximum(_COVER * aside * above * below, _WING_COVER * beyond * line)
 
 
 def _smooth_step(x: BackendArray, xp: ModuleType) -> BackendArray:
