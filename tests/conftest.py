@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from network_memo import FOLDERS, MEMO
 
 from sadtalker_ext.ffmpeg import ffmpeg_program
 
@@ -103,6 +104,15 @@ def _registered_restorers():
     for table, known in zip(tables(), before, strict=False):
         table.clear()
         table.update(known)
+
+
+@pytest.fixture(autouse=True)
+def _results_of_face_networks(request):
+    """Let tests of what is built on the face networks use results that this process has computed."""
+    MEMO.install()
+    MEMO.active = request.path.relative_to(TESTS).parts[0] in FOLDERS
+    yield
+    MEMO.active = False
 
 
 @pytest.fixture(scope="session")
