@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+import numpy as np
 import pytest
-from puppet_portraits import mesh_of, picture_of
+from puppet_portraits import enlarged, mesh_of, picture_of
 
 from sadtalker_ext.puppet.renderer import PortraitRenderer
 
@@ -19,3 +20,15 @@ def make_renderer() -> Callable[[str], PortraitRenderer]:
 @pytest.fixture(scope="session")
 def astronaut(make_renderer: Callable[[str], PortraitRenderer]) -> PortraitRenderer:
     return make_renderer("astronaut")
+
+
+@pytest.fixture(scope="module")
+def mesh(request: pytest.FixtureRequest) -> np.ndarray:
+    """The mesh of the astronaut in :func:`photograph`."""
+    return mesh_of("astronaut") * np.float32(request.module.SCALE)
+
+
+@pytest.fixture(scope="module")
+def photograph(request: pytest.FixtureRequest) -> np.ndarray:
+    """The astronaut, enlarged by the SCALE of the test file so that eyes have enough pixels."""
+    return enlarged("astronaut", request.module.SCALE)

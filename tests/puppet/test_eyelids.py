@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from puppet_portraits import EYES, STILL, enlarged, eye_middle, mesh_of, picture_of, shape
+from puppet_portraits import EYES, STILL, eye_middle, picture_of, shape
 
 from sadtalker_ext.puppet import topology as topo
 from sadtalker_ext.puppet.face_geometry import measure_face
@@ -17,16 +17,6 @@ SCALE = 2
 IRIS_RGB = (30, 90, 230)
 WHITE_RGB = (238, 240, 242)
 BLINK = shape(blink_left=1.0, blink_right=1.0)
-
-
-@pytest.fixture(scope="module")
-def mesh() -> np.ndarray:
-    return mesh_of("astronaut") * np.float32(SCALE)
-
-
-@pytest.fixture(scope="module")
-def photograph() -> np.ndarray:
-    return enlarged("astronaut", SCALE)
 
 
 def with_large_eyes(picture: np.ndarray, mesh: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from puppet_portraits import EYES, STILL, enlarged, eye_middle, mesh_of, shape
+from puppet_portraits import EYES, STILL, eye_middle, shape
 
 from sadtalker_ext.puppet.glasses import is_behind_dark_lens
 from sadtalker_ext.puppet.renderer import PortraitRenderer
@@ -15,16 +15,6 @@ SCALE = 3
 SKIN_RGB = (250, 225, 205)
 IRIS_RGB = (40, 60, 190)
 BLINK = {"blink_left": 1.0, "blink_right": 1.0}
-
-
-@pytest.fixture(scope="module")
-def mesh() -> np.ndarray:
-    return mesh_of("astronaut") * np.float32(SCALE)
-
-
-@pytest.fixture(scope="module")
-def photograph() -> np.ndarray:
-    return enlarged("astronaut", SCALE)
 
 
 def draw_face(mesh: np.ndarray, height: float) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from puppet_portraits import EYES, STILL, enlarged, eye_middle, mesh_of, shape
+from puppet_portraits import EYES, STILL, eye_middle, shape
 
 from sadtalker_ext.puppet.face_geometry import measure_face
 from sadtalker_ext.puppet.lid_outline import refine_lids
@@ -18,16 +18,6 @@ DARK_RGB = (24, 14, 12)
 EYE_RADIUS = 1.35
 IRIS_RADIUS = 1.0
 BLINK = shape(blink_left=1.0, blink_right=1.0)
-
-
-@pytest.fixture(scope="module")
-def mesh() -> np.ndarray:
-    return mesh_of("astronaut") * np.float32(SCALE)
-
-
-@pytest.fixture(scope="module")
-def photograph() -> np.ndarray:
-    return enlarged("astronaut", SCALE)
 
 
 @pytest.fixture(scope="module")
