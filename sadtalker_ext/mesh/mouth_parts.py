@@ -12,6 +12,7 @@ from sadtalker_ext.mesh.topology import LOWER_EDGE, UPPER_EDGE, closed_ring_tria
 from sadtalker_ext.puppet.drawn_mouth import drawn_tongue
 from sadtalker_ext.puppet.expression_fields import JAW_DROP
 from sadtalker_ext.puppet.mouth_fields import UPPER_LIP_CLOSES
+from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.strips import ACROSS, TEXELS_PER_HEIGHT
 from sadtalker_ext.puppet.teeth import lower_teeth, upper_teeth
 from sadtalker_ext.puppet.tongue import tongue
@@ -49,24 +50,37 @@ _GRADIENT: Final = (64, 8)
 """Height and width of the cavity's tile, texels."""
 _COLUMNS: Final = 25
 _ROWS: Final = 5
-_REACH: Final = 0.88
-"""Vertices across and down a row of teeth or the tongue, and its reach to both sides, in half mouth widths."""
+"""Vertices across and down a row of teeth or the tongue."""
 _MIN_BEHIND_SKIN: Final = 0.016
 """Smallest distance of teeth and tongue behind the skin, in face heights."""
 _MIN_DEPTH: Final = 0.2
 _MOST_ASIDE: Final = 0.8
 """Smallest depth from the lips to the jaw's hinge (face heights), and the largest motion sideways per motion back."""
 _LIGHT: Final = 0.92
-"""Light on the teeth and the tongue relative to the painted strips, which the lips shade."""
-_LOWER_TEETH_LIGHT: Final = 0.7
-"""Light on the lower teeth, which the upper ones and the lip shade."""
-_LIP_SHADOW: Final = 0.6
-_SHADOW_LENGTH: Final = 0.015
+"""Light on the upper teeth relative to the painted strips, which the lips shade."""
+_LOWER_TEETH_LIGHT: Final = 0.4
+_TONGUE_LIGHT: Final = 0.55
+_CAVITY_LIGHT: Final = 0.35
+"""Light on the lower teeth, the tongue and the cavity relative to the painted colours, which are those in the light of
+the skin. Lit flesh has nearly the colour of the lips: a tracker of the lips, and a viewer, then takes the inside of the
+mouth for a part of them."""
+_BOUNCE: Final = 0.3
+"""Colour of shaded teeth at no light, relative to that of the cavity: what shades them is red, not grey."""
+_SIDES_FROM: Final = 0.57
+"""Share of their reach from which the teeth fade into the dark behind the corners of the mouth."""
+_LIP_SHADOW: Final = (0.6, 0.8)
+_SHADOW_LENGTH: Final = (0.015, 0.022)
 """Depth of the upper lip's shadow on the teeth at the edge of the lip, and the distance below it, in face heights, at
-which the shadow has fallen to 1/e. An opening as small as this shows teeth in the shadow only, as in a photograph."""
+which the shadow has fallen to 1/e: of a portrait that hides its teeth, and of one that shows them. An opening as small
+as this shows teeth in the shadow only, as in a photograph; teeth that a smile shows are longer."""
 _LOWER_TEETH_PLACE: Final = 0.004
 """Distance of the lower teeth's edge below the lower lip at rest, in face heights: higher ones touch the upper teeth in
 small openings, which then show no gap. The renderer of the portrait shades such openings instead."""
+_UPPER_TEETH_HIDDEN: Final = 0.004
+_UPPER_TEETH_SHOW: Final = 0.010
+"""Part of the upper teeth that the lip hides at rest, and that appears at jaw_open = 1, in face heights, where the
+portrait does not show its teeth. The upper lip rises when the jaw pulls the corners of the mouth down; here the teeth
+move instead, as in the renderer of the portrait. Fixed ones would fill small openings or be thin in wide ones."""
 _TEETH_FOLLOW: Final = 0.96
 _TONGUE_STAYS: Final = 0.40
 """Share of the jaw's drop that the lower teeth follow, and that the tongue stays behind."""
@@ -77,7 +91,7 @@ class _Row(NamedTuple):
 
     top, bottom: the part of the strip that is shown. place: of the strip's zero below the edge of the lip. back: behind
     the lips in the middle; bow: how much deeper at half a mouth width; rise: at half a mouth width. follow: share of
-    the jaw's motion. Lengths in face heights.
+    the jaw's motion. reach: to both sides, in half mouth widths. Other lengths in face heights.
     """
 
     strip: Strip
@@ -88,6 +102,7 @@ class _Row(NamedTuple):
     bow: float
     rise: float
     follow: float
+    reach: float = 0.88
 
 
 def mouth_cavity_part(rig: Rig, skin: Part, relief: Relief) -> tuple[Part, Tile]:
@@ -151,6 +166,7 @@ def _gradient(rig: Rig) -> Tile:
     height, width = _GRADIENT
     depth = np.linspace(0.0, 1.0, height)[:, None]
     levels = (1.0 - depth) * rig.mouth.palette.mucosa + depth * rig.mouth.palette.cavity
+    levels = levels * _inside_light(rig, _CAVITY_LIGHT)
     return Tile(_picture(np.repeat(levels[:, None], width, axis=1)))
 
 
@@ -162,8 +178,9 @@ def row_parts(rig: Rig, skin: Float64Array, relief: Relief) -> list[tuple[Part, 
     rows = {"tongue": _Row(mound, 0.0, 0.075, -0.012, 0.055, 0.02, 0.0, 1.0 - _TONGUE_STAYS)}
     if not drawn:
         upper, lower = upper_teeth(palette), lower_teeth(palette)
-        rows["teeth_upper"] = _Row(upper, -0.085, 0.001, mouth.upper_edge, 0.020, 0.075, 0.010, 0.0)
-        rows["teeth_lower"] = _Row(lower, 0.0, 0.055, _LOWER_TEETH_PLACE, 0.030, 0.075, 0.0, _TEETH_FOLLOW)
+        edge = mouth.upper_edge - _UPPER_TEETH_HIDDEN * (1.0 - mouth.visible_teeth)
+        rows["teeth_upper"] = _Row(upper, -0.085, 0.001, edge, 0.020, 0.075, 0.010, 0.0)
+        rows["teeth_lower"] = _Row(lower, 0.0, 0.055, _LOWER_TEETH_PLACE, 0.030, 0.075, 0.0, _TEETH_FOLLOW, 0.62)
     return [_row_part(rig, name, row, skin, relief) for name, row in rows.items()]
 
 
@@ -172,7 +189,7 @@ def _row_part(rig: Rig, name: str, row: _Row, skin: Float64Array, relief: Relief
     mouth = face.mouth
     u, s = (
         grid.ravel()
-        for grid in np.meshgrid(np.linspace(-_REACH, _REACH, _COLUMNS), np.linspace(row.top, row.bottom, _ROWS))
+        for grid in np.meshgrid(np.linspace(-row.reach, row.reach, _COLUMNS), np.linspace(row.top, row.bottom, _ROWS))
     )
     t = np.where(u < 0.0, u * mouth.left_px, u * mouth.right_px) / rig.mouth.teeth_scale
     lip = mouth.upper(t) if name == "teeth_upper" else mouth.lower(t)
@@ -193,14 +210,15 @@ def _row_part(rig: Rig, name: str, row: _Row, skin: Float64Array, relief: Relief
 def _row_targets(rig: Rig, row: _Row, points: Float64Array, relief: Relief) -> dict[str, Float64Array]:
     """Return the displacements of a row that follows the jaw as a solid, or of the upper one.
 
-    Where a smile ends, the upper lip comes down. The upper teeth follow, so that their visible length stays; during
-    speech they do not move.
+    Where a smile ends, the upper lip comes down. The upper teeth follow, so that their visible length stays.
     """
     face, unit = rig.face, rig.face.height_px
     down = np.append(face.mouth.axes.down, 0.0)
     if row.follow == 0.0:
+        shown = _UPPER_TEETH_SHOW * (1.0 - rig.mouth.visible_teeth) * unit * down
         lowered = UPPER_LIP_CLOSES * rig.mouth.gap * unit * down
-        return {"mouth_neutral": np.tile(lowered, (len(points), 1))} if rig.mouth.gap > 0.0 else {}
+        moved = {"jaw_open": shown, "mouth_neutral": lowered}
+        return {name: np.tile(shift, (len(points), 1)) for name, shift in moved.items() if shift.any()}
     drop = (points[:, :2] - relief.hinge[:2]) @ face.axes.down / np.maximum(relief.hinge[2] - points[:, 2], 0.25 * unit)
     swing = np.clip(drop, 0.0, 0.6)[:, None] * np.array([0.0, 0.0, 1.0])
     jaw = JAW_DROP * unit * (row.follow * down + swing)
@@ -212,9 +230,11 @@ def _strip_tile(rig: Rig, row: _Row) -> Tile:
     """Return the visible rows of a strip over the colour of the cavity."""
     begin = max(round((row.top - row.strip.top) * TEXELS_PER_HEIGHT), 0)
     end = begin + max(round((row.bottom - row.top) * TEXELS_PER_HEIGHT), 1)
-    image = row.strip.image[begin:end]
-    light = _LIGHT * _light(row, len(image))[:, None, None]
-    levels = light * image[..., :3] + rig.mouth.palette.cavity * (1.0 - image[..., 3:])
+    image = row.strip.image[begin:end] * _sides(row, row.strip.image.shape[1])[None, :, None]
+    light = _light(rig, row, len(image))[:, None, None]
+    dark = rig.mouth.palette.cavity * _inside_light(rig, _CAVITY_LIGHT)
+    alpha = image[..., 3:]
+    levels = light * image[..., :3] + dark * (1.0 - alpha) + _BOUNCE * (1.0 - light) * alpha * rig.mouth.palette.cavity
     scale = min(1.0, 1.5 * rig.face.height_px / TEXELS_PER_HEIGHT)
     size = (max(64, round(levels.shape[1] * scale)), max(16, round(levels.shape[0] * scale)))
     return Tile(
@@ -222,13 +242,26 @@ def _strip_tile(rig: Rig, row: _Row) -> Tile:
     )
 
 
-def _light(row: _Row, rows: int) -> Float64Array:
+def _sides(row: _Row, columns: int) -> Float64Array:
+    """Return the share (columns,) of a row that is seen from its left to its right side: teeth end in the dark."""
+    u = np.abs(np.linspace(-ACROSS, ACROSS, columns))
+    return np.ones(columns) if row.follow == 1.0 - _TONGUE_STAYS else 1.0 - smooth_ramp(u / row.reach, _SIDES_FROM, 1.0)
+
+
+def _light(rig: Rig, row: _Row, rows: int) -> Float64Array:
     """Return the light (rows,) that the lips and the other teeth leave on a row, from its top to its bottom."""
     if row.follow == 0.0:
         below_lip = np.maximum(np.linspace(row.top, row.bottom, rows) + row.place, 0.0)
-        light: Float64Array = 1.0 - _LIP_SHADOW * np.exp(-below_lip / _SHADOW_LENGTH)
+        shown = rig.mouth.visible_teeth
+        depth, length = (float(np.interp(shown, (0.0, 1.0), ends)) for ends in (_LIP_SHADOW, _SHADOW_LENGTH))
+        light: Float64Array = _LIGHT * (1.0 - depth * np.exp(-below_lip / length))
         return light
-    return np.full(rows, _LOWER_TEETH_LIGHT if row.follow == _TEETH_FOLLOW else 1.0)
+    return np.full(rows, _inside_light(rig, _LOWER_TEETH_LIGHT if row.follow == _TEETH_FOLLOW else _TONGUE_LIGHT))
+
+
+def _inside_light(rig: Rig, light: float) -> float:
+    """Return the light on a part of the interior: a drawing has flat colours without shadows."""
+    return 1.0 + rig.mouth.shading * (light - 1.0)
 
 
 def _picture(levels: NDArray[np.floating[Any]]) -> Image:
