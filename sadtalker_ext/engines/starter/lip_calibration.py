@@ -1,4 +1,4 @@
-"""Measurement of a portrait's lips: which openings the face tracker sees in rendered frames of it.
+"""Measurement of a portrait's lips: which openings and widths the face tracker sees in rendered frames of it.
 
 A few frames are rendered and measured before the first video, which takes about 0.1 s of processor time at 512 px. In
 16 recordings of speakers that were not learned, the r of the finished mouth's opening with theirs rises by 0.03 for a
@@ -30,6 +30,10 @@ COMPUTED_SHARE: Final = 0.1
 """Share of the computed opening in the result, so that no part of the curve is flat."""
 MIN_SEEN_SHARE: Final = 0.5
 """Smallest share of the computed range that must be seen; the tracker does not follow the lips of some drawings."""
+SPOKEN_OPENINGS: Final = (0.05, 0.5)
+"""Openings between which the share of the width is measured; the corners of closed lips are seen less well."""
+WIDTH_SHARES: Final = (0.55, 1.2)
+"""Limits of the measured share: a smaller one would exaggerate the movement of the corners."""
 CURVE_POINTS: Final = 81
 SMOOTHNESS: Final = 3
 """Standard deviation, in points of the curve, of the weights with which measured openings are averaged."""
@@ -48,7 +52,7 @@ def calibrate_lips(
     measured = _measure(render(with_width(mouth, widths, response.excess_width)), mesh)
     if measured is None:
         return response
-    rows = measured.reshape(len(PROBED_WIDTHS), -1)
+    rows, seen_widths = measured.T.reshape(2, len(PROBED_WIDTHS), -1)
     computed_range = PROBED_OPENINGS[-1] * response.jaw_opening
     if (rows[:, -1] - rows[:, 0]).min() < MIN_SEEN_SHARE * computed_range:
         return response
@@ -57,17 +61,27 @@ def calibrate_lips(
     # The tracker sees a narrow mouth farther open than a wide one, even with closed lips; these stay closed at 0.
     seen = np.maximum(curves - curves[:, 0].mean(), COMPUTED_SHARE * response.jaw_opening * commanded)
     table = (np.asarray(part, np.float32) for part in (commanded, PROBED_WIDTHS, seen))
-    return replace(response, openings=TrackedOpenings(*table))
+    share, rise = _width_response(seen_widths, rows)
+    return replace(response, openings=TrackedOpenings(*table), width_share=share, width_rise=rise)
+
+
+def _width_response(widths: Float64Array, openings: Float64Array) -> tuple[float, float]:
+    """Return ``width_share`` and ``width_rise`` of a :class:`LipResponse` from tracked widths and openings (W, N)."""
+    relative = widths / widths[:, 0].mean()
+    spoken = (np.array(PROBED_OPENINGS) > SPOKEN_OPENINGS[0]) & (np.array(PROBED_OPENINGS) < SPOKEN_OPENINGS[1])
+    share = float((relative[-1] - relative[0])[spoken].mean()) / (PROBED_WIDTHS[-1] - PROBED_WIDTHS[0])
+    rise = float(np.polyfit(np.maximum.accumulate(openings.mean(0)), relative.mean(0), 1)[0])
+    return float(np.clip(share, *WIDTH_SHARES)), rise
 
 
 def _measure(frames: Iterable[Frame], mesh: Float32Array) -> Float64Array | None:
-    """Return the tracked opening of each frame (N,); None if the face is not found in one of them."""
+    """Return the tracked opening and width of each frame (N, 2); None if the face is not found in one of them."""
     from sadtalker_ext.faces.mesh_provider import follow_each
-    from sadtalker_ext.geometry.measures import mouth_opening
+    from sadtalker_ext.geometry.measures import mouth_opening, mouth_width
 
     faces = list(follow_each(frames, mesh))
     found = [face for face in faces if face is not None]
-    return np.array([mouth_opening(face) for face in found]) if len(found) == len(faces) else None
+    return np.array([(mouth_opening(face), mouth_width(face)) for face in found]) if len(found) == len(faces) else None
 
 
 def _curve(measured: Float64Array, commanded: Float64Array, jaw_opening: float) -> Float64Array:

@@ -4,9 +4,8 @@ LipMotion learned lips that a face tracker measured in videos. The tracker under
 lips a little, and changes of the width more (medians of eleven portraits whose lips moved by known amounts). How far
 the lips of one portrait move is computed from its landmarks and the fields of the renderer. What the tracker sees of
 the opening differs much more between portraits, by 0.03 at small openings: teeth are taken for the lip's edge, or a
-dark gap for a seam. ``lip_calibration.py`` therefore measures it. The tracked width hardly depends on the opening,
-because lips part only inside the corners; widths of finished videos agree best with the predicted ones if it is taken
-as independent.
+dark gap for a seam. How much it sees of the width differs too, from half a change to all of it, and in some portraits
+the tracked width grows as the mouth opens. ``lip_calibration.py`` therefore measures both.
 """
 
 from __future__ import annotations
@@ -26,7 +25,11 @@ OUTER_EYE_CORNERS: Final = (33, 263)
 UPPER_POINTS, LOWER_POINTS = (13, 82, 312), (14, 87, 317)
 """Mesh points between which ``geometry.measures.mouth_opening`` measures."""
 TRACKED_WIDTH_SHARE: Final = 0.88
-"""Share of a change of the width that the tracker sees."""
+"""Share of a change of the width that the tracker sees, where it was not measured."""
+COMPENSATED_RISE: Final = 0.3
+"""Share of :attr:`LipResponse.width_rise` that the commanded width compensates. With the whole of it, r of the width
+would be larger in 22 recordings that were not learned, but smaller in 43 others: the tracked width of real lips grows
+with the opening too, and rendered frames of one width differ from those of a video."""
 MISSED_OPENING: Final = 0.007
 """Part of the opening that the tracker misses, in eye distances: 0.001 to 0.022 in the medians, negative in portraits
 with a wide smile; smaller openings are missed by half."""
@@ -63,12 +66,15 @@ class LipResponse:
 
     jaw_opening: distance of the inner lips at ``jaw_open`` = 1, in distances of the outer eye corners. excess_width:
     see :attr:`~sadtalker_ext.puppet.face_geometry.MouthFrame.excess_width`. openings: what the tracker sees of the
-    openings, None where it was not measured.
+    openings, None where it was not measured. width_share: of a change of the width that it sees. width_rise: growth of
+    the tracked width, relative to the mouth at rest, when the lips open by one distance of the outer eye corners.
     """
 
     jaw_opening: float = 0.29
     excess_width: float = 0.0
     openings: TrackedOpenings | None = None
+    width_share: float = TRACKED_WIDTH_SHARE
+    width_rise: float = 0.0
 
     def opening_for(self, tracked: Float32Array, width: Float32Array | float = 1.0) -> Float32Array:
         """Return the opening (T,), 1 at ``jaw_open`` = 1, that is tracked as ``tracked`` (T,) eye distances.
@@ -80,9 +86,13 @@ class LipResponse:
             return self.openings.invert(seen, width)
         return np.asarray((seen + np.minimum(seen, MISSED_OPENING)) / self.jaw_opening, np.float32)
 
-    def width_for(self, tracked: Float32Array) -> Float32Array:
-        """Return the width (T,) that is tracked as ``tracked`` (T,); both are relative to the mouth at rest."""
-        return np.asarray(1.0 + (tracked - 1.0) / TRACKED_WIDTH_SHARE, np.float32)
+    def width_for(self, tracked: Float32Array, opened: Float32Array | float = 0.0) -> Float32Array:
+        """Return the width (T,) that is tracked as ``tracked`` (T,); both are relative to the mouth at rest.
+
+        opened: tracked opening minus that of average speech, (T,) or for all, in distances of the outer eye corners.
+        """
+        change = tracked - 1.0 - COMPENSATED_RISE * self.width_rise * opened
+        return np.asarray(1.0 + change / self.width_share, np.float32)
 
 
 def measure_lip_response(face: FaceGeometry, mesh: Float32Array) -> LipResponse:

@@ -135,11 +135,13 @@ def combine(
     voiced = voice_gate(track.voice, OPENING_REACH) * speech_gate(curves, OPENING_REACH)
     mouth *= voiced[:, None]
     relative = 1.0 + WIDTH_GAIN * typical.width_scale / typical.width_mean * lips[:, 1]
-    change = response.width_for(relative) - 1.0
+    seen = predicted_opening(track, typical)
+    audible = sound_gate(track.power)
+    change = response.width_for(relative, np.maximum(seen, 0.0) * audible * (1.0 - closed) - typical.opening_mean) - 1.0
     change *= voice_gate(track.voice, WIDTH_REACH) * speech_gate(curves, WIDTH_REACH)
     width = 1.0 + change
-    opening = response.opening_for(predicted_opening(track, typical), width)
-    mouth = with_opening(mouth, tucked_opening(opening * sound_gate(track.power) * voiced, tuck))
+    opening = response.opening_for(seen, width)
+    mouth = with_opening(mouth, tucked_opening(opening * audible * voiced, tuck))
     return with_width(mouth, width, response.excess_width)
 
 
