@@ -100,9 +100,10 @@ def solid_depth(
     smooth = _blurred(np.asarray(depth, np.float32), _BLUR * unit / grid.cell)
     eased = limit_eye_slope(smooth, mesh, face, grid)
     gentle = limit_slope(eased, _STEEPEST * grid.cell)
+    limited = limit_ear_slope(gentle, mesh, face, grid)
     if far is not None and far.any():
-        gentle += far * (limit_slope(eased, _STEEPEST_FAR * grid.cell) - gentle)
-    return _blurred(limit_ear_slope(gentle, mesh, face, grid), _EDGE_BLUR * unit / grid.cell)
+        limited += far * (limit_slope(eased, _STEEPEST_FAR * grid.cell) - gentle)
+    return _blurred(limited, _EDGE_BLUR * unit / grid.cell)
 
 
 def _blurred(depth: Float32Array, sigma: float) -> Float32Array:

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from sadtalker_ext.puppet import topology as topo
+from sadtalker_ext.puppet.border_hold import LEFT, LOWER, RIGHT, UPPER, border_hold
 from sadtalker_ext.puppet.far_outline import FarOutline, build_far_outline
 from sadtalker_ext.puppet.far_side import far_share
 from sadtalker_ext.puppet.head import Head, follow_share, neck_pivot, rotation_matrix
-from sadtalker_ext.puppet.profiles import smooth_ramp
 from sadtalker_ext.puppet.solid_depth import CROWN_IN_PITCH, CROWN_IN_YAW, solid_depth, visible_depth
 from sadtalker_ext.puppet.warp import Displacement, look_up
 
@@ -38,11 +38,6 @@ _MIN_DETERMINANT: Final = 0.12
 _MIN_COUNT: Final = 1e-5
 """Means of counts below this are rounding errors of zero."""
 
-_BAND: Final = 0.9
-"""Largest width of the band along the border of the picture in which a head that moves away is stretched, in face
-heights; see :class:`~sadtalker_ext.puppet.head.Head`."""
-_INTO_FOREHEAD: Final = 0.15
-"""How far the band along the upper border may reach into the face, in face heights."""
 _STEEPEST_RAMP: Final = 1.5
 """Largest slope of a smooth ramp of length 1."""
 _STRETCH: Final = 0.5
@@ -52,8 +47,6 @@ the neck is, more is stretched: mirrored shoulders would be seen."""
 _CROWN_STRETCH: Final = 0.22
 """The same at the upper border; beyond, the whole head moves up, so that a nod shows no hair that the picture lacks."""
 
-_LEFT, _RIGHT, _UPPER, _LOWER = range(4)
-"""Indices of the borders of the picture."""
 _MIN_SHIFT_PX: Final = 1e-6
 """Lower limit of a shift that something is divided by."""
 
@@ -135,10 +128,10 @@ class SolidHead(Head):
         shift = self._shift(self.nodes, self._visible(depth, front, rotation), (rotation, translation))
         if self.hold is not None:
             holding = 1.0 - self.hold
-            shift[..., 1] -= self._beyond_crown(shift[..., 1], holding[..., _UPPER])
+            shift[..., 1] -= self._beyond_crown(shift[..., 1], holding[..., UPPER])
             shift *= self.follow[..., None]
-            shift[..., 0] = self._held(shift[..., 0], holding, (_LEFT, _RIGHT))
-            shift[..., 1] = self._held(shift[..., 1], holding, (_UPPER, _LOWER))
+            shift[..., 0] = self._held(shift[..., 0], holding, (LEFT, RIGHT))
+            shift[..., 1] = self._held(shift[..., 1], holding, (UPPER, LOWER))
         else:
             shift *= self.follow[..., None]
         displacement = VisibleDisplacement.on(self.grid, shift.astype(np.float32))
@@ -200,7 +193,7 @@ class SolidHead(Head):
         at_border = holding**2 * self.follow
         if self.person is not None:
             at_border = at_border * self.person
-        return max(0.0, float((down * at_border).max()) - _CROWN_STRETCH * self.bands_px[_UPPER] / _STEEPEST_RAMP)
+        return max(0.0, float((down * at_border).max()) - _CROWN_STRETCH * self.bands_px[UPPER] / _STEEPEST_RAMP)
 
     def _held(self, shift: Float64Array, holding: Float32Array, sides: tuple[int, int]) -> Float64Array:
         """Return the shift (rows, columns) along one axis, reduced where it moves away from one of two borders.
@@ -210,7 +203,7 @@ class SolidHead(Head):
         held = np.zeros_like(shift)
         for side, part in zip(sides, (np.maximum(shift, 0.0), np.minimum(shift, 0.0)), strict=True):
             largest = float((np.abs(part) * holding[..., side]).max())
-            stretch = _STRETCH_BELOW if side == _LOWER else _STRETCH
+            stretch = _STRETCH_BELOW if side == LOWER else _STRETCH
             share = min(1.0, stretch * self.bands_px[side] / max(_STEEPEST_RAMP * largest, _MIN_SHIFT_PX))
             held += part * (1.0 - share * holding[..., side])
         return held
@@ -225,13 +218,11 @@ def build_solid_head(
     """
     nodes, points = grid.nodes(), mesh.astype(np.float64)
     x, y = nodes[..., 0], nodes[..., 1]
-    bands = _bands_px(mesh, face.height_px, size_px)
-    distances = (x + 0.5, size_px[0] - 0.5 - x, y + 0.5, size_px[1] - 0.5 - y)
-    hold = [smooth_ramp(distance, 0.0, band) for distance, band in zip(distances, bands, strict=True)]
     on_nodes = None
     if person is not None:
         on_nodes = np.asarray(cv2.remap(person, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
     far = far_share(points, face, nodes.astype(np.float64)).astype(np.float32)
+    hold, bands = border_hold(mesh, face.height_px, nodes, size_px, person)
     in_yaw = solid_depth(points, face, grid, CROWN_IN_YAW, far)
     outline = None if on_nodes is None else build_far_outline(points, face, nodes, in_yaw, on_nodes)
     solid = SolidHead(
@@ -239,18 +230,10 @@ def build_solid_head(
         depth=solid_depth(points, face, grid, CROWN_IN_PITCH, far),
         depth_in_yaw=in_yaw, outline=outline,
         pivot=neck_pivot(face, mesh), height_px=face.height_px,
-        hold=np.stack(hold, axis=-1).astype(np.float32), limits_rad=FREE_VIEW_LIMITS_RAD, bands_px=bands,
+        hold=hold, limits_rad=FREE_VIEW_LIMITS_RAD, bands_px=bands,
         person=on_nodes,
     )  # fmt: skip
     return _calibrated(solid, points)
-
-
-def _bands_px(mesh: Float32Array, height_px: float, size_px: tuple[int, int]) -> tuple[float, ...]:
-    """Return the widths of the bands along the left, right, upper and lower border: up to the face, at least 1 px."""
-    oval = mesh[list(topo.FACE_OVAL), :2]
-    low, high = oval.min(axis=0) + 0.5, oval.max(axis=0) + 0.5
-    rooms = (low[0], size_px[0] - high[0], low[1] + _INTO_FOREHEAD * height_px, size_px[1] - high[1])
-    return tuple(max(1.0, min(_BAND * height_px, float(room))) for room in rooms)
 
 
 def _calibrated(head: SolidHead, mesh: Float64Array) -> SolidHead:
