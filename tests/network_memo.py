@@ -13,7 +13,9 @@ from functools import wraps
 import numpy as np
 
 NETWORKS = "sadtalker_ext.faces.networks"
-FOLDERS = frozenset(("api", "cli", "engines", "examples", "fuzz", "host", "mesh", "pipeline", "puppet", "webui"))
+FOLDERS = frozenset(
+    ("api", "cli", "engines", "examples", "fuzz", "host", "mesh", "pipeline", "puppet", "training", "webui")
+)
 """Folders of tests that use the results."""
 LIMIT_BYTES = 64_000_000
 
