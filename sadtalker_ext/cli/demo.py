@@ -37,13 +37,20 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="move the camera around the head, the same as --view orbit unless --view names another path",
     )  # fmt: skip
     parser.add_argument(
-        "--sheet-every", type=int, default=SHEET_EVERY, metavar="N",
+        "--sheet-every", type=_positive, default=SHEET_EVERY, metavar="N",
         help=f"show every N-th frame on the contact sheet (default: {SHEET_EVERY})",
     )  # fmt: skip
     add_output_flags(parser)
     add_settings(parser)
     add_runtime(parser)
     parser.set_defaults(run=run, output_is_folder=False)
+
+
+def _positive(text: str) -> int:
+    """Return a whole number from 1 on."""
+    if not (text.isdecimal() and len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 1 to 999999999")
+    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,12 +60,14 @@ def run(options: argparse.Namespace) -> int:
         settings = replace(settings, view=VIEWS[0])
     with fast_imports():
         from sadtalker_ext.pipeline.animate import animate
-        from sadtalker_ext.pipeline.contact_sheet import ContactSheet
+        from sadtalker_ext.pipeline.contact_sheet import ContactSheet, check_picture_output
         from sadtalker_ext.pipeline.output import free_name
         from sadtalker_ext.pipeline.progress import Progress, Watcher
 
+    if options.sheet:
+        check_picture_output(options.sheet)
     output = free_name(options.output, OUTPUT.stem) if is_output_folder(options) else options.output
-    sheet = ContactSheet(max(1, options.sheet_every), HEAD_AND_SHOULDERS) if options.sheet else None
+    sheet = ContactSheet(options.sheet_every, HEAD_AND_SHOULDERS) if options.sheet else None
     with ProgressLine(quiet=options.quiet) as line:
 
         def report(progress: Progress) -> None:

@@ -93,7 +93,7 @@ def list_pairs(result: Path, reference: Path | None) -> dict[str, VideoPair]:
         return {result.name: VideoPair(result, reference)}
     videos = _videos(result)
     if not videos:
-        raise MediaError("The ", FileRef("folder", result), f" has no videos ({', '.join(VIDEO_SUFFIXES)})")
+        raise MediaError("The ", FileRef("folder", result), f" has no videos; use one with {', '.join(VIDEO_SUFFIXES)}")
     if reference is None:
         return {video.name: VideoPair(video, None) for video in videos}
     if not reference.is_dir():

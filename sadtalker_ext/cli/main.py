@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import sadtalker_ext
 from sadtalker_ext.cli import animate, bench, demo, evaluate, faces, mesh, serve, show, train, ui, voices, weights
 from sadtalker_ext.cli.output_streams import OutputClosedError, OutputError, checked_output, discard_unwritten
-from sadtalker_ext.cli.path_arguments import check_paths, dashed_names
+from sadtalker_ext.cli.path_arguments import check_paths, check_words, dashed_names
 from sadtalker_ext.cli.setting_flags import join_negative
 from sadtalker_ext.errors import Cancelled, SadTalkerError
 
@@ -85,6 +85,7 @@ def _run(arguments: Sequence[str]) -> int:
     CommandParser.given = arguments
     options = build_parser().parse_args(join_negative(arguments))
     try:
+        check_words(arguments)
         check_paths(options)
         with terminate_like_interrupt():
             code: int = options.run(options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
+PATH_FLAGS = frozenset(
+    ("--output", "--out", "--data", "--reference", "--settings-from", "--sheet", "--draw", "--folder")
+)
+"""Flags with two dashes whose value names a file or folder."""
 SHOWN_NAME = 40
 """Characters of a name that the message repeats."""
 
@@ -34,6 +38,16 @@ def check_paths(options: argparse.Namespace) -> None:
             except OSError as e:
                 if e.errno == errno.ENAMETOOLONG:
                     _refuse(part.name if part is not path else str(path), e)
+
+
+def check_words(arguments: Sequence[str]) -> None:
+    """Raise MediaError if the name of a file is empty: a path would take it for the current folder.
+
+    Only settings may be empty, after a flag with two dashes.
+    """
+    for before, word in pairwise(("", *arguments)):
+        if word == "" and (before in PATH_FLAGS or not before.startswith("--")):
+            raise MediaError(f"The argument after {before or 'sadtalker'} is empty; give the name of a file or folder")
 
 
 def dashed_names(arguments: Sequence[str]) -> list[str]:

@@ -151,6 +151,8 @@ def read_settings_file(path: Path) -> Settings:
         except (OSError, UnicodeDecodeError) as e:
             reason = getattr(e, "strerror", None) or e
             raise SettingsError(f"The settings file {path} cannot be read ({reason}); choose another file") from e
+        except SettingsError as e:
+            raise SettingsError(f"In the settings file {path}: {e}") from e
     from sadtalker_ext.pipeline.result_metadata import read_record
 
     return read_record(path).settings

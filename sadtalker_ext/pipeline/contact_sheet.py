@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sadtalker_ext.errors import FileRef, MediaError
+from sadtalker_ext.pipeline.output import check_output
 from sadtalker_ext.system.atomic_output import write_failure, write_file
 
 if TYPE_CHECKING:
@@ -55,15 +56,27 @@ class ContactSheet:
 
 def save_picture(picture: Image, path: Path) -> None:
     """Write a picture completely or not at all; MediaError for a suffix that Pillow cannot write."""
-    from PIL import Image
-
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind not in Image.SAVE:
-        raise MediaError(
-            "The ", FileRef("picture", path), f" has an unknown suffix; use a name like {path.stem or 'faces'}.png"
-        )
+    kind = _picture_kind(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, lambda part: picture.save(part, kind), failures=(OSError, ValueError))
     except OSError as e:
         raise write_failure(path, e) from e
+
+
+def check_picture_output(path: Path) -> None:
+    """Raise MediaError if :func:`save_picture` could not write the file."""
+    _picture_kind(path)
+    check_output(path, (), (path.suffix,))
+
+
+def _picture_kind(path: Path) -> str:
+    """Return Pillow's name of the picture format that the suffix selects."""
+    from PIL import Image
+
+    kind: str = Image.registered_extensions().get(path.suffix.lower(), "")
+    if kind not in Image.SAVE:
+        raise MediaError(
+            "The ", FileRef("picture", path), f" has an unknown suffix; use a name like {path.stem or 'faces'}.png"
+        )
+    return kind

@@ -187,6 +187,32 @@ def test_invalid_settings(program, portrait, voice, flags, message):
     assert message in program.refused("animate", portrait, voice, *flags)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["animate", "", "voice.wav"], "The argument after animate is empty; give the name of a file or folder"),
+        (["animate", "portrait.png", "voice.wav", "-o", ""], "The argument after -o is empty"),
+        (["animate", "portrait.png", "voice.wav", "--reference", ""], "The argument after --reference is empty"),
+        (["faces", ""], "The argument after faces is empty"),
+        (["demo", "--sheet", "sheet.xyz"], "The picture sheet.xyz has an unknown suffix; use a name like sheet.png"),
+        (["demo", "--sheet", "voice.wav/sheet.png"], "sheet.png cannot be written (Not a directory)"),
+        (["animate", "portrait.png", "voice.wav", "--settings-from", "bad.json"], "In the settings file bad.json: "),
+    ],
+)
+def test_wrong_names_are_found_before_the_work_begins(program, portrait, voice, monkeypatch, arguments, message):
+    """An empty name, of a variable that is not set for example, does not stand for the current folder."""
+    monkeypatch.setattr("sadtalker_ext.pipeline.animate.animate", lambda *_: pytest.fail("the work began"))
+    (program.folder / "bad.json").write_text("{")
+    assert message in program.refused(*arguments)
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "1.5", "9" * 50])
+def test_interval_of_a_contact_sheet_is_a_positive_number(capsys, number):
+    with pytest.raises(SystemExit, match="2"):
+        main(["demo", "--sheet", "sheet.png", "--sheet-every", number])
+    assert "is not a whole number from 1" in capsys.readouterr().err
+
+
 def test_show_and_faces_refuse_invalid_files(program, voice, noise):
     assert "contains no settings" in program.refused("show", voice)
     assert "does not exist" in program.refused("show", "missing.mp4")
