@@ -35,11 +35,11 @@ BEFORE_PHRASE_S, AFTER_PHRASE_S = 0.6, 0.4
 """Time before and after a phrase in which the lips follow LipMotion, seconds."""
 FADE_S: Final = 0.24
 """Time in which this begins and ends, seconds."""
-BREATH_OPENING: Final = (0.065, 0.11)
+BREATH_OPENING: Final = (0.055, 0.12)
 """Range of the distance of the lips in a breath, in distances of the outer eye corners: the upper half of real
-speakers. A wider one, 0.085 to 0.14, lowers r of the opening; a narrower one, 0.05 to 0.08, moves the lips in pauses
-less than THEval's real speakers do."""
-BREATH_KEPT: Final = (0.6, 1.0)
+speakers. A larger one, 0.085 to 0.14, lowers r of the opening; a narrower one, 0.05 to 0.08, moves the lips in pauses
+less than THEval's real speakers do. A wide range makes breaths as different as those of people."""
+BREATH_KEPT: Final = (0.8, 1.0)
 """Range of the share of this distance that is left at the end of a breath."""
 BREATH_S: Final = (0.45, 0.65)
 """Range of the duration of a breath; a shorter pause shortens it, seconds."""
@@ -50,8 +50,9 @@ MIN_BREATH_S: Final = 0.25
 """Shorter breaths are left out, seconds."""
 REST_S: Final = 0.1
 """Time from the end of a phrase to the earliest start of a breath, seconds."""
-PARTING_S, MEETING_S = 0.3, 0.2
-"""Longest time in which the lips part for a breath, and in which they meet for the phrase, seconds."""
+PARTING_S, MEETING_S = 0.22, 0.15
+"""Longest time in which the lips part for a breath, and in which they meet for the phrase, seconds. With longer times,
+the distance varies less in pauses, and r of the opening is lower."""
 UNLIKELY_BREATH, LIKELY_BREATH = -0.025, 0.04
 """Distance of the lips that LipMotion predicts, as above, at which a breath is left out, and from which on it is
 complete."""
