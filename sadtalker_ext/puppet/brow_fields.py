@@ -25,9 +25,9 @@ _ARCH: Final = Falloff(0.6, centre=0.55)
 """The middle of each brow, in half brow spans, which rises most."""
 _ARCH_SHARE: Final = 0.45
 """Share of the rise that has the profile of the arch; the rest lifts the whole brow."""
-_RAISE: Final = 0.038
+_RAISE: Final = 0.041
 """Rise of the brows at brows_up = 1, in face heights."""
-_LOWER: Final = 0.02
+_LOWER: Final = 0.0215
 """Drop of the brows at brows_down = 1, in face heights."""
 _DRAW_TOGETHER: Final = 0.014
 """Travel of each inner brow end towards the middle at brows_down = 1, in face heights."""

@@ -40,7 +40,7 @@ LEAN_MOVE_S: Final = (1.0, 1.8)
 BROW_LEVEL: Final = 1.0
 """Standard deviation of the level of the brows between accents, before the limits; positive raises, negative lowers
 them. The height of the brows of nine speakers on video varies by 0.028 distances of the eyes (standard deviation); a
-tracker sees 0.049 of a full raise and 0.021 of a full frown, so that the whole range is needed."""
+tracker sees 0.053 of a full raise and 0.023 of a full frown, so that the whole range is needed."""
 BROW_OF_PITCH: Final = 0.1
 """Rise of this level per semitone of the pitch: most raises go with a rise of the pitch (Cave et al. 1996, "About the
 relationship between eyebrow movements and F0 variations")."""
