@@ -87,3 +87,31 @@ def test_the_message_after_ctrl_c_suits_the_command(words, module, message, monk
     monkeypatch.setattr(module, f"_{words[1]}" if words[0] == "train" else "run", interrupt)
     assert main(words) == 130
     assert capsys.readouterr().err.strip().endswith(message)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["practice", "-o", "new", "--size", "100000"], "--size is 100000; it must be a multiple of 16 pixels, at"),
+        (["practice", "-o", "new", "--clips", "9" * 14], "--clips is 99999999999999; it must be from 1 to"),
+        (["prepare", "text", "-o", "new", "--size", "4096"], "--size is 4096; it must be a multiple of 16"),
+        (["all", "--out", "new", "--lip-reader", "none.safetensors"], "none.json"),
+        (["all", "--out", "new", "--face-model", "text"], "text cannot be read as a MATLAB file"),
+        (["all", "--out", "run"], "The record run/run.json cannot be read"),
+        (["all", "--out", "list"], "The record list/run.json is not a JSON object"),
+        (["exp_net", "--data", "list", "--out", "new"], "list/card.json cannot be read: it has no 'identities'"),
+    ],
+)
+def test_what_a_later_stage_cannot_use_is_refused_first(tmp_path, monkeypatch, capsys, words, message):
+    """No folder is made, and a damaged record is named."""
+    monkeypatch.chdir(tmp_path)
+    Path("text").write_text("hello")
+    for folder, content in (("run", "["), ("list", "[1]")):
+        Path(folder).mkdir()
+        Path(folder, "run.json").write_text(content)
+    Path("list", "card.json").write_text("{}")
+    assert main(["train", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not Path("new").exists()

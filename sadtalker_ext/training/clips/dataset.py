@@ -147,10 +147,11 @@ class ClipInfo:
         try:
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             info = ClipInfo(**{**values, "identities": tuple(values["identities"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            error = f"it has no {e}" if isinstance(e, KeyError) else e
             raise MediaError(
                 f"{folder} is not a finished data set ({path} cannot be read: {error}). {MAKE_IT}."
-            ) from error
+            ) from e
         if info.version != INFO_VERSION:
             raise MediaError(f"{path} has version {info.version}, not {INFO_VERSION}. Create the data set again.")
         return info

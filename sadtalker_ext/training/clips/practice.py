@@ -27,7 +27,7 @@ from sadtalker_ext.training.clips.dataset import (
 from sadtalker_ext.training.clips.practice_portraits import find_portraits, prepare_portraits
 from sadtalker_ext.training.clips.practice_render import Actor, load_actor, moved_landmarks, render_frames
 from sadtalker_ext.training.clips.practice_speech import check_source, open_source, speech_from_samples
-from sadtalker_ext.training.clips.prepare_plan import CLIP_RANGE_S, SIZE_MULTIPLE_PX
+from sadtalker_ext.training.clips.prepare_plan import CLIP_RANGE_S, check_size
 from sadtalker_ext.training.clips.shards import TEST_SPLIT, TRAIN_SPLIT
 from sadtalker_ext.training.clips.sound_samples import from_int16, to_int16
 from sadtalker_ext.training.core.json_files import check_options, write_json
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MAX_CLIPS: Final = 512_000
+"""A thousand times the number that a run of the small size makes."""
 SPLITS: Final = (TRAIN_SPLIT, TEST_SPLIT)
 TEST_EVERY: Final = 8
 """For this many training clips there is one additional test clip."""
@@ -83,12 +85,11 @@ class PracticePlan:
     def validate(self) -> None:
         """Raise SettingsError if an option is out of range."""
         low, high = CLIP_RANGE_S
-        if self.clips < 1:
-            raise SettingsError(f"--clips is {self.clips}; it must be 1 or more")
+        if not 1 <= self.clips <= MAX_CLIPS:
+            raise SettingsError(f"--clips is {self.clips}; it must be from 1 to {MAX_CLIPS}")
         if not low <= self.seconds <= high:
             raise SettingsError(f"--seconds is {self.seconds}; it must be between {low:g} and {high:g}")
-        if self.size_px <= 0 or self.size_px % SIZE_MULTIPLE_PX:
-            raise SettingsError(f"--size is {self.size_px}; it must be a multiple of {SIZE_MULTIPLE_PX} pixels")
+        check_size(self.size_px)
 
 
 @dataclass(frozen=True)

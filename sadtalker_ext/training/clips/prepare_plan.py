@@ -15,6 +15,16 @@ CLIP_RANGE_S: Final = (0.4, 60.0)
 """Shortest and longest clip, in seconds."""
 SIZE_MULTIPLE_PX: Final = 16
 """The renderer halves its input up to four times."""
+MAX_SIZE_PX: Final = 2048
+"""Eight times the size that the full renderer is trained at."""
+
+
+def check_size(size_px: int) -> None:
+    """Raise SettingsError if frames of clips cannot have this side length."""
+    if not SIZE_MULTIPLE_PX <= size_px <= MAX_SIZE_PX or size_px % SIZE_MULTIPLE_PX:
+        raise SettingsError(
+            f"--size is {size_px}; it must be a multiple of {SIZE_MULTIPLE_PX} pixels, at most {MAX_SIZE_PX}"
+        )
 
 
 @dataclass(frozen=True)
@@ -35,8 +45,7 @@ class PreparePlan:
 
     def validate(self) -> None:
         """Raise SettingsError or MediaError if an option is out of range or the Wav2Lip file does not exist."""
-        if self.size_px <= 0 or self.size_px % SIZE_MULTIPLE_PX:
-            raise SettingsError(f"--size is {self.size_px}; it must be a multiple of {SIZE_MULTIPLE_PX} pixels")
+        check_size(self.size_px)
         low, high = CLIP_RANGE_S
         if not low <= self.shortest_s <= self.longest_s <= high:
             raise SettingsError(

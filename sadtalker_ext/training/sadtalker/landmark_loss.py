@@ -148,9 +148,10 @@ def bfm_landmarks(path: Path) -> LandmarkModel:
 
 def _read_mat(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         tables: dict[str, Any] = loadmat(str(path), variable_names=("keypoints", "meanshape", "exBase"))
-    except (OSError, ValueError, NotImplementedError, TypeError) as e:
+    except (OSError, ValueError, NotImplementedError, TypeError, MemoryError, MatReadError) as e:
         raise WeightsError(f"{path} cannot be read as a MATLAB file ({e}); choose {BFM_NAME}") from e
     return tables

@@ -20,12 +20,13 @@ from sadtalker_ext.training.clips.dataset import ClipInfo
 from sadtalker_ext.training.clips.practice import PracticePlan, make_practice
 from sadtalker_ext.training.clips.practice_portraits import find_portraits
 from sadtalker_ext.training.clips.practice_speech import check_source
-from sadtalker_ext.training.core.json_files import write_json
+from sadtalker_ext.training.core.json_files import read_record, write_json
 from sadtalker_ext.training.sadtalker import exp_net as exp_net_recipe
 from sadtalker_ext.training.sadtalker import export as exported
 from sadtalker_ext.training.sadtalker import mapping_net, renderer
 from sadtalker_ext.training.sadtalker import pose_vae as pose_vae_recipe
 from sadtalker_ext.training.sadtalker.audio_windows import speech_model_size
+from sadtalker_ext.training.sadtalker.landmark_loss import bfm_landmarks
 from sadtalker_ext.training.sadtalker.model_sizes import renderer_size
 from sadtalker_ext.training.sadtalker.renderer_networks import load_renderer
 from sadtalker_ext.weights.external_networks import load_lip_reader
@@ -96,7 +97,8 @@ class Stage:
 def train_all(options: TrainAllOptions, folder: Path, commit: str = "unknown") -> list[Path]:
     """Train or resume all stages in ``folder``, export to ``folder / "export"``, and return the exported files."""
     started = time.monotonic()
-    if options.data is not None:  # wrong folders are refused before the run records them
+    _check_files(options)
+    if options.data is not None:
         ClipInfo.load(options.data)
     else:
         find_portraits(options.portraits)
@@ -171,12 +173,20 @@ def _make_practice_clips(options: TrainAllOptions, folder: Path) -> Path:
     return folder
 
 
+def _check_files(options: TrainAllOptions) -> None:
+    """Raise an error for files of later stages that cannot be used, before the run records them."""
+    if options.face_model is not None:
+        bfm_landmarks(options.face_model)
+    if options.lip_reader is not None:
+        load_lip_reader(options.lip_reader)
+
+
 def _check_options(options: TrainAllOptions, folder: Path) -> None:
     """Save the options of the run, or raise a SettingsError if they differ from those of an earlier start."""
     names = ("config", "data", "portraits", "speech", "face_model", "lip_reader")
     current = {name: None if (value := getattr(options, name)) is None else str(value) for name in names}
     path = folder / RECORD
-    saved = json.loads(path.read_text(encoding="utf-8")) if path.exists() else current
+    saved = read_record(path) if path.exists() else current
     changed = [
         f"{name} was {saved.get(name)}, is {current[name]}" for name in names if saved.get(name) != current[name]
     ]
@@ -188,7 +198,7 @@ def _check_options(options: TrainAllOptions, folder: Path) -> None:
 def _check_data(data: Path, folder: Path) -> None:
     """Save a description of the data, or raise a SettingsError if it differs from that of an earlier start."""
     path, found = folder / RECORD, describe_clips(data)
-    saved = json.loads(path.read_text(encoding="utf-8"))
+    saved = read_record(path)
     if (earlier := saved.get(TRAINED_ON, found)) != found:
         raise SettingsError(
             f"{folder} was trained on other data ({earlier}), and {data} now has {found}; use the data of that run, or "
