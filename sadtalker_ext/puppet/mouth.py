@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 
 from sadtalker_ext.puppet.drawn_mouth import drawn_palette, drawn_tongue, no_teeth
-from sadtalker_ext.puppet.mouth_colours import estimate_palette, visible_teeth
+from sadtalker_ext.puppet.mouth_colours import NO_TEETH, estimate_palette, visible_teeth
 from sadtalker_ext.puppet.mouth_seam import dark_bands
 from sadtalker_ext.puppet.strips import TEXELS_PER_HEIGHT
 from sadtalker_ext.puppet.teeth import lower_teeth, upper_teeth
@@ -43,8 +43,9 @@ _OWN_TEETH_SHARE: Final = 0.8
 class Mouth:
     """Interior of one portrait's mouth.
 
-    visible_teeth: how much the portrait's mouth gap shows teeth, 0 to 1. gap: lip gap of the portrait, face heights.
-    edge: half width of the lips' soft edges, face heights. teeth_scale: half widths of a relaxed mouth per half width
+    visible_teeth, own_teeth_end: amount and end of the teeth that the portrait shows, see
+    :class:`~sadtalker_ext.puppet.mouth_colours.OwnTeeth`. gap: lip gap of the portrait, face heights. edge: half width
+    of the lips' soft edges, face heights. teeth_scale: half widths of a relaxed mouth per half width
     of this one: teeth have the size of the face, whatever the lips do. upper_edge: distance of the upper teeth's edge
     below the upper lip of the portrait, face heights. dark_bands: heights of the seam's shadow on the upper and the
     lower lip, face heights, which parted lips do not show; 0 in a drawing, which keeps its outlines. shading: strength
@@ -57,6 +58,7 @@ class Mouth:
     tongue: Texture
     palette: Palette
     visible_teeth: float
+    own_teeth_end: float | None
     gap: float
     edge: float
     teeth_scale: float
@@ -71,20 +73,22 @@ def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging, *, drawn: 
 
     drawn: whether the portrait is a drawing, whose interior has flat colours and no teeth.
     """
-    amount, colour = (0.0, None) if drawn else visible_teeth(picture, face)
-    palette = drawn_palette(picture, face) if drawn else estimate_palette(picture, face, colour)
+    own = NO_TEETH if drawn else visible_teeth(picture, face)
+    palette = drawn_palette(picture, face) if drawn else estimate_palette(picture, face, own.colour)
     unit = face.height_px
+    own_height = _OWN_TEETH_SHARE * face.mouth.gap_px / unit if own.end is None else own.end
     scale = min(1.0, _TEXELS_PER_PIXEL * unit / TEXELS_PER_HEIGHT)
     return Mouth(
         upper_teeth=_strip_texture(no_teeth() if drawn else upper_teeth(palette), scale, imaging),
         lower_teeth=_strip_texture(no_teeth() if drawn else lower_teeth(palette), scale, imaging),
         tongue=_strip_texture(drawn_tongue(palette) if drawn else tongue(palette), scale, imaging),
         palette=palette,
-        visible_teeth=amount,
+        visible_teeth=own.amount,
+        own_teeth_end=own.end,
         gap=face.mouth.gap_px / unit,
         edge=max(_LIP_EDGE_PX / unit, _MIN_LIP_EDGE),
         teeth_scale=1.0 + face.mouth.excess_width,
-        upper_edge=_UPPER_EDGE + amount * max(_OWN_TEETH_SHARE * face.mouth.gap_px / unit - _UPPER_EDGE, 0.0),
+        upper_edge=_UPPER_EDGE + own.amount * max(own_height - _UPPER_EDGE, 0.0),
         dark_bands=(0.0, 0.0) if drawn else dark_bands(picture, face),
         shading=0.0 if drawn else 1.0,
         line=max(*dark_bands(picture, face), _MIN_LINE) if drawn and not face.mouth_is_open else 0.0,

@@ -10,6 +10,8 @@ import numpy as np
 from sadtalker_ext.puppet.strips import Palette
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sadtalker_ext.arrays import Float32Array, Float64Array, Image
     from sadtalker_ext.puppet.curves import Axes
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
@@ -37,6 +39,15 @@ _LESS_RED: Final = 0.55
 _TEETH_FROM: Final = 0.25
 _TEETH_RANGE: Final = 0.3
 """Share of tooth pixels up to which the portrait shows no teeth, and how much more means that it shows only teeth."""
+_ROW_WIDTH: Final = 0.45
+_ROW_COLUMNS: Final = 31
+_ROWS: Final = 31
+"""Reach to both sides (half mouth widths), columns and rows of the samples in which the upper teeth are found."""
+_ROW_IS_TEETH: Final = 0.5
+_ROW_IS_DARK: Final = 0.2
+"""Share of tooth pixels from which a row shows teeth, and below which it shows what is between both rows of teeth."""
+_MIN_HEIGHT: Final = 0.02
+"""Smallest height of the upper teeth, face heights, of which a mouth is said to show the teeth above a gap."""
 _TEETH_PERCENTILE: Final = 75
 """Percentile of the tooth pixels that is the colour of the enamel: in the light, but not a highlight."""
 
@@ -96,34 +107,90 @@ _RIM_RGB: Final = (0.56, 0.44, 0.44)
 """Gain of the lip's colour for its inner side, which is in the lip's shadow."""
 
 
-def visible_teeth(picture: Image, face: FaceGeometry) -> tuple[float, Float32Array | None]:
-    """Return how much the portrait's mouth gap shows teeth (0 to 1), and their RGB colour (3,) or None."""
-    mouth = face.mouth
+class OwnTeeth(NamedTuple):
+    """Teeth that the portrait shows.
+
+    amount: how much the gap, or the part of it in which the upper teeth are, shows teeth, 0 to 1. colour: their RGB
+    (3,), or None. end: distance of the end of the upper teeth below the upper lip, face heights, where more is seen
+    below them than a lip, or None.
+    """
+
+    amount: float
+    colour: Float32Array | None
+    end: float | None
+
+
+NO_TEETH: Final = OwnTeeth(0.0, None, None)
+
+
+def visible_teeth(picture: Image, face: FaceGeometry) -> OwnTeeth:
+    """Return the teeth between the lips of a face."""
     if not face.mouth_is_open:
-        return 0.0, None
-    inside = gap_levels(picture, face).reshape(-1, 3)
+        return NO_TEETH
+    inside, span = gap_levels(picture, face), _upper_teeth(picture, face)
+    if span is not None:
+        inside = _between_lips(picture, face, (_ROW_WIDTH, _ROW_COLUMNS), np.linspace(*span, _GAP_ROWS))
+    teeth = _are_teeth(picture, face, inside)
+    amount = float(np.clip((teeth.mean() - _TEETH_FROM) / _TEETH_RANGE, 0.0, 1.0))
+    if amount == 0.0:
+        return NO_TEETH
+    colour = np.percentile(inside[teeth], _TEETH_PERCENTILE, axis=0).astype(np.float32)
+    return OwnTeeth(amount, colour, None if span is None else span[1] * _mean_gap(face))
+
+
+def _upper_teeth(picture: Image, face: FaceGeometry) -> tuple[float, float] | None:
+    """Return where upper teeth begin and end above a gap, as shares of the way between the lips, or None."""
+    share = np.linspace(0.0, 1.0, _ROWS)
+    levels = _between_lips(picture, face, (_ROW_WIDTH, _ROW_COLUMNS), share)
+    shown = _are_teeth(picture, face, levels).mean(axis=1)
+    if shown.max() < _ROW_IS_TEETH:
+        return None
+    begin = int(np.argmax(shown >= _ROW_IS_TEETH))
+    below = begin + np.flatnonzero(shown[begin:] < _ROW_IS_DARK)
+    if len(below) == 0:
+        return None
+    end = begin + int(np.argmax(shown[begin:] < _ROW_IS_TEETH))
+    found = float(share[begin]), float(share[end - 1] + share[end]) / 2.0
+    return found if (found[1] - found[0]) * _mean_gap(face) > _MIN_HEIGHT else None
+
+
+def _mean_gap(face: FaceGeometry) -> float:
+    """Return the mean distance of the lips, face heights, where the upper teeth are searched."""
+    mouth = face.mouth
+    t = np.linspace(-_ROW_WIDTH * mouth.left_px, _ROW_WIDTH * mouth.right_px, _ROW_COLUMNS)
+    return float(np.mean(mouth.lower(t) - mouth.upper(t))) / face.height_px
+
+
+def _are_teeth(picture: Image, face: FaceGeometry, levels: Float32Array) -> NDArray[np.bool_]:
+    """Return which of the RGB levels (rows, columns, 3) are those of teeth."""
+    mouth = face.mouth
     t = np.linspace(-_GAP_WIDTH * mouth.left_px, _GAP_WIDTH * mouth.right_px, _GAP_COLUMNS)
     lip = _sample(picture, mouth.axes, t[None, :], mouth.lower(t[None, :]) + _LIP_DEPTH * mouth.lower_thickness_px)
     luma_weights = np.array(_LUMA, np.float32)
-    luma, lip_luma = inside @ luma_weights, float(np.median(lip @ luma_weights))
-    redness = (inside[:, 0] - inside[:, 2]) / np.maximum(luma, _MIN_LEVEL)
+    luma, lip_luma = levels @ luma_weights, float(np.median(lip @ luma_weights))
+    redness = (levels[..., 0] - levels[..., 2]) / np.maximum(luma, _MIN_LEVEL)
     lip_level = np.maximum(lip @ np.full(3, 1 / 3, np.float32), _MIN_LEVEL)
     lip_redness = float(np.median((lip[:, 0] - lip[:, 2]) / lip_level))
     pale = (luma > _NEARLY_AS_BRIGHT * lip_luma) & (redness < _LESS_RED * lip_redness)
-    teeth = (luma > _BRIGHTER_THAN_LIP * lip_luma) | pale
-    amount = float(np.clip((teeth.mean() - _TEETH_FROM) / _TEETH_RANGE, 0.0, 1.0))
-    if amount == 0.0:
-        return 0.0, None
-    return amount, np.percentile(inside[teeth], _TEETH_PERCENTILE, axis=0).astype(np.float32)
+    teeth: NDArray[np.bool_] = (luma > _BRIGHTER_THAN_LIP * lip_luma) | pale
+    return teeth
 
 
 def gap_levels(picture: Image, face: FaceGeometry) -> Float32Array:
     """Return the RGB levels (rows, columns, 3) between the lips of an open mouth, where upper teeth would show."""
-    mouth = face.mouth
-    t = np.linspace(-_GAP_WIDTH * mouth.left_px, _GAP_WIDTH * mouth.right_px, _GAP_COLUMNS)
+    rows = np.linspace(_GAP_FROM, _GAP_TO, _GAP_ROWS)
+    return _between_lips(picture, face, (_GAP_WIDTH, _GAP_COLUMNS), rows)
+
+
+def _between_lips(picture: Image, face: FaceGeometry, columns: tuple[float, int], share: Float64Array) -> Float32Array:
+    """Return the RGB levels (rows, columns, 3) at the shares (rows,) of the way from the upper to the lower lip.
+
+    columns: their reach to both sides, in half mouth widths, and their number.
+    """
+    mouth, (width, count) = face.mouth, columns
     grid_t: Float64Array
-    grid_t, share = np.meshgrid(t, np.linspace(_GAP_FROM, _GAP_TO, _GAP_ROWS))
-    rows: Float64Array = np.add(mouth.upper(grid_t) * (1.0 - share), mouth.lower(grid_t) * share)
+    grid_t, grid_share = np.meshgrid(np.linspace(-width * mouth.left_px, width * mouth.right_px, count), share)
+    rows: Float64Array = np.add(mouth.upper(grid_t) * (1.0 - grid_share), mouth.lower(grid_t) * grid_share)
     return _sample(picture, mouth.axes, grid_t, rows).reshape(*grid_t.shape, 3)
 
 

@@ -34,14 +34,14 @@ _LOWER_TEETH_LIGHT: Final = 0.82
 """Light on the lower teeth, which the upper ones and the lip shade."""
 _ARCH_BOW: Final = 0.010
 """Rise of the upper teeth's edge at the mouth corners: the dental arch recedes in perspective."""
-_UPPER_TEETH_LIGHT: Final = 1.0
+_UPPER_TEETH_LIGHT: Final = 1.04
 _WIDE_SHOWS: Final = 0.020
 _WIDE_FROM: Final = 0.08
 _WIDE_WHOLE: Final = 0.16
 """What wide openings add to the visible height of the upper teeth, from which opening and where in full, face heights:
 the upper lip rises when the jaw pulls the corners down. Own teeth of the portrait have their height already."""
 
-_PUCKER_SHADE: Final = 0.35
+_PUCKER_SHADE: Final = 0.25
 """Light that the teeth lose when rounded lips stand out in front of them."""
 
 # Shadows.
@@ -49,8 +49,8 @@ _UPPER_LIP_SHADOW: Final = 0.30
 _LOWER_LIP_SHADOW: Final = 0.22
 _SHADOW_LENGTH: Final = 0.010
 """Depth of the shadows of both lips on the interior, and the distance at which they have fallen to 1/e."""
-_NARROW_SHADOW: Final = 0.35
-_NARROW_GAP: Final = 0.04
+_NARROW_SHADOW: Final = 0.36
+_NARROW_GAP: Final = 0.032
 """Light that the interior loses where the lips nearly touch, and the distance between them, face heights, at which the
 loss has fallen to 1/e: little light falls through a narrow gap."""
 _SMILE_LIGHTS: Final = 0.6
@@ -88,6 +88,8 @@ shadow, which the portrait has there, would become a dark line between lip and t
 _OWN_EDGE: Final = 1.6
 _OWN_EDGE_MOVED: Final = 0.004
 """Half width of the lower border of the own interior: in widths of the lip edge at rest, and what motion adds."""
+_OWN_END_MARGIN: Final = 1.0
+"""Distance above the end of the upper teeth, in widths of the lip edge, at which they are cut from what is below."""
 _OWN_TOP_MARGIN: Final = 2.0
 _OWN_BOTTOM_MARGIN: Final = 3.0
 """Margins at rest, in widths of the lip edge, by which the own interior extends behind both lips."""
@@ -106,7 +108,8 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     above_lower = xp.clip(state.roll_lower - maps.from_lower_lip, 0.0, 1.0)
     colour = _cavity(mouth, maps, xp.minimum(below_upper, above_lower), imaging)
     tongue_v = lower + _TONGUE_RISE + _TONGUE_JAW_SHARE * max(state.jaw, 0.0)
-    colour = _draw_strip(mouth.tongue, (u, tongue_v), colour, _TONGUE_LIGHT, imaging)
+    tongue_light = _TONGUE_LIGHT if mouth.shading else 1.0
+    colour = _draw_strip(mouth.tongue, (u, tongue_v), colour, tongue_light, imaging)
     shade = 1.0 - _PUCKER_SHADE * state.pucker
     lower_v = lower + _LOWER_TEETH_RISE
     colour = _draw_strip(mouth.lower_teeth, (u, lower_v), colour, _LOWER_TEETH_LIGHT * shade, imaging)
@@ -180,7 +183,11 @@ def _own_share(mouth: Mouth, maps: MouthMaps, state: MouthState, imaging: Imagin
     inside = imaging.smooth_edge(maps.skull_from_upper - top, edge + 0.5 * min(state.raised, _OWN_TOP_RETREAT))
     retreated = maps.skull_from_lower + _OWN_RETREAT * moved - _OWN_BOTTOM_MARGIN * edge * still
     above_edge = 1.0 - imaging.smooth_edge(retreated, _OWN_EDGE * edge + _OWN_EDGE_MOVED * moved)
-    return inside * above_edge * (1.0 - moved * (1.0 - mouth.visible_teeth))
+    share = inside * above_edge * (1.0 - moved * (1.0 - mouth.visible_teeth))
+    if mouth.own_teeth_end is None:
+        return share
+    below_teeth = maps.skull_from_upper - mouth.own_teeth_end + _OWN_END_MARGIN * edge
+    return share * (1.0 - moved * imaging.smooth_edge(below_teeth, _OWN_EDGE * edge))
 
 
 def _draw_strip(

@@ -50,6 +50,9 @@ _LIT_REACH: Final = 0.7
 """Distance from a lip's edge, in lip thicknesses, at which the shift of its texture past that shadow falls to 1/e."""
 _LIT_GAIN: Final = 1.15
 """Rise of the profile ``1 - u^2`` of that shift along the mouth, clipped to 1: it fades only near the corners."""
+_LIP_COVERS: Final = 0.02
+"""How far, in face heights, the upper lip of an open mouth comes down over the teeth when it closes. That of a mouth
+which is wide open moves further in the fields, as its jaw does less; the teeth follow the rest and stay visible."""
 _SEALS_FROM: Final = 0.85
 """Value of lips_closed from which soft lip edges no longer show the interior between them; at 1 they show nothing."""
 _CORNER_TRAVEL: Final = 0.03
@@ -139,16 +142,17 @@ class Pose:
         upper_t, upper_v = mouth.axes.local(upper.astype(np.float64))
         lower_t, lower_v = mouth.axes.local(lower.astype(np.float64))
         skull_t, skull_v = mouth.axes.local(skull.astype(np.float64))
+        lowered_px = self._teeth_lowered() * unit
         from_upper_px, from_lower_px = upper_v - mouth.upper(upper_t), lower_v - mouth.lower(lower_t)
         cell_px = float(np.hypot(*(points[0, 1] - points[0, 0])))
         return MouthMaps(
             upper_points=self._without_shadow(upper, from_upper_px, upper_t, UPPER),
             lower_points=self._without_shadow(lower, from_lower_px, lower_t, LOWER),
-            skull_points=skull,
+            skull_points=np.asarray(skull - lowered_px * mouth.axes.down, np.float32) if lowered_px else skull,
             from_upper_lip=_from_edge(from_upper_px, cell_px) / unit,
             from_lower_lip=_from_edge(from_lower_px, cell_px) / unit,
             skull_u=mouth.normalised(skull_t),
-            skull_from_upper=(skull_v - mouth.upper(skull_t)) / unit,
+            skull_from_upper=(skull_v - lowered_px - mouth.upper(skull_t)) / unit,
             skull_from_lower=(skull_v - mouth.lower(skull_t)) / unit,
             lip_u=mouth.normalised(upper_t),
         )
@@ -208,6 +212,11 @@ class Pose:
             parallax_u=_PARALLAX_YAW * float(np.sin(yaw)) * 2.0 * unit / mouth.width_px,
             parallax_down=_PARALLAX_PITCH * float(np.sin(pitch)),
         )
+
+    def _teeth_lowered(self) -> float:
+        """Return how far the upper teeth follow the upper lip of a wide mouth that closes, face heights."""
+        closing = float(self.weights[FIELD_NAMES.index("close_source")]) * self.rig.mouth.gap
+        return max(UPPER_LIP_CLOSES * closing - _LIP_COVERS, 0.0)
 
     def _corner_motion(self) -> float:
         """Return how far the corners of an open mouth move, face heights; its own interior then shows in part only."""

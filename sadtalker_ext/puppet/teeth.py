@@ -59,7 +59,7 @@ _UPPER: Final = _Arch(
     lengths=(1.0, 0.90, 0.98, 0.88, 0.80, 0.72),
     length=0.062,
     rounding=1.0,
-    turn=0.82,
+    turn=0.62,
     reach=ACROSS - 0.08,
     reach_half_width=0.06,
     upward=True,
@@ -113,7 +113,7 @@ _NECK_WARMTH_RGB: Final = (0.0, 0.03, 0.10)
 """Loss of red, green and blue at the neck, where the dentine shows through."""
 _TURN_POWER: Final = 4
 """Exponent with which the arch turns away from the light: the front teeth are lit evenly."""
-_TURN_SHARE: Final = 0.48
+_TURN_SHARE: Final = 0.50
 """Share of the light on the teeth that is lost where the arch turns away."""
 _GUM_TURN_SHARE: Final = 0.6
 """The same share for the gum."""

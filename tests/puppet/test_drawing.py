@@ -83,9 +83,9 @@ def test_a_drawn_mouth_has_flat_colours_and_no_teeth(drawn):
     frame = renderer.render_frame(shape(jaw_open=1.0), STILL, STILL).astype(float)
     changed = (np.abs(frame - drawn).max(axis=-1) > 40) & (frame[..., 1] < 0.8 * frame[..., 0])
     rows, columns = np.nonzero(changed)
-    middle = frame[int(np.median(rows)) - 4 : int(np.median(rows)) + 4, int(np.median(columns))]
+    middle = frame[int(np.median(rows)) - 8 : int(np.median(rows)) + 12, int(np.median(columns))]
     distance = [np.abs(middle - colour).max(axis=-1) for colour in (palette.cavity, palette.tongue)]
-    assert np.min(distance, axis=0).max() < 3.0
+    assert (np.min(distance, axis=0) > 3.0).sum() <= 2  # the soft outline of the tongue
     np.testing.assert_array_equal(renderer.render_frame(shape(), STILL, STILL), drawn)
 
 
