@@ -180,18 +180,18 @@ os.execv(sys.argv[1], sys.argv[1:])
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_no_file(portrait, make_voice, tmp_path, number):
-    arguments = ["animate", portrait, make_voice("long.wav", 60), "-o", "new/a.mp4"]
+    arguments = ["animate", portrait, make_voice("long.wav", 30), "-o", "new/a.mp4"]
     command = [sys.executable, "-c", DEFAULT_SIGNALS, sys.executable, "-m", "sadtalker_ext", *arguments]
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     before = []
-    while " 1/1500 " not in (before or [""])[-1]:
+    while " 1/750 " not in (before or [""])[-1]:
         before.append(child.stderr.readline())
         assert before[-1], "".join(before)
     assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".part"]
     child.send_signal(number)
     _, output = child.communicate(timeout=300)
     assert child.returncode == 130
-    assert all(int(done) < 1000 for done in re.findall(r" (\d+)/1500 ", output)), output
+    assert all(int(done) < 500 for done in re.findall(r" (\d+)/750 ", output)), output
     assert output.strip().splitlines()[-1] == "sadtalker: stopped; no partial output was kept"
     assert "Traceback" not in output
     assert not (tmp_path / "new").exists()
