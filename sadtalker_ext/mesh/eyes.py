@@ -13,6 +13,7 @@ from sadtalker_ext.mesh.targets import GAZE_TARGETS
 from sadtalker_ext.mesh.topology import EYE_CONTOURS, grid_triangles, ring_triangles
 from sadtalker_ext.puppet.eyelids import UPPER_LID_SHARE
 from sadtalker_ext.puppet.eyes import GAZE_REACH
+from sadtalker_ext.puppet.outer_corner import outer_drop
 
 if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float64Array, Image
@@ -43,6 +44,9 @@ _FILL_PX: Final = 4.0
 """Radius of the inpainting that continues the eyeball behind the lids."""
 _OVERLAP: Final = 0.03
 """Overlap of the closed lids, in half eye widths."""
+_EDGE_OUTSIDE_ABOVE: Final = 0.03
+_EDGE_OUTSIDE_BELOW: Final = 0.04
+"""Distance of the picture that the lids' edges show above and below the opening, in half eye widths."""
 _FOLD_SHARE: Final = 0.82
 """Height of the skin that stretches above the upper lid, as a share of the distance to the brow."""
 _BELOW_REACH: Final = 0.55
@@ -123,7 +127,7 @@ def socket_part(frame: EyeFrame, ball: Ball, skin: Part, side: str) -> Part:
     targets = {name: np.tile(moved[loop], (2, 1)) for name, moved in skin.targets.items()}
     points = np.concatenate([edge, behind])
     return Part(
-        f"socket_{side}", points, ring_triangles(len(loop), 2), "portrait", np.tile(edge[:, :2], (2, 1)), targets
+        f"socket_{side}", points, ring_triangles(len(loop), 2), "portrait", np.tile(skin.texels[loop], (2, 1)), targets
     )
 
 
@@ -167,7 +171,9 @@ def lid_displacements(frame: EyeFrame, ball: Ball, skin: Float64Array, contour: 
     upper, lower = frame.upper(t), frame.lower(t)
     opening = np.maximum(lower - upper, 0.0)
     overlap = _OVERLAP * frame.half_px * np.minimum(opening, 1.0)
-    meet = upper + UPPER_LID_SHARE * opening
+    outwards = float(np.sign(t[contour[0]]))
+    drop = np.asarray(outer_drop(outwards * t / frame.half_px, frame.opening_px, np), np.float64)
+    meet = upper + UPPER_LID_SHARE * opening + drop
     is_upper = v < (upper + lower) / 2.0
     half = len(contour) // 2
     is_upper[list(contour[1:half])] = False
@@ -178,12 +184,27 @@ def lid_displacements(frame: EyeFrame, ball: Ball, skin: Float64Array, contour: 
     down = np.where(is_upper, down, (meet - lower) * below)
     chain = list(contour)
     landing = meet + np.where(is_upper, overlap, 0.0)
-    down[chain] = np.where(opening[chain] > 0.0, (landing - v)[chain], 0.0)
+    down[chain] = np.where((opening[chain] > 0.0) | (drop[chain] > 0.0), (landing - v)[chain], 0.0)
     in_front = ball.depth(t, v + down) - _CLEARANCE * ball.radius_px / _RADIUS * 0.5
     forward = np.where(np.abs(down) > 0.0, np.minimum(in_front - skin[:, 2], 0.0), 0.0)
     beside = np.clip(2.0 * np.abs(down) / (UPPER_LID_SHARE * frame.opening_px + _MIN_HEIGHT_PX), 0.0, 1.0)
     beside[chain] = 1.0
     return np.concatenate([down[:, None] * frame.axes.down, (forward * beside)[:, None]], axis=1)
+
+
+def lid_texels(frame: EyeFrame, skin: Float64Array, contour: tuple[int, ...]) -> Float64Array:
+    """Return the places (N, 2) in the portrait that the edges of the lids show: a little outside the opening.
+
+    At the opening itself, filtered look-ups mix the white and the iris in, which closed lids would show as a line.
+    contour: vertices (N,) of the skin (M, 3).
+    """
+    lids = skin[list(contour), :2]
+    half = len(contour) // 2
+    aside = np.full(len(contour), _EDGE_OUTSIDE_BELOW)
+    aside[half + 1 :] = -_EDGE_OUTSIDE_ABOVE
+    aside[[0, half]] = 0.0
+    places: Float64Array = lids + (aside * frame.half_px)[:, None] * frame.axes.down
+    return places
 
 
 def _upper_travel(frame: EyeFrame, below_lid: Float64Array, travel: Float64Array) -> Float64Array:

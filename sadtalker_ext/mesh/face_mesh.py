@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from sadtalker_ext.mesh.atlas import pack_tiles, portrait_tile
-from sadtalker_ext.mesh.eyes import eyeball_part, eyes_of, fit_ball, lid_displacements, socket_part
+from sadtalker_ext.mesh.eyes import eyeball_part, eyes_of, fit_ball, lid_displacements, lid_texels, socket_part
 from sadtalker_ext.mesh.head_back import BACK, back_tile
 from sadtalker_ext.mesh.head_shell import attach_shell, build_shell, certain_person, middles_of_shell
 from sadtalker_ext.mesh.mouth_parts import mouth_cavity_part, row_parts
@@ -24,6 +24,7 @@ from sadtalker_ext.mesh.targets import (
     skin_displacements,
 )
 from sadtalker_ext.mesh.topology import skin_triangles
+from sadtalker_ext.puppet.topology import FACE_OVAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,11 @@ def _build_parts(rig: Rig, mesh: Float32Array, person: Float32Array | None) -> t
     balls = {side: fit_ball(frame, points, contour, face.height_px) for side, frame, contour in eyes}
     for side, frame, contour in eyes:
         targets[f"blink_{side}"] = lid_displacements(frame, balls[side], points, contour)
-    skin = Part("skin", points, skin_triangles(), "portrait", points[:, :2], targets)
+        targets[f"blink_{side}"][list(FACE_OVAL)] = 0.0  # where the head begins, which does not blink
+    texels = points[:, :2].copy()
+    for _, frame, contour in eyes:
+        texels[list(contour)] = lid_texels(frame, points, contour)
+    skin = Part("skin", points, skin_triangles(), "portrait", texels, targets)
     parts = [socket_part(frame, balls[side], skin, side) for side, frame, _ in eyes]
     tiles: dict[str, Tile] = {}
     mask = None if person is None else certain_person(person, mesh, face.height_px)

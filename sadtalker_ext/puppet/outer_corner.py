@@ -40,9 +40,14 @@ half the height of the covered strip, in half eye widths. The skin beyond stays:
 
 def lower_outer_corner(lids: Lids, u: BackendArray, travel_px: float, xp: ModuleType) -> Lids:
     """Return ``lids`` with the outer corner moved down; travel_px: opening of the eye times blink."""
-    end, fade = _DROP_FADE
-    drop = _DROP * travel_px * _smooth_step(u, xp) * _smooth_step((end - u) / fade, xp)
+    drop = outer_drop(u, travel_px, xp)
     return lids._replace(upper_now=lids.upper_now + drop, lower_now=lids.lower_now + drop)
+
+
+def outer_drop(u: BackendArray, travel_px: float, xp: ModuleType) -> BackendArray:
+    """Return how far both lids move down at ``u``, in pixels; travel_px: opening of the eye times blink."""
+    end, fade = _DROP_FADE
+    return _DROP * travel_px * _smooth_step(u, xp) * _smooth_step((end - u) / fade, xp)
 
 
 def outer_cover(v: BackendArray, lids: Lids, u: BackendArray, half_px: float, xp: ModuleType) -> BackendArray:
