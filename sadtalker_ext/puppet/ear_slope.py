@@ -27,7 +27,7 @@ _AMPLIFIED: Final = 1.3
 _TURNED_FROM_RAD: Final = float(np.deg2rad(4.0))
 _TURNED_RAD: Final = float(np.deg2rad(9.0))
 """Yaw of a portrait from which and at which the slope is limited at the near ear only."""
-_ACROSS: Final = (-0.02, 0.22)
+_ACROSS: Final = (0.03, 0.22)
 _DOWN: Final = (-0.04, 0.32)
 _FADES: Final = 0.5
 """Extent of an ear outwards and down from this point, and the distance above and below within which the limit fades, in
