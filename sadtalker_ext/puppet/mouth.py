@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import cv2
+import numpy as np
 
 from sadtalker_ext.puppet.drawn_mouth import drawn_palette, drawn_tongue, no_teeth
 from sadtalker_ext.puppet.mouth_colours import NO_TEETH, estimate_palette, visible_teeth
@@ -79,7 +80,7 @@ def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging, *, drawn: 
     own_height = _OWN_TEETH_SHARE * face.mouth.gap_px / unit if own.end is None else own.end
     scale = min(1.0, _TEXELS_PER_PIXEL * unit / TEXELS_PER_HEIGHT)
     return Mouth(
-        upper_teeth=_strip_texture(no_teeth() if drawn else upper_teeth(palette), scale, imaging),
+        upper_teeth=_strip_texture(_faded(no_teeth() if drawn else upper_teeth(palette), own.amount), scale, imaging),
         lower_teeth=_strip_texture(no_teeth() if drawn else lower_teeth(palette), scale, imaging),
         tongue=_strip_texture(drawn_tongue(palette) if drawn else tongue(palette), scale, imaging),
         palette=palette,
@@ -93,6 +94,11 @@ def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging, *, drawn: 
         shading=0.0 if drawn else 1.0,
         line=max(*dark_bands(picture, face), _MIN_LINE) if drawn and not face.mouth_is_open else 0.0,
     )
+
+
+def _faded(strip: Strip, share: float) -> Strip:
+    """Return the strip without this share of it: where the portrait's own teeth show, no painted ones may."""
+    return replace(strip, image=(strip.image * (1.0 - share)).astype(np.float32))
 
 
 def _strip_texture(strip: Strip, scale: float, imaging: Imaging) -> Texture:

@@ -82,17 +82,11 @@ _OWN_MOVED: Final = 0.025
 _OWN_RETREAT: Final = 0.010
 """Distance above the lower lip's place at which the own teeth end once the mouth moves; their true edge is not
 visible."""
-_OWN_TOP_RETREAT: Final = 0.014
-"""Distance below the upper lip's place, at most, at which the own teeth begin when the upper lip rises: the lip's own
-shadow, which the portrait has there, would become a dark line between lip and teeth."""
 _OWN_EDGE: Final = 1.6
 _OWN_EDGE_MOVED: Final = 0.004
 """Half width of the lower border of the own interior: in widths of the lip edge at rest, and what motion adds."""
-_OWN_END_MARGIN: Final = 1.0
-"""Distance above the end of the upper teeth, in widths of the lip edge, at which they are cut from what is below."""
-_OWN_TOP_MARGIN: Final = 2.0
 _OWN_BOTTOM_MARGIN: Final = 3.0
-"""Margins at rest, in widths of the lip edge, by which the own interior extends behind both lips."""
+"""Margin at rest, in widths of the lip edge, by which the own interior extends behind the lower lip."""
 
 
 def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthState, imaging: Imaging) -> BackendArray:
@@ -125,7 +119,7 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     colour = colour + (imaging.array(mouth.palette.rim) - colour) * rim
     if mouth.gap <= 0.0:
         return colour
-    own = imaging.to_float(imaging.sample(picture, maps.skull_points))
+    own = imaging.to_float(imaging.sample(picture, maps.own_points))
     share = _own_share(mouth, maps, state, imaging)[..., None]
     return own * share + colour * (1.0 - share)
 
@@ -179,14 +173,12 @@ def _own_share(mouth: Mouth, maps: MouthMaps, state: MouthState, imaging: Imagin
     """Return the share (h, w) of the portrait's own interior: all at rest, only its teeth when the mouth moves."""
     moved = min(max(state.opened / _OWN_MOVED, 0.0), 1.0)
     edge, still = mouth.edge, 1.0 - moved
-    top = min(state.raised, _OWN_TOP_RETREAT) - _OWN_TOP_MARGIN * edge * still
-    inside = imaging.smooth_edge(maps.skull_from_upper - top, edge + 0.5 * min(state.raised, _OWN_TOP_RETREAT))
     retreated = maps.skull_from_lower + _OWN_RETREAT * moved - _OWN_BOTTOM_MARGIN * edge * still
     above_edge = 1.0 - imaging.smooth_edge(retreated, _OWN_EDGE * edge + _OWN_EDGE_MOVED * moved)
-    share = inside * above_edge * (1.0 - moved * (1.0 - mouth.visible_teeth))
+    share = above_edge * (1.0 - moved * (1.0 - mouth.visible_teeth))
     if mouth.own_teeth_end is None:
         return share
-    below_teeth = maps.skull_from_upper - mouth.own_teeth_end + _OWN_END_MARGIN * edge
+    below_teeth = maps.skull_from_upper - mouth.own_teeth_end
     return share * (1.0 - moved * imaging.smooth_edge(below_teeth, _OWN_EDGE * edge))
 
 

@@ -23,6 +23,7 @@ from sadtalker_ext.puppet.glasses import is_behind_dark_lens
 from sadtalker_ext.puppet.head import clamp_pose
 from sadtalker_ext.puppet.mouth_fields import UPPER_LIP_CLOSES
 from sadtalker_ext.puppet.mouth_maps import MouthMaps, MouthState
+from sadtalker_ext.puppet.own_interior import own_across, own_down
 from sadtalker_ext.puppet.profiles import Falloff, smooth_ramp
 from sadtalker_ext.puppet.warp import Box, Displacement
 
@@ -142,17 +143,20 @@ class Pose:
         upper_t, upper_v = mouth.axes.local(upper.astype(np.float64))
         lower_t, lower_v = mouth.axes.local(lower.astype(np.float64))
         skull_t, skull_v = mouth.axes.local(skull.astype(np.float64))
-        lowered_px = self._teeth_lowered() * unit
+        teeth_v = own_v = skull_v - self._teeth_lowered() * unit
         from_upper_px, from_lower_px = upper_v - mouth.upper(upper_t), lower_v - mouth.lower(lower_t)
+        if self.rig.mouth.gap > 0.0:
+            skull_t = own_across(self.rig.face, skull_t, upper_t)
+            own_v = own_down(self.rig.face, (skull_t, teeth_v), from_upper_px, self.rig.mouth.own_teeth_end)
         cell_px = float(np.hypot(*(points[0, 1] - points[0, 0])))
         return MouthMaps(
             upper_points=self._without_shadow(upper, from_upper_px, upper_t, UPPER),
             lower_points=self._without_shadow(lower, from_lower_px, lower_t, LOWER),
-            skull_points=np.asarray(skull - lowered_px * mouth.axes.down, np.float32) if lowered_px else skull,
+            own_points=mouth.axes.pixels(skull_t, own_v).astype(np.float32),
             from_upper_lip=_from_edge(from_upper_px, cell_px) / unit,
             from_lower_lip=_from_edge(from_lower_px, cell_px) / unit,
             skull_u=mouth.normalised(skull_t),
-            skull_from_upper=(skull_v - lowered_px - mouth.upper(skull_t)) / unit,
+            skull_from_upper=(teeth_v - mouth.upper(skull_t)) / unit,
             skull_from_lower=(skull_v - mouth.lower(skull_t)) / unit,
             lip_u=mouth.normalised(upper_t),
         )
@@ -203,7 +207,6 @@ class Pose:
         return MouthState(
             jaw=weight["jaw"] * _TEETH_FOLLOW + _jaw_of_lip(weight["part_lower"]) - (1.0 - UPPER_LIP_CLOSES) * closing,
             opened=opened + closing + self._corner_motion(),
-            raised=weight["part_upper"],
             sealed=float(smooth_ramp(self.expression[SHAPE_INDEX["lips_closed"]], _SEALS_FROM, 1.0)),
             pucker=float(np.clip(self._value("pucker"), 0.0, 1.0)),
             smile=float(np.clip(self._value("smile"), 0.0, 1.0)),

@@ -31,16 +31,20 @@ def wide_mesh() -> np.ndarray:
     return mesh
 
 
-def portrait(face: FaceGeometry, teeth: float) -> np.ndarray:
-    """Return the astronaut with upper teeth of this height (face heights) and lower teeth in a wide open mouth."""
+def portrait(face: FaceGeometry, teeth: float, hidden: float = 0.0) -> np.ndarray:
+    """Return the astronaut with upper teeth of this height (face heights) and lower teeth in a wide open mouth.
+
+    hidden: height of the dark shadow that the upper lip casts on its teeth.
+    """
     picture = enlarged("astronaut", SCALE)
     rows, columns = np.mgrid[: len(picture), : picture.shape[1]].astype(float)
     t, v = face.mouth.axes.local(np.stack([columns, rows], axis=-1))
     below, above = (v - face.mouth.upper(t)) / face.height_px, (face.mouth.lower(t) - v) / face.height_px
     around = np.abs(face.mouth.normalised(t)) < 1.0
-    picture[around & (below > -0.05) & (above > -LOWER_LIP)] = LIP
+    picture[around & (below > -0.15) & (above > -LOWER_LIP)] = LIP
     picture[around & (below > 0.0) & (above > 0.0)] = THROAT
-    picture[around & (np.minimum(below, above) > 0.0) & ((below < teeth) | (above < TEETH))] = ENAMEL
+    white = (np.maximum(below, hidden) < teeth) & (below > hidden) | (above < TEETH)
+    picture[around & (np.minimum(below, above) > 0.0) & white] = ENAMEL
     return picture
 
 
@@ -75,3 +79,23 @@ def test_a_mouth_that_speaks_keeps_its_upper_teeth_only(face):
     white = np.flatnonzero(column > 235)
     assert len(white) / face.height_px == pytest.approx(TEETH - 0.02, abs=0.01)
     assert white[-1] - white[0] < len(white) + 2
+
+
+@pytest.fixture(scope="module")
+def shaded(face) -> PortraitRenderer:
+    """Return a renderer of the portrait whose upper lip casts a dark shadow on its teeth."""
+    return PortraitRenderer(portrait(face, TEETH, hidden=0.012), wide_mesh())
+
+
+@pytest.mark.parametrize("smile", [0.0, 0.8])
+@pytest.mark.parametrize("raised", [0.0, 0.15, 0.3, 0.6])
+@pytest.mark.parametrize("jaw", [0.0, 0.5, 1.0])
+def test_only_one_row_of_teeth_shows_below_the_upper_lip(shaded, face, jaw, raised, smile):
+    """From the upper lip downwards, the columns of the mouth become light at the teeth and stay dark below them."""
+    expression = shape(jaw_open=jaw, upper_lip_raise=raised, smile=smile)
+    frame = shaded.render_frame(expression, STILL, STILL).min(axis=-1)
+    rows = np.arange(-0.10, 0.07, 1.0 / face.height_px) * face.height_px
+    for u in (-0.45, -0.3, -0.1, 0.1, 0.3, 0.45):
+        t = np.full_like(rows, u * (face.mouth.left_px if u < 0.0 else face.mouth.right_px))
+        x, y = np.rint(face.mouth.axes.pixels(t, rows + face.mouth.upper(t))).astype(int).T
+        assert np.count_nonzero(np.diff((frame[y, x] > 120.0).astype(int)) == 1) == 1
