@@ -16,6 +16,7 @@ from sadtalker_ext.api.app import make_app
 from sadtalker_ext.api.options import ApiOptions
 from sadtalker_ext.cli.main import main
 from sadtalker_ext.pipeline.job_queue import JobQueue
+from sadtalker_ext.system import lingering_protocol
 
 HEAD = b"POST /sadtalker/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 BODY = b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
@@ -26,6 +27,7 @@ LIMIT_S = 0.4
 @pytest.fixture
 def port(monkeypatch):
     monkeypatch.setattr(server, "REQUEST_TIMEOUT_S", LIMIT_S)
+    monkeypatch.setattr(lingering_protocol, "LINGER_S", LIMIT_S)
     monkeypatch.setattr(bodies, "IDLE_TIMEOUT_S", LIMIT_S)
     started = []
     monkeypatch.setattr(uvicorn.Server, "install_signal_handlers", lambda self: None, raising=False)
