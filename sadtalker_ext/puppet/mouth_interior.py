@@ -63,6 +63,14 @@ _SIDE_SHADOW: Final = 0.50
 _SIDE_SHADOW_U: Final = 0.90
 _SIDE_SHADOW_HALF_WIDTH: Final = 0.30
 """Depth of the shadow in the mouth corners, the position where it is half as deep, and half the width of its edge."""
+_SMILE_NARROWS: Final = 0.16
+_SMILE_DEEPENS: Final = 0.15
+"""What a smile takes away from that half width and adds to the depth: cheeks that are drawn back let light fall on the
+side teeth, and leave a dark space beside them."""
+_SMILE_SIDES: Final = 0.45
+_SMILE_FROM: Final = 0.35
+_SMILE_WHOLE: Final = 0.80
+"""Light that a smile adds to the side teeth, and the positions from which it does and where it adds all of it."""
 
 # The lips' inner side.
 _RIM_REACH: Final = 0.0065
@@ -110,11 +118,13 @@ def draw_interior(mouth: Mouth, picture: Texture, maps: MouthMaps, state: MouthS
     wide = min(max((state.opened - _WIDE_FROM) / (_WIDE_WHOLE - _WIDE_FROM), 0.0), 1.0)
     edge = mouth.upper_edge + _WIDE_SHOWS * wide * (1.0 - mouth.visible_teeth)
     upper_v = upper - edge + _ARCH_BOW * u * u
-    colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, _UPPER_TEETH_LIGHT * shade, imaging)
+    side = xp.clip((xp.abs(u) - _SMILE_FROM) / (_SMILE_WHOLE - _SMILE_FROM), 0.0, 1.0)
+    light = (_UPPER_TEETH_LIGHT * shade) * (1.0 + _SMILE_SIDES * state.smile * side)[..., None]
+    colour = _draw_strip(mouth.upper_teeth, (u, upper_v), colour, light, imaging)
     if mouth.shading:
         tucked = min(max(state.roll_lower / _TUCK_WHOLE, 0.0), 1.0)
         depth = (1.0 - _SMILE_LIGHTS * state.smile) * (1.0 - _TUCK_LIGHTS * tucked)
-        colour = colour * _shadows(maps, (below_upper, above_lower), depth, imaging)[..., None]
+        colour = colour * _shadows(maps, (below_upper, above_lower), (depth, state.smile), imaging)[..., None]
     rim = _rim_share(mouth, maps, state, xp.minimum(below_upper, above_lower), imaging)[..., None]
     colour = colour + (imaging.array(mouth.palette.rim) - colour) * rim
     if mouth.gap <= 0.0:
@@ -139,18 +149,19 @@ def _cavity(mouth: Mouth, maps: MouthMaps, from_lip: BackendArray, imaging: Imag
 
 
 def _shadows(
-    maps: MouthMaps, from_lips: tuple[BackendArray, BackendArray], depth: float, imaging: Imaging
+    maps: MouthMaps, from_lips: tuple[BackendArray, BackendArray], strength: tuple[float, float], imaging: Imaging
 ) -> BackendArray:
     """Return the light (h, w) that the lips and the mouth corners leave on the interior.
 
-    from_lips: distances (h, w) below the upper and above the lower lip. depth: share of the shadows of the lips.
+    from_lips: distances (h, w) below the upper and above the lower lip. strength: share of the shadows of the lips, and
+    the smile, 0 to 1.
     """
-    xp = imaging.xp
+    xp, (depth, smile) = imaging.xp, strength
     upper = depth * _UPPER_LIP_SHADOW * xp.exp(-from_lips[0] / _SHADOW_LENGTH)
     lower = depth * _LOWER_LIP_SHADOW * xp.exp(-from_lips[1] / _SHADOW_LENGTH)
-    side = imaging.smooth_edge(xp.abs(maps.skull_u) - _SIDE_SHADOW_U, _SIDE_SHADOW_HALF_WIDTH)
+    side = imaging.smooth_edge(xp.abs(maps.skull_u) - _SIDE_SHADOW_U, _SIDE_SHADOW_HALF_WIDTH - _SMILE_NARROWS * smile)
     narrow = depth * _NARROW_SHADOW * xp.exp(-(from_lips[0] + from_lips[1]) / _NARROW_GAP)
-    return (1.0 - upper - lower) * (1.0 - _SIDE_SHADOW * side) * (1.0 - narrow)
+    return (1.0 - upper - lower) * (1.0 - (_SIDE_SHADOW + _SMILE_DEEPENS * smile) * side) * (1.0 - narrow)
 
 
 def _rim_share(
@@ -183,7 +194,11 @@ def _own_share(mouth: Mouth, maps: MouthMaps, state: MouthState, imaging: Imagin
 
 
 def _draw_strip(
-    strip: Texture, at: tuple[BackendArray, BackendArray], behind: BackendArray, light: float, imaging: Imaging
+    strip: Texture,
+    at: tuple[BackendArray, BackendArray],
+    behind: BackendArray,
+    light: float | BackendArray,
+    imaging: Imaging,
 ) -> BackendArray:
     """Return ``strip`` over ``behind``; ``at``: u, and the distance (face heights) below the strip's zero line."""
     levels = imaging.sample_strip(strip, *at)

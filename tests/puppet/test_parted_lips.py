@@ -66,11 +66,11 @@ def renderer() -> PortraitRenderer:
     return with_interior(found, INSIDE)
 
 
-def column_of(frame: np.ndarray, renderer: PortraitRenderer) -> np.ndarray:
-    """Return the pixels (N, 3) below the nose to the chin, in the middle of the mouth."""
+def column_of(frame: np.ndarray, renderer: PortraitRenderer, u: float = 0.0) -> np.ndarray:
+    """Return the pixels (N, 3) below the nose to the chin, at u half mouth widths from the middle of the mouth."""
     face = renderer.rig.face
     v = np.arange(-0.08, 0.2, 1.0 / face.height_px) * face.height_px
-    rows = np.rint(face.mouth.axes.pixels(np.zeros_like(v), v)).astype(int)
+    rows = np.rint(face.mouth.axes.pixels(np.full_like(v, u * face.mouth.right_px), v)).astype(int)
     return frame[rows[:, 1], rows[:, 0]].astype(float)
 
 
@@ -99,18 +99,33 @@ def test_a_narrow_gap_is_darker_than_a_wide_one(renderer):
     assert levels[0] < 0.85 * levels[1] < 0.85 * levels[2]
 
 
-def test_wide_mouths_show_more_of_the_upper_teeth(renderer):
-    """The teeth of a mouth that opens as far as it can are no thin strip: 5 mm and more in a face of 185 mm."""
+@pytest.fixture(scope="module")
+def white_teeth(renderer) -> PortraitRenderer:
+    """Return the renderer with white upper teeth in a black mouth."""
     black = Palette(**{field.name: np.zeros(3, np.float32) for field in fields(Palette)})
     teeth = CpuImaging().texture(*strip_of(upper_teeth(replace(black, enamel=np.full(3, 255.0, np.float32)))))
     empty = CpuImaging().texture(*strip_of(tongue(black)))
     mouth = replace(renderer.rig.mouth, upper_teeth=teeth, lower_teeth=empty, tongue=empty, palette=black)
     shown = PortraitRenderer.__new__(PortraitRenderer)
     shown.__dict__.update(renderer.__dict__, rig=replace(renderer.rig, mouth=mouth))
+    return shown
+
+
+def test_wide_mouths_show_more_of_the_upper_teeth(white_teeth):
+    """The teeth of a mouth that opens as far as it can are no thin strip: 5 mm and more in a face of 185 mm."""
     heights_mm = []
     for jaw in (0.4, 1.0):
-        column = column_of(shown.render_frame(shape(jaw_open=jaw), STILL, STILL), renderer)
+        column = column_of(white_teeth.render_frame(shape(jaw_open=jaw), STILL, STILL), white_teeth)
         white = (column.min(axis=1) > 120) & (np.ptp(column, axis=1) < 20)
-        heights_mm.append(white.sum() / renderer.rig.face.height_px * 185.0)
+        heights_mm.append(white.sum() / white_teeth.rig.face.height_px * 185.0)
     assert heights_mm[0] < 3.4
     assert heights_mm[1] > max(heights_mm[0] + 2.0, 4.5)
+
+
+def test_side_teeth_are_light_in_smiles(white_teeth):
+    """The cheeks of a smile let light fall on the side teeth; the mouth corners stay dark."""
+    frame = white_teeth.render_frame(shape(jaw_open=0.3, smile=1.0), STILL, STILL)
+    columns = [column_of(frame, white_teeth, u) for u in (0.0, 0.65, 0.95)]
+    middle, side, corner = (column[np.ptp(column, axis=1) < 12].max() for column in columns)
+    assert side > 0.85 * middle
+    assert corner < 0.6 * middle
