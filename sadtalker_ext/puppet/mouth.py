@@ -32,6 +32,8 @@ _MIN_LIP_EDGE: Final = 0.0035
 
 _MIN_LINE: Final = 0.004
 """Smallest width of a drawing's line at the lips, face heights."""
+_LINE_REACH: Final = 0.012
+"""Distance from the seam of closed lips, face heights, within which a drawing's line between them is: it is rough."""
 _UPPER_EDGE: Final = 0.014
 """Distance of the upper teeth's edge below the upper lip, face heights: what parted lips at rest show. It is 1.9 mm in
 men and 3.4 mm in women (Vig and Brundo 1978, "The kinetics of anterior tooth display"); the mean, in a face of 185 mm.
@@ -49,9 +51,10 @@ class Mouth:
     of the lips' soft edges, face heights. teeth_scale: half widths of a relaxed mouth per half width
     of this one: teeth have the size of the face, whatever the lips do. upper_edge: distance of the upper teeth's edge
     below the upper lip of the portrait, face heights. dark_bands: heights of the seam's shadow on the upper and the
-    lower lip, face heights, which parted lips do not show; 0 in a drawing, which keeps its outlines. shading: strength
-    of the shadows, 0 in drawings. line: width of the line that closed lips of a drawing leave at both edges, face
-    heights; 0 in photographs.
+    lower lip, face heights, which parted lips do not show; 0 in a drawing of an open mouth, which keeps its outlines.
+    shading: strength of the shadows, 0 in drawings. line: width of the line that is painted at the edges of a drawing's
+    lips when they part, in place of the drawn one between them, which would be torn into two ragged parts; face
+    heights, 0 in photographs.
     """
 
     upper_teeth: Texture
@@ -79,6 +82,7 @@ def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging, *, drawn: 
     unit = face.height_px
     own_height = _OWN_TEETH_SHARE * face.mouth.gap_px / unit if own.end is None else own.end
     scale = min(1.0, _TEXELS_PER_PIXEL * unit / TEXELS_PER_HEIGHT)
+    bands, closed = dark_bands(picture, face), not face.mouth_is_open
     return Mouth(
         upper_teeth=_strip_texture(_faded(no_teeth() if drawn else upper_teeth(palette), own.amount), scale, imaging),
         lower_teeth=_strip_texture(no_teeth() if drawn else lower_teeth(palette), scale, imaging),
@@ -90,9 +94,9 @@ def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging, *, drawn: 
         edge=max(_LIP_EDGE_PX / unit, _MIN_LIP_EDGE),
         teeth_scale=1.0 + face.mouth.excess_width,
         upper_edge=_UPPER_EDGE + own.amount * max(own_height - _UPPER_EDGE, 0.0),
-        dark_bands=(0.0, 0.0) if drawn else dark_bands(picture, face),
+        dark_bands=((_LINE_REACH,) * 2 if closed else (0.0, 0.0)) if drawn else bands,
         shading=0.0 if drawn else 1.0,
-        line=max(*dark_bands(picture, face), _MIN_LINE) if drawn and not face.mouth_is_open else 0.0,
+        line=max(*bands, _MIN_LINE) if drawn and closed else 0.0,
     )
 
 

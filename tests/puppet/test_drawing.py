@@ -90,7 +90,7 @@ def test_a_drawn_mouth_has_flat_colours_and_no_teeth(drawn):
 
 
 def test_lips_of_a_drawing_part_with_a_whole_line_on_both():
-    """A rough line between closed lips is not torn into dashes: it runs along the edges of both lips."""
+    """A rough line between closed lips is not torn into dashes: it runs along the edges of both lips, and is smooth."""
     mesh = mesh_of("astronaut") * np.float32(2)
     right, left = mesh[list(topo.MOUTH_CORNERS), :2]
     inner = [*topo.MOUTH_UPPER_INNER, *topo.MOUTH_LOWER_INNER]
@@ -106,6 +106,10 @@ def test_lips_of_a_drawing_part_with_a_whole_line_on_both():
     dark = (frame[rows, middle - half : middle + half].astype(int).sum(axis=-1) < 240).astype(int)
     runs = (np.diff(dark, axis=0) == 1).sum(axis=0)
     np.testing.assert_array_equal(runs, 2)
+    columns = np.arange(2 * half)
+    for edge in (np.argmax(dark, axis=0), len(dark) - np.argmax(dark[::-1], axis=0)):
+        residual = edge - np.polyval(np.polyfit(columns, edge, 4), columns)
+        assert residual.std() < 0.7
 
 
 def test_a_drawn_opening_without_lips_closes_completely():
