@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from urllib.error import HTTPError
 
 
 def request(address: str, body: object = None) -> bytes:
@@ -28,9 +29,13 @@ def encode_file(path: str) -> dict[str, str]:
 
 
 def main(api: str, portrait: str, voice: str, output: str) -> int:
-    """Submit the job, wait for it and download the video; 2 if it fails."""
+    """Submit the job, wait for it and download the video; 2 if it is refused or fails."""
     body = {"portrait": encode_file(portrait), "voice": encode_file(voice), "settings": {"still": True}}
-    job = json.loads(request(f"{api}/jobs", body))
+    try:
+        job = json.loads(request(f"{api}/jobs", body))
+    except HTTPError as refused:
+        print(json.load(refused)["detail"], file=sys.stderr)
+        return 2
     while job["state"] in ("waiting", "running"):
         time.sleep(0.5)
         job = json.loads(request(f"{api}/jobs/{job['id']}"))

@@ -78,4 +78,5 @@ def test_rest_client(files, server):
     assert probe(files / "out.mp4").has_video
     failed = run("rest_client.py", server, files / "voice.wav", files / "voice.wav", files / "no.mp4")
     assert (failed.returncode, (files / "no.mp4").exists()) == (2, False)
+    assert "Traceback" not in failed.stderr
     assert str(files) not in failed.stderr
