@@ -80,11 +80,12 @@ def build_mouth(picture: Image, face: FaceGeometry, imaging: Imaging, *, drawn: 
     own = NO_TEETH if drawn else visible_teeth(picture, face)
     palette = drawn_palette(picture, face) if drawn else estimate_palette(picture, face, own.colour)
     unit = face.height_px
+    teeth = no_teeth() if drawn else _faded(upper_teeth(palette), 0.0 if own.end is None else own.amount)
     own_height = _OWN_TEETH_SHARE * face.mouth.gap_px / unit if own.end is None else own.end
     scale = min(1.0, _TEXELS_PER_PIXEL * unit / TEXELS_PER_HEIGHT)
     bands, closed = dark_bands(picture, face), not face.mouth_is_open
     return Mouth(
-        upper_teeth=_strip_texture(_faded(no_teeth() if drawn else upper_teeth(palette), own.amount), scale, imaging),
+        upper_teeth=_strip_texture(teeth, scale, imaging),
         lower_teeth=_strip_texture(no_teeth() if drawn else lower_teeth(palette), scale, imaging),
         tongue=_strip_texture(drawn_tongue(palette) if drawn else tongue(palette), scale, imaging),
         palette=palette,

@@ -166,7 +166,7 @@ def mouth_fields(face: FaceGeometry, place: MouthPlace, below: bool) -> dict[str
     wide_jaw = _jaw_drop(face, place, below, (_wide_lens(place.u), _WIDE_CORNER_SHARE))
     return {
         "jaw": _to_pixels(face, -inward * _JAW_INWARD, jaw),
-        "jaw_wide": _to_pixels(face, -inward * _WIDE_INWARD, wide_jaw - jaw),
+        "jaw_wide": _to_pixels(face, -inward * _WIDE_INWARD * _CORNER_PULL_DOWN(place.level), wide_jaw - jaw),
         "part_lower": _to_pixels(face, zero, lens * near if below else zero),
         "part_upper": _to_pixels(face, zero, zero if below else -lens * near),
         "close_opened": _to_pixels(face, zero, share * lens * wide),

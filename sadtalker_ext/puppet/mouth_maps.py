@@ -64,14 +64,15 @@ class MouthState:
     """State of the mouth in one frame, in face heights unless stated otherwise.
 
     jaw: drop of the lower teeth, negative where the portrait's open mouth closes. opened: distance that the lips have
-    parted or closed from the source. sealed: 1 where closed lips show nothing of the interior, else 0. pucker: how far
-    the lips are rounded, 0 to 1. smile: how far they smile, 0 to 1. roll_upper, roll_lower: how much of each lip is
-    rolled in. parallax_u: shift of the teeth along the mouth, half mouth widths. parallax_down: shift of the teeth
-    downwards.
+    parted or closed from the source. raised: rise of the upper lip. sealed: 1 where closed lips show nothing of the
+    interior, else 0. pucker: how far the lips are rounded, 0 to 1. smile: how far they smile, 0 to 1. roll_upper,
+    roll_lower: how much of each lip is rolled in. parallax_u: shift of the teeth along the mouth, half mouth widths.
+    parallax_down: shift of the teeth downwards.
     """
 
     jaw: float
     opened: float
+    raised: float
     sealed: float
     pucker: float
     smile: float

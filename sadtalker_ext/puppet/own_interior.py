@@ -29,19 +29,19 @@ def own_across(face: FaceGeometry, skull_t: Float64Array, lip_t: Float64Array) -
 
 
 def own_down(
-    face: FaceGeometry, place: tuple[Float64Array, Float64Array], from_upper_px: Float64Array, teeth_end: float | None
+    face: FaceGeometry, place: tuple[Float64Array, Float64Array], from_upper_px: Float64Array, teeth_end: float
 ) -> Float64Array:
     """Return the positions (h, w) across the mouth of the own interior, stretched up to an upper lip that has risen.
 
     The picture has no teeth behind its upper lip, and no painted ones may show above its own. Their lower end stays.
+    Teeth that fill the gap down to the lower lip are not stretched: the face tracker would follow the lips less well.
 
     place: (h, w) positions along and across the mouth, pixels. from_upper_px: (h, w) distance below the edge of the
     upper lip as it is now. teeth_end: see :class:`~sadtalker_ext.puppet.mouth_colours.OwnTeeth`.
     """
     mouth, (t, v) = face.mouth, place
-    below, end = v - mouth.upper(t), np.maximum(mouth.lower(t) - mouth.upper(t), 0.0)
-    if teeth_end is not None:
-        end = np.minimum(end, teeth_end * face.height_px)
+    below = v - mouth.upper(t)
+    end = np.clip(mouth.lower(t) - mouth.upper(t), 0.0, teeth_end * face.height_px)
     risen = np.maximum(from_upper_px - below, 0.0)
     begin = np.minimum(np.minimum(risen, _OWN_BEGIN * face.height_px), 0.5 * end)
     down: Float64Array = v + np.maximum(end - below, 0.0) * (risen + begin) / np.maximum(risen + end, 1.0)

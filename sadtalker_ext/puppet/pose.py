@@ -145,9 +145,10 @@ class Pose:
         skull_t, skull_v = mouth.axes.local(skull.astype(np.float64))
         teeth_v = own_v = skull_v - self._teeth_lowered() * unit
         from_upper_px, from_lower_px = upper_v - mouth.upper(upper_t), lower_v - mouth.lower(lower_t)
-        if self.rig.mouth.gap > 0.0:
+        teeth_end = self.rig.mouth.own_teeth_end
+        if teeth_end is not None:
             skull_t = own_across(self.rig.face, skull_t, upper_t)
-            own_v = own_down(self.rig.face, (skull_t, teeth_v), from_upper_px, self.rig.mouth.own_teeth_end)
+            own_v = own_down(self.rig.face, (skull_t, teeth_v), from_upper_px, teeth_end)
         cell_px = float(np.hypot(*(points[0, 1] - points[0, 0])))
         return MouthMaps(
             upper_points=self._without_shadow(upper, from_upper_px, upper_t, UPPER),
@@ -207,6 +208,7 @@ class Pose:
         return MouthState(
             jaw=weight["jaw"] * _TEETH_FOLLOW + _jaw_of_lip(weight["part_lower"]) - (1.0 - UPPER_LIP_CLOSES) * closing,
             opened=opened + closing + self._corner_motion(),
+            raised=weight["part_upper"],
             sealed=float(smooth_ramp(self.expression[SHAPE_INDEX["lips_closed"]], _SEALS_FROM, 1.0)),
             pucker=float(np.clip(self._value("pucker"), 0.0, 1.0)),
             smile=float(np.clip(self._value("smile"), 0.0, 1.0)),
