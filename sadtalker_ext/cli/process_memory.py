@@ -54,7 +54,7 @@ def reset_peak_memory(device: str) -> None:
 
         torch.cuda.reset_peak_memory_stats()
     else:
-        with suppress(OSError):
+        with suppress(FileNotFoundError, PermissionError):  # other systems, and containers without this right
             (PROC / "self" / "clear_refs").write_text("5")  # resets VmHWM, see proc_pid_clear_refs(5)
 
 
