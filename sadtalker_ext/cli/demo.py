@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from sadtalker_ext.assets import demo_portrait, demo_voice
 from sadtalker_ext.cli.animate import OutputAction, add_output_flags, is_output_folder, print_result
 from sadtalker_ext.cli.progress import ProgressLine
-from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings
+from sadtalker_ext.cli.setting_flags import add_runtime, add_settings, read_runtime, read_settings, whole_number
 from sadtalker_ext.settings import VIEWS
 from sadtalker_ext.system.fast_imports import fast_imports
 
 OUTPUT: Final = Path("outputs") / "demo.mp4"
 SHEET_EVERY: Final = 5
+MAX_STEP: Final = 999_999_999
+"""Largest number of frames from one picture of the contact sheet to the next."""
 HEAD_AND_SHOULDERS: Final = (0.2, 0.0, 0.68, 0.48)
 """Part of the demo photograph that the contact sheet shows: left, top, right, bottom as shares of its size."""
 
@@ -37,20 +40,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="move the camera around the head, the same as --view orbit unless --view names another path",
     )  # fmt: skip
     parser.add_argument(
-        "--sheet-every", type=_positive, default=SHEET_EVERY, metavar="N",
+        "--sheet-every", type=partial(whole_number, low=1, high=MAX_STEP), default=SHEET_EVERY, metavar="N",
         help=f"show every N-th frame on the contact sheet (default: {SHEET_EVERY})",
     )  # fmt: skip
     add_output_flags(parser)
     add_settings(parser)
     add_runtime(parser)
     parser.set_defaults(run=run, output_is_folder=False)
-
-
-def _positive(text: str) -> int:
-    """Return a whole number from 1 on."""
-    if not (text.isdecimal() and len(text) < 10 and int(text)):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 1 to 999999999")
-    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -77,7 +78,7 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
         "(default: auto: float32 on CPUs, for the engine sadtalker float16 on CUDA)",
     )  # fmt: skip
     group.add_argument(
-        "--batch-size", type=_number_or_automatic, default=0, metavar="N",
+        "--batch-size", type=partial(whole_number, low=0, high=MAX_NUMBER), default=0, metavar="N",
         help="number of frames computed together; 0 is automatic (default: 0)",
     )  # fmt: skip
     group.add_argument(
@@ -85,16 +86,16 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
         help="folder searched first for checkpoints, restorers and upscalers; can be repeated",
     )  # fmt: skip
     group.add_argument(
-        "--threads", type=_number_or_automatic, default=0, metavar="N",
+        "--threads", type=partial(whole_number, low=0, high=MAX_NUMBER), default=0, metavar="N",
         help="number of CPU threads; 0 is one per core (default: 0)",
     )  # fmt: skip
 
 
-def _number_or_automatic(text: str) -> int:
-    """Return a whole number from 0, which is automatic, to MAX_NUMBER."""
-    number = int(text) if text.isdecimal() and len(text) <= len(str(MAX_NUMBER)) else -1
-    if not 0 <= number <= MAX_NUMBER:
-        raise argparse.ArgumentTypeError(f"{text[:SHOWN_CHARACTERS]!r} is not a whole number from 0 to {MAX_NUMBER}")
+def whole_number(text: str, low: int, high: int) -> int:
+    """Return a whole number from ``low`` (0 or more) to ``high``; ArgumentTypeError if the text is none."""
+    number = int(text) if text.isdecimal() and len(text) <= len(str(high)) else -1
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(f"{text[:SHOWN_CHARACTERS]!r} is not a whole number from {low} to {high}")
     return number
 
 

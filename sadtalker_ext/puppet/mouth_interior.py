@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sadtalker_ext.puppet.own_interior import OWN_BEGIN
 from sadtalker_ext.puppet.strips import ALPHA, RGB
 
 if TYPE_CHECKING:
@@ -90,11 +91,8 @@ _OWN_MOVED: Final = 0.025
 _OWN_RETREAT: Final = 0.010
 """Distance above the lower lip's place at which the own teeth end once the mouth moves; their true edge is not
 visible."""
-_OWN_TOP_RETREAT: Final = 0.014
-"""Distance below the upper lip's place, at most, at which teeth that reach the lower lip begin when the upper lip
-rises: the lip's own shadow, which the portrait has there, would become a dark line between lip and teeth."""
 _OWN_TOP_MARGIN: Final = 2.0
-"""Margin at rest, in widths of the lip edge, by which they extend behind the upper lip."""
+"""Margin at rest, in widths of the lip edge, by which teeth that reach the lower lip extend behind the upper lip."""
 _OWN_EDGE: Final = 1.6
 _OWN_EDGE_MOVED: Final = 0.004
 """Half width of the lower border of the own interior: in widths of the lip edge at rest, and what motion adds."""
@@ -193,7 +191,7 @@ def _own_share(mouth: Mouth, maps: MouthMaps, state: MouthState, imaging: Imagin
     above_edge = 1.0 - imaging.smooth_edge(retreated, _OWN_EDGE * edge + _OWN_EDGE_MOVED * moved)
     share = above_edge * (1.0 - moved * (1.0 - mouth.visible_teeth))
     if mouth.own_teeth_end is None:
-        raised = min(state.raised, _OWN_TOP_RETREAT)
+        raised = min(state.raised, OWN_BEGIN)
         from_top = maps.skull_from_upper - raised + _OWN_TOP_MARGIN * edge * still
         return share * imaging.smooth_edge(from_top, edge + 0.5 * raised)
     below_teeth = maps.skull_from_upper - mouth.own_teeth_end

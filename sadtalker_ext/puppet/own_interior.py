@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sadtalker_ext.arrays import Float64Array
     from sadtalker_ext.puppet.face_geometry import FaceGeometry
 
-_OWN_BEGIN: Final = 0.014
+OWN_BEGIN: Final = 0.014
 """Distance below the upper lip's place, face heights at most, at which the own teeth begin when the upper lip rises:
 the lip's own shadow, which the portrait has there, would become a dark line between lip and teeth."""
 _OWN_STAYS: Final = 0.5
@@ -43,6 +43,6 @@ def own_down(
     below = v - mouth.upper(t)
     end = np.clip(mouth.lower(t) - mouth.upper(t), 0.0, teeth_end * face.height_px)
     risen = np.maximum(from_upper_px - below, 0.0)
-    begin = np.minimum(np.minimum(risen, _OWN_BEGIN * face.height_px), 0.5 * end)
+    begin = np.minimum(np.minimum(risen, OWN_BEGIN * face.height_px), 0.5 * end)
     down: Float64Array = v + np.maximum(end - below, 0.0) * (risen + begin) / np.maximum(risen + end, 1.0)
     return down
